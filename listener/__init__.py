@@ -1,0 +1,1 @@
+"""The receiver: accepts ThingSpace's messages and queues them durably, once."""

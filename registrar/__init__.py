@@ -1,0 +1,1 @@
+"""The registrar: keeps the service's URL registered with ThingSpace, from boot to shutdown."""

@@ -1,0 +1,1 @@
+"""A stand-in for ThingSpace: its REST API, its sender, and a small campaign to play."""

