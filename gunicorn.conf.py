@@ -1,0 +1,30 @@
+"""How gunicorn runs the listener; gunicorn finds this file by itself in the working directory."""
+
+import sys
+
+from listener import logs
+from listener.errors import SettingsError
+from listener.settings import Settings
+
+try:
+    settings = Settings.from_env()
+except SettingsError as error:
+    # Told once, by the master: a worker that cannot read its settings would be started again and again.
+    print("The settings are not valid:", *error.lines(), sep="\n  ", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+bind = f"0.0.0.0:{settings.port}"
+workers = settings.web_concurrency
+worker_class = "gthread"
+threads = 16
+# A worker that does not answer the master for so long is replaced.
+timeout = 30
+# What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.
+graceful_timeout = 10
+keepalive = 5
+# One log line a message is our own; an access log would hold the path, and so the token.
+accesslog = None
+errorlog = "-"
+logconfig_dict = logs.config(settings.log_format, settings.log_level, settings.secrets)
+# Nobody uses gunicorn's control socket here, and it would lie in the home folder.
+control_socket_disable = True

@@ -1,0 +1,72 @@
+"""Every way in which the listener says no: one tree, one reason word per cause, one table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a reason is answered: the HTTP status and a sentence for the one who reads it."""
+
+    status: int
+    title: str
+
+
+REASONS: Mapping[str, Answer] = MappingProxyType(
+    {
+        "not-json": Answer(400, "The body is not JSON in UTF-8."),
+        "not-an-object": Answer(400, "The body is JSON, but not an object."),
+        "wrong-shape": Answer(400, "A container of this message type has the wrong shape."),
+        "bad-request": Answer(400, "The request is not well-formed HTTP."),
+        "credentials-missing": Answer(401, "The body lacks the username or the password."),
+        "credentials-wrong": Answer(401, "The username or the password in the body is wrong."),
+        "source-refused": Answer(403, "Messages from this address are not accepted."),
+        "account-refused": Answer(403, "Messages for this account are not accepted."),
+        "not-found": Answer(404, "There is nothing at this path."),
+        "method-not-allowed": Answer(405, "This path does not answer this method."),
+        "too-large": Answer(413, "The body is larger than this service accepts."),
+        "internal-error": Answer(500, "The service failed; the message was not kept."),
+        "queue-unavailable": Answer(503, "The message cannot be kept now; send it again."),
+    }
+)
+"""Each reason word and its answer. The same word stands in the answer, the log and the metrics."""
+
+
+class ListenerError(Exception):
+    """The root of the listener's errors."""
+
+
+class SettingsError(ListenerError):
+    """The environment is not a valid configuration; holds every problem, not just the first."""
+
+    def __init__(self, problems: Mapping[str, Sequence[str]]) -> None:
+        """Takes the problems, by the name of the variable."""
+        self.problems = {name: tuple(texts) for name, texts in sorted(problems.items())}
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """One line a problem, `VARIABLE: what is wrong`; never a variable's value."""
+        return [f"{name}: {text}" for name, texts in self.problems.items() for text in texts]
+
+
+class RefusalError(ListenerError):
+    """A request is refused; `reason` is a key of `REASONS`.
+
+    The detail is for the log. It never holds anything that the sender wrote.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Takes the reason word and what the log should say beside it."""
+        self.reason = reason
+        self.detail = detail
+        self.answer = REASONS[reason]
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class QueueUnavailableError(RefusalError):
+    """The queue did not confirm a write in time. The write may still have happened."""
+
+    def __init__(self, detail: str) -> None:
+        """Takes what the queue said."""
+        super().__init__("queue-unavailable", detail)

@@ -1,0 +1,117 @@
+"""Structured logs on standard error: one event a line, JSON or text, free of secrets."""
+
+import json
+import logging
+import logging.config
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from listener.secret import Secret
+
+# A shorter text also occurs by chance, and replacing it would only spoil the line.
+SHORTEST_REDACTED = 4
+
+
+class Redactor:
+    """The last line of defence: blots known secrets out of a finished line.
+
+    No code passes a secret to a log on purpose; an error's text from a library may hold one.
+    """
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        """Takes the secrets, longest first, so that one that contains another goes whole."""
+        plain = {secret.reveal() for secret in secrets}
+        # In a JSON line a quotation mark or a backslash of the secret is escaped.
+        texts = plain | {json.dumps(text, ensure_ascii=False)[1:-1] for text in plain}
+        self._texts = sorted(
+            (t for t in texts if len(t) >= SHORTEST_REDACTED), key=len, reverse=True
+        )
+
+    def redact(self, line: str) -> str:
+        """The line with `***` in place of every secret."""
+        for text in self._texts:
+            line = line.replace(text, "***")
+        return line
+
+
+class Renderer:
+    """Renders an event as a line and redacts it."""
+
+    def __init__(self, render: Processor, redactor: Redactor) -> None:
+        """Takes structlog's renderer and what goes over its result."""
+        self._render = render
+        self._redactor = redactor
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
+        """The finished line."""
+        return self._redactor.redact(str(self._render(logger, name, event)))
+
+
+def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> None:
+    """Sets up structlog and the standard library's logging, for this process, once.
+
+    Args:
+        log_format: `json` or `text`.
+        log_level: `debug`, `info`, `warning` or `error`.
+        secrets: what must not appear in any line.
+    """
+    logging.config.dictConfig(config(log_format, log_level, secrets))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> dict[str, Any]:
+    """The configuration of the standard library's logging; gunicorn takes the same.
+
+    The lines of libraries, and of gunicorn, get the same form as our own.
+    """
+    formatter = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": _shared(),
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            Renderer(_renderer(log_format), Redactor(secrets)),
+        ],
+    }
+    handler = {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": formatter},
+        "handlers": {"stderr": handler},
+        "root": {"handlers": ["stderr"], "level": log_level.upper()},
+        "loggers": {
+            # urllib3 tells of its own retries and connections at a level that is ours to decide.
+            "urllib3": {"level": "WARNING"},
+            "gunicorn.error": {"handlers": [], "propagate": True, "level": log_level.upper()},
+            "gunicorn.access": {"handlers": [], "propagate": False},
+        },
+    }
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _renderer(log_format: str) -> Processor:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="time")

@@ -1,0 +1,20 @@
+"""The answer to the registrar's probe: shows that a public URL leads to this deployment."""
+
+import hashlib
+import hmac
+
+from listener.settings import Settings
+
+NONCE_HEADER = "X-Probe-Nonce"
+MAX_NONCE_LENGTH = 64
+
+
+def answer(nonce: str, settings: Settings) -> str:
+    """What this deployment, and no other, answers to a nonce: 64 hexadecimal digits.
+
+    The key is made of what all processes of a deployment share and others do not: the queue they
+    write to. It stays the same while tokens and passwords are rotated.
+    """
+    shared = f"{settings.redis_url.reveal()}\0{settings.queue_namespace}"
+    key = hashlib.sha256(b"fota-probe\0" + shared.encode()).digest()
+    return hmac.new(key, nonce.encode(), hashlib.sha256).hexdigest()

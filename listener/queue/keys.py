@@ -1,0 +1,53 @@
+"""Every Redis key that the listener uses; no other module spells one.
+
+All keys of a partition share a hash tag, so that one script may touch them in a Redis Cluster.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+from listener.messages import Message
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The keys of one partition of a namespace."""
+
+    namespace: str
+    number: int
+
+    def _key(self, name: str) -> str:
+        return f"{{{self.namespace}:{self.number}}}:{name}"
+
+    @property
+    def messages(self) -> str:
+        """The stream of messages."""
+        return self._key("messages")
+
+    @property
+    def quarantine(self) -> str:
+        """The bounded stream of what was refused."""
+        return self._key("quarantine")
+
+    @property
+    def ready(self) -> str:
+        """What the readiness check writes; it expires at once."""
+        return self._key("ready")
+
+    def seen(self, message_id: str) -> str:
+        """The entry id of the message with this fingerprint; expires after the window."""
+        return self._key(f"seen:{message_id}")
+
+    def seen_refused(self, content_id: str) -> str:
+        """Likewise for the quarantine, apart: what is mended and sent again is no duplicate."""
+        return self._key(f"seen:quarantine:{content_id}")
+
+
+def partition_of(message: Message, namespace: str, partitions: int) -> Partition:
+    """The partition of a message: all messages of one account's upgrade go to the same.
+
+    The number is the CRC-32 of `account NUL upgradeId` (absent: empty) modulo the number of
+    partitions.
+    """
+    spread = f"{message.account or ''}\0{message.subject or ''}".encode()
+    return Partition(namespace, zlib.crc32(spread) % partitions)
