@@ -1,0 +1,100 @@
+"""Callback registrations as the API's three versions take and give them: pure functions."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox import errors, facts
+from sandbox.errors import ApiError, Reply
+from sandbox.facts import Version
+from sandbox.registrations import Login, Registration
+from sandbox.settings import EmptyForm, Settings
+
+_EMPTY: Mapping[EmptyForm, Reply] = {
+    "zero-bytes": Reply(200),
+    "null": Reply(200, "null"),
+    "list": Reply(200, "[]"),
+    "object": Reply(200, "{}"),
+    "no-content": Reply(204),
+}
+
+
+def check_account(account: str, known: Collection[str]) -> None:
+    """Raises:
+    ApiError: the name has not the documented form, or is not among those known.
+    """
+    if not facts.ACCOUNT.fullmatch(account):
+        raise ApiError(errors.ACCOUNT_FORMAT)
+    if account not in known:
+        raise ApiError(errors.UNKNOWN_ACCOUNT)
+
+
+def check_service(name: object) -> None:
+    """Raises:
+    ApiError: it is not FOTA's one service name. [doc]
+    """
+    if name != facts.SERVICE_NAME:
+        raise ApiError(errors.SERVICE_NAME)
+
+
+def parse(version: Version, body: Mapping[str, Any], *, allow_http: bool) -> Registration:
+    """The registration that a body asks for; what v2 and v3 have no use for is ignored [?].
+
+    Raises:
+        ApiError: the service's name is wrong, or the URL is none or not of an allowed scheme.
+    """
+    if version != "v1":
+        return Registration(_url(body, http=allow_http))
+    check_service(body.get("name"))
+    # [doc] v1 does not forbid http.
+    return Registration(
+        _url(body, http=True), Login(_text(body, "username"), _text(body, "password"))
+    )
+
+
+def query_reply(
+    settings: Settings, version: Version, account: str, found: Registration | None
+) -> Reply:
+    """[doc, sdk] v1: a list, in one older description a bare object; login in clear. Else `{url}`."""
+    if found is None:
+        return _empty(settings.empty, version)
+    if version != "v1":
+        return Reply(200, json.dumps({"url": found.url}))
+    entry = {"aname": account, "name": facts.SERVICE_NAME, "url": found.url}
+    entry |= {name: value for name, value in vars(found.login).items() if value is not None}
+    return Reply(200, json.dumps([entry] if settings.v1_query == "list" else entry))
+
+
+def written_reply(version: Version, account: str, url: str) -> Reply:
+    """[doc, sdk] What POST and PUT answer."""
+    if version == "v1":
+        return Reply(200, json.dumps({"accountName": account, "serviceName": facts.SERVICE_NAME}))
+    return Reply(200, json.dumps({"url": url}))
+
+
+def _empty(form: EmptyForm, version: Version) -> Reply:
+    """[doc] Nothing registered is an empty body with status 200; its exact form is [?]."""
+    if form != "by-version":
+        return _EMPTY[form]
+    return _EMPTY["list" if version == "v1" else "object"]
+
+
+def _url(body: Mapping[str, Any], *, http: bool) -> str:
+    url = body.get("url")
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        valid = valid and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ApiError(errors.URL)
+    if parts.scheme == "http" and not http:
+        raise ApiError(errors.URL_SCHEME)
+    return str(url)
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    return None if value is None else str(value)

@@ -1,0 +1,47 @@
+"""What a sandbox is told at its start; `python -m sandbox --help` explains each."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from sandbox import facts
+
+EmptyForm: TypeAlias = Literal["by-version", "zero-bytes", "null", "list", "object", "no-content"]
+DeadSession: TypeAlias = Literal[
+    "by-cause",
+    "session-expired",
+    "session-invalid",
+    "session-unauthorized",
+    "session-unauthorized-empty",
+]
+QueryForm: TypeAlias = Literal["list", "object"]
+
+EMPTY_FORMS: tuple[EmptyForm, ...] = get_args(EmptyForm)
+DEAD_SESSIONS: tuple[DeadSession, ...] = get_args(DeadSession)
+QUERY_FORMS: tuple[QueryForm, ...] = get_args(QueryForm)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Credentials, accounts, spans in seconds, and the choice where the provider's is unknown."""
+
+    key: str = "sandbox-key"
+    secret: str = "sandbox-secret"  # noqa: S105 - the stand-in's own, guarding nothing
+    username: str = "sandbox-user"
+    password: str = "sandbox-password"  # noqa: S105 - likewise
+    accounts: tuple[str, ...] = (facts.EXAMPLE_ACCOUNT,)
+
+    token_life_s: float = facts.TOKEN_LIFE_S
+    session_idle_s: float = facts.SESSION_IDLE_S
+    lock_after: int = facts.FAILED_LOGINS_TO_LOCK
+    refused_login: int = 400
+    dead_session: DeadSession = "by-cause"
+    empty: EmptyForm = "by-version"
+    v1_query: QueryForm = "list"
+    allow_http: bool = False
+
+    retry_after_min_s: float = facts.RETRY_AFTER_MIN_S
+    retry_after_max_s: float = facts.RETRY_AFTER_MAX_S
+    duplicate_after_s: float = facts.DUPLICATE_AFTER_S
+    give_up_after_s: float = facts.GIVE_UP_AFTER_S
+    rotation_lag_s: float = facts.ROTATION_LAG_S
+    ca_file: str | None = None
