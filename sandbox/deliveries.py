@@ -1,0 +1,153 @@
+"""What becomes of a message: its attempts, when the next one is due, and how it ended. Pure."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from sandbox.facts import Version
+
+Kind: TypeAlias = Literal["first", "retry", "duplicate"]
+Result: TypeAlias = Literal["pending", "acknowledged", "lost", "unregistered"]
+RESULTS: tuple[Result, ...] = ("pending", "acknowledged", "lost", "unregistered")
+
+# A message is sent twice at most, whether because it was refused or because the answer took too
+# long [seen]. What a refusal after a second sending would lead to is [?].
+MAX_ATTEMPTS = 2
+
+
+@dataclass
+class Attempt:
+    """One sending; `status` or `error` once it has ended. Times are seconds since the epoch."""
+
+    kind: Kind
+    started: float
+    ended: float | None = None
+    status: int | None = None
+    error: str | None = None
+
+    @property
+    def acknowledged(self) -> bool:
+        """Any 2xx acknowledges. [doc]"""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class Due:
+    """The next sending, and when it is due."""
+
+    kind: Kind
+    at: float
+
+
+def next_attempt(
+    attempts: Sequence[Attempt], *, now: float, retry_after_s: float, duplicate_after_s: float
+) -> Due | None:
+    """What the provider does next, as far as it is known [seen]; None: it sends no more.
+
+    Args:
+        attempts: those until now, oldest first.
+        now: the time.
+        retry_after_s: from a refusal until the one retry.
+        duplicate_after_s: from the first sending, unanswered, until the second.
+    """
+    if not attempts:
+        return Due("first", now)
+    first = attempts[0]
+    if first.acknowledged or len(attempts) >= MAX_ATTEMPTS:
+        return None
+    if first.ended is None:
+        return Due("duplicate", first.started + duplicate_after_s)
+    return Due("retry", first.ended + retry_after_s)
+
+
+@dataclass
+class Delivery:
+    """A message on its way to one target.
+
+    Attributes:
+        id: 1, 2, 3, … in the order in which the messages were given.
+        url: the target without a login; None: nothing was registered.
+    """
+
+    id: int
+    account: str
+    version: Version | None
+    url: str | None
+    type: str | None
+    created: float
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def result(self) -> Result:
+        """Acknowledged as soon as one sending is, even while another is under way."""
+        if self.url is None:
+            return "unregistered"
+        if any(attempt.acknowledged for attempt in self.attempts):
+            return "acknowledged"
+        tried = len(self.attempts) >= MAX_ATTEMPTS
+        return "lost" if tried and all(each.ended for each in self.attempts) else "pending"
+
+
+class Deliveries:
+    """Every delivery, kept for the life of the process: tests need the full history, and one takes
+    about a kilobyte, so that a hundred thousand of them do no harm. Every method is atomic.
+    """
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._all: list[Delivery] = []
+
+    def add(
+        self, account: str, version: Version | None, url: str | None, message_type: str | None
+    ) -> Delivery:
+        with self._mutex:
+            number = len(self._all) + 1
+            delivery = Delivery(number, account, version, url, message_type, self._clock())
+            self._all.append(delivery)
+            return delivery
+
+    def begin(self, delivery: Delivery, kind: Kind) -> Attempt:
+        with self._mutex:
+            attempt = Attempt(kind, self._clock())
+            delivery.attempts.append(attempt)
+            return attempt
+
+    def end(self, attempt: Attempt, *, status: int | None = None, error: str | None = None) -> None:
+        with self._mutex:
+            attempt.status, attempt.error = status, error
+            attempt.ended = self._clock()
+
+    def due(
+        self, delivery: Delivery, *, retry_after_s: float, duplicate_after_s: float
+    ) -> Due | None:
+        """See `next_attempt`."""
+        with self._mutex:
+            return next_attempt(
+                delivery.attempts,
+                now=self._clock(),
+                retry_after_s=retry_after_s,
+                duplicate_after_s=duplicate_after_s,
+            )
+
+    def get(self, number: int) -> dict[str, Any] | None:
+        with self._mutex:
+            found = 1 <= number <= len(self._all)
+            return _shown(self._all[number - 1]) if found else None
+
+    def listing(self, after: int = 0, result: str | None = None) -> list[dict[str, Any]]:
+        """Those with an id above `after` and, if given, this result; in the order of their ids."""
+        with self._mutex:
+            chosen = self._all[after:]
+            return [_shown(each) for each in chosen if result in {None, each.result}]
+
+    def counts(self) -> dict[str, int]:
+        """How many ended how."""
+        with self._mutex:
+            results = [delivery.result for delivery in self._all]
+        return {result: results.count(result) for result in RESULTS}
+
+
+def _shown(delivery: Delivery) -> dict[str, Any]:
+    return {**asdict(delivery), "result": delivery.result}

@@ -1,0 +1,152 @@
+"""Sends messages as the provider does, each in threads of its own."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
+
+import requests
+
+from sandbox.deliveries import Deliveries, Delivery, Kind
+from sandbox.facts import USER_AGENT, Version
+from sandbox.registrations import Login, Registrations, without_login
+from sandbox.settings import Settings
+
+Post: TypeAlias = Callable[[str, bytes], int]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A delivery and what is needed to make it."""
+
+    delivery: Delivery
+    url: str
+    body: bytes
+
+
+class Sender:
+    """Looks up who is registered, and sends. Nothing waits at the end of the process: what is still
+    on its way then is lost, as it would be with a provider that fails.
+
+    Args:
+        settings: the spans.
+        registrations: where messages go.
+        deliveries: where it is noted what became of them.
+        clock: the time, in seconds since the epoch.
+        uniform: a random number between two others.
+        post: sends a body to a URL, answers the status, raises `requests.RequestException`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registrations: Registrations,
+        deliveries: Deliveries,
+        *,
+        clock: Callable[[], float],
+        uniform: Callable[[float, float], float],
+        post: Post | None = None,
+    ) -> None:
+        self._settings = settings
+        self._registrations = registrations
+        self._deliveries = deliveries
+        self._clock = clock
+        self._uniform = uniform
+        self._post = post or _poster(settings.give_up_after_s, settings.ca_file)
+
+    def send(
+        self,
+        message: Mapping[str, Any],
+        account: str,
+        *,
+        version: Version | None = None,
+        as_given: bool = False,
+        wait: bool = False,
+    ) -> Delivery:
+        """Sends a message to what is registered now.
+
+        Args:
+            message: the JSON object to send.
+            account: whose registration counts.
+            version: whose registration counts; None: the first of v1, v2, v3 that has one.
+            as_given: leave the message alone, also where v1 puts its login into it.
+            wait: return when all sendings have ended; else at once.
+
+        Raises:
+            UnicodeEncodeError: the message holds half a surrogate pair.
+        """
+        target = self._registrations.target(account, version)
+        kind = message.get("type")
+        kind = kind if isinstance(kind, str) else None
+        if target is None:
+            return self._deliveries.add(account, version, None, kind)
+        version, found = target
+        url = without_login(found.url)
+        delivery = self._deliveries.add(account, version, url, kind)
+        login = found.login if version == "v1" and not as_given else None
+        job = Job(delivery, url, encode(message, login))
+        if wait:
+            self._deliver(job)
+        else:
+            threading.Thread(target=self._deliver, args=(job,), daemon=True).start()
+        return delivery
+
+    def _deliver(self, job: Job) -> None:
+        retry_after_s = self._uniform(
+            self._settings.retry_after_min_s, self._settings.retry_after_max_s
+        )
+        answers: SimpleQueue[None] = SimpleQueue()
+        threads = []
+        while due := self._deliveries.due(
+            job.delivery,
+            retry_after_s=retry_after_s,
+            duplicate_after_s=self._settings.duplicate_after_s,
+        ):
+            try:
+                # An answer before the time is up changes what comes next.
+                answers.get(timeout=max(0.0, due.at - self._clock()))
+            except Empty:
+                threads.append(self._attempt(job, due.kind, answers))
+        for thread in threads:
+            thread.join()
+
+    def _attempt(self, job: Job, kind: Kind, answers: "SimpleQueue[None]") -> threading.Thread:
+        attempt = self._deliveries.begin(job.delivery, kind)
+
+        def run() -> None:
+            try:
+                self._deliveries.end(attempt, status=self._post(job.url, job.body))
+            except (requests.RequestException, ValueError) as problem:
+                # A ValueError: the URL's host cannot be encoded.
+                self._deliveries.end(attempt, error=type(problem).__name__)
+            finally:
+                answers.put(None)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+
+def encode(message: Mapping[str, Any], login: Login | None) -> bytes:
+    """The body, with the registered login in it [doc]; without one its elements are empty [?]."""
+    added = {"username": login.username or "", "password": login.password or ""} if login else {}
+    return json.dumps({**message, **added}, ensure_ascii=False).encode()
+
+
+def _poster(timeout_s: float, ca_file: str | None) -> Post:
+    headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+
+    def post(url: str, body: bytes) -> int:
+        with requests.Session() as session:
+            # The environment's .netrc would add an Authorization header, and its proxy would
+            # catch messages to this machine.
+            session.trust_env = False
+            session.verify = ca_file or True
+            answer = session.post(
+                url, data=body, headers=headers, timeout=timeout_s, allow_redirects=False
+            )
+            return answer.status_code
+
+    return post
