@@ -1,0 +1,161 @@
+"""The provider's side: tokens, sessions and callbacks, under /api."""
+
+import json
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from sandbox import callbacks, errors
+from sandbox.errors import ApiError, Reply
+from sandbox.facts import Version
+from sandbox.registrations import Cause, Registration
+from sandbox.state import state
+
+api = Blueprint("api", __name__, url_prefix="/api")
+CALLBACKS = "/fota/<any(v1, v2, v3):version>/callbacks/<account>"
+METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
+
+
+def respond(reply: Reply) -> Response:
+    """A reply as Flask's response. Without a body there is no content type either."""
+    response = Response(reply.body, reply.status, content_type=reply.content_type)
+    if not reply.body:
+        del response.headers["Content-Type"]
+    response.headers.update(reply.headers)
+    return response
+
+
+@api.errorhandler(ApiError)
+def refuse(problem: ApiError) -> Response:
+    return respond(problem.reply)
+
+
+@api.post("/ts/v1/oauth2/token")
+def issue_token() -> Response:
+    """[doc, sdk] The scope's text is [?]."""
+    given = request.authorization
+    if given is None or given.type != "basic":
+        raise ApiError(errors.MISSING_BASIC)
+    if request.form.get("grant_type") != "client_credentials":
+        raise ApiError(errors.GRANT_TYPE)
+    token, expires_in = state().credentials.issue_token(given.username or "", given.password or "")
+    return jsonify(
+        {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": expires_in,
+            "scope": "default",
+        }
+    )
+
+
+@api.post("/m2m/v1/session/login")
+def log_in() -> Response:
+    _check_bearer()
+    body = _json_object(errors.BLANK_LOGIN)
+    username, password = body.get("username"), body.get("password")
+    return jsonify(sessionToken=state().credentials.log_in(str(username), str(password)))
+
+
+@api.post("/m2m/v1/session/logout")
+def log_out() -> Response:
+    """[sdk] Answers the token of the session that ended."""
+    session = _check_session()
+    state().credentials.log_out(session)
+    return jsonify(sessionToken=session)
+
+
+@api.get(CALLBACKS)
+def query(version: Version, account: str) -> Response:
+    _authorize(account)
+    found = state().registrations.get(version, account)
+    return respond(callbacks.query_reply(state().settings, version, account, found))
+
+
+@api.post(CALLBACKS)
+def register(version: Version, account: str) -> Response:
+    return _write(version, account, "POST")
+
+
+@api.put(CALLBACKS)
+def modify(version: Version, account: str) -> Response:
+    """[doc] v1 has none; for the others it registers, whether or not anything was registered."""
+    if version == "v1":
+        raise ApiError(errors.NO_RESOURCE)
+    return _write(version, account, "PUT")
+
+
+@api.delete(CALLBACKS)
+def deregister(version: Version, account: str) -> Response:
+    """[doc, sdk] v1 names the service in its path."""
+    if version == "v1":
+        raise ApiError(errors.NO_RESOURCE)
+    return _remove(version, account)
+
+
+@api.delete("/fota/v1/callbacks/<account>/name/<service>")
+def deregister_v1(account: str, service: str) -> Response:
+    _authorize(account)
+    callbacks.check_service(service)
+    return _remove("v1", account)
+
+
+@api.route("/", defaults={"rest": ""}, methods=METHODS, strict_slashes=False)
+@api.route("/<path:rest>", methods=METHODS)
+def no_resource(rest: str) -> Response:
+    """[doc] The gateway knows no other path. That a wrong method is answered likewise is [?]."""
+    del rest
+    raise ApiError(errors.NO_RESOURCE)
+
+
+def _write(version: Version, account: str, cause: Cause) -> Response:
+    _authorize(account)
+    wanted = _registration(version)
+    state().registrations.put(version, account, wanted, cause)
+    return respond(callbacks.written_reply(version, account, wanted.url))
+
+
+def _registration(version: Version) -> Registration:
+    body = _json_object(errors.EMPTY_BODY)
+    return callbacks.parse(version, body, allow_http=state().settings.allow_http)
+
+
+def _remove(version: Version, account: str) -> Response:
+    """[doc] Removes whatever is registered. That it succeeds where nothing was is [?]."""
+    _authorize(account)
+    state().registrations.remove(version, account, "DELETE")
+    return jsonify(success=True)
+
+
+def _authorize(account: str) -> None:
+    """The gateway looks first, then the service; the order of its two checks is [?]."""
+    _check_session()
+    callbacks.check_account(account, state().settings.accounts)
+
+
+def _check_session() -> str:
+    _check_bearer()
+    session = request.headers.get("VZ-M2M-Token", "")
+    state().credentials.check_session(session)
+    return session
+
+
+def _check_bearer() -> None:
+    given = request.authorization
+    bearer = given.token if given is not None and given.type == "bearer" else None
+    state().credentials.check_token(bearer)
+
+
+def _json_object(otherwise: Reply) -> dict[str, Any]:
+    """The body, whatever its content type: the SDK's for v2 is `*/*`. [sdk]
+
+    Raises:
+        ApiError: with `otherwise`, if the body is empty or no JSON object.
+    """
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        raise ApiError(otherwise) from None
+    if not isinstance(body, dict) or not body:
+        raise ApiError(otherwise)
+    return body

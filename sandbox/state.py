@@ -1,0 +1,58 @@
+"""Everything that the sandbox knows, put together."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self, cast
+
+from flask import current_app
+
+from sandbox.credentials import Credentials
+from sandbox.deliveries import Deliveries
+from sandbox.faults import Faults
+from sandbox.journal import Journal
+from sandbox.registrations import Registrations
+from sandbox.sender import Sender
+from sandbox.settings import Settings
+
+EXTENSION = "thingspace-sandbox"
+RANDOM = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class State:
+    """One sandbox. Its parts are safe for threads."""
+
+    settings: Settings
+    credentials: Credentials
+    registrations: Registrations
+    faults: Faults
+    journal: Journal
+    deliveries: Deliveries
+    sender: Sender
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        uniform: Callable[[float, float], float] = RANDOM.uniform,
+    ) -> Self:
+        registrations = Registrations(clock=clock, rotation_lag_s=settings.rotation_lag_s)
+        deliveries = Deliveries(clock=clock)
+        return cls(
+            settings=settings,
+            credentials=Credentials(settings, clock=clock),
+            registrations=registrations,
+            faults=Faults(),
+            journal=Journal(clock=clock),
+            deliveries=deliveries,
+            sender=Sender(settings, registrations, deliveries, clock=clock, uniform=uniform),
+        )
+
+
+def state() -> State:
+    """The state of the application that handles the present request."""
+    return cast("State", current_app.extensions[EXTENSION])
