@@ -72,6 +72,10 @@ class Reader(Env):
         """Notes what is wrong with a variable, in words that do not show its value."""
         self._errors[name].append(text)
 
+    def has_problem(self, name: str) -> bool:
+        """Whether something is wrong with a variable so far: one complaint about it is enough."""
+        return name in self._errors
+
     def finish(self) -> None:
         """Ends the reading.
 

@@ -109,12 +109,11 @@ def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) 
     """
     schemas.check(payload)
     content = without_credentials(payload)
-    type_ = content.get("type")
-    named = type_ if isinstance(type_, str) and type_ else None
+    type_ = schemas.type_of(content) or UNKNOWN
     return Message(
         id=fingerprint(serialize(content, canonical=True)),
-        kind=KINDS.get(named, UNKNOWN) if named else UNKNOWN,
-        type=TYPE_PREFIX + (named or UNKNOWN),
+        kind=KINDS.get(type_, UNKNOWN),
+        type=TYPE_PREFIX + type_,
         account=account_of(content),
         subject=_upgrade_id(content),
         time=timestamp(arrived),
@@ -154,7 +153,7 @@ _CREDENTIAL_MEMBER = re.compile(
 def _upgrade_id(content: Mapping[str, Any]) -> str | None:
     # The documentation says that every message about an upgrade has its id, but not where: the
     # samples have it in the container named like the type.
-    containers = [content.get(name) for name in (content.get("type"), *KINDS) if name in KINDS]
+    containers = [content.get(name) for name in (schemas.type_of(content), *KINDS) if name]
     for place in (*containers, content):
         if isinstance(place, dict):
             found = place.get("upgradeId")

@@ -55,13 +55,19 @@ class Envelope(Schema):
 ENVELOPE = Envelope()
 
 
+def type_of(payload: Payload) -> str | None:
+    """The provider's `type`, if the message has one that is a text."""
+    type_ = payload.get("type")
+    return type_ if isinstance(type_, str) and type_ else None
+
+
 def check(payload: Payload) -> None:
     """Checks the envelope and the containers of a message of a recognised type; passes all others.
 
     Raises:
         RefusalError: `wrong-shape`; the detail names the members, not their values.
     """
-    if payload.get("type") not in KINDS:
+    if type_of(payload) not in KINDS:
         return
     if problems := ENVELOPE.validate(payload):
         raise RefusalError("wrong-shape", ", ".join(sorted(problems)))

@@ -1,0 +1,39 @@
+"""Log lines: free of secrets whatever is logged, and of one form."""
+
+import json
+import logging
+
+import pytest
+
+from listener import logs
+from listener.secret import Secret
+
+
+def test_a_secret_prints_as_stars() -> None:
+    secret = Secret("hidden")
+    assert (repr(secret), str(secret), f"{secret}") == ("***", "***", "***")
+    assert secret.reveal() == "hidden"
+
+
+@pytest.mark.parametrize("secret", ["plain-secret", 'with"quote', "back\\slash", "ünïcode"])
+def test_no_secret_is_left_in_a_json_line(secret: str) -> None:
+    line = _line(secret)
+    assert secret not in line
+    assert json.dumps(secret)[1:-1] not in line
+    assert json.loads(line)["event"] == "connecting to ***"
+
+
+def test_short_texts_are_left_alone() -> None:
+    assert json.loads(_line("to"))["event"] == "connecting to to"
+
+
+def _line(secret: str) -> str:
+    configuration = logs.config("json", "info", [Secret(secret)])
+    formatter = logging.config.DictConfigurator(configuration).configure_formatter(
+        dict(configuration["formatters"]["line"])
+    )
+    record = logging.LogRecord(
+        "a.library", logging.INFO, __file__, 1, "connecting to %s", (secret,), None
+    )
+    line: str = formatter.format(record)
+    return line

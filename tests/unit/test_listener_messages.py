@@ -1,0 +1,230 @@
+"""From bytes to a message: what is read, what is refused, what the event says, what stays out."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener import messages
+from listener.errors import RefusalError
+
+SAMPLES = Path(__file__).parents[1] / "messages"
+ARRIVED = datetime(2026, 11, 23, 8, 5, 1, 7, tzinfo=UTC)
+
+
+def sample(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_bytes())
+    return content
+
+
+def validated(payload: dict[str, Any]) -> messages.Message:
+    return messages.validate(payload, arrived=ARRIVED, request_id="r-1")
+
+
+def refused(body: bytes) -> str:
+    with pytest.raises(RefusalError) as caught:
+        messages.validate(messages.parse(body), arrived=ARRIVED, request_id="r-1")
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "type_", "subject"),
+    [
+        ("firmware-available", "firmware-available", "firmwareList", None),
+        ("upgrade-scheduled", "upgrade-scheduled", "upgradeScheduled", "60b5d639"),
+        ("upgrade-started", "upgrade-started", "upgradeProgress", "60b5d639"),
+        ("upgrade-finished", "upgrade-finished", "upgradeFinished", "60b5d639"),
+        ("unrecognised-v2", "unknown", "unknown", None),
+    ],
+)
+def test_each_sample_becomes_an_event_of_its_kind(
+    name: str, kind: str, type_: str, subject: str | None
+) -> None:
+    payload = sample(name)
+    fields = validated(payload).fields()
+    assert fields["specversion"] == "1.0"
+    assert fields["source"] == f"/thingspace/fota/{payload['accountName']}"
+    assert fields["type"] == f"com.verizon.thingspace.fota.{type_}"
+    assert fields["subject"].startswith(subject) if subject else "subject" not in fields  # type: ignore[arg-type]
+    assert fields["time"] == "2026-11-23T08:05:01.000007Z"
+    assert fields["datacontenttype"] == "application/json"
+    assert (fields["kind"], fields["requestid"]) == (kind, "r-1")
+    assert fields["account"] == payload["accountName"]
+    data = json.loads(fields["data"])
+    assert data == {k: v for k, v in payload.items() if k not in ("username", "password")}
+
+
+def test_the_id_is_the_digest_of_the_canonical_json_without_credentials() -> None:
+    content = {"type": "new", "accountName": "ä", "n": [1, 2.5, {"b": 1, "a": 2}]}
+    canonical = '{"accountName":"ä","n":[1,2.5,{"a":2,"b":1}],"type":"new"}'
+    expected = hashlib.sha256(canonical.encode()).hexdigest()[:32]
+    assert validated({**content, "username": "u", "password": "p"}).id == expected
+
+
+@given(st.permutations(list(sample("upgrade-started").items())), st.text(), st.text())
+def test_the_id_depends_on_neither_order_nor_credentials(
+    items: list[tuple[str, Any]], username: str, password: str
+) -> None:
+    changed = {**dict(items), "username": username, "password": password}
+    assert validated(changed).id == validated(sample("upgrade-started")).id
+
+
+def test_a_message_of_no_type_and_of_no_account_is_unknown() -> None:
+    fields = validated({"campaignId": "c"}).fields()
+    assert fields["kind"] == "unknown"
+    assert fields["type"] == "com.verizon.thingspace.fota.unknown"
+    assert fields["source"] == "/thingspace/fota"
+    assert "account" not in fields
+
+
+@pytest.mark.parametrize("type_", [None, 7, [], {}, ""])
+def test_a_type_that_is_no_text_is_unknown(type_: object) -> None:
+    message = validated({"type": type_})
+    assert (message.kind, message.type) == ("unknown", "com.verizon.thingspace.fota.unknown")
+
+
+def test_a_new_type_keeps_its_name() -> None:
+    message = validated({"type": "upgradePaused"})
+    assert (message.kind, message.type) == (
+        "unknown",
+        "com.verizon.thingspace.fota.upgradePaused",
+    )
+
+
+def test_an_upgrade_id_is_found_at_the_top_level_too() -> None:
+    assert validated({"upgradeId": "u-1", "status": "Queued"}).subject == "u-1"
+
+
+def test_an_account_that_no_url_can_hold_is_escaped_in_the_source() -> None:
+    assert validated({"accountName": "a b/c"}).fields()["source"] == "/thingspace/fota/a%20b%2Fc"
+
+
+def test_the_time_is_told_in_utc() -> None:
+    there = ARRIVED.astimezone(timezone(timedelta(hours=-5)))
+    assert messages.timestamp(there) == "2026-11-23T08:05:01.000007Z"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe{}",
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": 1e400}',
+        b'{"a": "\\ud800"}',
+        b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b"a=1&b=2",
+    ],
+)
+def test_what_is_not_json_or_cannot_be_kept_is_refused(body: bytes) -> None:
+    assert refused(body) == "not-json"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"1"])
+def test_json_that_is_no_object_is_refused(body: bytes) -> None:
+    assert refused(body) == "not-an-object"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"type": "firmwareList", "firmwareList": {}},
+        {"type": "firmwareList", "firmwareList": "x"},
+        {"type": "firmwareList", "firmwareList": ["x"]},
+        {"type": "upgradeScheduled", "upgradeScheduled": []},
+        {"type": "upgradeProgress", "upgradeProgress": "started"},
+        {"type": "upgradeFinished", "upgradeFinished": 1},
+        {"type": "upgradeProgress", "upgradeProgress": {}, "firmwareList": {"a": 1}},
+        {"type": "upgradeProgress", "accountName": 242078689},
+    ],
+)
+def test_a_recognised_type_with_misshapen_containers_is_refused(member: dict[str, Any]) -> None:
+    assert refused(json.dumps(member).encode()) == "wrong-shape"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"type": "upgradeProgress"},
+        {"type": "upgradeProgress", "firmwareList": {}, "upgradeScheduled": []},
+        {"type": "upgradeProgress", "firmwareList": "", "upgradeScheduled": None},
+        {"type": "firmwareList", "firmwareList": [], "somethingNew": [1]},
+        {"type": "unheardOf", "firmwareList": "x"},
+        {"firmwareList": "x"},
+    ],
+)
+def test_what_may_be_authentic_is_accepted(member: dict[str, Any]) -> None:
+    validated(member)
+
+
+def test_integers_keep_all_their_digits() -> None:
+    # An ICCID has 20 digits: as a double it would come out as another number.
+    payload = messages.parse(b'{"iccid": 89148000000000000001}')
+    assert b"89148000000000000001" in validated(payload).data
+
+
+def test_a_byte_order_mark_is_no_obstacle() -> None:
+    assert messages.parse(b"\xef\xbb\xbf{}") == {}
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), JSON_VALUES))
+def test_any_object_comes_out_as_it_went_in(content: dict[str, Any]) -> None:
+    body = json.dumps(content).encode()
+    kept = messages.without_credentials(content)
+    assert (
+        json.loads(messages.serialize(messages.without_credentials(messages.parse(body)))) == kept
+    )
+
+
+@pytest.mark.parametrize("name", ["password", "Password", "USERNAME", "userName"])
+def test_credentials_are_removed_in_any_letter_case(name: str) -> None:
+    message = validated({"type": "x", name: "secret-value"})
+    assert b"secret-value" not in message.data
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"username": "u", "password": "secret-value", ',
+        b'{"Password":"secret-value"',
+        b'{"password": "secret-value',
+        b"password=secret-value&x=1",
+        b"{'password': 'secret-value'}",
+        b'\xff"password" : "secret-value"}',
+        b'["password", {"password":"secret-value"}]',
+    ],
+)
+def test_a_body_that_cannot_be_read_is_kept_without_its_password(body: bytes) -> None:
+    text = messages.redact_raw(body)
+    assert "secret-value" not in text
+    assert "password" in text.lower()
+
+
+def test_redaction_leaves_the_rest_alone() -> None:
+    assert messages.redact_raw(b'{"a": "b", "password": "x", "c": 1') == (
+        '{"a": "b", "password": "***", "c": 1'
+    )
+
+
+@given(st.binary(max_size=300))
+def test_redaction_takes_any_bytes(body: bytes) -> None:
+    messages.redact_raw(body).encode()

@@ -1,0 +1,183 @@
+"""Settings: read once, checked together, every problem told at once and no value shown."""
+
+import ipaddress
+from collections.abc import Mapping
+
+import pytest
+
+from listener.errors import SettingsError
+from listener.settings import Settings
+
+PROOF = {"CALLBACK_TOKEN": "token-of-the-tests"}
+
+
+def problems(environ: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(environ)
+    return caught.value.problems
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    settings = Settings.from_env(PROOF)
+    assert settings.redis_url.reveal() == "redis://localhost:6379/0"
+    assert settings.path == "/CallbackListener/FirmwareServiceMessages.asmx"
+    assert settings.callback_sources is None
+    assert settings.api_versions == ("v1",)
+    assert (settings.port, settings.dedupe_window_s, settings.ack_budget_ms) == (8000, 1800, 1000)
+    assert (settings.queue_namespace, settings.queue_partitions) == ("fota", 1)
+    assert settings.max_body_bytes == 4 * 1024 * 1024
+    assert (settings.log_format, settings.log_level) == ("json", "info")
+
+
+def test_all_problems_are_reported_at_once_each_with_its_variable() -> None:
+    found = problems(
+        {
+            "REDIS_URL": "http://redis",
+            "PUBLIC_URL": "ftp://example.com",
+            "CALLBACK_TOKEN": "with/slash",
+            "CALLBACK_USERNAME": "alone",
+            "CALLBACK_SOURCES": "10.0.0.0/99",
+            "TRUSTED_PROXIES": "-1",
+            "ALLOW_ANY_SENDER": "perhaps",
+            "THINGSPACE_ACCOUNTS": "12",
+            "THINGSPACE_API_VERSIONS": "v4",
+            "PORT": "http",
+            "QUEUE_NAMESPACE": "a{b}",
+            "DEDUPE_WINDOW_S": "0",
+            "LOG_FORMAT": "xml",
+        }
+    )
+    assert set(found) == {
+        "REDIS_URL",
+        "PUBLIC_URL",
+        "CALLBACK_TOKEN",
+        "CALLBACK_PASSWORD",
+        "CALLBACK_SOURCES",
+        "TRUSTED_PROXIES",
+        "ALLOW_ANY_SENDER",
+        "THINGSPACE_ACCOUNTS",
+        "THINGSPACE_API_VERSIONS",
+        "PORT",
+        "QUEUE_NAMESPACE",
+        "DEDUPE_WINDOW_S",
+        "LOG_FORMAT",
+    }
+
+
+def test_a_problem_never_shows_the_value() -> None:
+    secret = "s3cret/with/slashes"
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(
+            {"CALLBACK_TOKEN": secret, "REDIS_URL": f"http://:{secret}@h", "PORT": secret}
+        )
+    assert secret not in str(caught.value)
+
+
+def test_secrets_do_not_show_in_the_repr() -> None:
+    environ = {
+        "CALLBACK_TOKEN": "token-one",
+        "CALLBACK_USERNAME": "listener",
+        "CALLBACK_PASSWORD": "password-one",
+        "CALLBACK_PASSWORD_PREVIOUS": "password-two",
+        "REDIS_URL": "redis://:password-three@localhost/0",
+    }
+    settings = Settings.from_env(environ)
+    for secret in ("token-one", "password-one", "password-two", "password-three"):
+        assert secret not in repr(settings)
+        assert secret in [known.reveal() for known in settings.secrets]
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    settings = Settings.from_env({**PROOF, "CALLBACK_PASSWORD": "", "PORT": ""})
+    assert settings.callback_password is None
+    assert settings.port == 8000
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        {"CALLBACK_TOKEN": "t"},
+        {"CALLBACK_USERNAME": "u", "CALLBACK_PASSWORD": "p"},
+        {"CALLBACK_SOURCES": "thingspace"},
+        {"ALLOW_ANY_SENDER": "true"},
+    ],
+)
+def test_any_one_proof_of_sender_is_enough(proof: dict[str, str]) -> None:
+    Settings.from_env(proof)
+
+
+@pytest.mark.parametrize("environ", [{}, {"CALLBACK_SOURCES": "any"}, {"ALLOW_ANY_SENDER": "no"}])
+def test_without_a_proof_of_sender_it_refuses(environ: dict[str, str]) -> None:
+    assert "nothing proves who sends" in problems(environ)["CALLBACK_TOKEN"][0]
+
+
+def test_a_previous_secret_needs_a_current_one() -> None:
+    found = problems({"CALLBACK_SOURCES": "thingspace", "CALLBACK_TOKEN_PREVIOUS": "old"})
+    assert "CALLBACK_TOKEN" in found["CALLBACK_TOKEN_PREVIOUS"][0]
+
+
+def test_sources_mix_the_built_in_list_and_networks() -> None:
+    settings = Settings.from_env({"CALLBACK_SOURCES": "thingspace, 192.0.2.0/24, 2001:db8::/32"})
+    assert settings.callback_sources is not None
+    assert ipaddress.ip_network("3.87.163.45") in settings.callback_sources
+    assert ipaddress.ip_network("192.0.2.0/24") in settings.callback_sources
+    assert len(settings.callback_sources) == 11
+
+
+def test_any_among_the_sources_opens_them_all() -> None:
+    settings = Settings.from_env({**PROOF, "CALLBACK_SOURCES": "192.0.2.0/24,any"})
+    assert settings.callback_sources is None
+
+
+@pytest.mark.parametrize(
+    ("public_url", "token", "paths"),
+    [
+        ("https://h/cb", None, ("/cb",)),
+        ("https://h/cb/", None, ("/cb/",)),
+        ("https://h", None, ("/",)),
+        ("https://h", "t", ("/t",)),
+        ("https://h/cb", "t", ("/cb/t",)),
+        ("https://h/cb/", "t", ("/cb/t",)),
+        ("https://h/a%20b", None, ("/a b",)),
+    ],
+)
+def test_the_path_served_is_the_public_urls_and_the_token(
+    public_url: str, token: str | None, paths: tuple[str, ...]
+) -> None:
+    environ = {"PUBLIC_URL": public_url, "ALLOW_ANY_SENDER": "true", "CALLBACK_TOKEN": token or ""}
+    assert Settings.from_env(environ).callback_paths == paths
+
+
+def test_the_previous_token_keeps_its_path() -> None:
+    environ = {"PUBLIC_URL": "https://h/cb", "CALLBACK_TOKEN": "b", "CALLBACK_TOKEN_PREVIOUS": "a"}
+    assert Settings.from_env(environ).callback_paths == ("/cb/b", "/cb/a")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "example.com/cb",
+        "https://",
+        "https://h/cb?x=1",
+        "https://u:p@h/cb",
+        "https://h/healthz",
+        "https://h:99999/",
+    ],
+)
+def test_a_public_url_that_cannot_work_is_refused(url: str) -> None:
+    assert problems({**PROOF, "PUBLIC_URL": url}).keys() == {"PUBLIC_URL"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "may"),
+    [
+        ({"CALLBACK_TOKEN": "t", "THINGSPACE_API_VERSIONS": "v1,v2"}, True),
+        ({"CALLBACK_TOKEN": "t", "THINGSPACE_API_VERSIONS": "v3"}, True),
+        ({"CALLBACK_TOKEN": "t", "THINGSPACE_API_VERSIONS": "v1"}, False),
+        ({"CALLBACK_SOURCES": "thingspace", "THINGSPACE_API_VERSIONS": "v2"}, False),
+    ],
+)
+def test_credentials_may_be_missing_only_with_a_token_and_v2_or_v3(
+    environ: dict[str, str], may: bool
+) -> None:
+    assert Settings.from_env(environ).credentials_may_be_missing is may
