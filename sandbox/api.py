@@ -1,11 +1,11 @@
 """The provider's side: tokens, sessions and callbacks, under /api."""
 
-import json
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from sandbox import callbacks, errors
+from sandbox.body import json_object
 from sandbox.errors import ApiError, Reply
 from sandbox.facts import Version
 from sandbox.registrations import Cause, Registration
@@ -152,10 +152,7 @@ def _json_object(otherwise: Reply) -> dict[str, Any]:
     Raises:
         ApiError: with `otherwise`, if the body is empty or no JSON object.
     """
-    try:
-        body = json.loads(request.get_data())
-    except (ValueError, RecursionError):
-        raise ApiError(otherwise) from None
-    if not isinstance(body, dict) or not body:
+    body = json_object(request.get_data())
+    if not body:
         raise ApiError(otherwise)
     return body

@@ -8,6 +8,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from sandbox.api import api, respond
+from sandbox.body import json_object
 from sandbox.control import control
 from sandbox.faults import Fault
 from sandbox.journal import Call
@@ -82,6 +83,5 @@ def hang_up() -> Response:
 def _registered_url() -> str | None:
     if request.method not in {"POST", "PUT"} or "/callbacks/" not in request.path:
         return None
-    body = request.get_json(force=True, silent=True)
-    url = body.get("url") if isinstance(body, dict) else None
+    url = (json_object(request.get_data()) or {}).get("url")
     return without_login(url) if isinstance(url, str) else None

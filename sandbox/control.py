@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import BadRequest, NotFound
 
 from sandbox import callbacks
+from sandbox.body import json_object
 from sandbox.deliveries import RESULTS
 from sandbox.errors import SHAPES, ApiError
 from sandbox.facts import VERSIONS, Version
@@ -109,8 +110,8 @@ def unlock() -> Response:
 
 
 def _json_object() -> dict[str, Any]:
-    body = request.get_json(force=True, silent=True)
-    if not isinstance(body, dict):
+    body = json_object(request.get_data())
+    if body is None:
         raise BadRequest("The body must be a JSON object.")
     return body
 

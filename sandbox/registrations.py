@@ -1,15 +1,16 @@
 """Who is registered for which account and version, and how it came about: pure state."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
 
 from sandbox.facts import VERSIONS, Version
 
 Cause: TypeAlias = Literal["POST", "PUT", "DELETE", "outside"]
 _Key: TypeAlias = tuple[Version, str]
+_LOGIN = re.compile(r"(?<=//)[^/?#]*@")
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,5 @@ class Registrations:
 
 
 def without_login(url: str) -> str:
-    """The URL less a `user:password@` in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """The URL less a `user:password@` in it, also where it is no proper URL."""
+    return _LOGIN.sub("", url)

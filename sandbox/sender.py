@@ -11,7 +11,7 @@ import requests
 
 from sandbox.deliveries import Deliveries, Delivery, Kind
 from sandbox.facts import USER_AGENT, Version
-from sandbox.registrations import Login, Registrations, without_login
+from sandbox.registrations import Login, Registration, Registrations, without_login
 from sandbox.settings import Settings
 
 Post: TypeAlias = Callable[[str, bytes], int]
@@ -78,20 +78,28 @@ class Sender:
             UnicodeEncodeError: the message holds half a surrogate pair.
         """
         target = self._registrations.target(account, version)
-        kind = message.get("type")
-        kind = kind if isinstance(kind, str) else None
         if target is None:
-            return self._deliveries.add(account, version, None, kind)
-        version, found = target
-        url = without_login(found.url)
-        delivery = self._deliveries.add(account, version, url, kind)
-        login = found.login if version == "v1" and not as_given else None
-        job = Job(delivery, url, encode(message, login))
+            return self._deliveries.add(account, version, None, _kind(message))
+        job = self._job(message, account, target, as_given=as_given)
         if wait:
             self._deliver(job)
         else:
             threading.Thread(target=self._deliver, args=(job,), daemon=True).start()
-        return delivery
+        return job.delivery
+
+    def _job(
+        self,
+        message: Mapping[str, Any],
+        account: str,
+        target: tuple[Version, Registration],
+        *,
+        as_given: bool,
+    ) -> Job:
+        version, found = target
+        # What cannot be encoded must not be noted as on its way.
+        body = encode(message, found.login if version == "v1" and not as_given else None)
+        url = without_login(found.url)
+        return Job(self._deliveries.add(account, version, url, _kind(message)), url, body)
 
     def _deliver(self, job: Job) -> None:
         retry_after_s = self._uniform(
@@ -133,6 +141,11 @@ def encode(message: Mapping[str, Any], login: Login | None) -> bytes:
     """The body, with the registered login in it [doc]; without one its elements are empty [?]."""
     added = {"username": login.username or "", "password": login.password or ""} if login else {}
     return json.dumps({**message, **added}, ensure_ascii=False).encode()
+
+
+def _kind(message: Mapping[str, Any]) -> str | None:
+    kind = message.get("type")
+    return kind if isinstance(kind, str) else None
 
 
 def _poster(timeout_s: float, ca_file: str | None) -> Post:
