@@ -1,0 +1,273 @@
+"""The callback endpoint with a real queue behind it: what is kept, what is refused, and how."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from listener import probe
+from listener.app import create_app
+from listener.errors import REASONS, QueueUnavailableError
+from listener.messages import Message
+from listener.queue.writer import Queue, Receipt, RedisQueue
+from listener.settings import Settings
+
+SAMPLES = sorted((Path(__file__).parents[1] / "messages").glob("*.json"))
+STREAM = "{fota:0}:messages"
+QUARANTINE = "{fota:0}:quarantine"
+PATH = "/cb/token-of-the-tests"
+ENVIRON = {
+    "PUBLIC_URL": "https://fota.example/cb",
+    "CALLBACK_TOKEN": "token-of-the-tests",
+    "CALLBACK_USERNAME": "listener",
+    "CALLBACK_PASSWORD": "correct-horse-battery",
+    "THINGSPACE_API_VERSIONS": "v1,v2",
+}
+LOGIN = {"username": "listener", "password": "correct-horse-battery"}
+
+
+@contextmanager
+def serving(url: str, **changes: str) -> Iterator[FlaskClient]:
+    settings = Settings.from_env({**ENVIRON, "REDIS_URL": url, **changes})
+    queue = RedisQueue(settings)
+    yield create_app(settings, queue=queue).test_client()
+    queue.close()
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[FlaskClient]:
+    with serving(redis_url) as found:
+        yield found
+
+
+def body(answer: TestResponse) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(answer.data)
+    return content
+
+
+def assert_problem(answer: TestResponse, status: int, reason: str) -> None:
+    assert answer.status_code == status
+    assert answer.mimetype == "application/problem+json"
+    assert body(answer)["reason"] == reason
+    assert body(answer)["status"] == status
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_is_kept_once_however_often_it_comes(
+    sample: Path, client: FlaskClient, redis_client: Any
+) -> None:
+    first = client.post(PATH, data=sample.read_bytes())
+    again = client.post(PATH, data=sample.read_bytes(), content_type="text/plain")
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert body(first)["duplicate"] is False
+    assert body(again) == {"id": body(first)["id"], "duplicate": True}
+    [(_, fields)] = redis_client.xrange(STREAM)
+    assert fields["id"] == body(first)["id"]
+    assert "correct-horse-battery" not in str(fields)
+
+
+def test_the_request_id_is_the_senders_if_it_is_fit(client: FlaskClient, redis_client: Any) -> None:
+    client.post(PATH, json={"n": 1}, headers={"X-Request-Id": "req-1.2_3"})
+    client.post(PATH, json={"n": 2}, headers={"X-Request-Id": "bad id\twith blanks"})
+    client.post(PATH, json={"n": 3})
+    ids = [fields["requestid"] for _, fields in redis_client.xrange(STREAM)]
+    assert ids[0] == "req-1.2_3"
+    assert all(len(made) == 32 and made.isalnum() for made in ids[1:])
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "reason"),
+    [
+        (b"{", 400, "not-json"),
+        (b"[]", 400, "not-an-object"),
+        (json.dumps({**LOGIN, "type": "firmwareList", "firmwareList": 1}), 400, "wrong-shape"),
+        (json.dumps({"username": "listener", "password": "no"}), 401, "credentials-wrong"),
+        (json.dumps({"username": "listener"}), 401, "credentials-missing"),
+    ],
+)
+def test_a_refusal_tells_its_reason_and_adds_no_message(
+    content: bytes, status: int, reason: str, client: FlaskClient, redis_client: Any
+) -> None:
+    assert_problem(client.post(PATH, data=content), status, reason)
+    assert redis_client.xlen(STREAM) == 0
+    kept = [fields["reason"] for _, fields in redis_client.xrange(QUARANTINE)]
+    assert kept == ([reason] if status == 400 else [])
+
+
+def test_a_message_for_another_account_is_refused_and_quarantined(
+    redis_url: str, redis_client: Any
+) -> None:
+    content = {**LOGIN, "accountName": "0000000000-00009", "type": "new"}
+    with serving(redis_url, THINGSPACE_ACCOUNTS="0242078689-00001") as client:
+        assert_problem(client.post(PATH, json=content), 403, "account-refused")
+    [(_, fields)] = redis_client.xrange(QUARANTINE)
+    assert json.loads(fields["data"]) == {"accountName": "0000000000-00009", "type": "new"}
+
+
+def test_a_refused_body_is_quarantined_without_its_password(
+    client: FlaskClient, redis_client: Any
+) -> None:
+    client.post(PATH, data=b'{"password": "correct-horse-battery", "a": ')
+    [(_, fields)] = redis_client.xrange(QUARANTINE)
+    assert fields["data"] == '{"password": "***", "a": '
+
+
+def test_only_a_proven_sender_gets_into_the_quarantine(redis_url: str, redis_client: Any) -> None:
+    misshapen = {"type": "firmwareList", "firmwareList": 1}
+    with serving(redis_url, CALLBACK_TOKEN="") as client:
+        assert_problem(client.post("/cb", data=b"{"), 400, "not-json")
+        assert redis_client.xlen(QUARANTINE) == 0
+        assert_problem(client.post("/cb", json={**LOGIN, **misshapen}), 400, "wrong-shape")
+        assert redis_client.xlen(QUARANTINE) == 1
+    anybody = {"CALLBACK_TOKEN": "", "CALLBACK_USERNAME": "", "CALLBACK_PASSWORD": ""}
+    with serving(redis_url, **anybody, ALLOW_ANY_SENDER="true") as client:
+        assert_problem(client.post("/cb", json={**misshapen, "n": 2}), 400, "wrong-shape")
+        assert redis_client.xlen(QUARANTINE) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE"])
+@pytest.mark.parametrize("path", ["/", "/cb", "/cb/", "/cb/token-of-the-test", "/x", "//cb"])
+def test_a_wrong_token_looks_like_any_wrong_path(
+    method: str, path: str, client: FlaskClient
+) -> None:
+    answer = client.open(path, method=method, json=LOGIN)
+    elsewhere = client.open("/nowhere", method=method, json=LOGIN)
+    assert answer.status_code == 404
+    assert answer.data == elsewhere.data
+    assert answer.headers == elsewhere.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"])
+def test_the_right_path_takes_posts_only(method: str, client: FlaskClient) -> None:
+    answer = client.open(PATH, method=method)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+
+
+def test_the_source_is_checked_before_the_body(redis_url: str) -> None:
+    with serving(redis_url, CALLBACK_SOURCES="thingspace", TRUSTED_PROXIES="1") as client:
+        refused = client.post(PATH, data=b"{", headers={"X-Forwarded-For": "192.0.2.7"})
+        assert_problem(refused, 403, "source-refused")
+        accepted = client.post(PATH, json=LOGIN, headers={"X-Forwarded-For": "3.87.163.45"})
+        assert accepted.status_code == 200
+
+
+def test_a_body_over_the_limit_is_refused_before_all_else(redis_url: str) -> None:
+    with serving(redis_url, MAX_BODY_BYTES="1024") as client:
+        assert_problem(client.post(PATH, data=b"x" * 1025), 413, "too-large")
+        assert_problem(client.post("/nowhere", data=b"x" * 1025), 413, "too-large")
+        padding = "x" * (1024 - len(json.dumps({**LOGIN, "n": ""})))
+        assert client.post(PATH, data=json.dumps({**LOGIN, "n": padding})).status_code == 200
+
+
+def test_a_refusal_repeats_nothing_of_the_request(client: FlaskClient) -> None:
+    answer = client.post("/echo-me?and=me", data=b'{"me": "too"}', headers={"X-Me": "three"})
+    assert not any(word in answer.data + str(answer.headers).encode() for word in (b"me", b"three"))
+
+
+def test_the_previous_token_and_password_are_still_accepted(redis_url: str) -> None:
+    rotated = {
+        "CALLBACK_TOKEN": "new-token",
+        "CALLBACK_TOKEN_PREVIOUS": ENVIRON["CALLBACK_TOKEN"],
+        "CALLBACK_PASSWORD": "new-password",
+        "CALLBACK_PASSWORD_PREVIOUS": ENVIRON["CALLBACK_PASSWORD"],
+    }
+    with serving(redis_url, **rotated) as client:
+        assert client.post(PATH, json=LOGIN).status_code == 200
+        new = {"username": "listener", "password": "new-password", "n": 1}
+        assert client.post("/cb/new-token", json=new).status_code == 200
+
+
+def test_alive_without_and_ready_with_redis(client: FlaskClient) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert body(client.get("/readyz")) == {"status": "ready", "keeper": "redis"}
+
+
+def test_the_probe_is_answered_at_the_right_path_only(redis_url: str) -> None:
+    headers = {probe.NONCE_HEADER: "nonce-1"}
+    with serving(redis_url) as client:
+        first = body(client.get(PATH, headers=headers))
+        assert len(first["answer"]) == 64
+        assert client.get("/cb", headers=headers).status_code == 404
+        assert client.get(PATH, headers={probe.NONCE_HEADER: "n" * 65}).status_code == 400
+    with serving(redis_url, QUEUE_NAMESPACE="another") as client:
+        assert body(client.get(PATH, headers=headers)) != first
+
+
+class BrokenQueue:
+    """Stands in where a failure is needed that no Redis shows on demand."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.asked = 0
+
+    def put(self, message: Message) -> Receipt:
+        raise self._error
+
+    def quarantine(self, data: str, *, reason: str, arrived: object) -> None:
+        raise self._error
+
+    def check(self) -> None:
+        self.asked += 1
+        raise self._error
+
+    def close(self) -> None: ...
+
+
+def broken(queue: Queue, clock: Any = lambda: 0.0) -> FlaskClient:
+    settings = Settings.from_env(ENVIRON)
+    return create_app(settings, queue=queue, clock=clock).test_client()
+
+
+def test_what_cannot_be_kept_is_answered_503_and_come_again() -> None:
+    client = broken(BrokenQueue(QueueUnavailableError("down")))
+    answer = client.post(PATH, json=LOGIN)
+    assert_problem(answer, 503, "queue-unavailable")
+    assert answer.headers["Retry-After"] == "1"
+    assert_problem(client.get("/readyz"), 503, "queue-unavailable")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_malformed_message_is_told_so_even_if_it_cannot_be_quarantined() -> None:
+    client = broken(BrokenQueue(QueueUnavailableError("down")))
+    assert_problem(client.post(PATH, data=b"{"), 400, "not-json")
+
+
+def test_an_error_of_ours_is_never_a_success() -> None:
+    assert_problem(
+        broken(BrokenQueue(KeyError("bug"))).post(PATH, json=LOGIN), 500, "internal-error"
+    )
+
+
+def test_strangers_cannot_make_readiness_expensive() -> None:
+    now = [100.0]
+    queue = BrokenQueue(QueueUnavailableError("down"))
+    client = broken(queue, lambda: now[0])
+    for _ in range(5):
+        client.get("/readyz")
+    assert queue.asked == 1
+    now[0] += 1
+    client.get("/readyz")
+    assert queue.asked == 2
+
+
+def test_every_reason_has_an_answer_of_its_own_kind() -> None:
+    for reason, answer in REASONS.items():
+        assert reason == reason.lower()
+        assert 400 <= answer.status <= 503
+        assert answer.title.endswith(".")
+
+
+def test_no_route_is_there_that_is_not_meant() -> None:
+    app = create_app(Settings.from_env(ENVIRON), queue=BrokenQueue(KeyError()))
+    assert {rule.rule for rule in app.url_map.iter_rules()} == {
+        "/healthz",
+        "/readyz",
+        "/",
+        "/<path:path>",
+    }
