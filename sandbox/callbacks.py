@@ -21,8 +21,10 @@ _EMPTY: Mapping[EmptyForm, Reply] = {
 
 
 def check_account(account: str, known: Collection[str]) -> None:
-    """Raises:
-    ApiError: the name has not the documented form, or is not among those known.
+    """Accepts a known account.
+
+    Raises:
+        ApiError: the name has not the documented form, or is not among those known.
     """
     if not facts.ACCOUNT.fullmatch(account):
         raise ApiError(errors.ACCOUNT_FORMAT)
@@ -31,8 +33,10 @@ def check_account(account: str, known: Collection[str]) -> None:
 
 
 def check_service(name: object) -> None:
-    """Raises:
-    ApiError: it is not FOTA's one service name. [doc]
+    """Accepts FOTA's one service name. [doc]
+
+    Raises:
+        ApiError: it is another, or none.
     """
     if name != facts.SERVICE_NAME:
         raise ApiError(errors.SERVICE_NAME)

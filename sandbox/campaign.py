@@ -90,8 +90,10 @@ class Upgrade:
     clock: Steps = field(repr=False)
 
     def scheduled(self, rejections: Mapping[str, str | None]) -> Message:
-        """Args:
-        rejections: by device: why it was rejected; None: it was accepted.
+        """Some devices are to be upgraded.
+
+        Args:
+            rejections: by device: why it was rejected; None: it was accepted.
         """
         devices = [
             {
@@ -111,9 +113,11 @@ class Upgrade:
         )
 
     def finished(self, device: str, *, failure: str | None = None) -> Message:
-        """Args:
-        device: which it was.
-        failure: why it failed; None: it succeeded.
+        """A device's upgrade ended.
+
+        Args:
+            device: which it was.
+            failure: why it failed; None: it succeeded.
         """
         return self._message(
             "upgradeFinished",

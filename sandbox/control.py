@@ -1,8 +1,23 @@
 """The tests' side, under /sandbox: send messages, look at what happened, make calls fail.
 
-Not the provider's, and without credentials: for this machine alone.
+Not the provider's, and without credentials: for this machine alone. All is JSON; bad input is
+answered 400 `{"error": …}`.
+
+    POST   /messages        sends the body; 202 {"id"}. Query: version=v1|v2|v3, account=…, as_given=1
+                            (no login put in), wait=1 (200 and the delivery, when it has ended)
+    GET    /deliveries      {"deliveries", "counts"}. Query: id=N for one alone, after=N, result=…
+    GET    /requests        {"requests"}: the calls of the API. Query: after=N
+    GET    /registrations   {"registrations", "history"}
+    PUT    /registrations/VERSION/ACCOUNT   {"url", "username"?, "password"?}, as another owner would
+    DELETE /registrations/VERSION/ACCOUNT   {"removed"}
+    GET    /faults          {"faults", "shapes"}: those still to come, and the shapes that have names
+    POST   /faults          adds one: see `sandbox.faults.Fault`; 201
+    DELETE /faults          forgets them all
+    GET    /account         {"locked", "failed_logins", "live_sessions"}
+    POST   /unlock          what Verizon Support does
 """
 
+import re
 from typing import Any, cast
 
 from flask import Blueprint, Response, jsonify, request
@@ -122,7 +137,8 @@ def _flag(name: str) -> bool:
 
 def _number(name: str) -> int:
     value = request.args.get(name, "0")
-    if not (value.isascii() and value.isdigit()):
+    # Longer ones are no number of ours, and Python refuses to read very long ones.
+    if not re.fullmatch(r"[0-9]{1,12}", value):
         raise BadRequest(f"{name} must be a number.")
     return int(value)
 

@@ -56,8 +56,10 @@ class Credentials:
             return self._token.value, int(self._token.expires_at - now)
 
     def check_token(self, value: str | None) -> None:
-        """Raises:
-        ApiError: there is none, or it is wrong or expired.
+        """Accepts the present token.
+
+        Raises:
+            ApiError: there is none, or it is wrong or expired.
         """
         if not value:
             raise ApiError(errors.MISSING_BEARER)

@@ -108,6 +108,7 @@ def test_the_lock_can_be_seen_and_lifted(client: FlaskClient, state: State) -> N
         ("GET", "/deliveries?id=x", None, "id must be a number"),
         ("GET", "/deliveries?after=-1", None, "after must be a number"),
         ("GET", "/deliveries?result=x", None, "result must be one of"),
+        ("GET", f"/requests?after={'9' * 5000}", None, "after must be a number"),
         ("GET", "/requests?after=%C2%B2", None, "after must be a number"),
         ("PUT", f"/registrations/v1/{A}", "{}", "url"),
         ("PUT", f"/registrations/v2/{A}", '{"url": "ftp://h"}', "url"),
