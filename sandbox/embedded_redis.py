@@ -1,7 +1,4 @@
-"""A real Redis server of our own, for `bin/run` and the tests: append-only file, fsync always.
-
-Also a command: `python -m sandbox.embedded_redis DIRECTORY PORT` replaces itself with the server.
-"""
+"""A real Redis server of our own, for `bin/run` and the tests: append-only file, fsync always."""
 
 import os
 import shutil
@@ -14,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NAMES = ("redis-server", "valkey-server")
+SOCKET = "redis.sock"
 START_TIMEOUT_S = 15.0
 
 
@@ -54,7 +52,7 @@ def arguments(
     """The server's command-line options.
 
     Args:
-        directory: where it keeps its append-only file and its Unix socket.
+        directory: where it keeps its append-only file.
         port: of 127.0.0.1 to listen on; 0: only the Unix socket `redis.sock` in `directory`.
         options: more of the server's options, or others than ours.
     """
@@ -62,7 +60,7 @@ def arguments(
         "dir": str(directory),
         "bind": "127.0.0.1",
         "port": str(port),
-        "unixsocket": str(directory / "redis.sock"),
+        "unixsocket": "" if port else str(directory / SOCKET),
         "appendonly": "yes",
         "appendfsync": "always",
         "save": "",
@@ -79,8 +77,8 @@ def running(
     """Runs a server while the block runs.
 
     Args:
-        directory: for its files; made if need be, kept afterwards. A short path: a Unix socket's
-            may have 107 characters.
+        directory: for its files and its log; made if need be, kept afterwards. Without a port a
+            short one: a Unix socket's path may have 107 characters.
         port: see `arguments`.
         options: see `arguments`.
 
@@ -91,11 +89,12 @@ def running(
         ServerNotFoundError: there is no server to start.
         ServerFailedError: it did not answer in time, or exited.
     """
+    server = find_server()
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "redis.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [find_server(), *arguments(directory, port=port, options=options)],
+            [server, *arguments(directory, port=port, options=options)],
             stdout=output,
             stderr=subprocess.STDOUT,
             # Ctrl-C in a terminal goes to the whole group: the server must outlive those who
@@ -103,23 +102,21 @@ def running(
             start_new_session=True,
         )
     try:
-        _wait_until_it_answers(process, directory / "redis.sock", log)
-        yield f"redis://127.0.0.1:{port}/0" if port else f"unix://{directory}/redis.sock"
+        _wait_until_it_answers(process, ("127.0.0.1", port) if port else directory / SOCKET, log)
+        yield f"redis://127.0.0.1:{port}/0" if port else f"unix://{directory / SOCKET}"
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_it_answers(process: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
+def _wait_until_it_answers(
+    process: "subprocess.Popen[bytes]", address: tuple[str, int] | Path, log: Path
+) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(1)
-                connection.connect(str(path))
-                connection.sendall(b"PING\r\n")
-                if connection.recv(16).startswith(b"+PONG"):
-                    return
+            if _answers(address):
+                return
         except OSError:
             # Not up yet, or still loading its file: ask again until the deadline.
             pass
@@ -127,8 +124,10 @@ def _wait_until_it_answers(process: "subprocess.Popen[bytes]", path: Path, log: 
     raise ServerFailedError(f"The Redis server did not come up: {log.read_text()[-2000:]}")
 
 
-if __name__ == "__main__":
-    home = Path(sys.argv[1])
-    home.mkdir(parents=True, exist_ok=True)
-    server = find_server()
-    os.execv(server, [str(server), *arguments(home, port=int(sys.argv[2]))])
+def _answers(address: tuple[str, int] | Path) -> bool:
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    with socket.socket(family) as connection:
+        connection.settimeout(1)
+        connection.connect(str(address) if isinstance(address, Path) else address)
+        connection.sendall(b"PING\r\n")
+        return connection.recv(16).startswith(b"+PONG")
