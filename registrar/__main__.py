@@ -1,0 +1,134 @@
+"""The command line: `python -m registrar run | status | register | deregister | unlock`."""
+
+import json
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from typing import NoReturn
+
+import click
+from rich.console import Console
+
+from listener import logs
+from listener.errors import SettingsError
+from registrar import assembly, by_hand
+from registrar.client import Client
+from registrar.errors import RegistrarError
+from registrar.observation import Observation
+from registrar.reconcile import Shared
+from registrar.settings import Settings
+from registrar.status import gather
+
+Work = Callable[[Settings, Client, Shared], list[Observation]]
+
+WRONG_SETTINGS = 2
+FAILED = 1
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Keeps the callback URL registered with ThingSpace, from boot to shutdown.
+
+    Settings come from the environment: see .env.example. Exit status: 0 success, 1 a failure at
+    work, 2 wrong settings or arguments.
+    """
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: python -m registrar run -- gunicorn listener.wsgi:app",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def run(command: tuple[str, ...]) -> None:
+    """Start COMMAND, register once it is ready, deregister before it is told to stop.
+
+    Without COMMAND: the same, beside a listener that somebody else runs. REGISTRAR=off: only
+    COMMAND is started. HUP, USR1, USR2, TTIN and TTOU go to COMMAND; a second TERM or INT hurries.
+    """
+    sys.exit(assembly.run(_settings(), command))
+
+
+@main.command(epilog="Example: python -m registrar register --json")
+@as_json
+def register(as_json: bool) -> None:
+    """Register now, in place of whatever is registered."""
+    _by_hand(by_hand.register, as_json, good={"as-desired", "registered"})
+
+
+@main.command(epilog="Example: python -m registrar deregister")
+@as_json
+def deregister(as_json: bool) -> None:
+    """Deregister what is ours, and nothing else. While `run` runs, its next tick registers again."""
+    _by_hand(by_hand.deregister, as_json, good={"deregistered", "left"})
+
+
+@main.command(epilog="Example, as a health check: python -m registrar status --stored")
+@as_json
+@click.option("--stored", is_flag=True, help="Believe the last tick; do not ask ThingSpace.")
+def status(as_json: bool, stored: bool) -> None:
+    """Show what is registered. Exit status 0 only if all is as desired."""
+    settings = _settings()
+    with assembly.parts_of(settings) as parts:
+        client, shared = parts.client, parts.shared
+        look = None if stored else lambda: by_hand.look(settings, client, shared)
+        report = gather(settings, shared, parts.breaker, look)
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        report.show(Console())
+    sys.exit(0 if report.as_desired else FAILED)
+
+
+@main.command(epilog="Example: python -m registrar unlock")
+def unlock() -> None:
+    """Let logins be tried again after two were refused. Correct the password first.
+
+    ThingSpace locks the account at the fifth refused login in a row.
+    """
+    settings = _settings()
+    with assembly.parts_of(settings) as parts:
+        try:
+            parts.breaker.unlock()
+        except RegistrarError as error:
+            _fail(error)
+    click.echo("unlocked: the next login may be tried")
+
+
+def _by_hand(work: Work, as_json: bool, *, good: Collection[str]) -> None:
+    settings = _settings()
+    with assembly.parts_of(settings) as parts:
+        try:
+            seen = work(settings, parts.client, parts.shared)
+        except RegistrarError as error:
+            _fail(error)
+    if as_json:
+        click.echo(json.dumps([asdict(observation) for observation in seen], indent=2))
+    else:
+        for one in seen:
+            said = ": ".join(text for text in (one.reason, one.detail) if text)
+            url = one.registered_url or "nothing"
+            click.echo(f"{one.account} {one.version}: {one.result} ({said}); registered: {url}")
+    sys.exit(0 if all(one.result in good for one in seen) else FAILED)
+
+
+def _fail(error: RegistrarError) -> NoReturn:
+    click.echo(str(error), err=True)
+    sys.exit(FAILED)
+
+
+def _settings() -> Settings:
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        for line in error.lines():
+            click.echo(line, err=True)
+        sys.exit(WRONG_SETTINGS)
+    service = settings.service
+    logs.configure(service.log_format, service.log_level, settings.secrets)
+    return settings
+
+
+if __name__ == "__main__":
+    main()

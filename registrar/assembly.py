@@ -1,0 +1,134 @@
+"""Builds the registrar in the order in which its parts depend on each other."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import redis
+import requests
+import structlog
+
+from listener.queue.connection import connect
+from registrar.breaker import FileStore, LoginBreaker, RedisStore, digest_of
+from registrar.client import Client
+from registrar.command import Command
+from registrar.keys import Keys
+from registrar.lease import Card, Lease, new_name, read_roll
+from registrar.mutex import Mutex
+from registrar.plan import FLAP_WINDOW_INTERVALS
+from registrar.reconcile import Shared
+from registrar.service import Service, until_listening
+from registrar.settings import Settings
+from registrar.signals import Signals, received
+from registrar.store import Store
+from registrar.supervisor import CAUGHT, Supervisor
+from registrar.tokens import Tokens
+from registrar.transport import Transport
+
+log = structlog.get_logger("registrar")
+
+READY_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a command by hand works with."""
+
+    client: Client
+    shared: Shared
+    breaker: LoginBreaker
+
+
+@contextmanager
+def parts_of(settings: Settings) -> Iterator[Parts]:
+    """The parts, while the block runs; ends the session afterwards."""
+    keys = Keys(settings.service.queue_namespace)
+    with redis_of(settings) as connection:
+        client = client_of(settings, connection, keys)
+        try:
+            breaker = breaker_of(settings, connection, keys)
+            yield Parts(client, shared_of(settings, connection, keys), breaker)
+        finally:
+            client.close()
+
+
+def run(settings: Settings, argv: Sequence[str]) -> int:
+    """Starts COMMAND and the registrar, and returns the exit status when both have ended."""
+    with ExitStack() as stack:
+        signals = stack.enter_context(received(CAUGHT))
+        try:
+            # Before any thread: see Command.start.
+            command = Command.start(argv) if argv else None
+        except OSError as error:
+            log.error("the command cannot be started", command=argv[0], why=error.strerror)  # noqa: TRY400
+            return 1
+        worker = _worker(settings, signals, with_command=bool(argv)) if settings.enabled else None
+        if worker:
+            worker.start()
+        return Supervisor(signals, command, worker, settings.timing).run()
+
+
+def redis_of(settings: Settings) -> "redis.Redis":
+    """The registrar's connections to Redis."""
+    return connect(
+        settings.service.redis_url,
+        timeout_s=settings.timing.redis_timeout_s,
+        name="fota-registrar",
+    )
+
+
+def client_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Client:
+    """The client of the callback API, with its tokens and the breaker."""
+    transport = Transport(settings.base_url, settings.timing)
+    breaker = breaker_of(settings, client, keys)
+    return Client(transport, Tokens(transport, settings.credentials, breaker, time.monotonic))
+
+
+def breaker_of(settings: Settings, client: "redis.Redis", keys: Keys) -> LoginBreaker:
+    """The login breaker, in a file and in Redis."""
+    digest = digest_of(settings.credentials)
+    return LoginBreaker((FileStore(settings.state_dir, digest), RedisStore(client, keys, digest)))
+
+
+def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
+    """What the replicas share."""
+    url = settings.wanted("v1").url
+    card = Card(new_name(), settings.deployment, settings.digest(url))
+    began = time.monotonic()
+    ttl_s = settings.lease_ttl_s
+    return Shared(
+        mutex=Mutex(client, keys, card.name, ttl_s=ttl_s),
+        lease=Lease(client, keys, card, ttl_s=ttl_s, age_s=lambda: time.monotonic() - began),
+        store=Store(
+            client,
+            keys,
+            digest=settings.digest,
+            window_s=settings.interval_s * FLAP_WINDOW_INTERVALS,
+        ),
+        read_roll=lambda: read_roll(client, keys),
+    )
+
+
+def _worker(settings: Settings, signals: Signals, *, with_command: bool) -> Service:
+    client = redis_of(settings)
+    keys = Keys(settings.service.queue_namespace)
+    ready = until_listening(f"http://127.0.0.1:{settings.service.port}/readyz", probe=answers)
+    return Service(
+        settings,
+        client_of(settings, client, keys),
+        shared_of(settings, client, keys),
+        ready=ready if with_command else lambda wait: not wait(0),
+        ended=signals.wake,
+    )
+
+
+def answers(url: str) -> bool:
+    """Whether a local address answers 200."""
+    try:
+        with requests.Session() as session:
+            # A proxy for the outside world does not lead to our own machine.
+            session.trust_env = False
+            return session.get(url, timeout=READY_TIMEOUT_S).status_code == 200
+    except requests.RequestException:
+        return False

@@ -1,0 +1,95 @@
+"""What an operator does by hand, also while `run` runs: register, deregister, look."""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TypeVar
+
+import redis
+import structlog
+
+from registrar.client import Client
+from registrar.errors import RegistrarError
+from registrar.farewell import Remover
+from registrar.mutex import Hold
+from registrar.observation import Observation, Observer
+from registrar.plan import Action, matches
+from registrar.protocol import Slot
+from registrar.reconcile import Reconciler, Shared
+from registrar.settings import Settings
+
+log = structlog.get_logger("registrar")
+
+T = TypeVar("T")
+
+
+def register(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
+    """Registers every slot, whoever holds it now, because a person says so.
+
+    Raises:
+        NotAloneError: another process was at work all the time.
+    """
+    outcomes = Reconciler(settings, client, shared).tick(threading.Event().wait, force=True)
+    return [outcome.observation for outcome in outcomes]
+
+
+def deregister(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
+    """Removes every registration that is ours, whoever else is a member.
+
+    Without Redis too, but then without the mutex: here it is a person who knows who else is there.
+
+    Raises:
+        NotAloneError: another process was at work all the time.
+    """
+    wait = threading.Event().wait
+    with ExitStack() as stack:
+        hold: Hold | None = None
+        try:
+            held = shared.mutex.held(wait, for_at_most_s=settings.lease_ttl_s)
+            hold = stack.enter_context(held)
+        except redis.RedisError as error:
+            log.warning("without redis", does="goes on alone", why=type(error).__name__)
+        remover = Remover(settings, client, shared)
+        return remover.remove_all(wait, _permitted, hold, members=0, policy="always")
+
+
+def look(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
+    """Asks ThingSpace about every slot, and changes nothing."""
+    observer = Observer(shared.lease.card.name, settings.service.public_url)
+    problem = _problem(client.tokens.current)
+    return [_look_at(slot, settings, client, observer, problem) for slot in settings.slots]
+
+
+def _look_at(
+    slot: Slot,
+    settings: Settings,
+    client: Client,
+    observer: Observer,
+    problem: RegistrarError | None,
+) -> Observation:
+    desired = settings.desired(slot)
+    try:
+        if problem:
+            raise problem
+        found = client.query(slot)
+    except RegistrarError as error:
+        return observer.failed(slot, desired, error)
+    if found is None:
+        action = Action("yield", "absent")
+    elif matches(desired.registration, found):
+        action = Action("nothing", "as-desired")
+    else:
+        action = Action("yield", "not-as-desired")
+    return observer.saw(slot, desired, found, found, action, fights=0)
+
+
+def _problem(attempt: Callable[[], T]) -> RegistrarError | None:
+    try:
+        attempt()
+    except RegistrarError as error:
+        return error
+    return None
+
+
+def _permitted() -> None:
+    """A person has decided."""

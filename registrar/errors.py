@@ -1,0 +1,69 @@
+"""Every way in which registering fails: one tree, split by what the caller does next.
+
+`StopError`: nothing but a change by people helps. `RenewError`: renew what is named, once, and try
+once more. `UnavailableError`: try again later. `RejectedError` and `NotAloneError`: give up this tick.
+"""
+
+from collections.abc import Collection
+from typing import Literal
+
+Grant = Literal["token", "session"]
+
+LONGEST_DETAIL = 200
+
+
+class RegistrarError(Exception):
+    """The root. `reason` is one word per cause: the same in the log, the status page and `status`.
+
+    The detail is one line for people, cut; it never holds a credential, and a header never.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Takes the reason word and what to say beside it."""
+        self.reason = reason
+        self.detail = cut(detail)
+        super().__init__(f"{reason}: {self.detail}" if self.detail else reason)
+
+
+class StopError(RegistrarError):
+    """Trying again with the same settings cannot help, and may lock the customer's account."""
+
+
+class RenewError(RegistrarError):
+    """The provider no longer accepts a token; `grants` names what to renew before trying again."""
+
+    def __init__(self, reason: str, detail: str, grants: Collection[Grant]) -> None:
+        """Takes the reason, what the provider said, and what is to be renewed."""
+        super().__init__(reason, detail)
+        self.grants: frozenset[Grant] = frozenset(grants)
+
+
+class UnavailableError(RegistrarError):
+    """The provider cannot answer now: try again later.
+
+    Attributes:
+        retry_after_s: how long the provider asks to wait, in seconds, if it says.
+        sent: whether the request may have been carried out all the same.
+    """
+
+    def __init__(
+        self, reason: str, detail: str = "", *, retry_after_s: float | None = None, sent: bool
+    ) -> None:
+        """Takes the reason, what is known of it, and the two attributes."""
+        super().__init__(reason, detail)
+        self.retry_after_s = retry_after_s
+        self.sent = sent
+
+
+class RejectedError(RegistrarError):
+    """The provider understood and refuses: the same request will be refused again."""
+
+
+class NotAloneError(RegistrarError):
+    """Another process may be writing now, so this one must not."""
+
+
+def cut(text: str) -> str:
+    """The text on one line, and no longer than a log line bears."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"

@@ -1,0 +1,144 @@
+"""Leaving: whoever leaves last takes the registration along, if it is provably ours."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import redis
+import structlog
+
+from registrar.client import Client
+from registrar.errors import NotAloneError, RegistrarError
+from registrar.mutex import Hold
+from registrar.observation import Observation, Observer, following
+from registrar.plan import plan_farewell
+from registrar.protocol import Slot
+from registrar.reconcile import Shared, Wait
+from registrar.settings import Deregister, Settings
+
+log = structlog.get_logger("registrar")
+
+
+class Remover:
+    """Removes registrations that are ours, looks whether they are gone, and tells what it did."""
+
+    def __init__(self, settings: Settings, client: Client, shared: Shared) -> None:
+        """Asks nobody anything yet."""
+        self._settings = settings
+        self._client = client
+        self._store = shared.store
+        self._observer = Observer(shared.lease.card.name, settings.service.public_url)
+
+    def remove_all(
+        self,
+        wait: Wait,
+        permit: Callable[[], None],
+        hold: Hold | None,
+        *,
+        members: int,
+        policy: Deregister,
+    ) -> list[Observation]:
+        """Removes the registration of every slot that is ours, each by itself.
+
+        Args:
+            wait: sleeps so many seconds, and returns True early if there is no more time.
+            permit: called before every write; raises NotAloneError if it must not happen.
+            hold: the mutex, if it is held.
+            members: how many members remain.
+            policy: `REGISTRAR_DEREGISTER`, or `always` by hand.
+        """
+        client = self._client.patient(wait)
+
+        def before() -> None:
+            permit()
+            if hold:
+                hold.confirm()
+
+        seen = []
+        for slot in self._settings.slots:
+            done = self._remove(slot, client, before, members=members, policy=policy)
+            seen.append(self._note(done, hold))
+        return seen
+
+    def _remove(
+        self,
+        slot: Slot,
+        client: Client,
+        before: Callable[[], None],
+        *,
+        members: int,
+        policy: Deregister,
+    ) -> Observation:
+        desired = self._settings.desired(slot)
+        try:
+            found = client.query(slot)
+            action = plan_farewell(desired, found, members, policy)
+            left = found
+            if action.kind == "deregister":
+                client.deregister(slot, before=before)
+                left = client.query(slot)
+        except RegistrarError as error:
+            return self._observer.failed(slot, desired, error)
+        return self._observer.parted(slot, desired, found, left, action)
+
+    def _note(self, seen: Observation, hold: Hold | None) -> Observation:
+        tell = log.warning if seen.result == "failed" else log.info
+        tell(
+            "deregistered" if seen.result == "deregistered" else "not deregistered",
+            account=seen.account,
+            version=seen.version,
+            url=seen.contender if seen.result == "deregistered" else seen.registered_url,
+            reason=seen.reason,
+            **({"detail": seen.detail} if seen.detail else {}),
+        )
+        if hold:
+            seen = replace(seen, fence=hold.token, contender=None)
+            try:
+                seen = following(seen, self._store.observation(seen.slot), fights=0)
+                self._store.observe(seen)
+            except redis.RedisError as error:
+                log.warning("observation not stored", why=type(error).__name__)
+        return seen
+
+
+class Farewell:
+    """Leaves the lease, and deregisters as `REGISTRAR_DEREGISTER` says. Nothing in it raises.
+
+    Leaving happens under the mutex too: a new member that joins after the count must wait with its
+    first tick until the last of the old ones is through, and then finds the registration gone and
+    makes it again. Without Redis nobody can know who else is there, so nothing is deregistered.
+    """
+
+    def __init__(self, settings: Settings, shared: Shared, remover: Remover) -> None:
+        """Takes what a tick takes."""
+        self._policy = settings.deregister
+        self._mutex = shared.mutex
+        self._lease = shared.lease
+        self._remover = remover
+
+    def say(self, wait: Wait, permit: Callable[[], None], *, for_at_most_s: float) -> None:
+        """Leaves, and deregisters if that is this process's to do.
+
+        Args:
+            wait: sleeps so many seconds, and returns True early if there is no more time.
+            permit: called before every write; raises NotAloneError if there is no more time.
+            for_at_most_s: how long to wait for the mutex.
+        """
+        if self._policy == "never":
+            log.info("not deregistered", reason="policy", members=self._lease.leave())
+            return
+        try:
+            with self._mutex.held(wait, for_at_most_s=for_at_most_s) as hold:
+                self._leave(wait, permit, hold)
+        except redis.RedisError as error:
+            log.warning("not deregistered", reason="without-redis", why=type(error).__name__)
+        except NotAloneError as error:
+            log.warning("not deregistered", reason=error.reason, members=self._lease.leave())
+
+    def _leave(self, wait: Wait, permit: Callable[[], None], hold: Hold) -> None:
+        members = self._lease.leave()
+        if members is None:
+            log.warning("not deregistered", reason="without-redis")
+        elif members and self._policy == "last":
+            log.info("not deregistered", reason="members-remain", members=members)
+        else:
+            self._remover.remove_all(wait, permit, hold, members=members, policy=self._policy)

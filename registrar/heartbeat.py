@@ -1,0 +1,62 @@
+"""Renews the lease, in a thread of its own, so that a slow ThingSpace costs no membership."""
+
+import random
+import threading
+from collections.abc import Callable
+
+import redis
+import structlog
+
+from registrar.lease import Lease, Roll
+
+log = structlog.get_logger("registrar")
+
+
+class Heartbeat:
+    """Joins, renews at a third of the lease's life with jitter, and tells when deployments come or go.
+
+    A Redis that cannot be reached is asked again at the same pace; whether it can is told once.
+    """
+
+    def __init__(self, lease: Lease, *, ttl_s: float, changed: Callable[[], None]) -> None:
+        """Takes what to call when the set of live deployments is no longer the same."""
+        self._lease = lease
+        self._period_s = ttl_s / 3
+        self._changed = changed
+        self._stopping = threading.Event()
+        self._deployments: frozenset[str] | None = None
+        self._failing = False
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Joins, if Redis can be reached, before it returns."""
+        self._beat(self._lease.join)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renews no more; the lease itself is left to the caller."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._pause()):
+            self._beat(self._lease.renew)
+
+    def _pause(self) -> float:
+        return self._period_s * random.uniform(0.8, 1.0)  # noqa: S311 (spreads replicas)
+
+    def _beat(self, touch: Callable[[], Roll]) -> None:
+        try:
+            roll = touch()
+        except redis.RedisError as error:
+            if not self._failing:
+                log.warning("lease not renewed", why=type(error).__name__)
+            self._failing = True
+            return
+        if self._failing or self._deployments is None:
+            log.info("member", name=self._lease.card.name, members=len(roll.members))
+        self._failing = False
+        if self._deployments not in {None, roll.deployments}:
+            log.info("deployments changed", deployments=len(roll.deployments))
+            self._changed()
+        self._deployments = roll.deployments

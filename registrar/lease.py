@@ -1,0 +1,147 @@
+"""Who is a member of the namespace: leases in Redis that expire with those who hold them."""
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from registrar.keys import Keys
+from registrar.scripts import script
+
+# For so long a URL that a member had is known as the namespace's own: longer than a roll-back takes.
+FAMILY_MEMORY_MS = 30 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Card:
+    """Who a member is. Those of one deployment want the same; the digests tell nothing else."""
+
+    name: str
+    deployment: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A live member, when it joined (ms of Redis's clock) and how long its lease still lasts."""
+
+    card: Card
+    joined_ms: int
+    expires_in_s: float
+
+
+@dataclass(frozen=True)
+class Roll:
+    """The live members at one moment."""
+
+    members: tuple[Member, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        return tuple(sorted(member.card.name for member in self.members))
+
+    @property
+    def deployments(self) -> frozenset[str]:
+        """Which deployments have a live member."""
+        return frozenset(member.card.deployment for member in self.members)
+
+    def supersedes(self, deployment: str) -> bool:
+        """Whether a live deployment joined after this one: the newer one decides what is registered.
+
+        A deployment joined when the last of its members did. One that has no member is superseded
+        by nobody.
+        """
+        latest: dict[str, tuple[int, str]] = {}
+        for member in self.members:
+            joined = (member.joined_ms, member.card.deployment)
+            latest[member.card.deployment] = max(joined, latest.get(joined[1], joined))
+        mine = latest.get(deployment)
+        return mine is not None and max(latest.values()) > mine
+
+
+class Lease:
+    """This process's membership. Not more than one for each process; threads may share it.
+
+    Guaranteed: a member that does not renew is none after `ttl_s`; leaving and counting those who
+    remain is one step. Not guaranteed: that a lease survives a failover of Redis that loses the
+    last writes; the member then joins again at its next renewal.
+
+    Args:
+        client: of Redis.
+        keys: of the namespace.
+        card: who this is.
+        ttl_s: how long a lease lasts, in seconds.
+        age_s: tells for how long this process has wanted to be a member.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        keys: Keys,
+        card: Card,
+        *,
+        ttl_s: float,
+        age_s: Callable[[], float],
+    ) -> None:
+        """Joins nothing yet."""
+        self.card = card
+        self._keys = keys
+        self._ttl_ms = round(ttl_s * 1000)
+        self._age_s = age_s
+        self._join = script(client, "join", prelude="roll")
+        self._renew = script(client, "renew", prelude="roll")
+        self._leave = script(client, "leave", prelude="roll")
+
+    def join(self) -> Roll:
+        """Enters this process. Raises redis.RedisError."""
+        age_ms = round(self._age_s() * 1000)
+        card = self.card
+        lines = self._join(
+            keys=[self._keys.leases, self._keys.members, self._keys.family],
+            args=[card.name, self._ttl_ms, age_ms, card.deployment, card.url, FAMILY_MEMORY_MS],
+        )
+        return _roll(lines)
+
+    def renew(self) -> Roll:
+        """Renews the lease, or joins again if it has lapsed. Raises redis.RedisError."""
+        lines = self._renew(
+            keys=[self._keys.leases, self._keys.members, self._keys.family],
+            args=[self.card.name, self._ttl_ms, self.card.url],
+        )
+        return _roll(lines) if lines else self.join()
+
+    def leave(self) -> int | None:
+        """Leaves; how many members remain, or None if Redis cannot tell. Never raises."""
+        try:
+            remaining = self._leave(
+                keys=[self._keys.leases, self._keys.members], args=[self.card.name]
+            )
+        except redis.RedisError:
+            return None
+        return int(remaining)
+
+
+def read_roll(client: "redis.Redis", keys: Keys) -> Roll:
+    """The members, read by one who is none. Raises redis.RedisError."""
+    read = script(client, "read", prelude="roll")
+    return _roll(read(keys=[keys.leases, keys.members], args=[]))
+
+
+def new_name() -> str:
+    """A name for this process that people can find it by: host, process id, and chance."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "host"
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _roll(lines: Sequence[Sequence[bytes]]) -> Roll:
+    return Roll(tuple(_member(*(part.decode() for part in line)) for line in lines))
+
+
+def _member(name: str, expires_in_ms: str, written: str) -> Member:
+    joined, deployment, url = written.split(" ")
+    return Member(Card(name, deployment, url), int(joined), int(expires_in_ms) / 1000)

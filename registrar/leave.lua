@@ -1,0 +1,13 @@
+-- Strikes a member out. A member that is none is no error.
+--
+-- KEYS[1]  leases
+-- KEYS[2]  members
+-- ARGV[1]  the member
+--
+-- Returns how many live members remain.
+
+local now = now_ms()
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+strike_expired(KEYS[1], KEYS[2], now)
+return redis.call('ZCARD', KEYS[1])

@@ -1,0 +1,175 @@
+"""What a tick saw and did about one registration: for the log, the status page and `status`. Pure."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from registrar.errors import RegistrarError
+from registrar.plan import FLAP_LIMIT, Action, owns
+from registrar.protocol import Desired, Registration, Slot
+from registrar.shown import shown_url
+
+Result = Literal["as-desired", "registered", "deregistered", "yielded", "left", "failed"]
+
+SETTLED: dict[str, Result] = {
+    "nothing": "as-desired",
+    "register": "registered",
+    "yield": "yielded",
+    "deregister": "deregistered",
+}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One slot as one tick left it; stored as JSON, field by field. URLs are without secrets.
+
+    Attributes:
+        registered_url: what is registered; None: nothing, or unknown (see `ours`).
+        ours: whether that is our URL; None: the provider could not be asked.
+        since: since when that has been so, RFC 3339.
+        contender: the URL that we replaced last, while such replacings are counted.
+        tick: when this was seen.
+        result: what the tick did; `reason` why, one word; `detail` for people.
+        by: the member that saw it, with its fencing token (0: without the mutex).
+        token_age_s: how old that member's OAuth token was, in seconds.
+    """
+
+    account: str
+    version: str
+    desired_url: str | None
+    registered_url: str | None
+    ours: bool | None
+    since: str
+    contender: str | None
+    tick: str
+    result: Result
+    reason: str
+    detail: str
+    by: str
+    fence: int
+    token_age_s: float | None
+
+    @classmethod
+    def unknown(cls, slot: Slot, reason: str = "") -> "Observation":
+        """Nothing was seen."""
+        now = timestamp()
+        return cls(
+            account=slot.account,
+            version=slot.version,
+            desired_url=None,
+            registered_url=None,
+            ours=None,
+            since=now,
+            contender=None,
+            tick=now,
+            result="failed",
+            reason=reason,
+            detail="",
+            by="",
+            fence=0,
+            token_age_s=None,
+        )
+
+    @property
+    def slot(self) -> Slot:
+        """Where it was seen."""
+        return Slot(self.account, self.version)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all is as desired, and nobody fights over it."""
+        settled = self.result in {"as-desired", "registered"}
+        return settled and self.ours is True and self.reason != "flapping"
+
+    def to_json(self) -> str:
+        """For Redis and for `status --json`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Observation | None":
+        """Reads what another version may have written; None if this one cannot."""
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Who observes, and the URL that tells which part of another URL is a secret."""
+
+    name: str
+    public_url: str | None
+
+    def saw(
+        self,
+        slot: Slot,
+        desired: Desired,
+        found: Registration | None,
+        left: Registration | None,
+        action: Action,
+        *,
+        fights: int,
+    ) -> Observation:
+        """A tick that got through: what it found, what it left, and how often it fought lately."""
+        contested = action.kind == "nothing" and fights >= FLAP_LIMIT
+        rival = found if action.contested or action.reason == "flapping" else None
+        return replace(
+            self._blank(slot, desired),
+            registered_url=self._shown(left),
+            ours=left is not None and owns(desired, left),
+            contender=self._shown(rival),
+            result=SETTLED[action.kind],
+            reason="flapping" if contested else action.reason,
+        )
+
+    def parted(
+        self,
+        slot: Slot,
+        desired: Desired,
+        found: Registration | None,
+        left: Registration | None,
+        action: Action,
+    ) -> Observation:
+        """A farewell that got through; `contender` is the URL that was removed."""
+        gone = action.kind == "deregister"
+        verified = not gone or left is None
+        return replace(
+            self._blank(slot, desired),
+            registered_url=self._shown(left),
+            ours=left is not None and owns(desired, left),
+            contender=self._shown(found) if gone else None,
+            result=("deregistered" if verified else "failed") if gone else "left",
+            reason=action.reason if verified else "not-verified",
+        )
+
+    def failed(self, slot: Slot, desired: Desired, error: RegistrarError) -> Observation:
+        """A tick that did not get through."""
+        return replace(self._blank(slot, desired), reason=error.reason, detail=error.detail)
+
+    def _shown(self, registration: Registration | None) -> str | None:
+        return shown_url(registration.url, self.public_url) if registration else None
+
+    def _blank(self, slot: Slot, desired: Desired) -> Observation:
+        url = self._shown(desired.registration)
+        return replace(Observation.unknown(slot), desired_url=url, by=self.name)
+
+
+def following(seen: Observation, before: Observation | None, *, fights: int) -> Observation:
+    """The observation with what only the one before it knows: since when, and against whom.
+
+    A failed tick keeps what was known of the registration; `ours` None says that it is not fresh.
+    """
+    if before is None:
+        return seen
+    if seen.ours is None:
+        seen = replace(seen, registered_url=before.registered_url)
+    same = (seen.ours, seen.registered_url) == (before.ours, before.registered_url)
+    contender = seen.contender or (before.contender if fights else None)
+    return replace(seen, since=before.since if same else seen.since, contender=contender)
+
+
+def timestamp() -> str:
+    """Now, RFC 3339, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,19 @@
+-- Stores what a tick saw, unless somebody who held the mutex later has stored already.
+--
+-- KEYS[1]  observations
+-- KEYS[2]  observed
+-- ARGV[1]  the fencing token; 0: seen without the mutex, which is never refused
+-- ARGV[2]  '<account>/<version>'
+-- ARGV[3]  the observation, JSON
+--
+-- Returns 1; 0 if it came too late.
+
+local token = tonumber(ARGV[1])
+if token > 0 then
+  if token < tonumber(redis.call('GET', KEYS[2]) or '0') then
+    return 0
+  end
+  redis.call('SET', KEYS[2], ARGV[1])
+end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return 1

@@ -1,0 +1,147 @@
+"""Decides what to do about one registration. Pure: desired and actual and context in, action out.
+
+| actual | superseded | policy | action |
+|---|---|---|---|
+| nothing | - | - | register: `absent` |
+| our URL, right credentials (or not shown) | - | - | nothing: `as-desired` |
+| another, or other credentials | yes | - | yield: `superseded` |
+| our URL, other credentials | no | - | register: `credentials-differ` |
+| our URL with the token before | no | - | register: `token-rotated` |
+| URL of a deployment of this namespace | no | `never` | yield: `another-owner` |
+| | no | `boot`, `always` | register: `sibling` |
+| somebody else's URL | no | `never`, `boot` later on | yield: `another-owner` |
+| | no | `boot` at boot, `always` | register: `takeover` |
+
+Every `register` that replaces what others wrote becomes yield: `flapping`, if that was done
+`FLAP_LIMIT` times within the window already: two who both insist stop after four times in all.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from registrar.protocol import Desired, Registration, same_url
+
+Takeover = Literal["boot", "always", "never"]
+Kind = Literal["nothing", "register", "yield", "deregister"]
+Reason = Literal[
+    "absent",
+    "as-desired",
+    "superseded",
+    "credentials-differ",
+    "token-rotated",
+    "sibling",
+    "another-owner",
+    "takeover",
+    "flapping",
+    "ours",
+    "not-ours",
+    "members-remain",
+    "policy",
+    "by-hand",
+    "not-as-desired",
+]
+
+FLAP_LIMIT = 2
+"""So often in a window a deployment replaces what others registered. Two that fight get to four."""
+
+FLAP_WINDOW_INTERVALS = 20
+"""The window, in reconciliation intervals: at the default of five minutes, a hundred minutes."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What else the decision rests on.
+
+    Attributes:
+        takeover: the policy for another owner's URL.
+        boot: whether this process has not yet completed a tick for this slot.
+        superseded: whether a deployment of the same namespace that joined later is alive.
+        sibling: whether the actual URL belongs, or belonged, to another deployment of the namespace.
+        takeovers: how often this deployment replaced others' writing within the window.
+    """
+
+    takeover: Takeover
+    boot: bool = False
+    superseded: bool = False
+    sibling: bool = False
+    takeovers: int = 0
+
+
+@dataclass(frozen=True)
+class Action:
+    """What to do, and why. `contested`: it replaces what somebody else wrote."""
+
+    kind: Kind
+    reason: Reason
+    contested: bool = False
+
+
+def plan(desired: Desired, actual: Registration | None, context: Context) -> Action:
+    """The table above."""
+    if actual is None:
+        return Action("register", "absent")
+    if matches(desired.registration, actual):
+        return Action("nothing", "as-desired")
+    if context.superseded:
+        return Action("yield", "superseded")
+    return _plan_difference(desired, actual, context)
+
+
+def _plan_difference(desired: Desired, actual: Registration, context: Context) -> Action:
+    """What to do about a registration that is not as desired, if nobody newer is responsible."""
+    reason = _claim(desired, actual, context)
+    if reason is None:
+        return Action("yield", "another-owner")
+    if reason == "token-rotated":
+        return Action("register", reason)
+    if context.takeovers >= FLAP_LIMIT:
+        return Action("yield", "flapping")
+    return Action("register", reason, contested=True)
+
+
+def plan_farewell(
+    desired: Desired, actual: Registration | None, members: int, policy: str
+) -> Action:
+    """What to do about a registration when leaving, with so many members remaining.
+
+    Only a URL that is provably ours is removed; `members` is unknown, and this not to be asked,
+    without Redis.
+    """
+    if policy == "never":
+        return Action("nothing", "policy")
+    if policy == "last" and members:
+        return Action("nothing", "members-remain")
+    if actual is None:
+        return Action("nothing", "absent")
+    return Action("deregister", "ours") if owns(desired, actual) else Action("yield", "not-ours")
+
+
+def owns(desired: Desired, actual: Registration) -> bool:
+    """Whether the actual URL is this deployment's, be it with its token before."""
+    mine = (desired.registration, desired.previous)
+    return any(same_url(one.url, actual.url) for one in mine if one)
+
+
+def matches(wanted: Registration, actual: Registration) -> bool:
+    """Whether nothing needs to change: the URL is ours, and so are the credentials, as far as shown.
+
+    v2 and v3 never show any, and v1 shows them in clear [doc].
+    """
+    if not same_url(wanted.url, actual.url):
+        return False
+    if actual.username is None and actual.password is None:
+        return True
+    return (wanted.username, wanted.password) == (actual.username, actual.password)
+
+
+def _claim(desired: Desired, actual: Registration, context: Context) -> Reason | None:
+    """The reason for which the registration is ours to write; None: it is not."""
+    if same_url(desired.registration.url, actual.url):
+        return "credentials-differ"
+    if owns(desired, actual):
+        return "token-rotated"
+    if context.takeover == "never":
+        return None
+    if context.sibling:
+        return "sibling"
+    return "takeover" if context.takeover == "always" or context.boot else None

@@ -1,0 +1,164 @@
+"""The callback API as values: what to send for each version, and what the answers mean. Pure.
+
+The paths and bodies are the provider's [doc, sdk]; v1 serves OMA-DM and LWM2M devices, v2 HTTP
+devices, v3 network-aware LWM2M. Registering replaces whatever was registered before [doc].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from listener.secret import Secret
+from registrar.refusals import Reply, check, unreadable
+
+# The one name of FOTA's callback service. [doc, sdk]
+SERVICE_NAME = "Fota"
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What can hold one registration: an account in one API version.
+
+    Whether the versions of an account really are independent is [?]; they are treated so.
+    """
+
+    account: str
+    version: str
+
+    def __str__(self) -> str:
+        """As people and Redis fields name it."""
+        return f"{self.account}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What is, or is to be, registered. The URL may hold a token, so neither shows in a `repr`.
+
+    Username and password are of v1 only, and None where the provider did not show them.
+    """
+
+    url: str = field(repr=False)
+    username: str | None = field(default=None, repr=False)
+    password: Secret | None = None
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What this deployment wants, and the URL with its token before, which is its own too."""
+
+    registration: Registration
+    previous: Registration | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request as a value; `path` begins after the API's base, the body is JSON or a form."""
+
+    method: str
+    path: str
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes a registration."""
+        return self.method != "GET"
+
+
+def query(slot: Slot) -> Call:
+    """Asks what is registered."""
+    return Call("GET", _path(slot))
+
+
+def register(slot: Slot, wanted: Registration) -> Call:
+    """Registers, in place of whatever is there."""
+    body = {"url": wanted.url}
+    if slot.version == "v1":
+        body = {"name": SERVICE_NAME, **body}
+        if wanted.username is not None and wanted.password is not None:
+            body |= {"username": wanted.username, "password": wanted.password.reveal()}
+    return Call("POST", _path(slot), json=body)
+
+
+def deregister(slot: Slot) -> Call:
+    """Removes whatever is registered: it names no URL, so look first. [doc]"""
+    name = f"/name/{SERVICE_NAME}" if slot.version == "v1" else ""
+    return Call("DELETE", _path(slot) + name)
+
+
+def read(reply: Reply) -> Registration | None:
+    """What a query found; None: nothing is registered.
+
+    Accepts, for every version, a list or a bare object, and for nothing: no body, 204, `null`, `[]`,
+    `{}`, an empty URL [?], and a list of other services only.
+
+    Raises:
+        RegistrarError: the provider refused, cannot answer, or answered something else. A page of
+            HTML with status 200 is not taken for "nothing registered".
+    """
+    check(reply)
+    if reply.status == 204 or not reply.text:
+        return None
+    try:
+        content = reply.json()
+    except ValueError as error:
+        raise unreadable(reply) from error
+    entries = content if isinstance(content, list) else [content]
+    found = [entry for entry in entries if _is_ours_to_read(entry, reply)]
+    return _registration(found[0], reply) if found else None
+
+
+def confirm(reply: Reply) -> None:
+    """Accepts the answer to a registration or deregistration.
+
+    Any 2xx will do: the documentation's examples disagree with themselves (the account in one is
+    another than the account asked for), and the caller looks afterwards what is registered.
+
+    Raises:
+        RegistrarError: as for `read`.
+    """
+    check(reply)
+
+
+def same_url(one: str, other: str) -> bool:
+    """Whether two URLs are the same but for the case of the host and a port that goes without saying."""
+    return _normal(one) == _normal(other)
+
+
+def _path(slot: Slot) -> str:
+    return f"/fota/{slot.version}/callbacks/{slot.account}"
+
+
+def _is_ours_to_read(entry: Any, reply: Reply) -> bool:
+    if entry is None or entry == {}:
+        return False
+    if not isinstance(entry, dict):
+        raise unreadable(reply)
+    return entry.get("name") in {None, SERVICE_NAME}
+
+
+def _registration(entry: Mapping[str, Any], reply: Reply) -> Registration | None:
+    url = entry.get("url", 0)
+    if url in (None, ""):
+        return None
+    if not isinstance(url, str):
+        raise unreadable(Reply(reply.status))
+    username, password = entry.get("username"), entry.get("password")
+    return Registration(
+        url=url,
+        username=username if isinstance(username, str) else None,
+        password=Secret(password) if isinstance(password, str) else None,
+    )
+
+
+def _normal(url: str) -> tuple[str, str, int | None, str, str]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        # Somebody registered what is no URL; it is the same as itself alone.
+        return "", url, None, "", ""
+    return parts.scheme, parts.hostname or "", port, parts.path or "/", parts.query

@@ -1,0 +1,215 @@
+"""One tick: look at the world, plan, and write if need be, for each account and version by itself."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+import redis
+import structlog
+
+from registrar.client import Client
+from registrar.errors import NotAloneError, RegistrarError, UnavailableError
+from registrar.lease import Lease, Roll
+from registrar.mutex import Hold, Mutex
+from registrar.observation import Observation, Observer, following
+from registrar.plan import Action, Context, matches, plan
+from registrar.protocol import Desired, Registration, Slot
+from registrar.settings import Settings
+from registrar.store import Store
+
+log = structlog.get_logger("registrar")
+
+Wait = Callable[[float], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one slot in a tick."""
+
+    observation: Observation
+    error: RegistrarError | None = None
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What replicas share: all of it in Redis."""
+
+    mutex: Mutex
+    lease: Lease
+    store: Store
+    read_roll: Callable[[], Roll]
+
+
+class Reconciler:
+    """Makes registrations what they should be. One tick at a time.
+
+    Guaranteed: a tick that finds all as desired writes nothing to ThingSpace. A write happens under
+    the mutex, unless Redis cannot be reached: then it happens without, because a registration that
+    is missing loses messages and one that is written twice does not.
+    """
+
+    def __init__(self, settings: Settings, client: Client, shared: Shared) -> None:
+        """Asks nobody anything yet."""
+        self.settings = settings
+        self.shared = shared
+        self._client = client
+        self._observer = Observer(shared.lease.card.name, settings.service.public_url)
+        self._booted: set[Slot] = set()
+        self._last: dict[Slot, Observation] = {}
+        self._alone = False
+
+    def tick(self, wait: Wait, *, force: bool = False) -> list[Outcome]:
+        """Reconciles every slot.
+
+        Args:
+            wait: sleeps so many seconds, and returns True early if the process is to stop.
+            force: take over whatever is registered, because a person says so.
+
+        Raises:
+            NotAloneError: another process held the mutex for as long as a tick may take.
+        """
+        client = self._client.patient(wait)
+        with self._hold(wait) as hold:
+            signed_out = _failure(client.tokens.current)
+            return [self._outcome(slot, client, hold, signed_out, force) for slot in self._slots]
+
+    @property
+    def _slots(self) -> tuple[Slot, ...]:
+        return self.settings.slots
+
+    @contextmanager
+    def _hold(self, wait: Wait) -> Iterator[Hold | None]:
+        """The mutex; None, and a word in the log, if there is no Redis to keep it."""
+        held = self.shared.mutex.held(wait, for_at_most_s=self.settings.lease_ttl_s)
+        with ExitStack() as stack:
+            hold = None
+            try:
+                hold = stack.enter_context(held)
+            except redis.RedisError as error:
+                if not self._alone:
+                    why = _name(error)
+                    log.warning("without redis", does="registers, never deregisters", why=why)
+            self._alone = hold is None
+            yield hold
+
+    def _outcome(
+        self,
+        slot: Slot,
+        client: Client,
+        hold: Hold | None,
+        signed_out: RegistrarError | None,
+        force: bool,
+    ) -> Outcome:
+        desired = self.settings.desired(slot)
+        fights = 0
+        error: RegistrarError | None = None
+        try:
+            if signed_out:
+                raise signed_out
+            seen, fights = self._reconcile(slot, desired, client, hold, force)
+            self._booted.add(slot)
+        except RegistrarError as failure:
+            seen, error = self._observer.failed(slot, desired, failure), failure
+        except redis.RedisError as failure:
+            error = NotAloneError("redis-lost", _name(failure))
+            seen = self._observer.failed(slot, desired, error)
+        return Outcome(self._note(seen, hold, fights), error)
+
+    def _reconcile(
+        self, slot: Slot, desired: Desired, client: Client, hold: Hold | None, force: bool
+    ) -> tuple[Observation, int]:
+        """Returns what was seen, and how often this deployment took over lately."""
+        found = client.query(slot)
+        context = self._context(slot, desired, found, hold)
+        action = plan(desired, found, context)
+        if force and action.kind == "yield":
+            action = Action("register", "by-hand")
+        left = found
+        if action.kind == "register":
+            left = self._register(slot, desired, action, client, hold)
+        fights = context.takeovers + action.contested
+        return self._observer.saw(slot, desired, found, left, action, fights=fights), fights
+
+    def _register(
+        self, slot: Slot, desired: Desired, action: Action, client: Client, hold: Hold | None
+    ) -> Registration | None:
+        wanted = desired.registration
+        if hold and action.contested:
+            self.shared.store.note_takeover(slot, wanted.url, fence=hold.token)
+        client.register(slot, wanted, before=hold.confirm if hold else _unguarded)
+        left = client.query(slot)
+        if left is None or not matches(wanted, left):
+            raise UnavailableError(
+                "not-verified", "registered, but the query shows something else", sent=True
+            )
+        return left
+
+    def _context(
+        self, slot: Slot, desired: Desired, found: Registration | None, hold: Hold | None
+    ) -> Context:
+        policy = self.settings.takeover
+        boot = slot not in self._booted
+        if hold is None:
+            return Context(policy, boot)
+        shared = self.shared
+        return Context(
+            policy,
+            boot,
+            superseded=shared.read_roll().supersedes(shared.lease.card.deployment),
+            sibling=found is not None and shared.store.is_family(found.url),
+            takeovers=shared.store.takeovers(slot, desired.registration.url),
+        )
+
+    def _note(self, seen: Observation, hold: Hold | None, fights: int) -> Observation:
+        """Logs what changed, and stores what was seen if Redis is there."""
+        age = self._client.tokens.age_s()
+        seen = replace(seen, fence=hold.token if hold else 0, token_age_s=age and round(age, 1))
+        before = self._last.get(seen.slot)
+        try:
+            before = self.shared.store.observation(seen.slot) if hold else before
+            seen = following(seen, before, fights=fights)
+            if hold:
+                self.shared.store.observe(seen)
+        except redis.RedisError as error:
+            log.warning("observation not stored", why=_name(error))
+        _tell(seen, self._last.get(seen.slot))
+        self._last[seen.slot] = seen
+        return seen
+
+
+def _tell(seen: Observation, before: Observation | None) -> None:
+    """One line for a registration that was made, failed, or is no longer as it was."""
+    known = (before.result, before.reason, before.registered_url) if before else None
+    if seen.result != "registered" and known == (seen.result, seen.reason, seen.registered_url):
+        return
+    say = log.info if seen.healthy else log.warning
+    event = {
+        "as-desired": "registration is as desired",
+        "registered": "registered",
+        "yielded": "registration left to another owner",
+    }.get(seen.result, "registration not reconciled")
+    say(
+        event,
+        account=seen.account,
+        version=seen.version,
+        url=seen.registered_url if seen.ours is not None else seen.desired_url,
+        reason=seen.reason,
+        **({"contender": seen.contender} if seen.contender else {}),
+        **({"detail": seen.detail} if seen.detail else {}),
+    )
+
+
+def _failure(attempt: Callable[[], object]) -> RegistrarError | None:
+    try:
+        attempt()
+    except RegistrarError as error:
+        return error
+    return None
+
+
+def _unguarded() -> None:
+    """Without Redis there is nobody to ask for permission."""
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__

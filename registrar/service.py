@@ -1,0 +1,168 @@
+"""The registrar at work, in a thread of its own: waits, joins, ticks, and says farewell."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import redis
+import structlog
+
+from registrar.client import Client
+from registrar.errors import NotAloneError, RegistrarError, StopError, UnavailableError
+from registrar.farewell import Farewell, Remover
+from registrar.heartbeat import Heartbeat
+from registrar.reconcile import Outcome, Reconciler, Shared
+from registrar.settings import Settings
+
+log = structlog.get_logger("registrar")
+
+# The breaker is asked again so often: that costs no login, and after `unlock` it goes on soon.
+BREAKER_LOOK_S = 10.0
+
+
+class Service:
+    """Registers from when the listener is ready until told to stop.
+
+    Args:
+        settings: checked ones.
+        client: for ThingSpace; closed at the end.
+        shared: what replicas share.
+        ready: returns once the listener may be registered, or False if the process is to stop; it
+            gets a function that sleeps so many seconds and returns True early in that case.
+        ended: called at the very end, from the thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        shared: Shared,
+        *,
+        ready: Callable[[Callable[[float], bool]], bool],
+        ended: Callable[[], None],
+    ) -> None:
+        """Starts nothing yet."""
+        self._settings = settings
+        self._client = client
+        self._ready = ready
+        self._ended = ended
+        self._stopping = threading.Event()
+        self._abandoned = threading.Event()
+        self._over = threading.Event()
+        self._due = threading.Event()
+        self._failures = 0
+        self._reconciler = Reconciler(settings, client, shared)
+        self._farewell = Farewell(settings, shared, Remover(settings, client, shared))
+        self._heartbeat = Heartbeat(shared.lease, ttl_s=settings.lease_ttl_s, changed=self._due.set)
+        # A daemon: a call that hangs must not keep the process from ending in time.
+        self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begins the farewell; `ended` tells when it is over."""
+        self._stopping.set()
+        self._due.set()
+
+    def abandon(self) -> None:
+        """Ends the farewell: from now on nothing is written any more."""
+        self.stop()
+        self._abandoned.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether the farewell is still to come, or under way."""
+        return not self._over.is_set()
+
+    def _run(self) -> None:
+        try:
+            if self._ready(self._stopping.wait):
+                log.info("ready")
+                self._serve()
+        except Exception:
+            # A mistake of ours must not take the listener down with it; it goes on receiving.
+            log.exception("the registrar failed")
+        finally:
+            self._client.close()
+            self._over.set()
+            self._ended()
+
+    def _serve(self) -> None:
+        self._heartbeat.start()
+        while not self._stopping.is_set():
+            self._due.clear()
+            delay = self._tick()
+            if not self._stopping.is_set():
+                self._due.wait(delay)
+        self._heartbeat.stop()
+        self._farewell.say(
+            self._abandoned.wait,
+            self._permit,
+            for_at_most_s=self._settings.timing.farewell_s / 2,
+        )
+
+    def _tick(self) -> float:
+        """One tick; returns the seconds until the next."""
+        try:
+            outcomes = self._reconciler.tick(self._stopping.wait)
+        except NotAloneError as error:
+            log.info("tick skipped", reason=error.reason)
+            return self._backoff(None)
+        except redis.RedisError as error:
+            log.warning("tick skipped", reason="redis-lost", why=type(error).__name__)
+            return self._backoff(None)
+        return self._delay(outcomes)
+
+    def _delay(self, outcomes: Sequence[Outcome]) -> float:
+        errors = [outcome.error for outcome in outcomes if outcome.error]
+        hopeful = [error for error in errors if not isinstance(error, StopError)]
+        if hopeful:
+            return self._backoff(_longest_wait(hopeful))
+        self._failures = 0
+        jitter = random.uniform(0.9, 1.1)  # noqa: S311 (spreads replicas; guards nothing)
+        interval = self._settings.interval_s * jitter
+        if any(error.reason == "breaker-open" for error in errors):
+            return min(interval, BREAKER_LOOK_S)
+        return interval
+
+    def _backoff(self, asked_s: float | None) -> float:
+        """Doubling, with jitter, without end; never below what the provider asked for."""
+        timing = self._settings.timing
+        doubled = timing.first_retry_s * 2.0 ** min(self._failures, 20)
+        self._failures += 1
+        longest = min(doubled, timing.longest_retry_s, self._settings.interval_s)
+        return max(longest * random.uniform(0.5, 1.0), asked_s or 0.0)  # noqa: S311
+
+    def _permit(self) -> None:
+        if self._abandoned.is_set():
+            raise NotAloneError("abandoned", "no more time")
+
+
+def _longest_wait(errors: Sequence[RegistrarError]) -> float | None:
+    asked = [e.retry_after_s for e in errors if isinstance(e, UnavailableError) and e.retry_after_s]
+    return max(asked, default=None)
+
+
+def until_listening(
+    url: str, *, probe: Callable[[str], bool], every_s: float = 0.2
+) -> Callable[[Callable[[float], bool]], bool]:
+    """Waits until the listener's readiness check answers 200, or the process is to stop."""
+
+    def ready(wait: Callable[[float], bool]) -> bool:
+        began = time.monotonic()
+        told = False
+        while not probe(url):
+            if not told and time.monotonic() - began > TOLD_AFTER_S:
+                log.warning("waiting for the listener to be ready", url=url)
+                told = True
+            if wait(every_s):
+                return False
+        return True
+
+    return ready
+
+
+TOLD_AFTER_S = 10.0

@@ -1,0 +1,182 @@
+"""The registrar's settings: the listener's and its own, read together, checked, frozen."""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+from listener import settings as listener_settings
+from listener.environment import Reader
+from listener.secret import Secret
+from registrar.plan import Takeover
+from registrar.protocol import Desired, Registration, Slot
+from registrar.signin import Credentials
+
+BASE_URL = "https://thingspace.verizon.com/api"
+CREDENTIAL_NAMES = (
+    "THINGSPACE_KEY",
+    "THINGSPACE_SECRET",
+    "THINGSPACE_USERNAME",
+    "THINGSPACE_PASSWORD",
+)
+"""The provider's credentials: COMMAND does not get them, because web workers must not hold them."""
+
+Deregister = Literal["last", "never", "always"]
+Probing = Literal["require", "warn", "off"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Spans that nobody needs to set, in seconds; tests shorten them."""
+
+    # One call to ThingSpace: far longer than it takes, and both together below the mutex's life.
+    connect_timeout_s: float = 3.05
+    read_timeout_s: float = 10.0
+    # Redis is near: what takes longer is an outage, and the registrar goes on without it.
+    redis_timeout_s: float = 2.0
+    # After a failure the next tick comes sooner than the interval. Well below ten seconds, so that the URL
+    # is registered within ten seconds of ThingSpace's return.
+    first_retry_s: float = 0.5
+    longest_retry_s: float = 7.0
+    # Below Heroku's thirty seconds between SIGTERM and SIGKILL.
+    shutdown_s: float = 25.0
+    # Of these, what deregistering may take: the rest is COMMAND's, and gunicorn's own is ten.
+    farewell_s: float = 12.0
+    # What is left to COMMAND after a second SIGTERM or SIGINT.
+    hurry_s: float = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the registrar needs to know. Units stand in the names; secrets print as `***`."""
+
+    service: listener_settings.Settings
+    enabled: bool
+    credentials: Credentials
+    base_url: str
+    interval_s: int
+    lease_ttl_s: int
+    deregister: Deregister
+    takeover: Takeover
+    probe: Probing
+    state_dir: Path
+    timing: Timing = field(default_factory=Timing)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Reads the listener's and the registrar's settings.
+
+        Raises:
+            listener.errors.SettingsError: with every problem of both.
+        """
+        reader = Reader(environ)
+        settings = cls.read(reader)
+        reader.finish()
+        return settings
+
+    @classmethod
+    def read(cls, reader: Reader) -> "Settings":
+        """Reads the variables; the caller finishes the reader and so learns of problems."""
+        settings = cls(
+            service=listener_settings.Settings.read(reader),
+            enabled=reader.choice("REGISTRAR", "on", ("on", "off")) == "on",
+            credentials=Credentials(*(_secret(reader, name) for name in CREDENTIAL_NAMES)),
+            base_url=reader.parsed("THINGSPACE_BASE_URL", BASE_URL, _base_url),
+            interval_s=reader.whole("REGISTRAR_INTERVAL_S", 300, at_least=1),
+            lease_ttl_s=reader.whole("REGISTRAR_LEASE_TTL_S", 30, at_least=1),
+            deregister=cast(
+                Deregister,
+                reader.choice("REGISTRAR_DEREGISTER", "last", ("last", "never", "always")),
+            ),
+            takeover=cast(
+                Takeover, reader.choice("REGISTRAR_TAKEOVER", "boot", ("boot", "always", "never"))
+            ),
+            probe=cast(
+                Probing, reader.choice("REGISTRAR_PROBE", "warn", ("require", "warn", "off"))
+            ),
+            # Beside the spool, because that is where the operator put what must survive a restart.
+            state_dir=Path(reader.text("SPOOL_DIR") or "var/spool").parent,
+        )
+        if settings.enabled:
+            settings._require(reader)
+        return settings
+
+    def _require(self, reader: Reader) -> None:
+        """Notes what is missing for registering: without any of it the URL cannot be registered."""
+        needed = {
+            "PUBLIC_URL": self.service.public_url,
+            "THINGSPACE_ACCOUNTS": self.service.accounts,
+            **dict(zip(CREDENTIAL_NAMES, self._credential_texts, strict=True)),
+        }
+        for name, value in needed.items():
+            if not value and not reader.has_problem(name):
+                reader.problem(name, "must be set: the registrar needs it (or set REGISTRAR=off)")
+
+    @property
+    def _credential_texts(self) -> tuple[str, ...]:
+        used = self.credentials
+        return tuple(s.reveal() for s in (used.key, used.secret, used.username, used.password))
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All secrets among the settings, so that logs can be kept free of them."""
+        # The username is no secret, and often so short a word that lines would suffer.
+        used = self.credentials
+        found = (used.key, used.secret, used.password)
+        return (*self.service.secrets, *(secret for secret in found if secret.reveal()))
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Every account in every version."""
+        service = self.service
+        return tuple(Slot(a, v) for a in service.accounts for v in service.api_versions)
+
+    def desired(self, slot: Slot) -> Desired:
+        """What is to be registered in a slot."""
+        return Desired(self.wanted(slot.version), self.previous(slot.version))
+
+    def digest(self, text: str) -> str:
+        """Names a text without telling it, the same in all replicas; nobody else can make one."""
+        key = self.credentials.secret.reveal().encode()
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16]
+
+    @property
+    def deployment(self) -> str:
+        """Names what this deployment wants to be registered: all that its replicas have in common."""
+        wanted = [self.wanted(version) for version in self.service.api_versions]
+        texts = [(w.url, w.username, w.password.reveal() if w.password else None) for w in wanted]
+        return self.digest(repr((sorted(self.service.accounts), texts)))
+
+    def wanted(self, version: str) -> Registration:
+        """What is to be registered in this API version."""
+        return self._registration(version, self.service.callback_token)
+
+    def previous(self, version: str) -> Registration | None:
+        """The URL with the token before, which is ours as well; None if there is none."""
+        previous = self.service.callback_token_previous
+        return self._registration(version, previous) if previous else None
+
+    def _registration(self, version: str, token: Secret | None) -> Registration:
+        public = self.service.public_url or ""
+        url = f"{public.rstrip('/')}/{token.reveal()}" if token else public
+        if version != "v1":
+            return Registration(url)
+        return Registration(url, self.service.callback_username, self.service.callback_password)
+
+
+def _secret(reader: Reader, name: str) -> Secret:
+    return reader.secret(name) or Secret("")
+
+
+def _base_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("must be an http or https URL with a host")
+    if url.query or url.fragment or url.username or url.password:
+        raise ValueError("must not have a query, a fragment, or a username or password")
+    _ = url.port  # Raises a ValueError if it is not a port.
+    return text.rstrip("/")

@@ -1,0 +1,131 @@
+"""The provider's two sign-ins as values: the OAuth token, and the session that builds on it. Pure."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from listener.secret import Secret
+from registrar.errors import StopError
+from registrar.protocol import Call
+from registrar.refusals import BEARER_FAULTS, Complaint, Reply, check, complaint, unreadable
+
+# A token lives one hour from when it was first issued [doc]: what to assume if the answer is silent.
+TOKEN_LIFE_S = 3600.0
+
+# What the codes of a refused login are about: …INPUT_INVALID.Password.Invalid is the one that was
+# seen; the others are likely names of its siblings [?].
+CREDENTIAL_MARKS = ("Password", "UserName", "Username", "Credential")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The four credentials of a ThingSpace application and its user."""
+
+    key: Secret
+    secret: Secret
+    username: Secret
+    password: Secret
+
+
+@dataclass(frozen=True)
+class OAuthToken:
+    """A bearer token and how many seconds it has left to live, as the provider says."""
+
+    value: Secret
+    expires_in_s: float
+
+
+def token_call() -> Call:
+    """Asks for a bearer token."""
+    return Call("POST", "/ts/v1/oauth2/token", form={"grant_type": "client_credentials"})
+
+
+def token_headers(credentials: Credentials) -> Mapping[str, str]:
+    """The application's key and secret, as HTTP Basic."""
+    pair = f"{credentials.key.reveal()}:{credentials.secret.reveal()}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def read_token(reply: Reply) -> OAuthToken:
+    """The token in an answer.
+
+    Raises:
+        StopError: key or secret is refused.
+        UnavailableError, RejectedError: as `refusals.check`.
+    """
+    said = complaint(reply)
+    if reply.status in {400, 401} and (said.code == "invalid_client" or said.code in BEARER_FAULTS):
+        raise StopError("application-refused", f"HTTP {reply.status} {said}")
+    if reply.status == 401:
+        raise StopError("application-refused", "HTTP 401")
+    check(reply)
+    content = _object(reply)
+    token, life = content.get("access_token"), content.get("expires_in", TOKEN_LIFE_S)
+    if not isinstance(token, str) or not token:
+        raise unreadable(Reply(reply.status))
+    try:
+        return OAuthToken(Secret(token), float(life))
+    except (TypeError, ValueError):
+        return OAuthToken(Secret(token), TOKEN_LIFE_S)
+
+
+def login_call(credentials: Credentials) -> Call:
+    """Asks for a session."""
+    body = {
+        "username": credentials.username.reveal(),
+        "password": credentials.password.reveal(),
+    }
+    return Call("POST", "/m2m/v1/session/login", json=body)
+
+
+def logout_call() -> Call:
+    """Ends the session."""
+    return Call("POST", "/m2m/v1/session/logout", json={})
+
+
+def call_headers(token: Secret, session: Secret | None = None) -> Mapping[str, str]:
+    """The two tokens, as every call needs them. [doc]"""
+    headers = {"Authorization": f"Bearer {token.reveal()}"}
+    return headers if session is None else {**headers, "VZ-M2M-Token": session.reveal()}
+
+
+def read_session(reply: Reply) -> Secret:
+    """The session's token.
+
+    Only a definite refusal counts as one: an answer of 400 or 401 that is about the credentials
+    (`…Password.Invalid`, as 400 or 401 [seen in a test, not live]) or a 401 that does not say what it
+    is about. A refused bearer, a throttle or a failing server says nothing of the password.
+
+    Raises:
+        StopError: username or password is refused, or the account is locked.
+        RenewError: the bearer is refused.
+        UnavailableError, RejectedError: as `refusals.check`.
+    """
+    said = complaint(reply)
+    detail = f"HTTP {reply.status} {said}"
+    if not reply.ok and "Lock" in said.code:
+        raise StopError("account-locked", detail)
+    if _refuses_login(reply.status, said):
+        raise StopError("login-refused", detail)
+    check(reply)
+    session = _object(reply).get("sessionToken")
+    if not isinstance(session, str) or not session:
+        raise unreadable(Reply(reply.status))
+    return Secret(session)
+
+
+def _refuses_login(status: int, said: Complaint) -> bool:
+    if status == 401:
+        return said.code not in BEARER_FAULTS
+    return status == 400 and any(word in said.code for word in CREDENTIAL_MARKS)
+
+
+def _object(reply: Reply) -> Mapping[str, Any]:
+    try:
+        content = reply.json()
+    except ValueError as error:
+        raise unreadable(reply) from error
+    if not isinstance(content, dict):
+        raise unreadable(Reply(reply.status))
+    return content

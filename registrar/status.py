@@ -1,0 +1,184 @@
+"""What `status` shows: as data, as a table, and as an exit status."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import redis
+from rich.console import Console
+from rich.table import Table
+
+from registrar.breaker import LoginBreaker
+from registrar.lease import Roll
+from registrar.observation import Observation
+from registrar.reconcile import Shared
+from registrar.settings import Settings
+from registrar.strikes import Strikes
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One account and version.
+
+    Attributes:
+        now: what ThingSpace says, or, with `--stored`, what the last tick saw.
+        last: what the last tick saw; None if there was none or Redis cannot be reached.
+        as_desired: whether nothing is left to be wished for.
+    """
+
+    now: Observation
+    last: Observation | None
+    as_desired: bool
+
+    def data(self) -> dict[str, Any]:
+        """One object of `--json`'s `registrations`."""
+        now, last = self.now, self.last
+        return {
+            "account": now.account,
+            "version": now.version,
+            "as_desired": self.as_desired,
+            "desired_url": now.desired_url,
+            "registered_url": now.registered_url,
+            "ours": now.ours,
+            "reason": now.reason,
+            "detail": now.detail,
+            "since": last.since if last and _same(now, last) else None,
+            "contender": last.contender if last else None,
+            "last_tick": asdict(last) if last else None,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that `status` knows."""
+
+    rows: tuple[Row, ...]
+    roll: Roll | None
+    strikes: Strikes
+    stored: bool
+
+    @property
+    def as_desired(self) -> bool:
+        """Whether the exit status is 0."""
+        return bool(self.rows) and all(row.as_desired for row in self.rows)
+
+    def to_json(self) -> str:
+        """For programs."""
+        members = self.roll.members if self.roll else ()
+        return json.dumps(
+            {
+                "as_desired": self.as_desired,
+                "source": "stored" if self.stored else "thingspace",
+                "registrations": [row.data() for row in self.rows],
+                "redis": self.roll is not None,
+                "members": [
+                    {
+                        "name": member.card.name,
+                        "deployment": member.card.deployment,
+                        "joined": _time_of(member.joined_ms),
+                        "lease_expires_in_s": member.expires_in_s,
+                    }
+                    for member in members
+                ],
+                "breaker": {
+                    "open": self.strikes.open,
+                    "refused": self.strikes.refused,
+                    "unanswered": self.strikes.unknown,
+                },
+            },
+            indent=2,
+        )
+
+    def show(self, console: Console) -> None:
+        """For people."""
+        table = Table("account", "version", "registered", "ours", "since", "last tick", "result")
+        for row in self.rows:
+            data, last = row.data(), row.last
+            table.add_row(
+                data["account"],
+                data["version"],
+                data["registered_url"] or ("nothing" if data["ours"] is False else "unknown"),
+                {True: "yes", False: "no", None: "?"}[data["ours"]],
+                _short(data["since"]),
+                f"{_short(last.tick)} {last.result}" if last else "-",
+                _result(row),
+            )
+        console.print(table)
+        console.print(self._members())
+        console.print(self._breaker())
+
+    def _members(self) -> str:
+        if self.roll is None:
+            return "members: unknown, Redis cannot be reached"
+        return "members: " + (", ".join(self.roll.names) or "none")
+
+    def _breaker(self) -> str:
+        state = "OPEN, no login is tried: run `unlock`" if self.strikes.open else "closed"
+        return f"login breaker: {state} ({self.strikes.refused} refused in a row)"
+
+
+def gather(
+    settings: Settings,
+    shared: Shared,
+    breaker: LoginBreaker,
+    look: Callable[[], Sequence[Observation]] | None,
+) -> Report:
+    """Puts the report together.
+
+    Args:
+        settings: checked ones.
+        shared: what the replicas left in Redis.
+        breaker: the login breaker.
+        look: asks ThingSpace; None: believe what the last tick stored, if it is recent.
+    """
+    stored = [_or_none(partial(shared.store.observation, slot)) for slot in settings.slots]
+    seen = look() if look else [_believed(settings, s, at) for at, s in enumerate(stored)]
+    rows = tuple(_row(now, last) for now, last in zip(seen, stored, strict=True))
+    return Report(rows, _or_none(shared.read_roll), breaker.read(), stored=look is None)
+
+
+def _row(now: Observation, last: Observation | None) -> Row:
+    fought = last is not None and last.reason == "flapping"
+    return Row(now, last, as_desired=now.healthy and not fought)
+
+
+def _believed(settings: Settings, last: Observation | None, index: int) -> Observation:
+    """The last tick, unless it is too old to say anything of now: then nothing is known."""
+    slot = settings.slots[index]
+    longest_s = 2 * settings.interval_s + settings.lease_ttl_s
+    if last and (datetime.now(UTC) - datetime.fromisoformat(last.tick)).total_seconds() < longest_s:
+        return last
+    reason = "stale" if last else "no-observation"
+    blank = Observation.unknown(slot, reason)
+    return replace(last, ours=None, result="failed", reason=reason) if last else blank
+
+
+def _same(now: Observation, last: Observation) -> bool:
+    return (now.ours, now.registered_url) == (last.ours, last.registered_url)
+
+
+def _result(row: Row) -> str:
+    detail = f": {row.now.detail}" if row.now.detail else ""
+    flapping = row.last is not None and row.last.reason == "flapping"
+    fight = f"flapping with {row.last.contender} " if flapping and row.last else ""
+    return f"{'ok' if row.as_desired else 'NOT AS DESIRED'} {fight}{row.now.reason}{detail}"
+
+
+def _short(moment: str | None) -> str:
+    return moment[:19].replace("T", " ") if moment else "-"
+
+
+def _time_of(moment_ms: int) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _or_none(read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except redis.RedisError:
+        return None

@@ -1,0 +1,71 @@
+"""What the replicas of a namespace tell each other in Redis, besides leases and the mutex."""
+
+from collections.abc import Callable
+
+import redis
+
+from registrar.keys import Keys
+from registrar.observation import Observation
+from registrar.protocol import Slot
+from registrar.scripts import script
+
+
+class Store:
+    """Observations, the family's URLs, and takeovers. Every method raises redis.RedisError.
+
+    Args:
+        client: of Redis.
+        keys: of the namespace.
+        digest: turns a URL into what may stand in a key.
+        window_s: for how long a takeover counts, in seconds.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        keys: Keys,
+        *,
+        digest: Callable[[str], str],
+        window_s: float,
+    ) -> None:
+        """Connects to nothing yet."""
+        self._redis = client
+        self._keys = keys
+        self._digest = digest
+        self._window_ms = round(window_s * 1000)
+        self._observe = script(client, "observe")
+
+    def is_family(self, url: str) -> bool:
+        """Whether a deployment of this namespace has, or had, this URL."""
+        return self._redis.zscore(self._keys.family, self._digest(url)) is not None
+
+    def takeovers(self, slot: Slot, url: str) -> int:
+        """How often the deployment with this URL replaced others within the window."""
+        key = self._keys.takeovers(slot, self._digest(url))
+        return int(self._redis.zcount(key, self._now_ms() - self._window_ms, "+inf"))
+
+    def note_takeover(self, slot: Slot, url: str, *, fence: int) -> None:
+        """Counts one; the fencing token tells it from another in the same millisecond."""
+        key = self._keys.takeovers(slot, self._digest(url))
+        now = self._now_ms()
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zremrangebyscore(key, "-inf", now - self._window_ms)
+            pipe.zadd(key, {str(fence): now})
+            pipe.pexpire(key, self._window_ms)
+            pipe.execute()
+
+    def observe(self, observation: Observation) -> None:
+        """Stores an observation, unless a later holder of the mutex has stored one."""
+        self._observe(
+            keys=[self._keys.observations, self._keys.observed],
+            args=[observation.fence, str(observation.slot), observation.to_json()],
+        )
+
+    def observation(self, slot: Slot) -> Observation | None:
+        """What was seen last."""
+        text = self._redis.hget(self._keys.observations, str(slot))
+        return Observation.from_json(text) if text else None
+
+    def _now_ms(self) -> int:
+        seconds, micros = self._redis.time()
+        return int(seconds * 1000 + micros // 1000)
