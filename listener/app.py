@@ -16,7 +16,7 @@ from listener.settings import Settings
 
 log = structlog.get_logger("listener")
 
-REASON_OF_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
+REASON_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
 
 
 def create_app(
@@ -35,7 +35,6 @@ def create_app(
         clock: monotonic seconds.
     """
     app = Flask("listener", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # A redirect would tell a stranger which paths exist, and a sender of POSTs nothing.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
