@@ -1,12 +1,11 @@
 """Builds the registrar in the order in which its parts depend on each other."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import redis
-import requests
 import structlog
 
 from listener.queue.connection import connect
@@ -17,8 +16,10 @@ from registrar.keys import Keys
 from registrar.lease import Card, Lease, new_name, read_roll
 from registrar.mutex import Mutex
 from registrar.plan import FLAP_WINDOW_INTERVALS
+from registrar.probe import Probe
+from registrar.readiness import until_ready
 from registrar.reconcile import Shared
-from registrar.service import Service, until_listening
+from registrar.service import Service
 from registrar.settings import Settings
 from registrar.signals import Signals, received
 from registrar.store import Store
@@ -27,8 +28,6 @@ from registrar.tokens import Tokens
 from registrar.transport import Transport
 
 log = structlog.get_logger("registrar")
-
-READY_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -113,22 +112,17 @@ def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
 def _worker(settings: Settings, signals: Signals, *, with_command: bool) -> Service:
     client = redis_of(settings)
     keys = Keys(settings.service.queue_namespace)
-    ready = until_listening(f"http://127.0.0.1:{settings.service.port}/readyz", probe=answers)
+    local = f"http://127.0.0.1:{settings.service.port}/readyz"
+    probe = Probe(settings)
+
+    def ready(wait: Callable[[float], bool]) -> bool:
+        # Standing alone, the listener may be on another machine: then the probe has to do.
+        return (not with_command or until_ready(local, wait)) and probe.gate(wait)
+
     return Service(
         settings,
         client_of(settings, client, keys),
         shared_of(settings, client, keys),
-        ready=ready if with_command else lambda wait: not wait(0),
+        ready=ready,
         ended=signals.wake,
     )
-
-
-def answers(url: str) -> bool:
-    """Whether a local address answers 200."""
-    try:
-        with requests.Session() as session:
-            # A proxy for the outside world does not lead to our own machine.
-            session.trust_env = False
-            return session.get(url, timeout=READY_TIMEOUT_S).status_code == 200
-    except requests.RequestException:
-        return False

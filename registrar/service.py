@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 import redis
@@ -144,25 +143,3 @@ class Service:
 def _longest_wait(errors: Sequence[RegistrarError]) -> float | None:
     asked = [e.retry_after_s for e in errors if isinstance(e, UnavailableError) and e.retry_after_s]
     return max(asked, default=None)
-
-
-def until_listening(
-    url: str, *, probe: Callable[[str], bool], every_s: float = 0.2
-) -> Callable[[Callable[[float], bool]], bool]:
-    """Waits until the listener's readiness check answers 200, or the process is to stop."""
-
-    def ready(wait: Callable[[float], bool]) -> bool:
-        began = time.monotonic()
-        told = False
-        while not probe(url):
-            if not told and time.monotonic() - began > TOLD_AFTER_S:
-                log.warning("waiting for the listener to be ready", url=url)
-                told = True
-            if wait(every_s):
-                return False
-        return True
-
-    return ready
-
-
-TOLD_AFTER_S = 10.0

@@ -1,0 +1,135 @@
+"""Calls the public URL as a stranger would, before it is registered."""
+
+import hmac
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import requests
+import structlog
+
+import listener.probe
+from registrar.errors import LONGEST_DETAIL
+from registrar.reach import Objection, object_to_addresses, object_to_expiry, object_to_url
+from registrar.settings import Probing, Settings, Timing
+
+log = structlog.get_logger("registrar")
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 15.0
+
+
+class Probe:
+    """Asks the public URL for what only this deployment can answer.
+
+    A probe that passes shows that the URL leads here from where the registrar is; that it does so from
+    ThingSpace's network too, it cannot show.
+
+    Args:
+        settings: checked ones.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Calls nothing yet."""
+        self._settings = settings
+        self._url = settings.wanted("v1").url
+        self._timing: Timing = settings.timing
+
+    def gate(self, wait: Callable[[float], bool]) -> bool:
+        """Returns once registering may begin, as `REGISTRAR_PROBE` says; False: the process stops.
+
+        With `require` it asks until the probe passes; with `warn` once; with `off` not at all. What
+        ThingSpace may have against the URL is only ever warned of.
+        """
+        policy = self._settings.probe
+        if policy == "off":
+            return not wait(0)
+        for objection in self.objections():
+            log.warning("the url may be refused", check=objection.check, problem=objection.problem)
+        return self._passes(policy, wait)
+
+    def objections(self) -> list[Objection]:
+        """What ThingSpace may have against the URL."""
+        url = self._settings.service.public_url or ""
+        found = object_to_url(url, self._settings.service.api_versions)
+        found += object_to_addresses(_addresses(url))
+        if urlsplit(url).scheme == "https":
+            found += _object_to_certificate(url, self._timing.connect_timeout_s)
+        return found
+
+    def problem(self) -> str | None:
+        """What is wrong, in a few words; None: the probe passed."""
+        nonce = secrets.token_hex(16)
+        try:
+            with requests.get(
+                self._url,
+                headers={listener.probe.NONCE_HEADER: nonce},
+                timeout=(self._timing.connect_timeout_s, self._timing.read_timeout_s),
+                allow_redirects=False,
+            ) as response:
+                status, answer = response.status_code, _answer(response)
+        except requests.RequestException as error:
+            # Its text may hold the URL, and so the token.
+            return f"no answer: {type(error).__name__}"
+        if answer is None:
+            return f"HTTP {status} without an answer to the probe"
+        expected = listener.probe.answer(nonce, self._settings.service)
+        if not hmac.compare_digest(answer.encode(), expected.encode()):
+            return "another deployment answered"
+        return None
+
+    def _passes(self, policy: Probing, wait: Callable[[float], bool]) -> bool:
+        pause = FIRST_RETRY_S
+        told: str | None = None
+        while problem := self.problem():
+            if policy == "warn":
+                log.warning("probe failed", problem=problem, does="registers all the same")
+                return not wait(0)
+            if problem != told:
+                log.warning("probe failed", problem=problem, does="does not register, tries again")
+                told = problem
+            if wait(pause):
+                return False
+            pause = min(pause * 2, LONGEST_RETRY_S)
+        log.info("probe passed")
+        return True
+
+
+def _answer(response: requests.Response) -> str | None:
+    try:
+        content = response.json()
+    except ValueError:
+        return None
+    answer = content.get("answer") if isinstance(content, dict) else None
+    return answer if isinstance(answer, str) else None
+
+
+def _addresses(url: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    # An IPv6 address may carry the name of an interface.
+    return sorted({str(entry[4][0]).partition("%")[0] for entry in found})
+
+
+def _object_to_certificate(url: str, timeout_s: float) -> list[Objection]:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 443
+    context = ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((host, port), timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            certificate = secure.getpeercert() or {}
+    except ssl.SSLCertVerificationError as error:
+        return [Objection("certificate", error.verify_message[:LONGEST_DETAIL])]
+    except OSError:
+        # The probe itself will say that nobody answers.
+        return []
+    expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    return object_to_expiry(datetime.fromtimestamp(expires, UTC), datetime.now(UTC))
