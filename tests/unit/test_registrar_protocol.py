@@ -1,0 +1,144 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener.secret import Secret
+from registrar import protocol
+from registrar.errors import RegistrarError, UnavailableError
+from registrar.protocol import Registration, Slot
+from registrar.refusals import Reply
+
+ACCOUNT = "0242078689-00001"
+URL = "https://fota.example.com/cb/token"
+V1, V2, V3 = (Slot(ACCOUNT, version) for version in ("v1", "v2", "v3"))
+
+
+def ok(body: object) -> Reply:
+    return Reply(200, json.dumps(body).encode())
+
+
+def test_v1_registers_by_name_with_the_credentials() -> None:
+    call = protocol.register(V1, Registration(URL, "me", Secret("pass")))
+    assert (call.method, call.path) == ("POST", f"/fota/v1/callbacks/{ACCOUNT}")
+    assert call.json == {"name": "Fota", "url": URL, "username": "me", "password": "pass"}
+
+
+def test_v1_without_credentials_names_none() -> None:
+    assert protocol.register(V1, Registration(URL)).json == {"name": "Fota", "url": URL}
+
+
+@pytest.mark.parametrize("slot", [V2, V3])
+def test_v2_and_v3_register_the_url_alone(slot: Slot) -> None:
+    call = protocol.register(slot, Registration(URL, "me", Secret("pass")))
+    assert (call.method, call.path) == ("POST", f"/fota/{slot.version}/callbacks/{ACCOUNT}")
+    assert call.json == {"url": URL}
+
+
+def test_deregistering_names_the_service_on_v1_only() -> None:
+    assert protocol.deregister(V1).path == f"/fota/v1/callbacks/{ACCOUNT}/name/Fota"
+    assert protocol.deregister(V2).path == f"/fota/v2/callbacks/{ACCOUNT}"
+    assert protocol.deregister(V3).path == f"/fota/v3/callbacks/{ACCOUNT}"
+    assert protocol.deregister(V1).method == "DELETE"
+
+
+def test_only_a_query_writes_nothing() -> None:
+    assert not protocol.query(V1).writes
+    assert protocol.deregister(V1).writes
+    assert protocol.register(V1, Registration(URL)).writes
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200),
+        Reply(204),
+        Reply(200, b"  \n"),
+        Reply(200, b"null"),
+        Reply(200, b"[]"),
+        Reply(200, b"{}"),
+        Reply(200, b"[{}]"),
+        Reply(200, b"[null]"),
+        ok([{"name": "Other", "url": "https://other.example.com"}]),
+        ok({"url": ""}),
+        ok({"url": None}),
+    ],
+)
+def test_every_form_of_nothing_is_nothing(reply: Reply) -> None:
+    assert protocol.read(reply) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"aname": ACCOUNT, "name": "Fota", "url": URL, "username": "me", "password": "pass"}],
+        {"aname": ACCOUNT, "name": "Fota", "url": URL, "username": "me", "password": "pass"},
+        [
+            {"name": "Other", "url": "https://other.example.com"},
+            {"name": "Fota", "url": URL, "username": "me", "password": "pass"},
+        ],
+    ],
+)
+def test_v1_answers_with_a_list_or_a_bare_object(body: object) -> None:
+    assert protocol.read(ok(body)) == Registration(URL, "me", Secret("pass"))
+
+
+def test_v2_answers_with_the_url_alone() -> None:
+    assert protocol.read(ok({"url": URL})) == Registration(URL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html><html><body>Scheduled maintenance</body></html>",
+        b'"a text"',
+        b"7",
+        b'[["nested"]]',
+        b'{"surprise": true}',
+        b'{"url": 7}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_answer_is_not_taken_for_nothing(body: bytes) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        protocol.read(Reply(200, body))
+    assert caught.value.reason == "unreadable"
+
+
+@given(st.binary(max_size=300), st.integers(min_value=100, max_value=599))
+def test_no_answer_whatever_it_is_raises_anything_else(body: bytes, status: int) -> None:
+    for read in (protocol.read, protocol.confirm):
+        try:
+            read(Reply(status, body))
+        except RegistrarError as error:
+            assert len(error.detail) <= 200
+
+
+def test_a_registration_does_not_show_its_secrets() -> None:
+    shown = repr(Registration(URL, "somebody", Secret("pass")))
+    assert "token" not in shown
+    assert "somebody" not in shown
+    assert "'pass'" not in shown
+    assert "pass" not in repr(protocol.register(V1, Registration(URL, "me", Secret("pass"))))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (URL, URL, True),
+        ("https://Fota.Example.com:443/cb", "https://fota.example.com/cb", True),
+        ("http://fota.example.com:80", "http://fota.example.com/", True),
+        ("https://fota.example.com/cb", "https://fota.example.com/CB", False),
+        ("https://fota.example.com/cb", "http://fota.example.com/cb", False),
+        ("https://fota.example.com:8443/cb", "https://fota.example.com/cb", False),
+        ("https://fota.example.com/cb?a", "https://fota.example.com/cb", False),
+        ("https://[broken", "https://[broken", True),
+        ("https://host:port/", "https://host/", False),
+    ],
+)
+def test_urls_are_the_same_but_for_case_of_host_and_usual_port(
+    one: str, other: str, same: bool
+) -> None:
+    assert protocol.same_url(one, other) is same
