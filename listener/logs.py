@@ -85,6 +85,7 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
             Renderer(_renderer(log_format), Redactor(secrets)),
         ],
     }
+    gunicorn_level = "INFO" if log_level == "debug" else log_level.upper()
     handler = {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}
     return {
         "version": 1,
@@ -95,7 +96,8 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
         "loggers": {
             # urllib3 tells of its own retries and connections at a level that is ours to decide.
             "urllib3": {"level": "WARNING"},
-            "gunicorn.error": {"handlers": [], "propagate": True, "level": log_level.upper()},
+            # At the level debug gunicorn logs the path of every request, and so tokens.
+            "gunicorn.error": {"handlers": [], "propagate": True, "level": gunicorn_level},
             "gunicorn.access": {"handlers": [], "propagate": False},
         },
     }

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from listener import thingspace
 from listener.environment import Reader, words
@@ -145,8 +145,9 @@ class Settings:
     def secrets(self) -> tuple[Secret, ...]:
         """All secrets among the settings, so that logs can be kept free of them."""
         values = (getattr(self, field.name) for field in fields(self))
-        password = urlsplit(self.redis_url.reveal()).password
-        found = (*values, Secret(unquote(password)) if password else None)
+        url = urlsplit(self.redis_url.reveal())
+        passwords = [unquote(url.password or ""), *parse_qs(url.query).get("password", [])]
+        found = (*values, *(Secret(password) for password in passwords if password))
         return tuple(value for value in found if isinstance(value, Secret))
 
 

@@ -6,7 +6,6 @@ the queue. Only their settings are made up here.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -21,15 +20,16 @@ import requests
 
 from sandbox import embedded_redis, facts
 from sandbox.campaign import campaign
+from sandbox.processes import free_port, running
 from sandbox.server import stop_event
 
-ROOT = Path(__file__).parent.parent
-VAR = ROOT / "var"
-SERVICE_LOG = VAR / "service.log"
+VAR = Path(__file__).parent.parent / "var"
 CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
 LOGIN = {"CALLBACK_USERNAME": "demo", "CALLBACK_PASSWORD": "demo-password"}
 BOOT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
+# So that one can read along.
+PACE_S = 0.2
 # Settings of another deployment, left in the shell, must not leak into the demonstration.
 FOREIGN = ("CALLBACK_", "THINGSPACE_", "REGISTRAR", "QUEUE_", "PUBLIC_URL", "TRUSTED_", "ALLOW_")
 
@@ -38,11 +38,11 @@ class DemoError(Exception):
     """Something did not come up; the message says what, and where to look."""
 
 
-def main() -> int:
-    """Runs until Ctrl-C; 0 if all went well, 1 if a part failed."""
+def main(folder: Path) -> int:
+    """Runs until Ctrl-C, with its files under `folder`; 0 if all went well, 1 if a part failed."""
     with stop_event(on_eof=False) as stop, ExitStack() as parts:
         try:
-            demo = Demo(parts, stop)
+            demo = Demo(folder, parts, stop)
             demo.start()
             demo.play()
             demo.explain()
@@ -58,13 +58,16 @@ def main() -> int:
 class Demo:
     """The parts, in the order in which they depend on each other; stopped in the reverse order."""
 
-    def __init__(self, parts: ExitStack, stop: threading.Event) -> None:
-        """Takes what will stop the parts, and what tells that the user has had enough."""
+    def __init__(self, folder: Path, parts: ExitStack, stop: threading.Event) -> None:
+        """Takes where files go, what will stop the parts, and what tells that the user leaves."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._log = folder / "service.log"
         self._parts = parts
         self._stop = stop
         self._began = datetime.now(UTC)
         self._port = wanted_port()
-        self._root = f"http://127.0.0.1:{free_port(8900)}"
+        self._root = f"http://127.0.0.1:{free_port(self._port + 1)}"
         self._public_url = f"http://127.0.0.1:{self._port}{CALLBACK_PATH}"
         self._redis_url = os.environ.get("REDIS_URL") or ""
         self.received = 0
@@ -73,7 +76,7 @@ class Demo:
         """Starts everything and returns once the URL is registered."""
         self._start_redis()
         self._start_sandbox()
-        say(f"run: starting the service on port {self._port} (its log: {SERVICE_LOG.name} in var/)")
+        say(f"run: starting the service on port {self._port} (its log: {self._log})")
         self._service = self._parts.enter_context(self._running_service())
         self._wait_for("the registration", lambda: self._registered_url() is not None)
         say(f"\nRegistered with the stand-in: {self._registered_url()}")
@@ -126,15 +129,17 @@ class Demo:
         status = self._service.wait(STOP_TIMEOUT_S)
         left = self._registered_url()
         if status or left:
-            raise DemoError(f"the service ended with {status}, registered: {left}{log_end()}")
+            raise DemoError(
+                f"the service ended with {status}, registered: {left}{log_end(self._log)}"
+            )
         say("Deregistered: ThingSpace's stand-in has no URL any more, and the service has ended.")
 
     def _start_redis(self) -> None:
         if self._redis_url:
             say("run: using the Redis server that REDIS_URL names")
             return
-        say("run: starting a Redis server (append-only file, fsync always, in var/redis)")
-        server = embedded_redis.running(VAR / "redis", port=free_port(6399))
+        say("run: starting a Redis server (append-only file, fsync always)")
+        server = embedded_redis.running(self._folder / "redis", port=free_port(self._port + 2))
         self._redis_url = self._parts.enter_context(server)
 
     def _start_sandbox(self) -> None:
@@ -150,7 +155,7 @@ class Demo:
     def _running_service(self) -> Iterator["subprocess.Popen[str]"]:
         command = ["-m", "registrar", "run", "--", "gunicorn", "listener.wsgi:app"]
         with (
-            SERVICE_LOG.open("w") as log,
+            self._log.open("w") as log,
             running(command, stdout=log, stderr=log, env=self._environment()) as process,
         ):
             yield process
@@ -179,6 +184,7 @@ class Demo:
             **LOGIN,
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "REDIS_URL": self._redis_url,
+            "SPOOL_DIR": str(self._folder / "spool"),
             "PORT": str(self._port),
             "PUBLIC_URL": self._public_url,
             "THINGSPACE_BASE_URL": f"{self._root}/api",
@@ -192,6 +198,7 @@ class Demo:
         }
 
     def _send(self, message: dict[str, Any]) -> str:
+        self._stop.wait(PACE_S)
         answer = requests.post(
             f"{self._root}/sandbox/messages?wait=1", json=message, timeout=BOOT_TIMEOUT_S
         )
@@ -212,32 +219,14 @@ class Demo:
         while not condition():
             self._check_service()
             if time.monotonic() > deadline or self._stop.wait(0.05):
-                raise DemoError(f"{what} did not come in time{log_end()}")
+                raise DemoError(f"{what} did not come in time{log_end(self._log)}")
 
     def _check_service(self) -> None:
         service = getattr(self, "_service", None)
         if service and service.poll() is not None:
-            raise DemoError(f"the service ended with status {service.returncode}{log_end()}")
-
-
-@contextmanager
-def running(arguments: list[str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
-    """A Python process of ours that does not outlive the block.
-
-    It has a session of its own: Ctrl-C is for the demonstration, which then stops its parts in order.
-    """
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, text=True, start_new_session=True, **options
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            raise DemoError(
+                f"the service ended with status {service.returncode}{log_end(self._log)}"
+            )
 
 
 def wanted_port() -> int:
@@ -245,20 +234,9 @@ def wanted_port() -> int:
     return int(os.environ.get("PORT") or free_port(8000))
 
 
-def free_port(preferred: int) -> int:
-    """The preferred port of this machine if nobody listens there, else one that is free now."""
-    with socket.socket() as listener:
-        try:
-            listener.bind(("127.0.0.1", preferred))
-        except OSError:
-            listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def log_end() -> str:
-    """The end of the service's log, to show beside a failure."""
-    lines = SERVICE_LOG.read_text().splitlines() if SERVICE_LOG.exists() else []
+def log_end(log: Path) -> str:
+    """The end of a log, to show beside a failure."""
+    lines = log.read_text().splitlines() if log.exists() else []
     return "".join(f"\n  {line}" for line in ["; the end of its log:", *lines[-15:]])
 
 
@@ -268,4 +246,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else VAR))

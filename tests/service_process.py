@@ -38,11 +38,13 @@ class Service:
     def __init__(self, *command: str, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._folder = tempfile.TemporaryDirectory(prefix="fota-")
         self.settings = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             "PUBLIC_URL": f"{self.url}/cb",
+            "SPOOL_DIR": f"{self._folder.name}/spool",
             **settings,
         }
         self._command = command
@@ -56,6 +58,7 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.kill()
         self._log.close()
+        self._folder.cleanup()
 
     def start(self) -> None:
         """Starts it, or starts it again."""
@@ -72,7 +75,7 @@ class Service:
 
     def wait_until_ready(self) -> None:
         """Returns once `/readyz` answers 200."""
-        wait_until(lambda: self.ready() or self._ended(), self.log)
+        wait_until(lambda: self.ready() or self.ended(), self.log)
         assert self.ready(), self.log()
 
     def ready(self) -> bool:
@@ -120,7 +123,7 @@ class Service:
             log.seek(0)
             return log.read()
 
-    def _ended(self) -> bool:
+    def ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
 
 

@@ -87,6 +87,11 @@ def test_secrets_do_not_show_in_the_repr() -> None:
         assert secret in [known.reveal() for known in settings.secrets]
 
 
+def test_a_redis_password_in_the_query_is_a_secret_too() -> None:
+    settings = Settings.from_env({**PROOF, "REDIS_URL": "unix:///run/r.sock?password=pass%2Fword"})
+    assert "pass/word" in [known.reveal() for known in settings.secrets]
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     settings = Settings.from_env({**PROOF, "CALLBACK_PASSWORD": "", "PORT": ""})
     assert settings.callback_password is None
