@@ -1,0 +1,43 @@
+"""Fixtures of the registrar's integration tests: one sandbox a module, replicas at will."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from registrar import assembly
+from registrar.settings import Settings
+from tests.registrar_replica import ACCOUNTS, Replica, Replicas, environment
+from tests.sandbox_process import Sandbox
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Sandbox]:
+    with Sandbox(accounts=ACCOUNTS, allow_http=True) as running:
+        yield running
+
+
+@pytest.fixture
+def thingspace(provider: Sandbox) -> Sandbox:
+    """One sandbox for the module, with nothing registered and no fault."""
+    provider.clear_faults()
+    provider.unlock()
+    for version in ("v1", "v2", "v3"):
+        for account in ACCOUNTS:
+            provider.deregister_outside(version=version, account=account)
+    return provider
+
+
+@pytest.fixture
+def replica(thingspace: Sandbox, redis_url: str, tmp_path: Path) -> Iterator[Replicas]:
+    """Builds replicas that differ as the arguments say."""
+    with ExitStack() as stack:
+
+        def build(**chosen: str) -> Replica:
+            environ = environment(thingspace, redis_url, tmp_path, **chosen)
+            settings = Settings.from_env(environ)
+            parts = stack.enter_context(assembly.parts_of(settings))
+            return Replica(settings, parts)
+
+        yield build
