@@ -15,8 +15,9 @@ except SettingsError as error:
 
 bind = f"0.0.0.0:{settings.port}"
 workers = settings.web_concurrency
-worker_class = "gthread"
-threads = 16
+# A greenlet for each connection: hundreds of slow ones hold up nobody (docs/adr/0004).
+worker_class = "gevent"
+worker_connections = 2000
 # A worker that does not answer the master for so long is replaced.
 timeout = 30
 # What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.

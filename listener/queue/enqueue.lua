@@ -1,24 +1,35 @@
--- Adds an entry to a stream unless one with the same fingerprint was added within the window.
+-- Adds entries to a stream, each unless one with the same fingerprint was added within the window.
 -- De-duplication and XADD are one atomic step, so a resent or concurrent duplicate adds nothing.
 --
 -- KEYS[1]  the stream
--- KEYS[2]  where the entry id of this fingerprint is remembered
+-- KEYS[2…] for each entry: where the entry id of its fingerprint is remembered
 -- ARGV[1]  the window, in seconds
 -- ARGV[2]  the greatest length of the stream, kept approximately; 0: unbounded
--- ARGV[3…] the entry: field, value, field, value, …
+-- ARGV[3…] for each entry: how many arguments follow, then field, value, field, value, …
 --
--- Returns {entry id, 1 if it was there already, else 0}.
+-- Returns for each entry, flat: its entry id, and 1 if it was there already, else 0.
 
-local known = redis.call('GET', KEYS[2])
-if known then
-  return {known, 1}
+local replies = {}
+local at = 3
+for n = 2, #KEYS do
+  local size = tonumber(ARGV[at])
+  local id = redis.call('GET', KEYS[n])
+  if id then
+    -- Written again as it is: what is waited for after this script (an fsync, a replica) then covers
+    -- the first writing of the entry too, whoever did it.
+    redis.call('SET', KEYS[n], id, 'KEEPTTL')
+    replies[#replies + 1] = id
+    replies[#replies + 1] = 1
+  else
+    if ARGV[2] == '0' then
+      id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + size))
+    else
+      id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, at + 1, at + size))
+    end
+    redis.call('SET', KEYS[n], id, 'EX', ARGV[1])
+    replies[#replies + 1] = id
+    replies[#replies + 1] = 0
+  end
+  at = at + 1 + size
 end
-
-local id
-if ARGV[2] == '0' then
-  id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 3))
-else
-  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, 3))
-end
-redis.call('SET', KEYS[2], id, 'EX', ARGV[1])
-return {id, 0}
+return replies

@@ -1,0 +1,137 @@
+"""Group commit: one write at a time, nobody's result lost, nobody told of a success that was none."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from listener.queue.commit import GroupCommit
+from tests.service_process import wait_until
+
+
+class Store:
+    """Writes groups of numbers, when let."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.open = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.writing = 0
+        self.error: BaseException | None = None
+
+    def write(self, group: Sequence[int]) -> list[int]:
+        self.writing += 1
+        assert self.writing == 1, "one write at a time"
+        self.groups.append(list(group))
+        self.entered.release()
+        assert self.open.wait(10)
+        self.writing -= 1
+        if self.error:
+            raise self.error
+        return [number * 10 for number in group]
+
+
+def grouped(store: Store, most_items: int = 100, most_bytes: int = 10**6) -> GroupCommit[int, int]:
+    return GroupCommit(
+        store.write, size=lambda number: number, most_items=most_items, most_bytes=most_bytes
+    )
+
+
+def has_waiting(commit: GroupCommit[int, int], count: int) -> bool:
+    return len(commit._waiting) == count
+
+
+def submit_behind_a_write(
+    commit: GroupCommit[int, int], store: Store, pool: ThreadPoolExecutor, numbers: Sequence[int]
+) -> list[Future[int]]:
+    """Submits a first number, and the others one by one while that one is being written."""
+    futures = [pool.submit(commit.submit, numbers[0], 10)]
+    assert store.entered.acquire(timeout=10)
+    for count, number in enumerate(numbers[1:], 1):
+        futures.append(pool.submit(commit.submit, number, 10))
+        wait_until(partial(has_waiting, commit, count))
+    return futures
+
+
+def test_what_arrives_during_a_write_goes_out_together_in_the_next() -> None:
+    store = Store()
+    commit = grouped(store)
+    with ThreadPoolExecutor(10) as pool:
+        futures = submit_behind_a_write(commit, store, pool, range(1, 9))
+        store.open.set()
+        assert [future.result() for future in futures] == [number * 10 for number in range(1, 9)]
+    assert store.groups == [[1], [2, 3, 4, 5, 6, 7, 8]]
+
+
+def test_groups_are_bounded_in_number_and_in_bytes() -> None:
+    store = Store()
+    commit = grouped(store, most_items=3, most_bytes=10)
+    with ThreadPoolExecutor(10) as pool:
+        futures = submit_behind_a_write(commit, store, pool, [1, 1, 1, 1, 1, 5, 6, 50])
+        store.open.set()
+        assert [future.result() for future in futures] == [10, 10, 10, 10, 10, 50, 60, 500]
+    assert store.groups == [[1], [1, 1, 1], [1, 5], [6], [50]]
+
+
+def test_an_error_reaches_all_of_its_group_and_nobody_else() -> None:
+    store = Store()
+    commit = grouped(store)
+    with ThreadPoolExecutor(10) as pool:
+        futures = submit_behind_a_write(commit, store, pool, [1, 2, 3])
+        store.error = OSError("no")
+        store.open.set()
+        for future in futures:
+            with pytest.raises(OSError, match="no"):
+                future.result()
+    store.error = None
+    assert commit.submit(4, 1) == 40
+
+
+def test_who_waits_too_long_is_told_and_is_not_written_later() -> None:
+    store = Store()
+    commit = grouped(store)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(commit.submit, 1, 10)
+        assert store.entered.acquire(timeout=10)
+        with pytest.raises(TimeoutError):
+            commit.submit(2, 0.01)
+        store.open.set()
+        assert first.result() == 10
+    assert commit.submit(3, 1) == 30
+    assert store.groups == [[1], [3]]
+
+
+def test_a_writer_that_is_ended_leaves_nobody_believing_in_a_success() -> None:
+    store = Store()
+    commit = grouped(store)
+    store.error = SystemExit()
+    with ThreadPoolExecutor(10) as pool:
+        futures = submit_behind_a_write(commit, store, pool, [1, 2])
+        store.open.set()
+        errors = {type(future.exception()) for future in futures}
+    assert errors <= {SystemExit, InterruptedError}
+
+
+def test_a_write_that_answers_for_too_few_is_an_error_for_all() -> None:
+    store = Store()
+    commit: GroupCommit[int, int] = GroupCommit(
+        lambda group: store.write(group)[1:], size=int, most_items=10, most_bytes=10
+    )
+    with ThreadPoolExecutor(10) as pool:
+        futures = submit_behind_a_write(commit, store, pool, [1, 2, 3])
+        store.open.set()
+        for future in futures:
+            with pytest.raises(ValueError, match="shorter"):
+                future.result(10)
+
+
+def test_many_threads_each_get_their_own_result() -> None:
+    store = Store()
+    store.open.set()
+    commit = grouped(store)
+    with ThreadPoolExecutor(32) as pool:
+        results = list(pool.map(lambda number: commit.submit(number, 10), range(2000)))
+    assert results == [number * 10 for number in range(2000)]
+    assert sorted(number for group in store.groups for number in group) == list(range(2000))
