@@ -23,6 +23,7 @@ Work = Callable[[Settings, Client, Shared], list[Observation]]
 
 WRONG_SETTINGS = 2
 FAILED = 1
+PIPE_WIDTH = 160
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -77,7 +78,8 @@ def status(as_json: bool, stored: bool) -> None:
     if as_json:
         click.echo(report.to_json())
     else:
-        report.show(Console())
+        # Into a pipe or a file there is no terminal whose width would matter.
+        report.show(Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
     sys.exit(0 if report.as_desired else FAILED)
 
 

@@ -52,6 +52,19 @@ class Row:
             "last_tick": asdict(last) if last else None,
         }
 
+    def cells(self) -> tuple[str, ...]:
+        """One line of the table."""
+        now, last = self.now, self.last
+        since = last.since if last and _same(now, last) else None
+        return (
+            f"{now.account} {now.version}",
+            now.registered_url or ("nothing" if now.ours is False else "unknown"),
+            {True: "yes", False: "no", None: "?"}[now.ours],
+            _short(since),
+            f"{_short(last.tick)} {last.result}" if last else "-",
+            _result(self),
+        )
+
 
 @dataclass(frozen=True)
 class Report:
@@ -96,18 +109,11 @@ class Report:
 
     def show(self, console: Console) -> None:
         """For people."""
-        table = Table("account", "version", "registered", "ours", "since", "last tick", "result")
+        table = Table("account", "registered", "ours", "since", "last tick", "result")
+        for column in table.columns:
+            column.overflow = "fold"
         for row in self.rows:
-            data, last = row.data(), row.last
-            table.add_row(
-                data["account"],
-                data["version"],
-                data["registered_url"] or ("nothing" if data["ours"] is False else "unknown"),
-                {True: "yes", False: "no", None: "?"}[data["ours"]],
-                _short(data["since"]),
-                f"{_short(last.tick)} {last.result}" if last else "-",
-                _result(row),
-            )
+            table.add_row(*row.cells())
         console.print(table)
         console.print(self._members())
         console.print(self._breaker())
