@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import pytest
+
+from listener.errors import SettingsError
+from registrar.protocol import Slot
+from registrar.settings import BASE_URL, Settings
+
+GOOD = {
+    "PUBLIC_URL": "https://fota.example.com/cb",
+    "CALLBACK_TOKEN": "callback-token",
+    "THINGSPACE_ACCOUNTS": "0242078689-00001,0242078689-00002",
+    "THINGSPACE_KEY": "the-key",
+    "THINGSPACE_SECRET": "the-secret",
+    "THINGSPACE_USERNAME": "the-user",
+    "THINGSPACE_PASSWORD": "the-password",
+}
+
+
+def read(**changed: str) -> Settings:
+    return Settings.from_env({**GOOD, **changed})
+
+
+def problems(**environ: str) -> dict[str, tuple[str, ...]]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(environ)
+    return caught.value.problems
+
+
+def test_defaults() -> None:
+    settings = read()
+    assert settings.enabled
+    assert settings.base_url == BASE_URL
+    assert (settings.interval_s, settings.lease_ttl_s) == (300, 30)
+    assert (settings.deregister, settings.takeover, settings.probe) == ("last", "boot", "warn")
+    assert settings.state_dir == Path("var")
+
+
+def test_the_state_lies_beside_the_spool() -> None:
+    assert read(SPOOL_DIR="/data/spool").state_dir == Path("/data")
+
+
+def test_what_the_registrar_needs_is_told_with_the_listeners_problems() -> None:
+    found = problems(PORT="none", THINGSPACE_BASE_URL="ftp://example.com", REGISTRAR_PROBE="no")
+    assert set(found) == {
+        *GOOD,
+        "PORT",
+        "THINGSPACE_BASE_URL",
+        "REGISTRAR_PROBE",
+    }
+
+
+def test_a_wrong_variable_is_not_called_missing_as_well() -> None:
+    found = problems(**{**GOOD, "PUBLIC_URL": "nothing", "THINGSPACE_ACCOUNTS": "7"})
+    assert [len(texts) for texts in found.values()] == [1, 1]
+
+
+def test_an_empty_list_of_accounts_is_none() -> None:
+    assert "THINGSPACE_ACCOUNTS" in problems(**{**GOOD, "THINGSPACE_ACCOUNTS": " , "})
+
+
+def test_switched_off_it_needs_nothing() -> None:
+    assert not Settings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}).enabled
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"REGISTRAR_INTERVAL_S": "0"},
+        {"REGISTRAR_LEASE_TTL_S": "-1"},
+        {"REGISTRAR_DEREGISTER": "first"},
+        {"REGISTRAR_TAKEOVER": "sometimes"},
+        {"REGISTRAR": "maybe"},
+        {"THINGSPACE_BASE_URL": "https://me:secret@example.com/api"},
+        {"THINGSPACE_BASE_URL": "https://example.com:port/api"},
+    ],
+)
+def test_values_out_of_bounds_are_refused(changed: dict[str, str]) -> None:
+    assert list(problems(**{**GOOD, **changed})) == list(changed)
+
+
+def test_what_is_wanted_per_version() -> None:
+    settings = read(CALLBACK_USERNAME="me", CALLBACK_PASSWORD="pass")
+    url = "https://fota.example.com/cb/callback-token"
+    first, second = settings.wanted("v1"), settings.wanted("v2")
+    assert (first.url, first.username) == (url, "me")
+    assert (second.url, second.username, second.password) == (url, None, None)
+    assert settings.previous("v1") is None
+
+
+def test_the_url_with_the_token_before_is_known() -> None:
+    previous = read(CALLBACK_TOKEN_PREVIOUS="before").desired(Slot("a", "v1")).previous
+    assert previous
+    assert previous.url == "https://fota.example.com/cb/before"
+
+
+def test_every_account_has_every_version() -> None:
+    slots = [str(slot) for slot in read(THINGSPACE_API_VERSIONS="v1,v3").slots]
+    assert slots == [f"0242078689-0000{n}/{v}" for n in (1, 2) for v in ("v1", "v3")]
+
+
+def test_a_deployment_is_what_it_wants() -> None:
+    assert read().deployment == read(PORT="8001").deployment
+    for changed in (
+        {"PUBLIC_URL": "https://fota.example.com/other"},
+        {"CALLBACK_TOKEN": "other"},
+        {"CALLBACK_USERNAME": "me", "CALLBACK_PASSWORD": "pass"},
+        {"THINGSPACE_ACCOUNTS": "0242078689-00001"},
+    ):
+        assert read(**changed).deployment != read().deployment
+
+
+def test_secrets_do_not_show() -> None:
+    settings = read()
+    shown = repr(settings)
+    for name in ("THINGSPACE_KEY", "THINGSPACE_SECRET", "THINGSPACE_PASSWORD", "CALLBACK_TOKEN"):
+        assert GOOD[name] not in shown
+        assert GOOD[name] in {secret.reveal() for secret in settings.secrets}
