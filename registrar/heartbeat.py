@@ -13,13 +13,15 @@ log = structlog.get_logger("registrar")
 
 
 class Heartbeat:
-    """Joins, renews at a third of the lease's life with jitter, and tells when deployments come or go.
+    """Joins, renews at a third of the lease's life with jitter, and tells when it is time to look.
+
+    That is when deployments came or went, and when our own lease had lapsed.
 
     A Redis that cannot be reached is asked again at the same pace; whether it can is told once.
     """
 
     def __init__(self, lease: Lease, *, ttl_s: float, changed: Callable[[], None]) -> None:
-        """Takes what to call when the set of live deployments is no longer the same."""
+        """Takes what to call when it is time to look at the registrations."""
         self._lease = lease
         self._period_s = ttl_s / 3
         self._changed = changed
@@ -53,10 +55,17 @@ class Heartbeat:
                 log.warning("lease not renewed", why=type(error).__name__)
             self._failing = True
             return
-        if self._failing or self._deployments is None:
-            log.info("member", name=self._lease.card.name, members=len(roll.members))
+        self._compare(roll)
         self._failing = False
+        self._deployments = roll.deployments
+
+    def _compare(self, roll: Roll) -> None:
+        members = len(roll.members)
+        if self._failing or roll.rejoined or self._deployments is None:
+            log.info("member", name=self._lease.card.name, members=members)
         if self._deployments not in {None, roll.deployments}:
             log.info("deployments changed", deployments=len(roll.deployments))
             self._changed()
-        self._deployments = roll.deployments
+        elif roll.rejoined:
+            # While we did not count, the last one to leave may have taken the registration along.
+            self._changed()

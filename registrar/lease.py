@@ -5,7 +5,7 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 
@@ -36,9 +36,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Roll:
-    """The live members at one moment."""
+    """The live members at one moment; `rejoined`: our own lease had lapsed before."""
 
     members: tuple[Member, ...] = ()
+    rejoined: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,7 +114,7 @@ class Lease:
             keys=[self._keys.leases, self._keys.members, self._keys.family],
             args=[self.card.name, self._ttl_ms, self.card.url],
         )
-        return _roll(lines) if lines else self.join()
+        return _roll(lines) if lines else replace(self.join(), rejoined=True)
 
     def leave(self) -> int | None:
         """Leaves; how many members remain, or None if Redis cannot tell. Never raises."""

@@ -129,9 +129,8 @@ def matches(wanted: Registration, actual: Registration) -> bool:
     """
     if not same_url(wanted.url, actual.url):
         return False
-    if actual.username is None and actual.password is None:
-        return True
-    return (wanted.username, wanted.password) == (actual.username, actual.password)
+    shown = ((wanted.username, actual.username), (wanted.password, actual.password))
+    return all(actual is None or wanted == actual for wanted, actual in shown)
 
 
 def _claim(desired: Desired, actual: Registration, context: Context) -> Reason | None:

@@ -149,8 +149,8 @@ def _registration(entry: Mapping[str, Any], reply: Reply) -> Registration | None
     username, password = entry.get("username"), entry.get("password")
     return Registration(
         url=url,
-        username=username if isinstance(username, str) else None,
-        password=Secret(password) if isinstance(password, str) else None,
+        username=username if isinstance(username, str) and username else None,
+        password=Secret(password) if isinstance(password, str) and password else None,
     )
 
 

@@ -18,6 +18,8 @@ log = structlog.get_logger("registrar")
 
 # The breaker is asked again so often: that costs no login, and after `unlock` it goes on soon.
 BREAKER_LOOK_S = 10.0
+# What was rejected will most likely be rejected again: often enough to notice that it was a mishap.
+REJECTED_S = 60.0
 
 
 class Service:
@@ -113,18 +115,24 @@ class Service:
         except redis.RedisError as error:
             log.warning("tick skipped", reason="redis-lost", why=type(error).__name__)
             return self._backoff(None)
+        except Exception:
+            # A mistake of ours: it must not end the thread, for the next tick may well succeed.
+            log.exception("tick failed")
+            return self._backoff(None)
         return self._delay(outcomes)
 
     def _delay(self, outcomes: Sequence[Outcome]) -> float:
+        """The seconds until the next tick, by what this one met."""
         errors = [outcome.error for outcome in outcomes if outcome.error]
-        hopeful = [error for error in errors if not isinstance(error, StopError)]
-        if hopeful:
-            return self._backoff(_longest_wait(hopeful))
+        passing = [e for e in errors if isinstance(e, UnavailableError | NotAloneError)]
+        if passing:
+            return self._backoff(_longest_wait(passing))
         self._failures = 0
-        jitter = random.uniform(0.9, 1.1)  # noqa: S311 (spreads replicas; guards nothing)
-        interval = self._settings.interval_s * jitter
+        interval = self._settings.interval_s * random.uniform(0.9, 1.1)  # noqa: S311 (spreads)
         if any(error.reason == "breaker-open" for error in errors):
             return min(interval, BREAKER_LOOK_S)
+        if any(not isinstance(error, StopError) for error in errors):
+            return min(interval, REJECTED_S)
         return interval
 
     def _backoff(self, asked_s: float | None) -> float:

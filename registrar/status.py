@@ -102,6 +102,7 @@ class Report:
                     "open": self.strikes.open,
                     "refused": self.strikes.refused,
                     "unanswered": self.strikes.unknown,
+                    "pending": len(self.strikes.pending),
                 },
             },
             indent=2,
@@ -115,13 +116,20 @@ class Report:
         for row in self.rows:
             table.add_row(*row.cells())
         console.print(table)
-        console.print(self._members())
-        console.print(self._breaker())
+        for line in (self._members(), self._token(), self._breaker()):
+            console.print(line, highlight=False, soft_wrap=True)
 
     def _members(self) -> str:
         if self.roll is None:
             return "members: unknown, Redis cannot be reached"
         return "members: " + (", ".join(self.roll.names) or "none")
+
+    def _token(self) -> str:
+        ages = [row.last.token_age_s for row in self.rows if row.last]
+        known = [age for age in ages if age is not None]
+        return (
+            f"oauth token: {max(known):.0f} s old at the last tick" if known else "oauth token: -"
+        )
 
     def _breaker(self) -> str:
         state = "OPEN, no login is tried: run `unlock`" if self.strikes.open else "closed"
