@@ -9,7 +9,7 @@ import redis
 import structlog
 
 from listener.queue.connection import connect
-from registrar.breaker import FileStore, LoginBreaker, RedisStore, digest_of
+from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
 from registrar.command import Command
 from registrar.keys import Keys
@@ -19,6 +19,7 @@ from registrar.plan import FLAP_WINDOW_INTERVALS
 from registrar.probe import Probe
 from registrar.readiness import until_ready
 from registrar.reconcile import Shared
+from registrar.records import FileStore, RedisStore
 from registrar.service import Service
 from registrar.settings import Settings
 from registrar.signals import Signals, received

@@ -1,15 +1,13 @@
 """What an operator does by hand, also while `run` runs: register, deregister, look."""
 
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TypeVar
 
 import redis
 import structlog
 
 from registrar.client import Client
-from registrar.errors import RegistrarError
+from registrar.errors import RegistrarError, failure_of
 from registrar.farewell import Remover
 from registrar.mutex import Hold
 from registrar.observation import Observation, Observer
@@ -19,8 +17,6 @@ from registrar.reconcile import Reconciler, Shared
 from registrar.settings import Settings
 
 log = structlog.get_logger("registrar")
-
-T = TypeVar("T")
 
 
 def register(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
@@ -56,7 +52,7 @@ def deregister(settings: Settings, client: Client, shared: Shared) -> list[Obser
 def look(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
     """Asks ThingSpace about every slot, and changes nothing."""
     observer = Observer(shared.lease.card.name, settings.service.public_url)
-    problem = _problem(client.tokens.current)
+    problem = failure_of(client.tokens.current)
     return [_look_at(slot, settings, client, observer, problem) for slot in settings.slots]
 
 
@@ -81,14 +77,6 @@ def _look_at(
     else:
         action = Action("yield", "not-as-desired")
     return observer.saw(slot, desired, found, found, action, fights=0)
-
-
-def _problem(attempt: Callable[[], T]) -> RegistrarError | None:
-    try:
-        attempt()
-    except RegistrarError as error:
-        return error
-    return None
 
 
 def _permitted() -> None:

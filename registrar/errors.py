@@ -4,7 +4,7 @@
 once more. `UnavailableError`: try again later. `RejectedError` and `NotAloneError`: give up this tick.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Literal
 
 Grant = Literal["token", "session"]
@@ -61,6 +61,15 @@ class RejectedError(RegistrarError):
 
 class NotAloneError(RegistrarError):
     """Another process may be writing now, so this one must not."""
+
+
+def failure_of(attempt: Callable[[], object]) -> RegistrarError | None:
+    """What went wrong in an attempt whose result does not matter; None: it succeeded."""
+    try:
+        attempt()
+    except RegistrarError as error:
+        return error
+    return None
 
 
 def cut(text: str) -> str:

@@ -14,6 +14,7 @@ from registrar.plan import plan_farewell
 from registrar.protocol import Slot
 from registrar.reconcile import Shared, Wait
 from registrar.settings import Deregister, Settings
+from registrar.telling import tell_farewell
 
 log = structlog.get_logger("registrar")
 
@@ -81,15 +82,7 @@ class Remover:
         return self._observer.parted(slot, desired, found, left, action)
 
     def _note(self, seen: Observation, hold: Hold | None) -> Observation:
-        tell = log.warning if seen.result == "failed" else log.info
-        tell(
-            "deregistered" if seen.result == "deregistered" else "not deregistered",
-            account=seen.account,
-            version=seen.version,
-            url=seen.contender if seen.result == "deregistered" else seen.registered_url,
-            reason=seen.reason,
-            **({"detail": seen.detail} if seen.detail else {}),
-        )
+        tell_farewell(seen)
         if hold:
             seen = replace(seen, fence=hold.token, contender=None)
             try:

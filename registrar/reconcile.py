@@ -1,5 +1,6 @@
 """One tick: look at the world, plan, and write if need be, for each account and version by itself."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -8,14 +9,15 @@ import redis
 import structlog
 
 from registrar.client import Client
-from registrar.errors import NotAloneError, RegistrarError, UnavailableError
+from registrar.errors import NotAloneError, RegistrarError, UnavailableError, failure_of
 from registrar.lease import Lease, Roll
 from registrar.mutex import Hold, Mutex
 from registrar.observation import Observation, Observer, following
-from registrar.plan import Action, Context, matches, plan
+from registrar.plan import FLAP_WINDOW_INTERVALS, Action, Context, matches, plan
 from registrar.protocol import Desired, Registration, Slot
 from registrar.settings import Settings
 from registrar.store import Store
+from registrar.telling import tell
 
 log = structlog.get_logger("registrar")
 
@@ -48,8 +50,14 @@ class Reconciler:
     is missing loses messages and one that is written twice does not.
     """
 
-    def __init__(self, settings: Settings, client: Client, shared: Shared) -> None:
-        """Asks nobody anything yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        shared: Shared,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Asks nobody anything yet; the clock counts monotonic seconds."""
         self.settings = settings
         self.shared = shared
         self._client = client
@@ -57,6 +65,9 @@ class Reconciler:
         self._booted: set[Slot] = set()
         self._last: dict[Slot, Observation] = {}
         self._alone = False
+        self._clock = clock
+        # When this process took over, for as long as Redis cannot count for all replicas.
+        self._own: dict[Slot, list[float]] = {}
 
     def tick(self, wait: Wait, *, force: bool = False) -> list[Outcome]:
         """Reconciles every slot.
@@ -70,7 +81,7 @@ class Reconciler:
         """
         client = self._client.patient(wait)
         with self._hold(wait) as hold:
-            signed_out = _failure(client.tokens.current)
+            signed_out = failure_of(client.tokens.current)
             return [self._outcome(slot, client, hold, signed_out, force) for slot in self._slots]
 
     @property
@@ -134,8 +145,10 @@ class Reconciler:
         self, slot: Slot, desired: Desired, action: Action, client: Client, hold: Hold | None
     ) -> Registration | None:
         wanted = desired.registration
-        if hold and action.contested:
-            self.shared.store.note_takeover(slot, wanted.url, fence=hold.token)
+        if action.contested:
+            self._own.setdefault(slot, []).append(self._clock())
+            if hold:
+                self.shared.store.note_takeover(slot, wanted.url, fence=hold.token)
         client.register(slot, wanted, before=hold.confirm if hold else _unguarded)
         left = client.query(slot)
         if left is None or not matches(wanted, left):
@@ -150,7 +163,7 @@ class Reconciler:
         policy = self.settings.takeover
         boot = slot not in self._booted
         if hold is None:
-            return Context(policy, boot)
+            return Context(policy, boot, takeovers=self._own_takeovers(slot))
         shared = self.shared
         return Context(
             policy,
@@ -159,6 +172,10 @@ class Reconciler:
             sibling=found is not None and shared.store.is_family(found.url),
             takeovers=shared.store.takeovers(slot, desired.registration.url),
         )
+
+    def _own_takeovers(self, slot: Slot) -> int:
+        horizon = self._clock() - self.settings.interval_s * FLAP_WINDOW_INTERVALS
+        return sum(at > horizon for at in self._own.get(slot, []))
 
     def _note(self, seen: Observation, hold: Hold | None, fights: int) -> Observation:
         """Logs what changed, and stores what was seen if Redis is there."""
@@ -172,39 +189,9 @@ class Reconciler:
                 self.shared.store.observe(seen)
         except redis.RedisError as error:
             log.warning("observation not stored", why=_name(error))
-        _tell(seen, self._last.get(seen.slot))
+        tell(seen, self._last.get(seen.slot))
         self._last[seen.slot] = seen
         return seen
-
-
-def _tell(seen: Observation, before: Observation | None) -> None:
-    """One line for a registration that was made, failed, or is no longer as it was."""
-    known = (before.result, before.reason, before.registered_url) if before else None
-    if seen.result != "registered" and known == (seen.result, seen.reason, seen.registered_url):
-        return
-    say = log.info if seen.healthy else log.warning
-    event = {
-        "as-desired": "registration is as desired",
-        "registered": "registered",
-        "yielded": "registration left to another owner",
-    }.get(seen.result, "registration not reconciled")
-    say(
-        event,
-        account=seen.account,
-        version=seen.version,
-        url=seen.registered_url if seen.ours is not None else seen.desired_url,
-        reason=seen.reason,
-        **({"contender": seen.contender} if seen.contender else {}),
-        **({"detail": seen.detail} if seen.detail else {}),
-    )
-
-
-def _failure(attempt: Callable[[], object]) -> RegistrarError | None:
-    try:
-        attempt()
-    except RegistrarError as error:
-        return error
-    return None
 
 
 def _unguarded() -> None:

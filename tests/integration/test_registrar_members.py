@@ -112,6 +112,17 @@ def test_without_redis_it_registers_and_never_deregisters(
     assert thingspace.registered_url() == URL
 
 
+def test_without_redis_flapping_is_noticed_all_the_same(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica(REDIS_URL="redis://127.0.0.1:1/0", REGISTRAR_TAKEOVER="always")
+    done = []
+    for _ in range(3):
+        thingspace.register_outside(FOREIGN)
+        done.append(told(one.tick()[0]))
+    assert done == [("registered", "takeover")] * 2 + [("yielded", "flapping")]
+
+
 def test_a_busy_mutex_is_waited_for_and_then_left_alone(
     thingspace: Sandbox, replica: Replicas
 ) -> None:

@@ -13,7 +13,7 @@ import redis
 
 from listener.queue.connection import connect
 from listener.secret import Secret
-from registrar.breaker import FileStore, LoginBreaker, RedisStore
+from registrar.breaker import LoginBreaker
 from registrar.errors import NotAloneError, StopError, UnavailableError
 from registrar.heartbeat import Heartbeat
 from registrar.keys import Keys
@@ -21,6 +21,7 @@ from registrar.lease import Card, Lease, Roll, new_name, read_roll
 from registrar.mutex import Mutex
 from registrar.observation import Observation
 from registrar.protocol import Slot
+from registrar.records import FileStore, RedisStore
 from registrar.store import Store
 from registrar.strikes import Strikes
 

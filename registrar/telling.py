@@ -1,0 +1,48 @@
+"""What the log says of a registration."""
+
+import structlog
+
+from registrar.observation import Observation
+
+log = structlog.get_logger("registrar")
+
+EVENTS = {
+    "as-desired": "registration is as desired",
+    "registered": "registered",
+    "yielded": "registration left to another owner",
+    "failed": "registration not reconciled",
+}
+
+
+def tell(seen: Observation, before: Observation | None) -> None:
+    """One line for a registration that was made, failed, or is no longer as it was."""
+    known = (before.result, before.reason, before.registered_url) if before else None
+    if seen.result != "registered" and known == (seen.result, seen.reason, seen.registered_url):
+        return
+    say = log.info if seen.healthy else log.warning
+    say(
+        EVENTS[seen.result],
+        account=seen.account,
+        version=seen.version,
+        url=seen.desired_url if seen.ours is None else seen.registered_url,
+        reason=seen.reason,
+        **_more(contender=seen.contender, detail=seen.detail),
+    )
+
+
+def tell_farewell(seen: Observation) -> None:
+    """One line for a registration that was removed, or was not."""
+    say = log.warning if seen.result == "failed" else log.info
+    removed = seen.result == "deregistered"
+    say(
+        "deregistered" if removed else "not deregistered",
+        account=seen.account,
+        version=seen.version,
+        url=seen.contender if removed else seen.registered_url,
+        reason=seen.reason,
+        **_more(detail=seen.detail),
+    )
+
+
+def _more(**optional: str | None) -> dict[str, str]:
+    return {name: text for name, text in optional.items() if text}
