@@ -1,17 +1,33 @@
 """How gunicorn runs the listener; gunicorn finds this file by itself in the working directory."""
 
 import sys
+from typing import Any
 
 from listener import logs
 from listener.errors import SettingsError
+from listener.queue import startup
 from listener.settings import Settings
+
+
+def refuse(error: SettingsError) -> None:
+    """Ends gunicorn; told once, by the master: its workers would fail again and again."""
+    print("The settings are not valid:", *error.lines(), sep="\n  ", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+
+def on_starting(_arbiter: Any) -> None:
+    """Before anything listens: a queue that can never keep its promise is refused."""
+    logs.configure(settings.log_format, settings.log_level, settings.secrets)
+    try:
+        startup.check(settings)
+    except SettingsError as error:
+        refuse(error)
+
 
 try:
     settings = Settings.from_env()
 except SettingsError as error:
-    # Told once, by the master: a worker that cannot read its settings would be started again and again.
-    print("The settings are not valid:", *error.lines(), sep="\n  ", file=sys.stderr)  # noqa: T201
-    sys.exit(2)
+    refuse(error)
 
 bind = f"0.0.0.0:{settings.port}"
 workers = settings.web_concurrency

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from listener import views
 from listener.errors import RefusalError
 from listener.health import Readiness
-from listener.queue.writer import Queue
+from listener.queue.keeper import Queue
 from listener.settings import Settings
 
 log = structlog.get_logger("listener")

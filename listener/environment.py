@@ -1,6 +1,7 @@
 """Reads settings from the environment and reports all problems at once."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from environs import Env, EnvValidationError
@@ -48,6 +49,11 @@ class Reader(Env):
         # None comes back for a text that is no such number; finish() will tell.
         number: int | None = self.int(name, default, validate=bounds)
         return default if number is None else number
+
+    def folder(self, name: str, default: str) -> Path | None:
+        """A folder; None if the variable is set and empty, which here means: none."""
+        text = self.str(name, default)
+        return None if self._mapping.get(name) == "" else Path(text or default)
 
     def flag(self, name: str) -> bool:
         """`true` or `false` (also `1`, `0`, `yes`, `no`, `on`, `off`); not set: false."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from listener.errors import QueueUnavailableError
-from listener.queue.writer import Queue
+from listener.queue.keeper import KeptBy, Queue
 
 FRESH_S = 1.0
 
@@ -18,24 +18,25 @@ class Readiness:
         self._clock = clock
         self._lock = threading.Lock()
         self._asked = -float("inf")
-        self._problem: QueueUnavailableError | None = None
+        self._found: KeptBy | QueueUnavailableError = QueueUnavailableError("not asked yet")
 
-    def check(self) -> None:
-        """Returns if a message could be kept.
+    def check(self) -> KeptBy:
+        """Where a message would be kept.
 
         Raises:
-            QueueUnavailableError: it could not.
+            QueueUnavailableError: nowhere.
         """
         with self._lock:
             if self._clock() - self._asked >= FRESH_S:
-                self._problem = self._ask()
+                self._found = self._ask()
                 self._asked = self._clock()
-        if self._problem:
-            raise QueueUnavailableError(self._problem.detail)
+            found = self._found
+        if isinstance(found, QueueUnavailableError):
+            raise QueueUnavailableError(found.detail)
+        return found
 
-    def _ask(self) -> QueueUnavailableError | None:
+    def _ask(self) -> KeptBy | QueueUnavailableError:
         try:
-            self._queue.check()
+            return self._queue.check()
         except QueueUnavailableError as problem:
             return problem
-        return None

@@ -1,25 +1,16 @@
 """The listener's settings: read once from the environment, checked, frozen."""
 
-import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from listener import thingspace
-from listener.environment import Reader, words
+from listener import forms, thingspace
+from listener.environment import Reader
+from listener.forms import Network
+from listener.queue.durability import Durability
 from listener.secret import Secret
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-RESERVED_PATHS = ("/healthz", "/readyz")
-API_VERSIONS = ("v1", "v2", "v3")
-# RFC 3986's unreserved characters: what no proxy and no client rewrites.
-TOKEN_FORM = re.compile(r"[A-Za-z0-9._~-]+")
-ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
-# A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
-NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +33,11 @@ class Settings:
     web_concurrency: int
     queue_namespace: str
     queue_partitions: int
+    queue_durability: Durability
     dedupe_window_s: int
     ack_budget_ms: int
+    spool_dir: Path | None
+    spool_max_bytes: int
     max_body_bytes: int
     quarantine_max_length: int
     log_format: str
@@ -65,24 +59,29 @@ class Settings:
     def read(cls, reader: Reader) -> "Settings":
         """Reads the listener's variables; the caller finishes the reader and so learns of problems."""
         settings = cls(
-            redis_url=Secret(reader.parsed("REDIS_URL", "redis://localhost:6379/0", _redis_url)),
-            public_url=reader.parsed("PUBLIC_URL", None, _public_url),
-            callback_token=_token(reader, "CALLBACK_TOKEN"),
-            callback_token_previous=_token(reader, "CALLBACK_TOKEN_PREVIOUS"),
+            redis_url=Secret(
+                reader.parsed("REDIS_URL", "redis://localhost:6379/0", forms.redis_url)
+            ),
+            public_url=reader.parsed("PUBLIC_URL", None, forms.public_url),
+            callback_token=reader.parsed("CALLBACK_TOKEN", None, forms.token),
+            callback_token_previous=reader.parsed("CALLBACK_TOKEN_PREVIOUS", None, forms.token),
             callback_username=reader.text("CALLBACK_USERNAME"),
             callback_password=reader.secret("CALLBACK_PASSWORD"),
             callback_password_previous=reader.secret("CALLBACK_PASSWORD_PREVIOUS"),
-            callback_sources=reader.parsed("CALLBACK_SOURCES", None, _sources),
+            callback_sources=reader.parsed("CALLBACK_SOURCES", None, forms.sources),
             trusted_proxies=reader.whole("TRUSTED_PROXIES", 0, at_least=0, at_most=16),
             allow_any_sender=reader.flag("ALLOW_ANY_SENDER"),
-            accounts=reader.parsed("THINGSPACE_ACCOUNTS", (), _accounts),
-            api_versions=reader.parsed("THINGSPACE_API_VERSIONS", ("v1",), _api_versions),
+            accounts=reader.parsed("THINGSPACE_ACCOUNTS", (), forms.accounts),
+            api_versions=reader.parsed("THINGSPACE_API_VERSIONS", ("v1",), forms.api_versions),
             port=reader.whole("PORT", 8000, at_least=1, at_most=65535),
             web_concurrency=reader.whole("WEB_CONCURRENCY", _cores(), at_least=1),
-            queue_namespace=reader.parsed("QUEUE_NAMESPACE", "fota", _namespace),
+            queue_namespace=reader.parsed("QUEUE_NAMESPACE", "fota", forms.namespace),
             queue_partitions=reader.whole("QUEUE_PARTITIONS", 1, at_least=1, at_most=1024),
+            queue_durability=reader.parsed("QUEUE_DURABILITY", Durability(), Durability.parse),
             dedupe_window_s=reader.whole("DEDUPE_WINDOW_S", 1800, at_least=1),
             ack_budget_ms=reader.whole("ACK_BUDGET_MS", 1000, at_least=50, at_most=4000),
+            spool_dir=reader.folder("SPOOL_DIR", "var/spool"),
+            spool_max_bytes=reader.whole("SPOOL_MAX_BYTES", 2**30, at_least=2**16),
             max_body_bytes=reader.whole("MAX_BODY_BYTES", 4 * 2**20, at_least=1024),
             quarantine_max_length=reader.whole("QUARANTINE_MAX_LENGTH", 10_000, at_least=1),
             log_format=reader.choice("LOG_FORMAT", "json", ("json", "text")),
@@ -153,74 +152,3 @@ class Settings:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _token(reader: Reader, name: str) -> Secret | None:
-    def checked(text: str) -> Secret:
-        if not TOKEN_FORM.fullmatch(text):
-            raise ValueError("may hold letters, digits and . _ ~ - only: it is part of a URL")
-        return Secret(text)
-
-    return reader.parsed(name, None, checked)
-
-
-def _redis_url(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    if url.scheme != "unix" and not url.hostname:
-        raise ValueError("names no host")
-    _ = url.port  # Raises a ValueError if it is not a port.
-    return text
-
-
-def _public_url(text: str) -> str | None:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("must be an http or https URL with a host")
-    if url.query or url.fragment or url.username or url.password:
-        raise ValueError("must not have a query, a fragment, or a username or password")
-    if unquote(url.path) in RESERVED_PATHS:
-        raise ValueError(f"must not have one of the paths {', '.join(RESERVED_PATHS)}")
-    _ = url.port  # Raises a ValueError if it is not a port.
-    return text
-
-
-def _sources(text: str) -> tuple[Network, ...] | None:
-    networks: list[Network] = []
-    for word in words(text):
-        if word == "any":
-            return None
-        if word == "thingspace":
-            networks += [ipaddress.ip_network(address) for address in thingspace.SOURCE_ADDRESSES]
-            continue
-        try:
-            networks.append(ipaddress.ip_network(word))
-        except ValueError:
-            raise ValueError(
-                "must be `any`, `thingspace` or networks such as 192.0.2.0/24, comma-separated"
-            ) from None
-    return tuple(networks)
-
-
-def _accounts(text: str) -> tuple[str, ...]:
-    accounts = words(text)
-    if not all(ACCOUNT_FORM.fullmatch(account) for account in accounts):
-        raise ValueError(
-            "must be accounts such as 0242078689-00001 (ten digits, a hyphen, five digits), "
-            "comma-separated"
-        )
-    return tuple(dict.fromkeys(accounts))
-
-
-def _api_versions(text: str) -> tuple[str, ...]:
-    chosen = words(text)
-    if not chosen or not set(chosen) <= set(API_VERSIONS):
-        raise ValueError("must be some of v1, v2, v3, comma-separated")
-    return tuple(dict.fromkeys(chosen))
-
-
-def _namespace(text: str) -> str:
-    if not NAMESPACE_FORM.fullmatch(text):
-        raise ValueError("may hold letters, digits and . _ - only")
-    return text

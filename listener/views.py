@@ -12,7 +12,7 @@ from flask import Blueprint, Request, Response, jsonify, request
 from listener import auth, messages, probe
 from listener.errors import QueueUnavailableError, RefusalError
 from listener.health import Readiness
-from listener.queue.writer import Queue
+from listener.queue.keeper import Queue
 from listener.settings import Settings
 
 log = structlog.get_logger("listener")
@@ -46,18 +46,18 @@ class Endpoint:
             raise RefusalError("method-not-allowed")
         auth.check_source(request.remote_addr, _forwarded_for(request), self._settings)
         message = self._accept(_read_body(request, self._settings.max_body_bytes))
-        receipt = self._queue.put(message)
+        duplicate = self._queue.put(message)
         log.info(
             "message kept",
             kind=message.kind,
             id=message.id,
             account=message.account,
             upgrade=message.subject,
-            result="duplicate" if receipt.duplicate else "new",
+            result="duplicate" if duplicate else "new",
             ms=round((time.perf_counter() - started) * 1000, 1),
             request_id=message.request_id,
         )
-        return jsonify(id=message.id, duplicate=receipt.duplicate)
+        return jsonify(id=message.id, duplicate=duplicate)
 
     def _accept(self, body: bytes) -> messages.Message:
         arrived = self._now()
@@ -109,8 +109,7 @@ def public(
 
     @views.get("/readyz")
     def ready() -> Response:
-        readiness.check()
-        return jsonify(status="ready", keeper="redis")
+        return jsonify(status="ready", keeper=readiness.check())
 
     @views.route("/", methods=METHODS, provide_automatic_options=False)
     @views.route("/<path:path>", methods=METHODS, provide_automatic_options=False)

@@ -2,9 +2,11 @@
 
 from listener import logs
 from listener.app import create_app
-from listener.queue.writer import RedisQueue
+from listener.queue.keeper import Keeper
 from listener.settings import Settings
 
 settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
-app = create_app(settings, queue=RedisQueue(settings))
+queue = Keeper(settings)
+queue.start()
+app = create_app(settings, queue=queue)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -15,25 +15,28 @@ class _Slot(Generic[Item, Result]):
 
     item: Item
     size: int
+    done: threading.Event = field(default_factory=threading.Event)
     result: Result | None = None
     error: Exception | None = None
-    done: bool = False
 
     def fail(self, error: BaseException) -> None:
         interrupted = InterruptedError("the write was interrupted")
         self.error = error if isinstance(error, Exception) else interrupted
-        self.done = True
+        self.done.set()
+
+    def succeed(self, result: Result) -> None:
+        self.result = result
+        self.done.set()
 
 
 class GroupCommit(Generic[Item, Result]):
     """Writes one group after the other; a group is what arrived while the one before was written.
 
-    There is no writing thread: whoever gets the turn writes for all who wait, itself included, and
-    the others find their results there. So nothing has to be started, stopped or drained, and a
-    process that ends has no group but those its requests still wait for.
+    A thread of its own writes, so that nobody waits longer than it wants to, however long the write
+    takes. It starts with the first submission: after a worker's fork, not before.
 
     Guaranteed: `write` is never called twice at the same time; a submitted item is in one group at
-    the most; a group's error reaches every one of its submitters. Groups keep the order of
+    the most; a group's error reaches every one of its submitters; groups keep the order of
     submission.
     """
 
@@ -57,40 +60,77 @@ class GroupCommit(Generic[Item, Result]):
         self._size = size
         self._most_items = most_items
         self._most_bytes = most_bytes
-        self._turn = threading.Lock()
+        self._changed = threading.Condition()
         self._waiting: list[_Slot[Item, Result]] = []
-        self._guard = threading.Lock()
+        self._writer: threading.Thread | None = None
+        self._closed = False
 
     def submit(self, item: Item, timeout_s: float) -> Result:
         """Returns the item's own result once its group is written.
 
         Raises:
-            TimeoutError: the turn did not come within `timeout_s`, or the item's group took longer.
-                If the item was in a group by then, it may still be written.
+            TimeoutError: that took longer than `timeout_s` seconds. If the item was in a group by
+                then, it may still be written.
             Exception: what `write` raised for the item's group.
         """
         slot: _Slot[Item, Result] = _Slot(item, self._size(item))
-        with self._guard:
+        with self._changed:
+            self._ensure_writer()
             self._waiting.append(slot)
-        if not self._turn.acquire(timeout=timeout_s):
+            self._changed.notify()
+        if not slot.done.wait(timeout_s):
             self._withdraw(slot)
-            raise TimeoutError(f"no turn to write within {timeout_s} s")
-        try:
-            while not slot.done:
-                self._write_group()
-        finally:
-            self._turn.release()
         if slot.error:
             raise slot.error
         return slot.result  # type: ignore[return-value]  # done without an error: it has a result
 
+    def close(self) -> None:
+        """Ends the thread once what was submitted is written."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+            writer = self._writer
+        if writer:
+            writer.join()
+
     def _withdraw(self, slot: _Slot[Item, Result]) -> None:
-        with self._guard:
+        with self._changed:
             if slot in self._waiting:
                 self._waiting.remove(slot)
+            if not slot.done.is_set():
+                raise TimeoutError("the write took too long")
 
-    def _write_group(self) -> None:
-        group = self._next_group()
+    def _ensure_writer(self) -> None:
+        if self._closed:
+            raise InterruptedError("closed")
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._run, name="group-commit", daemon=True)
+            self._writer.start()
+
+    def _run(self) -> None:
+        try:
+            while group := self._next_group():
+                self._write_group(group)
+        finally:
+            with self._changed:
+                self._writer = None
+                if self._waiting:
+                    self._ensure_writer()
+
+    def _next_group(self) -> list[_Slot[Item, Result]]:
+        """Waits for submissions and takes as many as a group may have; none once closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            count, size = 0, 0
+            for slot in self._waiting[: self._most_items]:
+                size += slot.size
+                if count and size > self._most_bytes:
+                    break
+                count += 1
+            group, self._waiting = self._waiting[:count], self._waiting[count:]
+            return group
+
+    def _write_group(self, group: Sequence[_Slot[Item, Result]]) -> None:
         try:
             results = self._write([slot.item for slot in group])
             pairs = list(zip(group, results, strict=True))
@@ -102,15 +142,4 @@ class GroupCommit(Generic[Item, Result]):
                 raise
         else:
             for slot, result in pairs:
-                slot.result, slot.done = result, True
-
-    def _next_group(self) -> list[_Slot[Item, Result]]:
-        with self._guard:
-            count, size = 0, 0
-            for slot in self._waiting[: self._most_items]:
-                size += slot.size
-                if count and size > self._most_bytes:
-                    break
-                count += 1
-            group, self._waiting = self._waiting[:count], self._waiting[count:]
-            return group
+                slot.succeed(result)

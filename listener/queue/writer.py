@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 
@@ -13,7 +13,9 @@ from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
 from listener.queue.commit import GroupCommit
 from listener.queue.connection import connect
+from listener.queue.durability import Server, Wait, refusal, wait_for
 from listener.queue.keys import Partition, partition_of
+from listener.queue.server import ask
 from listener.settings import Settings
 
 READY_TTL_MS = 1000
@@ -30,45 +32,26 @@ class Receipt:
     duplicate: bool
 
 
-class Queue(Protocol):
-    """Where the endpoint puts messages. Every method raises QueueUnavailableError in time."""
-
-    def put(self, message: Message) -> Receipt:
-        """Keeps a message; returns only once it is kept."""
-
-    def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
-        """Keeps what was refused, once, in a bounded stream."""
-
-    def check(self) -> None:
-        """Returns if a message could be kept now."""
-
-    def close(self) -> None:
-        """Lets go of connections."""
-
-
-class RedisQueue:
+class RedisWriter:
     """Writes to Redis Streams. One for each process; threads share it.
 
     Messages that arrive while a write is under way go out together in the next: one script call for
     each partition, one round trip.
 
-    Guaranteed: after `put` returned, Redis has confirmed the entry, and no other entry with the same
-    fingerprint was added within the de-duplication window, however many processes write. How durable
-    a confirmed entry is, is Redis's own setting (appendonly, appendfsync). Not guaranteed: that
-    nothing was written when `put` raised.
+    Guaranteed: after `put` returned, Redis has confirmed the entry as QUEUE_DURABILITY asks, and no
+    other entry with the same fingerprint was added within the de-duplication window, however many
+    processes write. Not guaranteed: that nothing was written when `put` raised.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing yet."""
         self._settings = settings
-        self._budget_s = settings.ack_budget_ms / 1000
-        self._redis = connect(settings.redis_url, timeout_s=self._budget_s, name="fota-listener")
+        self.budget_s = settings.ack_budget_ms / 1000
+        self._redis = connect(settings.redis_url, timeout_s=self.budget_s, name="fota-listener")
         self._script = files("listener.queue").joinpath("enqueue.lua").read_text()
         self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._lanes = {
-            number: self._lane(Partition(settings.queue_namespace, number))
-            for number in range(settings.queue_partitions)
-        }
+        self._server: Server | None = None
+        self._lanes = [self._lane(where) for where in self._partitions()]
 
     def put(self, message: Message) -> Receipt:
         """Adds the message to the stream of its partition, unless it is there.
@@ -76,13 +59,27 @@ class RedisQueue:
         Raises:
             QueueUnavailableError: Redis did not confirm it; it may be there all the same.
         """
-        where = partition_of(
-            message, self._settings.queue_namespace, self._settings.queue_partitions
-        )
+        lane = self._lanes[self.partition_of(message).number]
         try:
-            return self._lanes[where.number].submit(message, self._budget_s)
+            return lane.submit(message, self.budget_s)
         except (redis.RedisError, TimeoutError, InterruptedError) as error:
             raise _unavailable(error) from error
+
+    def put_all(self, partition: int, messages: Sequence[Message]) -> None:
+        """Adds messages of one partition, in their order, as `put` would.
+
+        Raises:
+            QueueUnavailableError: Redis did not confirm them; they may be there all the same.
+        """
+        try:
+            self._add(self._partitions()[partition], messages)
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+
+    def partition_of(self, message: Message) -> Partition:
+        """Where a message goes."""
+        settings = self._settings
+        return partition_of(message, settings.queue_namespace, settings.queue_partitions)
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Adds a refused body, credentials removed before, to the quarantine.
@@ -93,56 +90,83 @@ class RedisQueue:
         Raises:
             QueueUnavailableError: Redis did not confirm it.
         """
-        where = Partition(self._settings.queue_namespace, 0)
+        where = self._partitions()[0]
         entry = ["reason", reason, "data", data, "time", timestamp(arrived)]
         seen = where.seen_refused(fingerprint(f"{reason}\0{data}".encode()))
         bound = self._settings.quarantine_max_length
         try:
-            self._enqueue([where.quarantine, seen], [bound, len(entry), *entry])
+            self._run([where.quarantine, seen], [bound, len(entry), *entry])
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
-    def check(self) -> None:
+    def check(self, partition: int = 0) -> None:
         """Writes a key that expires at once: only a write shows that writing is possible.
 
         Raises:
             QueueUnavailableError: Redis is down, loading, read-only, out of memory, …
         """
-        key = Partition(self._settings.queue_namespace, 0).ready
         try:
-            self._redis.set(key, "1", px=READY_TTL_MS)
+            self._redis.set(self._partitions()[partition].ready, "1", px=READY_TTL_MS)
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
     def close(self) -> None:
-        """Closes this process's connections."""
+        """Closes this process's connections, once what was put is written."""
+        for lane in self._lanes:
+            lane.close()
         self._redis.close()
 
-    def _lane(self, where: Partition) -> GroupCommit[Message, Receipt]:
-        def write(group: Sequence[Message]) -> list[Receipt]:
-            keys = [where.messages, *(where.seen(message.id) for message in group)]
-            arguments: list[Any] = [0]
-            for message in group:
-                entry = [part for pair in message.fields().items() for part in pair]
-                arguments += [len(entry), *entry]
-            return self._enqueue(keys, arguments)
+    def _partitions(self) -> list[Partition]:
+        space = self._settings.queue_namespace
+        return [Partition(space, number) for number in range(self._settings.queue_partitions)]
 
+    def _lane(self, where: Partition) -> GroupCommit[Message, Receipt]:
         return GroupCommit(
-            write,
+            lambda group: self._add(where, group),
             size=lambda message: len(message.data),
             most_items=MOST_MESSAGES,
             most_bytes=MOST_BYTES,
         )
 
-    def _enqueue(self, keys: list[str], arguments: list[Any]) -> list[Receipt]:
-        words = [*keys, self._settings.dedupe_window_s, *arguments]
-        try:
-            replies: Any = self._redis.evalsha(self._sha, len(keys), *words)
-        except redis.exceptions.NoScriptError:
-            # A new or restarted server: it learns the script now.
-            replies = self._redis.eval(self._script, len(keys), *words)
+    def _add(self, where: Partition, group: Sequence[Message]) -> list[Receipt]:
+        keys = [where.messages, *(where.seen(message.id) for message in group)]
+        arguments: list[Any] = [0]
+        for message in group:
+            entry = [part for pair in message.fields().items() for part in pair]
+            arguments += [len(entry), *entry]
+        replies = self._run(keys, arguments)
         pairs = zip(replies[::2], replies[1::2], strict=True)
         return [Receipt(entry_id.decode(), duplicate=bool(known)) for entry_id, known in pairs]
+
+    def _run(self, keys: list[str], arguments: list[Any]) -> Any:
+        words = [*keys, self._settings.dedupe_window_s, *arguments]
+        try:
+            return self._send("EVALSHA", self._sha, len(keys), *words)
+        except redis.exceptions.NoScriptError:
+            # A new or restarted server: it learns the script now.
+            return self._send("EVAL", self._script, len(keys), *words)
+
+    def _send(self, *command: Any) -> Any:
+        """Sends a write and, in the same round trip and on the same connection, what waits for it."""
+        wait = self._wait()
+        if wait is None:
+            return self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+            pipeline.execute_command(*wait.command)  # type: ignore[no-untyped-call]
+            reply, copies = pipeline.execute()
+        wait.check(copies)
+        return reply
+
+    def _wait(self) -> Wait | None:
+        durability = self._settings.queue_durability
+        if durability.mode == "fsync" and self._server is None:
+            server = ask(self._redis)
+            if reason := refusal(durability, server):
+                raise QueueUnavailableError(f"QUEUE_DURABILITY={durability} {reason}")
+            self._server = server
+        waitaof = self._server is not None and self._server.knows_waitaof
+        return wait_for(durability, self.budget_s, waitaof=waitaof)
 
 
 def _unavailable(error: Exception) -> QueueUnavailableError:

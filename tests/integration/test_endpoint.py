@@ -14,7 +14,7 @@ from listener import probe
 from listener.app import create_app
 from listener.errors import REASONS, QueueUnavailableError
 from listener.messages import Message
-from listener.queue.writer import Queue, Receipt, RedisQueue
+from listener.queue.keeper import Keeper, KeptBy, Queue
 from listener.settings import Settings
 
 SAMPLES = sorted((Path(__file__).parents[1] / "messages").glob("*.json"))
@@ -33,8 +33,8 @@ LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 
 @contextmanager
 def serving(url: str, **changes: str) -> Iterator[FlaskClient]:
-    settings = Settings.from_env({**ENVIRON, "REDIS_URL": url, **changes})
-    queue = RedisQueue(settings)
+    settings = Settings.from_env({**ENVIRON, "REDIS_URL": url, "SPOOL_DIR": "", **changes})
+    queue = Keeper(settings)
     yield create_app(settings, queue=queue).test_client()
     queue.close()
 
@@ -206,13 +206,13 @@ class BrokenQueue:
         self._error = error
         self.asked = 0
 
-    def put(self, message: Message) -> Receipt:
+    def put(self, message: Message) -> bool:
         raise self._error
 
     def quarantine(self, data: str, *, reason: str, arrived: object) -> None:
         raise self._error
 
-    def check(self) -> None:
+    def check(self) -> KeptBy:
         self.asked += 1
         raise self._error
 

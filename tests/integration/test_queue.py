@@ -17,7 +17,7 @@ import redis
 
 from listener import messages
 from listener.errors import QueueUnavailableError
-from listener.queue.writer import RedisQueue
+from listener.queue.writer import RedisWriter
 from listener.settings import Settings
 from sandbox import embedded_redis
 
@@ -31,19 +31,19 @@ def message(number: int = 0, **members: Any) -> messages.Message:
     return messages.validate({**payload, **members}, arrived=NOW, request_id="r")
 
 
-def open_queue(url: str, **environ: str) -> RedisQueue:
-    return RedisQueue(Settings.from_env({"REDIS_URL": url, "ALLOW_ANY_SENDER": "true", **environ}))
+def open_queue(url: str, **environ: str) -> RedisWriter:
+    return RedisWriter(Settings.from_env({"REDIS_URL": url, "ALLOW_ANY_SENDER": "true", **environ}))
 
 
 @pytest.fixture
-def queue(redis_url: str) -> Iterator[RedisQueue]:
+def queue(redis_url: str) -> Iterator[RedisWriter]:
     opened = open_queue(redis_url)
     yield opened
     opened.close()
 
 
 def test_a_message_is_an_entry_with_the_fields_of_the_contract(
-    queue: RedisQueue, redis_client: Any
+    queue: RedisWriter, redis_client: Any
 ) -> None:
     receipt = queue.put(message())
     [(entry_id, fields)] = redis_client.xrange(STREAM)
@@ -55,7 +55,7 @@ def test_a_message_is_an_entry_with_the_fields_of_the_contract(
 
 
 def test_the_same_content_again_adds_nothing_and_names_the_first(
-    queue: RedisQueue, redis_client: Any
+    queue: RedisWriter, redis_client: Any
 ) -> None:
     first = queue.put(message())
     again = queue.put(message(username="u", password="p"))
@@ -88,7 +88,7 @@ def test_a_fingerprint_is_remembered_for_the_window(redis_url: str, redis_client
 
 
 def test_after_the_window_the_same_content_is_a_new_message(
-    queue: RedisQueue, redis_client: Any
+    queue: RedisWriter, redis_client: Any
 ) -> None:
     queue.put(message())
     redis_client.delete("{fota:0}:seen:" + message().id)
@@ -111,7 +111,7 @@ def test_messages_of_one_upgrade_share_a_partition(redis_url: str, redis_client:
     assert len({next(iter(partitions)) for partitions in seen.values()}) == 3
 
 
-def test_the_quarantine_keeps_each_refused_body_once(queue: RedisQueue, redis_client: Any) -> None:
+def test_the_quarantine_keeps_each_refused_body_once(queue: RedisWriter, redis_client: Any) -> None:
     for reason in ("not-json", "not-json", "wrong-shape"):
         queue.quarantine("{", reason=reason, arrived=NOW)
     entries = [fields for _, fields in redis_client.xrange(QUARANTINE)]
@@ -133,7 +133,7 @@ def test_the_quarantine_is_bounded(redis_url: str, redis_client: Any) -> None:
 
 
 def test_a_message_refused_once_can_be_kept_once_it_is_accepted(
-    queue: RedisQueue, redis_client: Any
+    queue: RedisWriter, redis_client: Any
 ) -> None:
     content = message()
     queue.quarantine(content.data.decode(), reason="account-refused", arrived=NOW)
@@ -149,7 +149,7 @@ def test_a_message_refused_once_can_be_kept_once_it_is_accepted(
     ids=["out of memory", "too few replicas"],
 )
 def test_a_redis_that_refuses_writes_is_unavailable(
-    queue: RedisQueue,
+    queue: RedisWriter,
     redis_client: Any,
     settings: dict[str, str],
     restore: dict[str, str],
@@ -169,7 +169,7 @@ def test_a_redis_that_refuses_writes_is_unavailable(
 
 
 def test_a_key_of_another_type_is_an_outage_not_a_crash(
-    queue: RedisQueue, redis_client: Any
+    queue: RedisWriter, redis_client: Any
 ) -> None:
     redis_client.set(STREAM, "somebody else's")
     with pytest.raises(QueueUnavailableError):

@@ -104,11 +104,11 @@ def test_wrong_settings_end_it_with_status_2_and_all_problems(redis_server: str)
         assert "Traceback" not in service.log()
 
 
-def test_redis_down_is_503_within_two_seconds_and_mends_by_itself() -> None:
+def test_without_a_spool_redis_down_is_503_within_two_seconds_and_mends_by_itself() -> None:
     body = json.dumps({**LOGIN, "n": "outage"})
     with tempfile.TemporaryDirectory(prefix="fota-") as folder:
         url = f"unix://{folder}/redis.sock"
-        with Service(*RECEIVER, **PROOF, REDIS_URL=url) as service:
+        with Service(*RECEIVER, **PROOF, REDIS_URL=url, SPOOL_DIR="") as service:
             with embedded_redis.running(Path(folder)):
                 service.wait_until_ready()
             assert_503_in_time(service, body)

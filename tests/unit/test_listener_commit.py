@@ -103,15 +103,43 @@ def test_who_waits_too_long_is_told_and_is_not_written_later() -> None:
     assert store.groups == [[1], [3]]
 
 
-def test_a_writer_that_is_ended_leaves_nobody_believing_in_a_success() -> None:
+def test_a_writer_that_is_ended_leaves_nobody_believing_in_a_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
     store = Store()
     commit = grouped(store)
     store.error = SystemExit()
+    store.open.set()
+    with pytest.raises(InterruptedError):
+        commit.submit(1, 10)
+    store.error = None
+    assert commit.submit(2, 10) == 20, "the next submission starts a new writer"
+    commit.close()
+
+
+def test_nobody_waits_longer_than_it_wants_to_however_long_the_write_takes() -> None:
+    store = Store()
+    commit = grouped(store)
+    with pytest.raises(TimeoutError):
+        commit.submit(1, 0.01)
+    store.open.set()
+    assert commit.submit(2, 10) == 20
+    assert store.groups == [[1], [2]], "the first was being written, and may well have been"
+    commit.close()
+
+
+def test_closing_writes_what_was_submitted_and_takes_no_more() -> None:
+    store = Store()
+    commit = grouped(store)
     with ThreadPoolExecutor(10) as pool:
-        futures = submit_behind_a_write(commit, store, pool, [1, 2])
+        futures = submit_behind_a_write(commit, store, pool, [1, 2, 3])
+        closing = pool.submit(commit.close)
         store.open.set()
-        errors = {type(future.exception()) for future in futures}
-    assert errors <= {SystemExit, InterruptedError}
+        assert [future.result(10) for future in futures] == [10, 20, 30]
+        closing.result(10)
+    with pytest.raises(InterruptedError):
+        commit.submit(4, 1)
 
 
 def test_a_write_that_answers_for_too_few_is_an_error_for_all() -> None:

@@ -1,0 +1,107 @@
+"""Keeps each message, in Redis if it confirms in time, else in the spool."""
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+from listener.errors import QueueUnavailableError
+from listener.messages import Message
+from listener.queue.drainer import Drainer
+from listener.queue.outages import Outages
+from listener.queue.spool import Spool
+from listener.queue.writer import RedisWriter
+from listener.settings import Settings
+
+KeptBy = Literal["redis", "spool"]
+
+
+class Queue(Protocol):
+    """Where the endpoint puts messages. Every method raises QueueUnavailableError in time."""
+
+    def put(self, message: Message) -> bool:
+        """Keeps a message and returns only once it is kept; true if it was there already."""
+
+    def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
+        """Keeps what was refused, once, in a bounded stream."""
+
+    def check(self) -> KeptBy:
+        """Says where a message would be kept now."""
+
+    def close(self) -> None:
+        """Lets go of connections and files."""
+
+
+class Keeper:
+    """The queue: Redis with the spool behind it. One for each process; threads share it.
+
+    Guaranteed: after `put` returned, the message is in Redis, confirmed as QUEUE_DURABILITY asks, or
+    in the spool, synced to the disk, from where the drainer moves it to Redis. The fingerprint makes
+    it harmless if it is in both.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects to nothing and opens nothing yet. Without SPOOL_DIR there is no spool."""
+        self._writer = RedisWriter(settings)
+        self._outages = Outages()
+        self._spool: Spool | None = None
+        if settings.spool_dir:
+            self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
+            self._drainer = Drainer(self._writer, self._spool, self._outages, settings.spool_dir)
+
+    def start(self) -> None:
+        """Starts the drainer, where there is a spool: in the worker, after its fork."""
+        if self._spool:
+            self._drainer.start()
+
+    def put(self, message: Message) -> bool:
+        """Keeps a message; true if it was there already.
+
+        Raises:
+            QueueUnavailableError: neither Redis nor the spool confirmed it.
+        """
+        partition = self._writer.partition_of(message).number
+        if self._spool is None:
+            return self._writer.put(message).duplicate
+        if partition not in self._outages.down:
+            try:
+                return self._writer.put(message).duplicate
+            except QueueUnavailableError as problem:
+                self._outages.begin(partition, problem.detail)
+        return self._spool.put(message, self._writer.budget_s)
+
+    def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
+        """Keeps a refused body in Redis; there is no spool for those.
+
+        Raises:
+            QueueUnavailableError: Redis did not confirm it, or is known to be down.
+        """
+        if self._spool and 0 in self._outages.down:
+            raise QueueUnavailableError("redis is known to be down")
+        self._writer.quarantine(data, reason=reason, arrived=arrived)
+
+    def check(self) -> KeptBy:
+        """Says where a message would be kept now.
+
+        Raises:
+            QueueUnavailableError: neither in Redis nor in the spool.
+        """
+        if self._spool is None:
+            self._writer.check()
+            return "redis"
+        return self._check_with(self._spool)
+
+    def _check_with(self, spool: Spool) -> KeptBy:
+        try:
+            if not self._outages.down:
+                self._writer.check()
+                return "redis"
+        except QueueUnavailableError as problem:
+            self._outages.begin(0, problem.detail)
+        spool.check()
+        return "spool"
+
+    def close(self) -> None:
+        """Stops the drainer, and closes this process's connections and its journal."""
+        if self._spool:
+            self._drainer.stop()
+            self._spool.close()
+        self._writer.close()

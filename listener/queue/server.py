@@ -1,0 +1,40 @@
+"""Asks a Redis server what it is and how it is set."""
+
+import re
+from typing import Any
+
+import redis
+
+from listener.queue.durability import Server
+
+
+def ask(client: "redis.Redis") -> Server:
+    """What the server says about itself.
+
+    Raises:
+        redis.RedisError: it did not answer.
+    """
+    info: Any = client.info()
+    # Valkey tells the Redis version that it is compatible with as redis_version, and its own.
+    version = str(info.get("valkey_version") or info["redis_version"])
+    return Server(
+        version=tuple(int(part) for part in re.findall(r"\d+", version)[:3]),
+        name="Valkey" if "valkey_version" in info else "Redis",
+        appendonly=bool(info.get("aof_enabled")),
+        appendfsync=_config(client, "appendfsync"),
+        maxmemory_policy=str(info.get("maxmemory_policy", "noeviction")),
+        replicas=int(info.get("connected_slaves", 0)),
+    )
+
+
+def _config(client: "redis.Redis", name: str) -> str | None:
+    try:
+        found: Any = client.config_get(name)
+    except redis.ResponseError:
+        # Managed servers hide CONFIG.
+        return None
+    return {_text(key): _text(value) for key, value in found.items()}.get(name)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()

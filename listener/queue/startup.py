@@ -1,0 +1,34 @@
+"""Looks at the Redis server before the first worker starts: can it keep the promise asked for?"""
+
+import redis
+import structlog
+
+from listener.errors import SettingsError
+from listener.queue.connection import connect
+from listener.queue.durability import refusal, warnings
+from listener.queue.server import ask
+from listener.settings import Settings
+
+log = structlog.get_logger("listener")
+
+
+def check(settings: Settings) -> None:
+    """Warns of what may lose messages. A server that is down is no reason not to start.
+
+    Raises:
+        SettingsError: the server can never do what QUEUE_DURABILITY asks for.
+    """
+    client = connect(settings.redis_url, timeout_s=settings.ack_budget_ms / 1000, name="fota-check")
+    durability = settings.queue_durability
+    try:
+        server = ask(client)
+    except redis.RedisError as error:
+        log.warning("redis does not answer; it is not checked", detail=str(error))
+        return
+    finally:
+        client.close()
+    if reason := refusal(durability, server):
+        raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
+    for warning in warnings(durability, server):
+        log.warning("redis may lose messages", detail=warning, server=server.described)
+    log.info("redis checked", server=server.described, durability=str(durability))

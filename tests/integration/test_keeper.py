@@ -1,0 +1,180 @@
+"""Redis with the spool behind it: an outage costs nothing, and leaves no double."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import redis
+
+from listener import messages
+from listener.errors import QueueUnavailableError
+from listener.queue.keeper import Keeper
+from listener.queue.spool import Spool
+from listener.settings import Settings
+from sandbox import embedded_redis
+from tests.service_process import wait_until
+
+STREAM = "{fota:0}:messages"
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def message(number: int) -> messages.Message:
+    return messages.validate({"type": "new", "n": number}, arrived=NOW, request_id="r")
+
+
+class World:
+    """A folder for a Redis server that comes and goes, and for a spool."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"unix://{folder}/redis.sock"
+
+    def server(self, **options: str) -> Any:
+        return embedded_redis.running(self.folder, options=options)
+
+    @contextmanager
+    def keeper(self, **environ: str) -> Iterator[Keeper]:
+        defaults = {
+            "REDIS_URL": self.url,
+            "ALLOW_ANY_SENDER": "true",
+            "SPOOL_DIR": f"{self.folder}/spool",
+            "ACK_BUDGET_MS": "300",
+        }
+        keeper = Keeper(Settings.from_env({**defaults, **environ}))
+        keeper.start()
+        try:
+            yield keeper
+        finally:
+            keeper.close()
+
+    def stream(self) -> list[int]:
+        with redis.Redis.from_url(self.url, decode_responses=True) as client:
+            entries: Any = client.xrange(STREAM)
+        return [messages.parse(fields["data"].encode())["n"] for _, fields in entries]
+
+    def spooled(self) -> int:
+        spool = Spool(self.folder / "spool", 2**20)
+        try:
+            return spool.depth()
+        finally:
+            spool.close()
+
+
+@pytest.fixture
+def world(redis_server: str) -> Iterator[World]:
+    with TemporaryDirectory(prefix="fota-") as folder:
+        yield World(Path(folder))
+
+
+def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(world: World) -> None:
+    with world.keeper() as keeper:
+        with world.server():
+            assert keeper.put(message(0)) is False
+            assert keeper.check() == "redis"
+        for number in range(1, 50):
+            assert keeper.put(message(number)) is False
+        assert keeper.put(message(7)) is True, "a duplicate is known in the spool too"
+        assert keeper.check() == "spool"
+        with world.server():
+            wait_until(lambda: world.spooled() == 0)
+            assert world.stream() == list(range(50))
+            assert keeper.check() == "redis"
+            assert keeper.put(message(7)) is True
+
+
+def test_once_the_outage_is_noticed_nobody_waits_for_redis(world: World) -> None:
+    with world.keeper(ACK_BUDGET_MS="1000") as keeper, world.server():
+        keeper.put(message(0))
+        with redis.Redis.from_url(world.url) as client:
+            info: Any = client.info("server")
+        os.kill(info["process_id"], signal.SIGSTOP)
+        try:
+            keeper.put(message(1))
+            started = time.monotonic()
+            for number in range(2, 12):
+                keeper.put(message(number))
+            # Ten times the budget would be ten seconds; the journal takes milliseconds.
+            assert time.monotonic() - started < 2
+        finally:
+            os.kill(info["process_id"], signal.SIGCONT)
+        wait_until(lambda: world.spooled() == 0)
+        # What hung may have been written after all, and was spooled too: once is enough.
+        assert sorted(world.stream()) == list(range(12))
+
+
+def test_a_redis_out_of_memory_costs_nothing(world: World) -> None:
+    with world.keeper() as keeper, world.server():
+        with redis.Redis.from_url(world.url) as client:
+            client.config_set("maxmemory", "1")
+            for number in range(5):
+                keeper.put(message(number))
+            assert client.xlen(STREAM) == 0
+            client.config_set("maxmemory", "0")
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == list(range(5))
+
+
+def test_what_a_dead_process_left_is_moved_by_the_next(world: World) -> None:
+    spool = Spool(world.folder / "spool", 2**20)
+    for number in range(600):
+        spool.put(message(number), 1)
+    spool.close()
+    with world.keeper(), world.server():
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == list(range(600))
+
+
+def test_one_process_of_a_host_drains_and_another_takes_over(world: World) -> None:
+    with world.server(), world.keeper() as second:
+        with world.keeper():
+            second.put(message(1))
+        spool = Spool(world.folder / "spool", 2**20)
+        spool.put(message(2), 1)
+        spool.close()
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == [1, 2]
+
+
+def test_without_a_spool_an_outage_is_an_error(world: World) -> None:
+    with world.keeper(SPOOL_DIR="") as keeper:
+        with pytest.raises(QueueUnavailableError):
+            keeper.put(message(1))
+        with pytest.raises(QueueUnavailableError):
+            keeper.check()
+        with world.server():
+            assert keeper.put(message(1)) is False
+
+
+def test_with_redis_down_and_the_spool_full_it_is_an_error(world: World) -> None:
+    with world.keeper(SPOOL_MAX_BYTES=str(2**16)) as keeper:
+        padded = "x" * 10_000
+        with pytest.raises(QueueUnavailableError, match="spool"):
+            for number in range(20):
+                payload = {"n": number, "padding": padded}
+                keeper.put(messages.validate(payload, arrived=NOW, request_id="r"))
+
+
+@pytest.mark.parametrize("durability", ["server", "fsync", "replicas:1"])
+def test_a_durability_that_is_met_keeps_messages_in_redis(world: World, durability: str) -> None:
+    with world.server(), world.keeper(QUEUE_DURABILITY=durability) as keeper:
+        keeper.put(message(1))
+        keeper.put(message(1))
+        # There is no replica: the message is in Redis, but that is not what was asked for.
+        assert world.stream() == [1]
+        assert world.spooled() == (1 if durability == "replicas:1" else 0)
+
+
+def test_fsync_is_not_pretended_where_the_server_cannot(world: World) -> None:
+    with (
+        world.server(appendonly="no"),
+        world.keeper(QUEUE_DURABILITY="fsync", SPOOL_DIR="") as keeper,
+        pytest.raises(QueueUnavailableError, match="append-only file"),
+    ):
+        keeper.put(message(1))

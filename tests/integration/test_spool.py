@@ -1,0 +1,159 @@
+"""The journal on disk: synced, ordered, shared, bounded, and honest when it is broken."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from listener import messages
+from listener.errors import QueueUnavailableError
+from listener.queue.spool import JOURNAL, Spool
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+
+
+def message(number: int, padding: int = 0) -> messages.Message:
+    payload = {"type": "new", "n": number, "padding": "ä" * padding}
+    return messages.validate(payload, arrived=NOW, request_id="r")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    opened = Spool(tmp_path / "spool", 2**20)
+    yield opened
+    opened.close()
+
+
+def numbers(spool: Spool) -> list[int]:
+    return [messages.parse(kept.message.data)["n"] for kept in spool.oldest(1000)]
+
+
+def test_what_was_put_comes_back_whole_and_in_order(spool: Spool) -> None:
+    for number in (3, 1, 2):
+        assert spool.put(message(number), 1) is False
+    assert [kept.message for kept in spool.oldest(10)] == [message(3), message(1), message(2)]
+    assert spool.depth() == 3
+
+
+def test_the_same_message_is_journalled_once(spool: Spool) -> None:
+    spool.put(message(1), 1)
+    assert spool.put(message(1), 1) is True
+    assert spool.depth() == 1
+
+
+def test_what_was_moved_is_forgotten_and_may_come_again(spool: Spool) -> None:
+    for number in range(5):
+        spool.put(message(number), 1)
+    spool.remove(spool.oldest(3))
+    assert numbers(spool) == [3, 4]
+    assert spool.put(message(0), 1) is False
+    assert numbers(spool) == [3, 4, 0]
+
+
+def test_a_spool_that_was_never_used_is_empty_and_writable(spool: Spool) -> None:
+    assert spool.depth() == 0
+    spool.check()
+
+
+def test_many_threads_journal_at_once(spool: Spool) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        assert not any(pool.map(lambda number: spool.put(message(number), 10), range(200)))
+    assert sorted(numbers(spool)) == list(range(200))
+
+
+def test_several_processes_share_a_journal(spool: Spool, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.integration.test_spool import *\n"
+        "spool = Spool(Path(sys.argv[1]), 2**20)\n"
+        "for n in range(int(sys.argv[2]), int(sys.argv[2]) + 50): spool.put(message(n), 10)\n"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path / "spool", str(first)], cwd=ROOT)
+        for first in (0, 50, 100)
+    ]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert sorted(numbers(spool)) == list(range(150))
+
+
+def test_a_killed_process_loses_nothing_that_was_journalled(spool: Spool, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from tests.integration.test_spool import *\n"
+        "spool = Spool(Path(sys.argv[1]), 2**20)\n"
+        "for n in range(10): spool.put(message(n), 10)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, tmp_path / "spool"], cwd=ROOT, check=False)
+    assert killed.returncode == -9
+    assert numbers(spool) == list(range(10))
+
+
+def test_a_full_journal_refuses_and_has_room_again_once_drained(spool: Spool) -> None:
+    kept = 0
+    with pytest.raises(QueueUnavailableError, match="full"):
+        for kept in range(1000):
+            spool.put(message(kept, padding=2000), 1)
+    assert 100 < kept < 600, "a MiB of messages of 4 KB"
+    assert spool.depth() == kept
+    spool.remove(spool.oldest(50))
+    assert spool.put(message(5000), 1) is False
+
+
+def test_a_corrupt_journal_is_set_aside_and_a_new_one_begun(spool: Spool, tmp_path: Path) -> None:
+    spool.put(message(1), 1)
+    spool.close()
+    journal = tmp_path / "spool" / JOURNAL
+    journal.write_bytes(b"this is no database" * 1000)
+    reopened = Spool(tmp_path / "spool", 2**20)
+    assert reopened.put(message(2), 1) is False
+    assert numbers(reopened) == [2]
+    reopened.close()
+    [aside] = [p for p in journal.parent.glob("*.corrupt-*") if b"no database" in p.read_bytes()]
+    assert aside.exists()
+
+
+def test_a_worker_notices_that_another_has_begun_a_new_journal(
+    spool: Spool, tmp_path: Path
+) -> None:
+    spool.put(message(1), 1)
+    folder = tmp_path / "spool"
+    for part in folder.glob(f"{JOURNAL}*"):
+        part.rename(folder / f"aside-{part.name}")
+    spool.put(message(2), 1)
+    assert numbers(spool) == [2]
+    other = Spool(folder, 2**20)
+    assert numbers(other) == [2]
+    other.close()
+
+
+def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    spool = Spool(tmp_path / "file" / "spool", 2**20)
+    with pytest.raises(QueueUnavailableError):
+        spool.put(message(1), 1)
+    with pytest.raises(QueueUnavailableError):
+        spool.check()
+    with pytest.raises(QueueUnavailableError):
+        spool.oldest(1)
+
+
+def test_a_journal_locked_by_another_is_unavailable_in_time(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.queue.spool.BUSY_TIMEOUT_S", 0.05)
+    spool.check()
+    other = sqlite3.connect(tmp_path / "spool" / JOURNAL, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    spool.close()
+    locked = Spool(tmp_path / "spool", 2**20)
+    with pytest.raises(QueueUnavailableError, match="locked"):
+        locked.put(message(1), 5)
+    other.execute("ROLLBACK")
+    other.close()
+    assert locked.put(message(1), 1) is False
+    locked.close()
