@@ -15,7 +15,7 @@ from tests.sandbox_process import Sandbox
 from tests.service_process import Service, wait_until
 
 # By hand: REGISTRAR_CHAOS_S=60 python -m pytest tests/system/test_registrar_replicas.py -s
-DURATION_S = float(os.environ.get("REGISTRAR_CHAOS_S", "8"))
+DURATION_S = float(os.environ.get("REGISTRAR_CHAOS_S", "6"))
 INTERVAL_S = 2
 TTL_S = 1
 # Ticks are up to a tenth late, a killed holder of the mutex blocks it for TTL_S, and the two cores are busy.

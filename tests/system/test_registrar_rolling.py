@@ -1,4 +1,8 @@
-"""Deployments that roll, with real processes and a sandbox that sends all the while."""
+"""Deployments that roll, with real processes and a sandbox that sends all the while.
+
+With the same URL, twenty times, COMMAND is a small server that acknowledges all: who is registered
+is what matters there. With a new URL each time it is the listener itself.
+"""
 
 import signal
 from contextlib import ExitStack
@@ -7,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.registrar_process import (
+    REGISTRAR,
     TOKEN,
     Balancer,
     balancing,
@@ -19,10 +24,26 @@ from tests.sandbox_process import Sandbox
 from tests.service_process import SUPERVISED, Service, wait_until
 
 ROLLS = 20
+ACKNOWLEDGER = """
+import os, signal, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Acknowledge(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    do_POST = do_GET
+    def log_message(self, *_): pass
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Acknowledge).serve_forever()
+"""
+STAND_IN = (*REGISTRAR, "run", "--", "python", "-S", "-c", ACKNOWLEDGER)
 
 
 def instance(sandbox: Sandbox, folder: Path, redis_url: str, public_url: str | None) -> Service:
-    service = Service(*SUPERVISED, **settings(sandbox, folder, REDIS_URL=redis_url))
+    command = STAND_IN if public_url else SUPERVISED
+    service = Service(*command, **settings(sandbox, folder, REDIS_URL=redis_url))
     if public_url:
         service.settings["PUBLIC_URL"] = public_url
     return service

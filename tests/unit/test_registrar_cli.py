@@ -1,0 +1,27 @@
+import pytest
+from click.testing import CliRunner
+
+from registrar.__main__ import main
+
+COMMANDS = ("run", "status", "register", "deregister", "unlock")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does_and_has_an_example(command: str) -> None:
+    end = CliRunner().invoke(main, [command, "--help"])
+    assert end.exit_code == 0
+    assert "Example" in end.output
+
+
+def test_help_names_all_commands_and_exit_statuses() -> None:
+    end = CliRunner().invoke(main, ["--help"])
+    assert all(command in end.output for command in COMMANDS)
+    assert "Exit status" in end.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_wrong_settings_end_with_status_2(command: str) -> None:
+    end = CliRunner(env={"PORT": "none", "PUBLIC_URL": None}).invoke(main, [command])
+    assert end.exit_code == 2
+    assert "PORT: " in end.stderr
+    assert "PUBLIC_URL: " in end.stderr
