@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.registrar_process import REGISTRAR, events, settings, wait_until_registered
+from tests.registrar_process import REGISTRAR, settings, wait_until_registered
 from tests.sandbox_process import Sandbox
 from tests.service_process import Service, wait_until
 
@@ -45,7 +45,7 @@ def is_member(service: Service) -> bool:
     """Whether the process that runs now has joined; its name has its number in it."""
     assert service.process
     mark = f"-{service.process.pid}-"
-    return any(e.get("event") == "member" and mark in e["name"] for e in events(service))
+    return any(mark in line and '"member"' in line for line in service.log().splitlines())
 
 
 def interfere(sandbox: Sandbox) -> float:
