@@ -48,7 +48,10 @@ def run(command: tuple[str, ...]) -> None:
     Without COMMAND: the same, beside a listener that somebody else runs. REGISTRAR=off: only
     COMMAND is started. HUP, USR1, USR2, TTIN and TTOU go to COMMAND; a second TERM or INT hurries.
     """
-    sys.exit(assembly.run(_settings(), command))
+    settings = _settings()
+    if not (settings.enabled or command):
+        raise click.UsageError("with REGISTRAR=off there is nothing to run but COMMAND: name one")
+    sys.exit(assembly.run(settings, command))
 
 
 @main.command(epilog="Example: python -m registrar register --json")

@@ -80,7 +80,7 @@ def redis_of(settings: Settings) -> "redis.Redis":
 
 def client_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Client:
     """The client of the callback API, with its tokens and the breaker."""
-    transport = Transport(settings.base_url, settings.timing)
+    transport = Transport(settings.base_url, settings.timing, settings.secrets)
     breaker = breaker_of(settings, client, keys)
     return Client(transport, Tokens(transport, settings.credentials, breaker, time.monotonic))
 

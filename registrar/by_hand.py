@@ -13,7 +13,7 @@ from registrar.mutex import Hold
 from registrar.observation import Observation, Observer
 from registrar.plan import Action, matches
 from registrar.protocol import Slot
-from registrar.reconcile import Reconciler, Shared
+from registrar.reconcile import Reconciler, Shared, observer_of
 from registrar.settings import Settings
 
 log = structlog.get_logger("registrar")
@@ -51,7 +51,7 @@ def deregister(settings: Settings, client: Client, shared: Shared) -> list[Obser
 
 def look(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
     """Asks ThingSpace about every slot, and changes nothing."""
-    observer = Observer(shared.lease.card.name, settings.service.public_url)
+    observer = observer_of(settings, shared)
     problem = failure_of(client.tokens.current)
     return [_look_at(slot, settings, client, observer, problem) for slot in settings.slots]
 

@@ -9,10 +9,10 @@ import structlog
 from registrar.client import Client
 from registrar.errors import NotAloneError, RegistrarError
 from registrar.mutex import Hold
-from registrar.observation import Observation, Observer, following
+from registrar.observation import Observation, following
 from registrar.plan import plan_farewell
 from registrar.protocol import Slot
-from registrar.reconcile import Shared, Wait
+from registrar.reconcile import Shared, Wait, observer_of
 from registrar.settings import Deregister, Settings
 from registrar.telling import tell_farewell
 
@@ -27,7 +27,7 @@ class Remover:
         self._settings = settings
         self._client = client
         self._store = shared.store
-        self._observer = Observer(shared.lease.card.name, settings.service.public_url)
+        self._observer = observer_of(settings, shared)
 
     def remove_all(
         self,

@@ -45,16 +45,16 @@ class Probe:
         ThingSpace may have against the URL is only ever warned of.
         """
         policy = self._settings.probe
-        if policy == "off":
-            return not wait(0)
-        for objection in self.objections():
+        for objection in self.objections(by_name=policy == "off"):
             log.warning("the url may be refused", check=objection.check, problem=objection.problem)
-        return self._passes(policy, wait)
+        return not wait(0) if policy == "off" else self._passes(policy, wait)
 
-    def objections(self) -> list[Objection]:
-        """What ThingSpace may have against the URL."""
+    def objections(self, *, by_name: bool = False) -> list[Objection]:
+        """What ThingSpace may have against the URL; `by_name`: as far as the URL itself tells."""
         url = self._settings.service.public_url or ""
         found = object_to_url(url, self._settings.service.api_versions)
+        if by_name:
+            return found
         found += object_to_addresses(_addresses(url))
         if urlsplit(url).scheme == "https":
             found += _object_to_certificate(url, self._timing.connect_timeout_s)

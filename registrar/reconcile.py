@@ -61,7 +61,7 @@ class Reconciler:
         self.settings = settings
         self.shared = shared
         self._client = client
-        self._observer = Observer(shared.lease.card.name, settings.service.public_url)
+        self._observer = observer_of(settings, shared)
         self._booted: set[Slot] = set()
         self._last: dict[Slot, Observation] = {}
         self._alone = False
@@ -192,6 +192,11 @@ class Reconciler:
         tell(seen, self._last.get(seen.slot))
         self._last[seen.slot] = seen
         return seen
+
+
+def observer_of(settings: Settings, shared: Shared) -> Observer:
+    """Whoever works with these settings, as the one who observes."""
+    return Observer(shared.lease.card.name, settings.service.public_url)
 
 
 def _unguarded() -> None:

@@ -38,14 +38,15 @@ class RedisStore:
         self._key = keys.breaker
         self._digest = digest
         self._cas = script(client, "cas")
+        self._now = script(client, "now")
 
     def change(self, make: Change) -> Strikes:
         """See `Store`. Raises redis.RedisError."""
         for _ in range(CAS_ATTEMPTS):
             read = self._redis.hget(self._key, self._digest)
-            seconds, micros = self._redis.time()
+            seconds, micros = self._now(keys=[self._key])
             old = Strikes.from_json(read)
-            new = make(old, seconds + micros / 1e6)
+            new = make(old, int(seconds) + int(micros) / 1e6)
             if new == old or self._cas(
                 keys=[self._key], args=[self._digest, read or "", new.to_json()]
             ):

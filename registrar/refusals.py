@@ -116,8 +116,12 @@ def check(reply: Reply, *, now: Callable[[], datetime] = lambda: datetime.now(UT
 
 
 def unreadable(reply: Reply) -> UnavailableError:
-    """A page where data should be: something that stands in between answered."""
-    detail = f"HTTP {reply.status} {_plain(reply.text)}"
+    """A page where data should be: something that stands in between answered.
+
+    What is no page is not repeated: a broken answer to a query may hold credentials in clear.
+    """
+    page = _plain(reply.text) if reply.text.startswith("<") else "not the JSON that was expected"
+    detail = f"HTTP {reply.status} {page}"
     return UnavailableError("unreadable", detail, sent=True)
 
 

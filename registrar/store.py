@@ -34,6 +34,7 @@ class Store:
         self._digest = digest
         self._window_ms = round(window_s * 1000)
         self._observe = script(client, "observe")
+        self._now = script(client, "now")
 
     def is_family(self, url: str) -> bool:
         """Whether a deployment of this namespace has, or had, this URL."""
@@ -67,5 +68,5 @@ class Store:
         return Observation.from_json(text) if text else None
 
     def _now_ms(self) -> int:
-        seconds, micros = self._redis.time()
-        return int(seconds * 1000 + micros // 1000)
+        seconds, micros = self._now(keys=[self._keys.observations])
+        return int(seconds) * 1000 + int(micros) // 1000

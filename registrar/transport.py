@@ -1,10 +1,13 @@
 """Sends one call to ThingSpace over HTTP: no retries, no meaning, two timeouts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import requests
 import urllib3
 
+from listener.logs import Redactor
+from listener.secret import Secret
 from registrar.errors import UnavailableError
 from registrar.protocol import Call
 from registrar.refusals import Reply
@@ -16,10 +19,15 @@ MAX_REPLY_BYTES = 1024 * 1024
 
 
 class Transport:
-    """Calls to one API base. Not for several threads at once; a call does not follow redirects."""
+    """Calls to one API base. Not for several threads at once; a call does not follow redirects.
 
-    def __init__(self, base_url: str, timing: Timing) -> None:
-        """Connects to nothing yet."""
+    What the provider repeats of a secret in an error or a page goes no further than this: error texts
+    are shown to people and stored. The answers that are data are left as they are.
+    """
+
+    def __init__(self, base_url: str, timing: Timing, secrets: Iterable[Secret] = ()) -> None:
+        """Connects to nothing yet; takes the secrets that may be repeated."""
+        self._redactor = Redactor(secrets)
         self._base_url = base_url
         self._timeouts = (timing.connect_timeout_s, timing.read_timeout_s)
         self._session = requests.Session()
@@ -47,9 +55,14 @@ class Transport:
                 stream=True,
             ) as response:
                 named = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(response.status_code, _body(response), named)
+                return self._redacted(Reply(response.status_code, _body(response), named))
         except requests.RequestException as error:
             raise _unavailable(error) from error
+
+    def _redacted(self, reply: Reply) -> Reply:
+        if reply.ok and not reply.body.lstrip().startswith(b"<"):
+            return reply
+        return replace(reply, body=self._redactor.redact(reply.text).encode())
 
     def close(self) -> None:
         """Closes the connections."""

@@ -1,5 +1,6 @@
 """Ticks against the sandbox: what is made, repaired, left alone, and told."""
 
+import json
 from typing import Any
 
 import pytest
@@ -201,6 +202,18 @@ def test_by_hand_takes_over_whatever_the_policy(thingspace: Sandbox, replica: Re
     seen = by_hand.deregister(one.settings, parts.client, parts.shared)
     assert told(seen[0]) == ("deregistered", "ours")
     assert thingspace.registered_url() is None
+
+
+def test_what_the_provider_repeats_of_a_secret_is_not_shown(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    body = json.dumps({"errorCode": "INVALID_PARAMETER", "errorMessage": f"Invalid URL {URL}"})
+    thingspace.fault(FOTA, method="POST", status=400, body=body, count=9)
+    one = replica()
+    seen = one.tick()[0]
+    assert told(seen) == ("failed", "rejected")
+    assert "Invalid URL" in seen.detail
+    assert TOKEN not in seen.to_json()
 
 
 def test_what_a_tick_saw_is_stored_without_secrets(

@@ -19,6 +19,13 @@ def test_help_names_all_commands_and_exit_statuses() -> None:
     assert "Exit status" in end.output
 
 
+def test_switched_off_without_a_command_is_a_mistake() -> None:
+    environ = {"REGISTRAR": "off", "CALLBACK_TOKEN": "token"}
+    end = CliRunner(env=environ).invoke(main, ["run"])
+    assert end.exit_code == 2
+    assert "COMMAND" in end.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_wrong_settings_end_with_status_2(command: str) -> None:
     end = CliRunner(env={"PORT": "none", "PUBLIC_URL": None}).invoke(main, [command])

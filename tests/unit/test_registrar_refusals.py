@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from registrar.errors import RegistrarError, RejectedError, RenewError, StopError, UnavailableError
+from registrar.protocol import read
 from registrar.refusals import Reply, check, complaint, retry_after
 from registrar.signin import read_session, read_token
 
@@ -123,6 +124,12 @@ def test_remote_text_is_cut_and_on_one_line() -> None:
         check(fota("INVALID_PARAMETER", "line\r\nbreak " + "x" * 5000))
     assert len(caught.value.detail) <= 200
     assert "\n" not in caught.value.detail
+
+
+def test_a_broken_answer_is_not_repeated_for_it_may_hold_credentials() -> None:
+    with pytest.raises(UnavailableError) as caught:
+        read(Reply(200, b'[{"name": "Fota", "username": "me", "password": "in-clear"'))
+    assert "in-clear" not in str(caught.value)
 
 
 def test_tags_are_left_out() -> None:
