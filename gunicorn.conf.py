@@ -1,5 +1,10 @@
 """How gunicorn runs the listener; gunicorn finds this file by itself in the working directory."""
 
+# First of all: what was imported before would keep its blocking sockets and locks.
+from gevent import monkey
+
+monkey.patch_all()
+
 import sys
 from typing import Any
 

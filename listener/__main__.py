@@ -1,5 +1,6 @@
 """The operator's command line: `python -m listener`."""
 
+import os
 import sys
 from datetime import UTC, datetime
 
@@ -68,7 +69,8 @@ def tail(start: str, *, as_json: bool) -> None:
 
 def _settings() -> Settings:
     try:
-        return Settings.from_env()
+        # Whoever looks at the queue receives from nobody, and need not say how senders prove themselves.
+        return Settings.from_env({**os.environ, "ALLOW_ANY_SENDER": "true"})
     except SettingsError as error:
         click.echo("The settings are not valid:", err=True)
         for line in error.lines():

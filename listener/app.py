@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from listener import views
@@ -49,7 +49,7 @@ def _answer_error(error: Exception) -> Response:
     if refusal.answer.status >= 500:
         known = isinstance(error, RefusalError)
         log.error(
-            "message not kept",
+            "not ready" if request.path == "/readyz" else "message not kept",
             reason=refusal.reason,
             detail=refusal.detail,
             request_id=views.request_id(),

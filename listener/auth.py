@@ -42,7 +42,8 @@ def check_source(remote: str | None, forwarded_for: Sequence[str], settings: Set
         return
     address = client_address(remote, forwarded_for, settings.trusted_proxies)
     if address is None or not any(address in network for network in settings.callback_sources):
-        raise RefusalError("source-refused")
+        # The address is what an operator needs who has set TRUSTED_PROXIES wrongly.
+        raise RefusalError("source-refused", f"address {address or 'unknown'}")
 
 
 def client_address(
@@ -78,7 +79,8 @@ def check_credentials(payload: Mapping[str, Any], settings: Settings) -> None:
     """
     if settings.callback_username is None or settings.callback_password is None:
         return
-    given = [payload.get(name) for name in ("username", "password")]
+    # Elements that do not apply are sent empty [doc]: an empty text is as good as none.
+    given = [payload.get(name) or None for name in ("username", "password")]
     if given == [None, None] and settings.credentials_may_be_missing:
         return
     if None in given:

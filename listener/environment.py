@@ -27,7 +27,11 @@ class Reader(Env):
 
     def _get_value(self, env_key: str, default: Any) -> Any:
         # environs looks values up through this method; its own FileAwareEnv overrides it too.
-        return self._mapping.get(env_key) or default
+        value = self._mapping.get(env_key)
+        if value and not _is_utf8(value):
+            self.problem(env_key, "is not UTF-8")
+            return default
+        return value or default
 
     @property
     def names(self) -> frozenset[str]:
@@ -93,6 +97,11 @@ class Reader(Env):
             self.seal()
         except EnvValidationError:
             raise SettingsError(problems) from None
+
+
+def _is_utf8(value: str) -> bool:
+    # The operating system's bytes that are not UTF-8 come as lone surrogates.
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ REASONS: Mapping[str, Answer] = MappingProxyType(
         "not-found": Answer(404, "There is nothing at this path."),
         "method-not-allowed": Answer(405, "This path does not answer this method."),
         "too-large": Answer(413, "The body is larger than this service accepts."),
-        "internal-error": Answer(500, "The service failed; the message was not kept."),
+        "internal-error": Answer(503, "The service failed; the message was not kept."),
         "queue-unavailable": Answer(503, "The message cannot be kept now; send it again."),
     }
 )
@@ -53,7 +53,7 @@ class SettingsError(ListenerError):
 class RefusalError(ListenerError):
     """A request is refused; `reason` is a key of `REASONS`.
 
-    The detail is for the log. It never holds anything that the sender wrote.
+    The detail is for the log. It never holds anything that the sender wrote, but for its address.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

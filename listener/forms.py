@@ -5,7 +5,7 @@ All raise a ValueError that says what the text must be like, and does not repeat
 
 import ipaddress
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from listener import thingspace
 from listener.environment import words
@@ -17,6 +17,9 @@ RESERVED_PATHS = ("/healthz", "/readyz")
 API_VERSIONS = ("v1", "v2", "v3")
 # RFC 3986's unreserved characters: what no proxy and no client rewrites.
 TOKEN_FORM = re.compile(r"[A-Za-z0-9._~-]+")
+DOT_SEGMENTS = frozenset((".", ".."))
+PLAIN = re.compile(r"[!-~]+")
+URL_OPTIONS = ("db", "username", "password")
 ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
 # A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
 NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
@@ -24,57 +27,90 @@ NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
 
 def token(text: str) -> Secret:
     """A secret path segment."""
-    if not TOKEN_FORM.fullmatch(text):
+    if not TOKEN_FORM.fullmatch(text) or text in DOT_SEGMENTS:
         raise ValueError("may hold letters, digits and . _ ~ - only: it is part of a URL")
     return Secret(text)
 
 
 def redis_url(text: str) -> str:
-    """Where the queue is."""
-    url = urlsplit(text)
+    """Where the queue is.
+
+    Of the options that redis-py reads from a URL only those that say where and who pass: others would
+    override what the service sets on purpose.
+    """
+    url = split(text)
     if url.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("must begin with redis://, rediss:// or unix://")
+    if url.scheme == "unix" and not url.path.strip("/"):
+        raise ValueError("names no socket")
     if url.scheme != "unix" and not url.hostname:
         raise ValueError("names no host")
-    _ = url.port  # Raises a ValueError if it is not a port.
+    options = dict(parse_qsl(url.query, keep_blank_values=True))
+    database = options.get("db") or ("" if url.scheme == "unix" else url.path.strip("/"))
+    if database and not database.isdecimal():
+        raise ValueError("must name the database by its number")
+    if unknown := sorted(n for n in options if not n.startswith("ssl_") and n not in URL_OPTIONS):
+        raise ValueError(
+            f"may have the options db, username, password, ssl_…; not {len(unknown)} others"
+        )
     return text
 
 
 def public_url(text: str) -> str:
     """The URL that ThingSpace calls, without a token."""
-    url = urlsplit(text)
+    url = split(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must be an http or https URL with a host")
-    if url.query or url.fragment or url.username or url.password:
+    if not PLAIN.fullmatch(text):
+        raise ValueError("must be plain ASCII: write anything else with percent signs")
+    if "?" in text or "#" in text or url.username or url.password:
         raise ValueError("must not have a query, a fragment, or a username or password")
-    if unquote(url.path) in RESERVED_PATHS:
+    if DOT_SEGMENTS.intersection(url.path.split("/")):
+        raise ValueError("must not have the path segments . and ..")
+    try:
+        path = unquote(url.path, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("must have a path in UTF-8") from None
+    if path.rstrip("/") in RESERVED_PATHS:
         raise ValueError(f"must not have one of the paths {', '.join(RESERVED_PATHS)}")
-    _ = url.port  # Raises a ValueError if it is not a port.
     return text
+
+
+def split(text: str) -> SplitResult:
+    """A URL in its parts; unlike the standard library's, its errors do not repeat the text."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        raise ValueError("is not a URL, or its port is not one") from None
+    return url
 
 
 def sources(text: str) -> tuple[Network, ...] | None:
     """The networks that may send; None: any."""
-    networks: list[Network] = []
-    for word in words(text):
-        if word == "any":
-            return None
-        if word == "thingspace":
-            networks += [ipaddress.ip_network(address) for address in thingspace.SOURCE_ADDRESSES]
-            continue
-        try:
-            networks.append(ipaddress.ip_network(word))
-        except ValueError:
-            raise ValueError(
-                "must be `any`, `thingspace` or networks such as 192.0.2.0/24, comma-separated"
-            ) from None
-    return tuple(networks)
+    chosen = words(text)
+    networks = [network for word in chosen if word != "any" for network in _networks(word)]
+    if not chosen:
+        raise ValueError("names no network: every sender would be refused")
+    return None if "any" in chosen else tuple(networks)
+
+
+def _networks(word: str) -> list[Network]:
+    if word == "thingspace":
+        return [ipaddress.ip_network(address) for address in thingspace.SOURCE_ADDRESSES]
+    try:
+        return [ipaddress.ip_network(word)]
+    except ValueError:
+        raise ValueError(
+            "must be `any`, `thingspace` or networks such as 192.0.2.0/24 (no bits set beyond the "
+            "prefix), comma-separated"
+        ) from None
 
 
 def accounts(text: str) -> tuple[str, ...]:
     """Accounts of ThingSpace, each once, in the order given."""
     accounts = words(text)
-    if not all(ACCOUNT_FORM.fullmatch(account) for account in accounts):
+    if not accounts or not all(ACCOUNT_FORM.fullmatch(account) for account in accounts):
         raise ValueError(
             "must be accounts such as 0242078689-00001 (ten digits, a hyphen, five digits), "
             "comma-separated"

@@ -116,4 +116,9 @@ def _shared() -> list[Processor]:
 def _renderer(log_format: str) -> Processor:
     if log_format == "json":
         return structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="time")
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        timestamp_key="time",
+        # The one that rich makes shows local variables, secrets among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from listener import schemas
 from listener.errors import RefusalError
+from listener.secret import Secret
 from listener.thingspace import KINDS, UNKNOWN
 
 TYPE_PREFIX = "com.verizon.thingspace.fota."
@@ -123,10 +124,16 @@ def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) 
 
 
 def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:
-    """The content as JSON in UTF-8 without spaces; canonical: names sorted by code point as well."""
-    return json.dumps(
-        content, ensure_ascii=False, separators=(",", ":"), sort_keys=canonical
-    ).encode()
+    """The content as JSON in UTF-8 without spaces; canonical: names sorted by code point as well.
+
+    Raises:
+        RefusalError: `not-json`, nested too deep to write, though not to read.
+    """
+    try:
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=canonical)
+    except RecursionError as error:
+        raise RefusalError("not-json", type(error).__name__) from error
+    return text.encode()
 
 
 def timestamp(moment: datetime) -> str:
@@ -134,19 +141,25 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def redact_raw(body: bytes) -> str:
-    """A refused body as text, the values of `username` and `password` members blotted out.
+def redact_raw(body: bytes, secrets: Iterable[Secret] = ()) -> str:
+    """A refused body as text, without the values of `username` and `password` members.
 
-    For bodies that could not be parsed, so it looks for what resembles such a member. Bytes that are
-    not UTF-8 show as backslash escapes.
+    For bodies that could not be parsed, so it looks for what resembles such a member, and for the
+    secrets that are known, as they are and as JSON has them. Bytes that are not of the encoding that
+    JSON would have here show as backslash escapes.
     """
-    text = body.decode("utf-8", errors="backslashreplace")
+    text = body.decode(json.detect_encoding(body), errors="backslashreplace")
+    for secret in secrets:
+        plain = secret.reveal()
+        for form in (plain, json.dumps(plain)[1:-1], json.dumps(json.dumps(plain))[3:-3]):
+            text = text.replace(form, "***")
     return _CREDENTIAL_MEMBER.sub(r'\1"***"', text)
 
 
+# A name, quoted in whatever way, what separates it, and a value: quoted, or up to the next separator.
 _CREDENTIAL_MEMBER = re.compile(
-    r"""(["']?(?:username|password)["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}&]+)""",
-    re.IGNORECASE,
+    r"""(?ix) ( (?:username|password) \\* ["']? \s* [:=>] \s* )
+        ( (\\*") .*? (?:\3|$) | '[^']*'? | \[ [^\]]* \]? | [^\s,}&<]+ )""",
 )
 
 

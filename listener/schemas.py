@@ -1,8 +1,8 @@
 """The shapes of the messages: the envelope and the containers, never their leaves.
 
 The public text on the v1 structure is incomplete, and a message that is refused is lost. So the
-schemas check only what a consumer must be able to rely on: that names are texts, that a list is a
-list and a group is a group. What is unknown passes through.
+schemas check only what a consumer must be able to rely on: that a list is a list and a group is a
+group. What is unknown passes through.
 """
 
 from collections.abc import Mapping
@@ -44,9 +44,9 @@ class Envelope(Schema):
         unknown = INCLUDE
 
     type = fields.String(required=True)
-    accountName = fields.String(allow_none=True)  # noqa: N815 (the provider's names)
-    participantName = fields.String(allow_none=True)  # noqa: N815
-    firmwareList = Applicable(fields.List(fields.Dict()), type_="firmwareList")  # noqa: N815
+    firmwareList = Applicable(  # noqa: N815 (the provider's names)
+        fields.List(fields.Dict()), type_="firmwareList"
+    )
     upgradeScheduled = Applicable(fields.Dict(), type_="upgradeScheduled")  # noqa: N815
     upgradeProgress = Applicable(fields.Dict(), type_="upgradeProgress")  # noqa: N815
     upgradeFinished = Applicable(fields.Dict(), type_="upgradeFinished")  # noqa: N815

@@ -12,6 +12,9 @@ from listener.forms import Network
 from listener.queue.durability import Durability
 from listener.secret import Secret
 
+PROOFS = ("CALLBACK_TOKEN", "CALLBACK_USERNAME", "CALLBACK_PASSWORD", "CALLBACK_SOURCES")
+MONTH_S = 30 * 24 * 3600
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -78,7 +81,7 @@ class Settings:
             queue_namespace=reader.parsed("QUEUE_NAMESPACE", "fota", forms.namespace),
             queue_partitions=reader.whole("QUEUE_PARTITIONS", 1, at_least=1, at_most=1024),
             queue_durability=reader.parsed("QUEUE_DURABILITY", Durability(), Durability.parse),
-            dedupe_window_s=reader.whole("DEDUPE_WINDOW_S", 1800, at_least=1),
+            dedupe_window_s=reader.whole("DEDUPE_WINDOW_S", 1800, at_least=1, at_most=MONTH_S),
             ack_budget_ms=reader.whole("ACK_BUDGET_MS", 1000, at_least=50, at_most=4000),
             spool_dir=reader.folder("SPOOL_DIR", "var/spool"),
             spool_max_bytes=reader.whole("SPOOL_MAX_BYTES", 2**30, at_least=2**16),
@@ -103,7 +106,15 @@ class Settings:
         ):
             if previous and not current:
                 reader.problem(f"{name}_PREVIOUS", f"needs {name}: it is accepted beside that one")
-        if not (self.proves_sender or self.allow_any_sender):
+        without_login = {"v2", "v3"}.intersection(self.api_versions)
+        if self.callback_password and not self.callback_token and without_login:
+            reader.problem(
+                "CALLBACK_TOKEN",
+                "must be set: messages of v2 and v3 carry no password, so a token has to prove them",
+            )
+        if set(self.callback_paths) & set(forms.RESERVED_PATHS):
+            reader.problem("CALLBACK_TOKEN", "makes a path that the health checks have")
+        if not (self.proves_sender or self.allow_any_sender or _misread(reader)):
             reader.problem(
                 "CALLBACK_TOKEN",
                 "nothing proves who sends: set CALLBACK_TOKEN, or CALLBACK_USERNAME and "
@@ -148,6 +159,11 @@ class Settings:
         passwords = [unquote(url.password or ""), *parse_qs(url.query).get("password", [])]
         found = (*values, *(Secret(password) for password in passwords if password))
         return tuple(value for value in found if isinstance(value, Secret))
+
+
+def _misread(reader: Reader) -> bool:
+    """Whether there may be a proof of sender after all, once its problem is mended."""
+    return any(reader.has_problem(name) for name in PROOFS)
 
 
 def _cores() -> int:

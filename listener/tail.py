@@ -29,6 +29,8 @@ def position(text: str, now: datetime) -> str:
         return text
     moment = now if text == "now" else datetime.fromisoformat(text)
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if aware.timestamp() < 0:
+        raise ValueError("before 1970")
     return str(int(aware.timestamp() * 1000))
 
 

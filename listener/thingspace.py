@@ -1,4 +1,8 @@
-"""Facts of the provider that the listener relies on, each with where it comes from."""
+"""Facts of the provider that the listener relies on, each with where it comes from.
+
+The documentation is that of Software Management Services at thingspace.verizon.com; docs/architecture.md
+explains the marks.
+"""
 
 DEFAULT_CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
 """The path in the documentation's example of a registration."""

@@ -80,12 +80,16 @@ class Service:
 
     def ready(self) -> bool:
         try:
-            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            with requests.Session() as session:
+                session.trust_env = False
+                return session.get(f"{self.url}/readyz", timeout=5).status_code == 200
         except requests.RequestException:
             return False
 
     def post(self, data: Any, path: str = "/cb", **options: Any) -> requests.Response:
-        return requests.post(f"{self.url}{path}", data=data, timeout=10, **options)
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.post(f"{self.url}{path}", data=data, timeout=10, **options)
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         assert self.process is not None

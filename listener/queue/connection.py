@@ -12,7 +12,8 @@ from listener.secret import Secret
 def connect(url: Secret, *, timeout_s: float, name: str, **options: Any) -> redis.Redis:
     """A client of its own for this process; connects when first used.
 
-    A command waits at most `timeout_s` for a connection and as long for its answer. A connection
+    Each single reply is waited for `timeout_s` at most, and so is a connection; a new connection
+    and the first script call of a server take several replies. A connection
     that turns out to be broken (Redis was restarted) is replaced and the command is sent once more;
     a command that timed out is not sent again, as redis-py would do by default. Either may have been
     carried out although it failed here: what is sent must bear being sent twice.
@@ -29,5 +30,9 @@ def connect(url: Secret, *, timeout_s: float, name: str, **options: Any) -> redi
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), retries=1, supported_errors=(redis.ConnectionError,)),
         client_name=name,
+        # One command on a new connection, not six: each may take its own time limit. RESP2 says all
+        # that the queue needs, and notices of a managed server's maintenance are not asked for.
+        protocol=2,
+        driver_info=None,
         **options,
     )

@@ -119,12 +119,13 @@ def test_a_refused_body_is_quarantined_without_its_password(
 
 def test_only_a_proven_sender_gets_into_the_quarantine(redis_url: str, redis_client: Any) -> None:
     misshapen = {"type": "firmwareList", "firmwareList": 1}
-    with serving(redis_url, CALLBACK_TOKEN="") as client:
+    only_login = {"CALLBACK_TOKEN": "", "THINGSPACE_API_VERSIONS": "v1"}
+    with serving(redis_url, **only_login) as client:
         assert_problem(client.post("/cb", data=b"{"), 400, "not-json")
         assert redis_client.xlen(QUARANTINE) == 0
         assert_problem(client.post("/cb", json={**LOGIN, **misshapen}), 400, "wrong-shape")
         assert redis_client.xlen(QUARANTINE) == 1
-    anybody = {"CALLBACK_TOKEN": "", "CALLBACK_USERNAME": "", "CALLBACK_PASSWORD": ""}
+    anybody = {**only_login, "CALLBACK_USERNAME": "", "CALLBACK_PASSWORD": ""}
     with serving(redis_url, **anybody, ALLOW_ANY_SENDER="true") as client:
         assert_problem(client.post("/cb", json={**misshapen, "n": 2}), 400, "wrong-shape")
         assert redis_client.xlen(QUARANTINE) == 1
@@ -239,9 +240,9 @@ def test_a_malformed_message_is_told_so_even_if_it_cannot_be_quarantined() -> No
 
 
 def test_an_error_of_ours_is_never_a_success() -> None:
-    assert_problem(
-        broken(BrokenQueue(KeyError("bug"))).post(PATH, json=LOGIN), 500, "internal-error"
-    )
+    answer = broken(BrokenQueue(KeyError("bug"))).post(PATH, json=LOGIN)
+    assert_problem(answer, 503, "internal-error")
+    assert answer.headers["Retry-After"]
 
 
 def test_strangers_cannot_make_readiness_expensive() -> None:

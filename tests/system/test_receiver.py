@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +49,10 @@ def stream(redis_server: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
-def test_a_sample_sent_twice_with_curl_is_kept_once(
-    sample: Path, receiver: Service, stream: Any
-) -> None:
-    url = f"{receiver.url}{PATH}"
-    command = ["curl", "-sS", "-w", "\n%{http_code}", "--data-binary", f"@{sample}", url]
-    answers = []
-    for _ in range(2):
-        run = subprocess.run(command, capture_output=True, text=True, check=True)
-        answer, _, status = run.stdout.rpartition("\n")
-        assert status == "200"
-        answers.append(json.loads(answer))
+def test_a_sample_sent_twice_is_kept_once(sample: Path, receiver: Service, stream: Any) -> None:
+    replies = [receiver.post(sample.read_bytes(), PATH) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [200, 200]
+    answers = [reply.json() for reply in replies]
     assert [answer["duplicate"] for answer in answers] == [False, True]
     fields = [fields for _, fields in stream.xrange(STREAM) if fields["id"] == answers[0]["id"]]
     assert len(fields) == 1
@@ -86,6 +81,26 @@ def test_a_chunked_body_is_read_and_an_endless_one_is_cut_off(receiver: Service)
         # The answer came before the body was sent, and the connection was closed on it.
         pass
     assert receiver.ready()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 100\r\n\r\n{}",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}",
+    ],
+    ids=["shorter than announced", "chunks that are none", "chunks that end too soon"],
+)
+def test_a_broken_body_is_a_bad_request(rest: bytes, receiver: Service) -> None:
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=10) as connection:
+        connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: h\r\n".encode() + rest)
+        connection.shutdown(socket.SHUT_WR)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        content = answer.read()
+    assert answer.status == 400
+    assert json.loads(content)["reason"] == "bad-request"
 
 
 @pytest.mark.parametrize("path", ["/cb", "/cb/token-of-the-tesT", "/", "/%00", "//cb"])

@@ -91,7 +91,8 @@ PASSWORDS = {
         ({"username": "listener", "password": "wrong"}, "credentials-wrong"),
         ({"username": "other", "password": "new"}, "credentials-wrong"),
         ({"username": "listener", "password": ["new"]}, "credentials-wrong"),
-        ({"username": "listener", "password": ""}, "credentials-wrong"),
+        ({"username": "listener", "password": ""}, "credentials-missing"),
+        ({"username": "", "password": ""}, "credentials-missing"),
         ({"username": "listener"}, "credentials-missing"),
         ({"password": "new"}, "credentials-missing"),
         ({}, "credentials-missing"),
@@ -109,6 +110,7 @@ def test_credentials_must_be_the_current_or_the_previous(
     ("payload", "expected"),
     [
         ({}, None),
+        ({"username": "", "password": ""}, None),
         ({"username": "listener", "password": "wrong"}, "credentials-wrong"),
         ({"username": "listener"}, "credentials-missing"),
     ],
