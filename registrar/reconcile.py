@@ -145,11 +145,12 @@ class Reconciler:
         self, slot: Slot, desired: Desired, action: Action, client: Client, hold: Hold | None
     ) -> Registration | None:
         wanted = desired.registration
+        client.register(slot, wanted, before=hold.confirm if hold else _unguarded)
         if action.contested:
+            # Only what was confirmed counts, so that an outage does not look like a fight.
             self._own.setdefault(slot, []).append(self._clock())
             if hold:
                 self.shared.store.note_takeover(slot, wanted.url, fence=hold.token)
-        client.register(slot, wanted, before=hold.confirm if hold else _unguarded)
         left = client.query(slot)
         if left is None or not matches(wanted, left):
             raise UnavailableError(

@@ -158,6 +158,14 @@ def test_two_that_always_take_over_stop_within_five_and_report_both_urls(
     assert TOKEN not in first.to_json() + second.to_json()
 
 
+def test_an_outage_does_not_look_like_a_fight(thingspace: Sandbox, replica: Replicas) -> None:
+    one = replica()
+    thingspace.register_outside(FOREIGN)
+    thingspace.fault(FOTA, method="POST", shape="html-unavailable", count=4)
+    done = [told(one.tick()[0]) for _ in range(5)]
+    assert done == [("failed", "provider-failed")] * 4 + [("registered", "takeover")]
+
+
 def test_replicas_of_one_deployment_share_the_count_of_takeovers(
     thingspace: Sandbox, replica: Replicas
 ) -> None:
