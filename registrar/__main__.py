@@ -28,7 +28,11 @@ PIPE_WIDTH = 160
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples: python -m registrar run -- gunicorn listener.wsgi:app; "
+    "python -m registrar status --json",
+)
 def main() -> None:
     """Keeps the callback URL registered with ThingSpace, from boot to shutdown.
 

@@ -52,6 +52,7 @@ class LoginBreaker:
     def __init__(self, stores: Sequence[Store]) -> None:
         """Takes the stores; one may fail, and the other then decides."""
         self._stores = stores
+        self._failing: set[Store] = set()
 
     def reserve(self) -> Reservation:
         """Enters an attempt.
@@ -101,10 +102,17 @@ class LoginBreaker:
             try:
                 found.append(store.change(make))
             except (redis.RedisError, OSError) as error:
-                log.warning(
-                    "login breaker not kept", where=type(store).__name__, why=type(error).__name__
-                )
+                self._tell(store, error)
+            else:
+                self._failing.discard(store)
         return found
+
+    def _tell(self, store: Store, error: Exception) -> None:
+        """Once for each outage: a login asks several times."""
+        if store not in self._failing:
+            where, why = type(store).__name__, type(error).__name__
+            log.warning("login breaker not kept", where=where, why=why)
+        self._failing.add(store)
 
 
 def digest_of(credentials: Credentials) -> str:

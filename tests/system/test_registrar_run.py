@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -205,7 +206,9 @@ def test_an_unknown_thingspace_does_not_keep_messages_out_and_is_registered_on_i
         assert (answer.status_code, answer.json()["duplicate"]) == (200, False)
         pause(down_s)
         with Sandbox(port=port) as sandbox:
+            back = time.monotonic()
             wait_until(lambda: sandbox.registered_url() is not None, service.log, 10)
+            print(f"registered {time.monotonic() - back:.1f} s after the return")  # noqa: T201
             service.signal(signal.SIGTERM)
             assert service.wait() == 0
             assert sandbox.registered_url() is None
