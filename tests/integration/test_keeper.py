@@ -16,6 +16,7 @@ import redis
 from listener import messages
 from listener.errors import QueueUnavailableError
 from listener.queue.keeper import Keeper
+from listener.queue.server import ask
 from listener.queue.spool import Spool
 from listener.settings import Settings
 from sandbox import embedded_redis
@@ -169,6 +170,39 @@ def test_a_durability_that_is_met_keeps_messages_in_redis(world: World, durabili
         # There is no replica: the message is in Redis, but that is not what was asked for.
         assert world.stream() == [1]
         assert world.spooled() == (1 if durability == "replicas:1" else 0)
+
+
+def knows_waitaof(world: World) -> bool:
+    with redis.Redis.from_url(world.url) as client:
+        return ask(client).knows_waitaof
+
+
+@pytest.mark.parametrize("appendfsync", ["everysec", "no"])
+def test_fsync_waits_for_the_disk_where_the_server_can_tell(world: World, appendfsync: str) -> None:
+    options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": "", "ACK_BUDGET_MS": "3000"}
+    with world.server(appendfsync=appendfsync), world.keeper(**options) as keeper:
+        if not knows_waitaof(world):
+            with pytest.raises(QueueUnavailableError, match="WAITAOF"):
+                keeper.put(message(1))
+        elif appendfsync == "everysec":
+            assert keeper.put(message(1)) is False
+            assert keeper.put(message(1)) is True
+        else:
+            # Nobody asks the disk to sync, so it is never confirmed, and never acknowledged.
+            with pytest.raises(QueueUnavailableError, match="WAITAOF: 0 of 1"):
+                keeper.put(message(1))
+
+
+def test_a_duplicate_waits_for_the_first_writing_too(world: World) -> None:
+    options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": ""}
+    with (
+        world.server(appendfsync="no"),
+        world.keeper(**{**options, "QUEUE_DURABILITY": "server"}) as careless,
+        world.keeper(**options) as careful,
+    ):
+        careless.put(message(1))
+        with pytest.raises(QueueUnavailableError):
+            careful.put(message(1))
 
 
 def test_fsync_is_not_pretended_where_the_server_cannot(world: World) -> None:
