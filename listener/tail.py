@@ -77,5 +77,6 @@ def _details_of(item: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(item.get("deviceId"), str):
         yield f"device {item['deviceId']}"
     if isinstance(item.get("deviceList"), list):
-        yield f"{len(item['deviceList'])} devices"
+        count = len(item["deviceList"])
+        yield f"{count} device{'' if count == 1 else 's'}"
     yield from (item[name] for name in TELLING if isinstance(item.get(name), str) and item[name])
