@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,12 +89,35 @@ def running(
         ServerNotFoundError: there is no server to start.
         ServerFailedError: it did not answer in time, or exited.
     """
+    address = ("127.0.0.1", port) if port else directory / SOCKET
+    process = start(arguments(directory, port=port, options=options), directory, address)
+    try:
+        yield f"redis://127.0.0.1:{port}/0" if port else f"unix://{directory / SOCKET}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def start(
+    words: Sequence[str], directory: Path, address: tuple[str, int] | Path
+) -> "subprocess.Popen[bytes]":
+    """Starts a server and returns once it answers at its address; the caller ends it.
+
+    Args:
+        words: its command-line arguments.
+        directory: where its log, `redis.log`, goes; made if need be.
+        address: host and port, or the path of a Unix socket.
+
+    Raises:
+        ServerNotFoundError: there is no server to start.
+        ServerFailedError: it did not answer in time, or exited.
+    """
     server = find_server()
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "redis.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            [server, *arguments(directory, port=port, options=options)],
+            [server, *words],
             stdout=output,
             stderr=subprocess.STDOUT,
             # Ctrl-C in a terminal goes to the whole group: the server must outlive those who
@@ -102,11 +125,12 @@ def running(
             start_new_session=True,
         )
     try:
-        _wait_until_it_answers(process, ("127.0.0.1", port) if port else directory / SOCKET, log)
-        yield f"redis://127.0.0.1:{port}/0" if port else f"unix://{directory / SOCKET}"
-    finally:
-        process.terminate()
+        _wait_until_it_answers(process, address, log)
+    except BaseException:
+        process.kill()
         process.wait()
+        raise
+    return process
 
 
 def _wait_until_it_answers(
