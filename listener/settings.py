@@ -14,6 +14,7 @@ from listener.secret import Secret
 
 PROOFS = ("CALLBACK_TOKEN", "CALLBACK_USERNAME", "CALLBACK_PASSWORD", "CALLBACK_SOURCES")
 MONTH_S = 30 * 24 * 3600
+TEN_YEARS_H = 10 * 365 * 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class Settings:
     spool_max_bytes: int
     max_body_bytes: int
     quarantine_max_length: int
+    retention_hours: int
+    queue_max_length: int
     log_format: str
     log_level: str
 
@@ -87,6 +90,9 @@ class Settings:
             spool_max_bytes=reader.whole("SPOOL_MAX_BYTES", 2**30, at_least=2**16),
             max_body_bytes=reader.whole("MAX_BODY_BYTES", 4 * 2**20, at_least=1024),
             quarantine_max_length=reader.whole("QUARANTINE_MAX_LENGTH", 10_000, at_least=1),
+            retention_hours=reader.whole("RETENTION_HOURS", 168, at_least=1, at_most=TEN_YEARS_H),
+            # 0, which nobody can set, is: no bound.
+            queue_max_length=reader.whole("QUEUE_MAX_LENGTH", 0, at_least=1),
             log_format=reader.choice("LOG_FORMAT", "json", ("json", "text")),
             log_level=reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         )

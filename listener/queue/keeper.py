@@ -7,6 +7,7 @@ from listener.errors import QueueUnavailableError
 from listener.messages import Message
 from listener.queue.drainer import Drainer
 from listener.queue.outages import Outages
+from listener.queue.retention import Retention
 from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
 from listener.settings import Settings
@@ -41,6 +42,7 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing and opens nothing yet. Without SPOOL_DIR there is no spool."""
         self._writer = RedisWriter(settings)
+        self._retention = Retention(settings)
         self._outages = Outages()
         self._spool: Spool | None = None
         if settings.spool_dir:
@@ -48,7 +50,8 @@ class Keeper:
             self._drainer = Drainer(self._writer, self._spool, self._outages, settings.spool_dir)
 
     def start(self) -> None:
-        """Starts the drainer, where there is a spool: in the worker, after its fork."""
+        """Starts the trimming and, where there is a spool, the drainer: in the worker, after its fork."""
+        self._retention.start()
         if self._spool:
             self._drainer.start()
 
@@ -100,7 +103,8 @@ class Keeper:
         return "spool"
 
     def close(self) -> None:
-        """Stops the drainer, and closes this process's connections and its journal."""
+        """Stops the threads, and closes this process's connections and its journal."""
+        self._retention.stop()
         if self._spool:
             self._drainer.stop()
             self._spool.close()

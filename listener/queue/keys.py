@@ -34,6 +34,11 @@ class Partition:
         """What the readiness check writes; it expires at once."""
         return self._key("ready")
 
+    @property
+    def retention(self) -> str:
+        """Which process looks after the trimming; it expires."""
+        return self._key("retention")
+
     def seen(self, message_id: str) -> str:
         """The entry id of the message with this fingerprint; expires after the window."""
         return self._key(f"seen:{message_id}")

@@ -18,6 +18,10 @@ def check(settings: Settings) -> None:
     Raises:
         SettingsError: the server can never do what QUEUE_DURABILITY asks for.
     """
+    if bound := settings.queue_max_length:
+        log.warning(
+            "QUEUE_MAX_LENGTH is lossy: the oldest messages go, read or not", messages=bound
+        )
     client = connect(settings.redis_url, timeout_s=settings.ack_budget_ms / 1000, name="fota-check")
     durability = settings.queue_durability
     try:

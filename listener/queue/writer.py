@@ -130,7 +130,7 @@ class RedisWriter:
 
     def _add(self, where: Partition, group: Sequence[Message]) -> list[Receipt]:
         keys = [where.messages, *(where.seen(message.id) for message in group)]
-        arguments: list[Any] = [0]
+        arguments: list[Any] = [self._settings.queue_max_length]
         for message in group:
             entry = [part for pair in message.fields().items() for part in pair]
             arguments += [len(entry), *entry]
