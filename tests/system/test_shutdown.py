@@ -16,12 +16,14 @@ def test_what_was_acknowledged_up_to_the_exit_is_in_redis(redis_url: str) -> Non
     # Duplicates of slow answers are not this test's subject, and the machine may be busy.
     with Sandbox(duplicate_after=20) as sandbox:
         settings = {**LOGIN, **sandbox.environment(), "REDIS_URL": redis_url}
-        with Service(*SUPERVISED, **settings, REGISTRAR_PROBE="off") as service:
-            with sending(sandbox, every_s=EVERY_S):
-                wait_until(lambda: acknowledged(sandbox) >= 30, service.log)
-                service.signal()
-                assert service.wait() == 0, service.log()
-                wait_until(lambda: sandbox.deliveries()[-1]["result"] == "unregistered")
+        with (
+            Service(*SUPERVISED, **settings, REGISTRAR_PROBE="off") as service,
+            sending(sandbox, every_s=EVERY_S),
+        ):
+            wait_until(lambda: acknowledged(sandbox) >= 30, service.log)
+            service.signal()
+            assert service.wait() == 0, service.log()
+            wait_until(lambda: sandbox.deliveries()[-1]["result"] == "unregistered")
         wait_until(lambda: sandbox.counts()["pending"] == 0)
         deliveries = sandbox.deliveries()
         [delete] = sandbox.requests(method="DELETE")
