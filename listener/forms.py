@@ -5,10 +5,11 @@ All raise a ValueError that says what the text must be like, and does not repeat
 
 import ipaddress
 import re
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from listener import thingspace
 from listener.environment import words
+from listener.redis_url import parse as parse_redis_url
 from listener.secret import Secret
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -19,7 +20,6 @@ API_VERSIONS = ("v1", "v2", "v3")
 TOKEN_FORM = re.compile(r"[A-Za-z0-9._~-]+")
 DOT_SEGMENTS = frozenset((".", ".."))
 PLAIN = re.compile(r"[!-~]+")
-URL_OPTIONS = ("db", "username", "password")
 ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
 # A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
 NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
@@ -33,26 +33,8 @@ def token(text: str) -> Secret:
 
 
 def redis_url(text: str) -> str:
-    """Where the queue is.
-
-    Of the options that redis-py reads from a URL only those that say where and who pass: others would
-    override what the service sets on purpose.
-    """
-    url = split(text)
-    if url.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    if url.scheme == "unix" and not url.path.strip("/"):
-        raise ValueError("names no socket")
-    if url.scheme != "unix" and not url.hostname:
-        raise ValueError("names no host")
-    options = dict(parse_qsl(url.query, keep_blank_values=True))
-    database = options.get("db") or ("" if url.scheme == "unix" else url.path.strip("/"))
-    if database and not database.isdecimal():
-        raise ValueError("must name the database by its number")
-    if unknown := sorted(n for n in options if not n.startswith("ssl_") and n not in URL_OPTIONS):
-        raise ValueError(
-            f"may have the options db, username, password, ssl_…; not {len(unknown)} others"
-        )
+    """Where the queue is: see `listener.redis_url`."""
+    parse_redis_url(text)
     return text
 
 

@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from listener import forms, thingspace
+from listener import forms, redis_url, thingspace
 from listener.environment import Reader
 from listener.forms import Network
 from listener.queue.durability import Durability
@@ -161,9 +161,8 @@ class Settings:
     def secrets(self) -> tuple[Secret, ...]:
         """All secrets among the settings, so that logs can be kept free of them."""
         values = (getattr(self, field.name) for field in fields(self))
-        url = urlsplit(self.redis_url.reveal())
-        passwords = [unquote(url.password or ""), *parse_qs(url.query).get("password", [])]
-        found = (*values, *(Secret(password) for password in passwords if password))
+        passwords = redis_url.parse(self.redis_url.reveal()).secrets
+        found = (*values, *(Secret(password) for password in passwords))
         return tuple(value for value in found if isinstance(value, Secret))
 
 

@@ -30,6 +30,7 @@ PURE = (
     "listener/errors.py",
     "listener/messages.py",
     "listener/probe.py",
+    "listener/redis_url.py",
     "listener/schemas.py",
     "listener/settings.py",
     "listener/thingspace.py",
