@@ -23,7 +23,9 @@ class Drainer:
 
     The leader holds a lock on a file of the spool's folder; the operating system gives it up for a
     process that dies. Messages move in the order in which they were journalled, and are forgotten
-    only when Redis has confirmed them; a crash in between moves them again, which adds nothing.
+    only when Redis has confirmed them; a crash in between moves them again, which adds nothing
+    within the de-duplication window. Where the journal cannot forget them, because its disk is full,
+    nothing more moves until it can.
     """
 
     def __init__(self, writer: RedisWriter, spool: Spool, outages: Outages, folder: Path) -> None:
@@ -33,6 +35,7 @@ class Drainer:
         self._outages = outages
         self._lock_path = folder / "drainer.lock"
         self._lock: IO[str] | None = None
+        self._moved: list[Spooled] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drainer", daemon=True)
 
@@ -85,6 +88,8 @@ class Drainer:
         return True
 
     def _drain(self) -> None:
+        # What could not be forgotten must not move again: it would be doubled after the window.
+        self._forget()
         moved = 0
         while batch := self._next_batch():
             for partition in {self._partition(spooled) for spooled in batch}:
@@ -106,5 +111,11 @@ class Drainer:
         except QueueUnavailableError as problem:
             self._outages.begin(partition, problem.detail)
             return 0
-        self._spool.remove(group)
+        self._moved += group
+        self._forget()
         return len(group)
+
+    def _forget(self) -> None:
+        if self._moved:
+            self._spool.remove(self._moved)
+            self._moved = []

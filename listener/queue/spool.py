@@ -99,14 +99,14 @@ class Spool:
         """Forgets messages that Redis has confirmed.
 
         Raises:
-            QueueUnavailableError: the journal cannot be written; they will be moved again, which
-                adds nothing.
+            QueueUnavailableError: the journal cannot be written; they are all still there.
         """
-        places = [(spooled.place,) for spooled in moved]
+        # The id as well: a journal begun anew in the meantime has the same places for others.
+        entries = [(spooled.place, spooled.message.id) for spooled in moved]
 
         def delete(journal: sqlite3.Connection) -> None:
             with _transaction(journal):
-                journal.executemany("DELETE FROM message WHERE place = ?", places)
+                journal.executemany("DELETE FROM message WHERE place = ? AND id = ?", entries)
 
         self._run(delete)
 
@@ -120,15 +120,19 @@ class Spool:
         return int(count[0])
 
     def check(self) -> None:
-        """Returns if a message could be journalled now.
+        """Returns if a message of up to a page could be journalled now.
 
         Raises:
             QueueUnavailableError: it could not.
         """
 
         def write(journal: sqlite3.Connection) -> None:
+            # Only an entry that needs a page of its own shows that neither journal nor disk is full.
             with _transaction(journal):
-                journal.execute("PRAGMA user_version = 1")
+                journal.execute(
+                    "INSERT INTO message (id, message) VALUES ('', ?)", (" " * PAGE_BYTES,)
+                )
+                journal.execute("DELETE FROM message WHERE id = ''")
 
         self._run(write)
 

@@ -132,6 +132,26 @@ def test_what_a_dead_process_left_is_moved_by_the_next(world: World) -> None:
         assert world.stream() == list(range(600))
 
 
+def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, failed = Spool.remove, []
+
+    def fail_for_a_while(spool: Spool, moved: Any) -> None:
+        if len(failed) < 8:
+            failed.append(moved)
+            raise QueueUnavailableError("spool: OperationalError: database or disk is full")
+        remove(spool, moved)
+
+    monkeypatch.setattr(Spool, "remove", fail_for_a_while)
+    with world.keeper(DEDUPE_WINDOW_S="1") as keeper:
+        keeper.put(message(1))
+        with world.server():
+            # Eight looks of the drainer take two seconds, twice the window.
+            wait_until(lambda: world.spooled() == 0)
+            assert world.stream() == [1]
+
+
 def test_one_process_of_a_host_drains_and_another_takes_over(world: World) -> None:
     with world.server(), world.keeper() as second:
         with world.keeper():

@@ -59,6 +59,7 @@ def test_what_was_moved_is_forgotten_and_may_come_again(spool: Spool) -> None:
 def test_a_spool_that_was_never_used_is_empty_and_writable(spool: Spool) -> None:
     assert spool.depth() == 0
     spool.check()
+    assert spool.depth() == 0
 
 
 def test_many_threads_journal_at_once(spool: Spool) -> None:
@@ -100,7 +101,10 @@ def test_a_full_journal_refuses_and_has_room_again_once_drained(spool: Spool) ->
             spool.put(message(kept, padding=2000), 1)
     assert 100 < kept < 600, "a MiB of messages of 4 KB"
     assert spool.depth() == kept
+    with pytest.raises(QueueUnavailableError, match="full"):
+        spool.check()
     spool.remove(spool.oldest(50))
+    spool.check()
     assert spool.put(message(5000), 1) is False
 
 
@@ -121,11 +125,13 @@ def test_a_worker_notices_that_another_has_begun_a_new_journal(
     spool: Spool, tmp_path: Path
 ) -> None:
     spool.put(message(1), 1)
+    old = spool.oldest(1)
     folder = tmp_path / "spool"
     for part in folder.glob(f"{JOURNAL}*"):
         part.rename(folder / f"aside-{part.name}")
     spool.put(message(2), 1)
-    assert numbers(spool) == [2]
+    spool.remove(old)
+    assert numbers(spool) == [2], "what had its place in the journal before is not it"
     other = Spool(folder, 2**20)
     assert numbers(other) == [2]
     other.close()
