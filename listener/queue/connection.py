@@ -4,8 +4,12 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
+from listener.queue.cluster import Cluster
+from listener.redis_url import RedisUrl, parse
 from listener.secret import Secret
 
 
@@ -18,21 +22,79 @@ def connect(url: Secret, *, timeout_s: float, name: str, **options: Any) -> redi
     a command that timed out is not sent again, as redis-py would do by default. Either may have been
     carried out although it failed here: what is sent must bear being sent twice.
 
+    Under Sentinel each new connection goes to the master that the Sentinels name then, and one whose
+    server turns out to be read-only is replaced. In a Cluster each command, and each pipeline, goes
+    to the master of its key: see `Cluster`.
+
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
+        url: in one of the forms of REDIS_URL.
         timeout_s: seconds.
         name: how the connections show in CLIENT LIST.
         options: more options of `redis.Redis`.
     """
-    return redis.Redis.from_url(
-        url.reveal(),
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), retries=1, supported_errors=(redis.ConnectionError,)),
-        client_name=name,
+    limits = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), retries=1, supported_errors=(redis.ConnectionError,)),
+        "client_name": name,
         # One command on a new connection, not six: each may take its own time limit. RESP2 says all
         # that the queue needs, and notices of a managed server's maintenance are not asked for.
-        protocol=2,
-        driver_info=None,
+        "protocol": 2,
+        "driver_info": None,
         **options,
-    )
+    }
+    where = parse(url.reveal())
+    if where.mode == "cluster":
+        return Cluster(
+            where.hosts,
+            lambda host, port: redis.Redis.from_url(where.at(host, port), **limits),
+            timeout_s=timeout_s,
+        )
+    if where.mode == "sentinel":
+        return _master(where, limits, timeout_s)
+    return redis.Redis.from_url(url.reveal(), **limits)
+
+
+def servers(client: "redis.Redis") -> "list[redis.Redis]":
+    """A client for each server that keeps messages: the masters of a Cluster, else the only one.
+
+    Raises:
+        redis.RedisError: no node of the Cluster answers.
+    """
+    return client.masters() if isinstance(client, Cluster) else [client]
+
+
+def renew(client: "redis.Redis") -> None:
+    """Has the next command find its server anew: the one used last did not keep what it was sent.
+
+    A master that was replaced can go on answering: frozen and thawed, cut off from the others, or as
+    a replica whose scripts fail with an error that redis-py does not recognise (Redis 6.2).
+    """
+    if isinstance(client, Cluster):
+        client.forget()
+    else:
+        client.connection_pool.disconnect(inuse_connections=False)
+
+
+def _master(where: RedisUrl, limits: dict[str, Any], timeout_s: float) -> redis.Redis:
+    each = parse_url(where.at(*where.hosts[0]))  # type: ignore[no-untyped-call]
+    for name in ("host", "port", "connection_class"):
+        each.pop(name, None)
+    to_redis = {**each, **limits, "ssl": where.tls}
+    # All Sentinels together get as much time as one reply of Redis may take.
+    limit_s = timeout_s / len(where.hosts)
+    to_sentinels = {
+        **{
+            name: value
+            for name, value in to_redis.items()
+            if name not in ("db", "decode_responses")
+        },
+        "username": where.options.get("sentinel_username"),
+        "password": where.options.get("sentinel_password"),
+        "socket_timeout": limit_s,
+        "socket_connect_timeout": limit_s,
+        "retry": Retry(NoBackoff(), retries=0),
+    }
+    sentinel = Sentinel(where.hosts, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
+    found: redis.Redis = sentinel.master_for(where.path, **to_redis)  # type: ignore[no-untyped-call]
+    return found

@@ -1,27 +1,42 @@
 """Asks a Redis server what it is and how it is set."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import redis
 
+from listener.queue.connection import servers
 from listener.queue.durability import Server
 
 
 def ask(client: "redis.Redis") -> Server:
-    """What the server says about itself.
+    """What the server says about itself; of a Cluster's masters, what all of them can do.
 
     Raises:
-        redis.RedisError: it did not answer.
+        redis.RedisError: one did not answer.
     """
-    info: Any = client.info()
+    found = [_ask(server) for server in servers(client)]
+    return replace(
+        min(found, key=lambda server: server.version),
+        appendonly=all(server.appendonly for server in found),
+        appendfsync=min((server.appendfsync for server in found), key=lambda it: it == "always"),
+        maxmemory_policy=min(
+            (server.maxmemory_policy for server in found), key=lambda it: it == "noeviction"
+        ),
+        replicas=min(server.replicas for server in found),
+    )
+
+
+def _ask(server: "redis.Redis") -> Server:
+    info: Any = server.info()
     # Valkey tells the Redis version that it is compatible with as redis_version, and its own.
     version = str(info.get("valkey_version") or info["redis_version"])
     return Server(
         version=tuple(int(part) for part in re.findall(r"\d+", version)[:3]),
         name="Valkey" if "valkey_version" in info else "Redis",
         appendonly=bool(info.get("aof_enabled")),
-        appendfsync=_config(client, "appendfsync"),
+        appendfsync=_config(server, "appendfsync"),
         maxmemory_policy=str(info.get("maxmemory_policy", "noeviction")),
         replicas=int(info.get("connected_slaves", 0)),
     )

@@ -1,5 +1,7 @@
 """Looks at the Redis server before the first worker starts: can it keep the promise asked for?"""
 
+import os
+
 import redis
 import structlog
 
@@ -7,6 +9,7 @@ from listener.errors import SettingsError
 from listener.queue.connection import connect
 from listener.queue.durability import refusal, warnings
 from listener.queue.server import ask
+from listener.redis_url import parse
 from listener.settings import Settings
 
 log = structlog.get_logger("listener")
@@ -16,8 +19,10 @@ def check(settings: Settings) -> None:
     """Warns of what may lose messages. A server that is down is no reason not to start.
 
     Raises:
-        SettingsError: the server can never do what QUEUE_DURABILITY asks for.
+        SettingsError: the server can never do what QUEUE_DURABILITY asks for, or a file that
+            REDIS_URL names cannot be read.
     """
+    _check_files(settings)
     if bound := settings.queue_max_length:
         log.warning(
             "QUEUE_MAX_LENGTH is lossy: the oldest messages go, read or not", messages=bound
@@ -36,3 +41,10 @@ def check(settings: Settings) -> None:
     for warning in warnings(durability, server):
         log.warning("redis may lose messages", detail=warning, server=server.described)
     log.info("redis checked", server=server.described, durability=str(durability))
+
+
+def _check_files(settings: Settings) -> None:
+    files = parse(settings.redis_url.reveal()).files
+    if missing := [name for name, path in files.items() if not os.access(path, os.R_OK)]:
+        problems = [f"the file of {name} cannot be read" for name in missing]
+        raise SettingsError({"REDIS_URL": problems})

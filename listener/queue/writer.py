@@ -12,7 +12,7 @@ import redis
 from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
 from listener.queue.commit import GroupCommit
-from listener.queue.connection import connect
+from listener.queue.connection import connect, renew
 from listener.queue.durability import Server, Wait, refusal, wait_for
 from listener.queue.keys import Partition, partition_of
 from listener.queue.server import ask
@@ -139,12 +139,21 @@ class RedisWriter:
         return [Receipt(entry_id.decode(), duplicate=bool(known)) for entry_id, known in pairs]
 
     def _run(self, keys: list[str], arguments: list[Any]) -> Any:
-        words = [*keys, self._settings.dedupe_window_s, *arguments]
+        words = [len(keys), *keys, self._settings.dedupe_window_s, *arguments]
         try:
-            return self._send("EVALSHA", self._sha, len(keys), *words)
+            return self._call(*words)
+        except (redis.RedisError, QueueUnavailableError):
+            # There may be another master by now, which may be another kind of server.
+            self._server = None
+            renew(self._redis)
+            raise
+
+    def _call(self, *words: Any) -> Any:
+        try:
+            return self._send("EVALSHA", self._sha, *words)
         except redis.exceptions.NoScriptError:
             # A new or restarted server: it learns the script now.
-            return self._send("EVAL", self._script, len(keys), *words)
+            return self._send("EVAL", self._script, *words)
 
     def _send(self, *command: Any) -> Any:
         """Sends a write and, in the same round trip and on the same connection, what waits for it."""
