@@ -103,6 +103,24 @@ class Sentinels:
         until(lambda: self._all_follow_another(old), "the Sentinels follow another master")
         return self.master()
 
+    def rejoin(self, node: Node) -> None:
+        """Brings a killed or frozen node back, as a replica; returns once the Sentinels know.
+
+        By themselves the Sentinels take their time to turn a master that came back into a replica.
+        """
+        if node.is_alive:
+            node.thaw()
+        else:
+            node.start()
+        if _is_master(node):
+            node.ask("REPLICAOF", HOST, self.master().port)
+        awake = [watcher for watcher in self.watchers if watcher.is_awake]
+        until(lambda: _synchronised(self.replicas()), "the replicas follow their master")
+        until(
+            lambda: all(w.knows(len(self.nodes) - 1, len(self.watchers) - 1) for w in awake),
+            "the Sentinels know that all is well",
+        )
+
     def _all_follow_another(self, old: Node) -> bool:
         ports = {watcher.master_port() for watcher in self.watchers if watcher.is_awake}
         return len(ports) == 1 and old.port not in ports and _is_master(self.master())

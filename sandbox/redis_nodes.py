@@ -68,10 +68,14 @@ class Node:
             self._process.wait()
 
     @property
+    def is_alive(self) -> bool:
+        """Whether its process is there, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def is_awake(self) -> bool:
         """Whether it runs and is not frozen."""
-        runs = self._process is not None and self._process.poll() is None
-        return runs and not self._frozen
+        return self.is_alive and not self._frozen
 
     def freeze(self) -> None:
         """SIGSTOP: its connections stay open, and it does nothing until `thaw`."""

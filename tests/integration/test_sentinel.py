@@ -1,0 +1,130 @@
+"""The queue on a Redis under Sentinel: the master is found, and found again after a failover."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from structlog.testing import capture_logs
+
+from listener.errors import QueueUnavailableError
+from listener.queue import startup
+from listener.queue.spool import Spool
+from listener.queue.writer import RedisWriter
+from sandbox import embedded_sentinel
+from sandbox.embedded_sentinel import Sentinels
+from tests.keeper_load import Load, keeping, kept, message, settings
+from tests.service_process import free_port, wait_until
+
+PASSWORD = "word-of-redis"
+
+
+@pytest.fixture(scope="module")
+def group(redis_server: str) -> Iterator[Sentinels]:
+    """One for the module: whatever a test does to it, it leaves a master with two replicas."""
+    with (
+        TemporaryDirectory(prefix="fota-") as folder,
+        embedded_sentinel.running(Path(folder), password=PASSWORD) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def empty(group: Sentinels) -> Sentinels:
+    group.master().ask("FLUSHALL")
+    return group
+
+
+@pytest.fixture
+def writer(empty: Sentinels) -> Iterator[RedisWriter]:
+    opened = RedisWriter(settings(empty.url, QUEUE_DURABILITY="replicas:1"))
+    yield opened
+    opened.close()
+
+
+def test_messages_are_kept_by_the_master_that_sentinel_names(
+    writer: RedisWriter, empty: Sentinels
+) -> None:
+    assert not writer.put(message(1)).duplicate
+    assert writer.put(message(1)).duplicate
+    assert empty.master().ask("XLEN", "{fota:0}:messages") == 1
+
+
+def test_one_sentinel_that_answers_is_enough(empty: Sentinels) -> None:
+    dead = f"@127.0.0.1:{free_port()},127.0.0.1:{free_port()},"
+    opened = RedisWriter(settings(empty.url.replace("@", dead)))
+    assert not opened.put(message(1)).duplicate
+    opened.close()
+
+
+def test_a_service_that_sentinel_does_not_know_is_unavailable_and_no_password_is_told(
+    empty: Sentinels,
+) -> None:
+    opened = RedisWriter(settings(empty.url.replace("/fota/", "/other/")))
+    with pytest.raises(QueueUnavailableError, match="other") as raised:
+        opened.put(message(1))
+    opened.close()
+    assert PASSWORD not in str(raised.value)
+
+
+def test_a_read_only_master_is_unavailable_and_the_next_one_is_found(
+    writer: RedisWriter, empty: Sentinels
+) -> None:
+    writer.put(message(1))
+    master, other = empty.master(), empty.replicas()[0]
+    master.ask("REPLICAOF", "127.0.0.1", other.port)
+    try:
+        with pytest.raises(QueueUnavailableError):
+            writer.put(message(2))
+        with pytest.raises(QueueUnavailableError):
+            writer.check()
+    finally:
+        master.ask("REPLICAOF", "NO", "ONE")
+    wait_until(lambda: _puts(writer, 3))
+
+
+def test_a_writer_without_a_spool_finds_the_new_master_by_itself(
+    writer: RedisWriter, empty: Sentinels
+) -> None:
+    writer.put(message(1))
+    new = empty.fail_over()
+    wait_until(lambda: _puts(writer, 2))
+    assert set(kept(empty.url)) == {message(1).id, message(2).id}
+    assert new.ask("XLEN", "{fota:0}:messages") == 2
+
+
+@pytest.mark.parametrize("harm", ["kill", "freeze"])
+def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
+    empty: Sentinels, tmp_path: Path, harm: str
+) -> None:
+    environ = {"SPOOL_DIR": str(tmp_path), "QUEUE_DURABILITY": "replicas:1"}
+    with keeping(empty.url, **environ) as keeper:
+        with Load(keeper) as load:
+            wait_until(lambda: len(kept(empty.url)) > 50)
+            old = empty.master()
+            old.kill() if harm == "kill" else old.freeze()
+            empty.new_master_after(old)
+            before = len(load.acknowledged)
+            wait_until(lambda: keeper.check() == "redis" and len(load.acknowledged) > before + 50)
+        spool = Spool(tmp_path, 2**30)
+        wait_until(lambda: spool.depth() == 0)
+        spool.close()
+    empty.rejoin(old)
+    assert load.refused == 0
+    assert kept(empty.url) == dict.fromkeys(load.acknowledged, 1)
+
+
+def test_the_startup_check_asks_the_master(empty: Sentinels) -> None:
+    with capture_logs() as logs:
+        startup.check(settings(empty.url, QUEUE_DURABILITY="replicas:3"))
+    details = [str(line.get("detail")) for line in logs]
+    assert any("only 2 of 3 replicas" in detail for detail in details)
+    assert logs[-1]["event"] == "redis checked"
+
+
+def _puts(writer: RedisWriter, number: int) -> bool:
+    try:
+        writer.put(message(number))
+    except QueueUnavailableError:
+        return False
+    return True
