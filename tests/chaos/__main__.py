@@ -1,0 +1,111 @@
+"""The command line of `bin/chaos`."""
+
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from tests.chaos import report
+from tests.chaos.catalogue import FAULTS
+from tests.chaos.fault import Fault
+from tests.chaos.rounds import Round, deal, play
+
+# Of the table where there is no terminal.
+WIDTH = 120
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXAMPLES = """\b
+Examples:
+  bin/chaos --rounds 50 --json var/chaos.json
+  bin/chaos --fault redis-kill --fault worker-kill --rounds 10 --seed 7
+  bin/chaos --fault outage-60s --rate 200
+"""
+KNOWN = "\n".join(f"  {name:<17} {fault.sentence}" for name, fault in FAULTS.items())
+
+
+@click.command(epilog=f"{EXAMPLES}\n\b\nFaults:\n{KNOWN}")
+@click.option("--rounds", type=click.IntRange(1), help="In all. Default: one of each fault.")
+@click.option(
+    "--fault",
+    "names",
+    multiple=True,
+    type=click.Choice(list(FAULTS)),
+    metavar="NAME",
+    help="Only this one; may be repeated. Default: all that take less than a minute.",
+)
+@click.option("--seed", type=int, help="Makes the same choices as a run before. Default: new ones.")
+@click.option("--rate", type=click.FloatRange(1, 1000), default=150, show_default=True)
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+def main(
+    rounds: int | None, names: Sequence[str], seed: int | None, rate: float, file: Path | None
+) -> None:
+    """Does harm to the service while messages arrive, and finds out what became of each of them.
+
+    Everything is real and on loopback: gunicorn, Redis, RATE messages a second. Ends with status 1
+    if an acknowledged message was lost or doubled, an answer took 2 s or more, or a message was
+    refused that could have been kept. FILE gets the figures of the table as JSON.
+    """
+    _stop_once()
+    faults = _chosen(names)
+    seed = random.randrange(2**32) if seed is None else seed
+    chance = random.Random(seed)
+    dealt = deal(faults, rounds or len(faults), chance)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console.print(f"{len(dealt)} rounds, {rate:g} messages a second, seed {seed}")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fota-") as folder:
+        found = report.lines(play(dealt, Path(folder), rate, chance, lambda r: _tell(console, r)))
+    took_s = time.monotonic() - began
+    outcome = report.as_json(found, seed=seed, rate=rate, rounds=len(dealt), took_s=took_s)
+    if file:
+        file.write_text(json.dumps(outcome, indent=2) + "\n")
+    console.print(report.table(found))
+    for line in found:
+        for problem in line.problems:
+            console.print(f"{line.fault.name}: {problem}", style="red")
+    console.print(f"{took_s:.0f} s, {'passed' if outcome['passed'] else 'failed'}")
+    sys.exit(not outcome["passed"])
+
+
+def _chosen(names: Sequence[str]) -> list[Fault]:
+    is_root = os.geteuid() == 0
+    if not names:
+        return [f for f in FAULTS.values() if not f.is_long and (is_root or not f.as_root)]
+    faults = [FAULTS[name] for name in dict.fromkeys(names)]
+    for fault in faults:
+        if fault.as_root and not is_root:
+            raise click.UsageError(f"Only root can do {fault.name}.")
+    return faults
+
+
+def _tell(console: Console, played: Round) -> None:
+    kept = "not all kept in time" if played.kept_s is None else f"kept after {played.kept_s:.1f} s"
+    sent = len(played.ledger.messages)
+    console.print(
+        f"  {played.fault.name:<17} {played.ended - played.began:5.1f} s of it, {sent} sent, {kept}",
+        highlight=False,
+    )
+
+
+def _stop_once() -> None:
+    """The first signal to stop ends the run in good order; further ones do not disturb that."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for stopping in STOPPING:
+            signal.signal(stopping, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for stopping in STOPPING:
+        signal.signal(stopping, stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Faults of a Redis of many servers: masters die or hang, hand over, and slots move."""
+
+import time
+from random import Random
+
+from tests.chaos.fault import Fault
+from tests.chaos.stages import cluster, sentinel, sentinel_all_copies
+from tests.chaos.world import stream
+from tests.chaos.worlds import PARTITIONS, ClusterWorld, SentinelWorld
+
+
+def kill_master(world: SentinelWorld, chance: Random) -> None:
+    old = world.sentinels.master()
+    old.kill()
+    world.sentinels.new_master_after(old)
+    time.sleep(chance.uniform(0.0, 1.0))
+    old.start()
+    world.wait_until_whole()
+
+
+def hang_master(world: SentinelWorld, chance: Random) -> None:
+    old = world.sentinels.master()
+    old.freeze()
+    try:
+        world.sentinels.new_master_after(old)
+        time.sleep(chance.uniform(0.0, 1.0))
+    finally:
+        # It takes itself for the master until a Sentinel tells it otherwise.
+        old.thaw()
+    world.wait_until_whole()
+
+
+def hand_over(world: SentinelWorld, chance: Random) -> None:
+    world.sentinels.fail_over()
+    world.wait_until_whole()
+
+
+def kill_cluster_master(world: ClusterWorld, chance: Random) -> None:
+    key = _any_stream(chance)
+    old = world.cluster.master_of(key)
+    old.kill()
+    world.cluster.new_master_after(old, key)
+    time.sleep(chance.uniform(0.0, 1.0))
+    old.start()
+    world.wait_until_whole()
+
+
+def hang_cluster_master(world: ClusterWorld, chance: Random) -> None:
+    key = _any_stream(chance)
+    old = world.cluster.master_of(key)
+    old.freeze()
+    try:
+        world.cluster.new_master_after(old, key)
+        time.sleep(chance.uniform(0.0, 1.0))
+    finally:
+        old.thaw()
+    world.wait_until_whole()
+
+
+def hand_over_in_cluster(world: ClusterWorld, chance: Random) -> None:
+    world.cluster.fail_over(_any_stream(chance))
+    world.wait_until_whole()
+
+
+def reshard(world: ClusterWorld, chance: Random) -> None:
+    for _ in range(3):
+        key = _any_stream(chance)
+        source = world.cluster.master_of(key)
+        others = [master for master in world.cluster.masters() if master is not source]
+        world.cluster.move_slot(key, chance.choice(others))
+        time.sleep(chance.uniform(0.0, 0.5))
+
+
+def _any_stream(chance: Random) -> str:
+    return stream(chance.randrange(PARTITIONS))
+
+
+FAULTS = (
+    Fault(
+        "sentinel-kill",
+        "SIGKILL of the master under Sentinel, and a new start as a replica",
+        sentinel,
+        kill_master,
+    ),
+    Fault(
+        "sentinel-hang",
+        "SIGSTOP of the master under Sentinel until after the failover",
+        sentinel,
+        hang_master,
+    ),
+    Fault(
+        "sentinel-handover",
+        "SENTINEL FAILOVER, with QUEUE_DURABILITY=replicas:2",
+        sentinel_all_copies,
+        hand_over,
+    ),
+    Fault(
+        "cluster-kill",
+        "SIGKILL of a master of the Cluster, and a new start as a replica",
+        cluster,
+        kill_cluster_master,
+    ),
+    Fault(
+        "cluster-hang",
+        "SIGSTOP of a master of the Cluster until after the failover",
+        cluster,
+        hang_cluster_master,
+    ),
+    Fault("cluster-handover", "CLUSTER FAILOVER of one master", cluster, hand_over_in_cluster),
+    Fault("cluster-reshard", "slots with streams move to other masters", cluster, reshard),
+)

@@ -1,0 +1,86 @@
+"""The worlds that faults need: which processes there are, and how the service is set."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from sandbox import embedded_cluster, embedded_sentinel
+from sandbox.redis_nodes import Node, started
+from tests.chaos.proxy import Proxy
+from tests.chaos.world import World
+from tests.chaos.worlds import ClusterWorld, SentinelWorld, SingleWorld
+
+Stage = Callable[[Path], AbstractContextManager[World]]
+
+SMALL_JOURNAL = str(2**18)
+SMALL_DISK = "4m"
+
+
+@contextmanager
+def single(folder: Path, **settings: str) -> Iterator[World]:
+    """The service and one Redis."""
+    node = Node(folder / "redis", {})
+    world = SingleWorld(node, settings)
+    with started([node]), world.running():
+        yield world
+
+
+@contextmanager
+def proxied(folder: Path) -> Iterator[World]:
+    """Likewise, with a proxy between them."""
+    node = Node(folder / "redis", {})
+    with started([node]), Proxy(node.port).running() as proxy:
+        world = SingleWorld(node, {}, proxy=proxy)
+        with world.running():
+            yield world
+
+
+@contextmanager
+def small_journal(folder: Path) -> Iterator[World]:
+    """With a spool that is full soon."""
+    with single(folder, SPOOL_MAX_BYTES=SMALL_JOURNAL) as world:
+        yield world
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[World]:
+    """With the spool on a disk that is full soon, long before SPOOL_MAX_BYTES. Only root can mount."""
+    spool = folder / "spool"
+    spool.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(spool)]
+    subprocess.run(mount, check=True)
+    try:
+        with single(folder, SPOOL_DIR=str(spool)) as world:
+            yield world
+    finally:
+        subprocess.run(["umount", spool], check=True)
+
+
+@contextmanager
+def sentinel(folder: Path, copies: int = 1) -> Iterator[World]:
+    """A master, two replicas, three Sentinels; a message is acknowledged with one copy."""
+    with embedded_sentinel.running(folder / "redis") as sentinels:
+        world = SentinelWorld(sentinels, copies)
+        with world.running():
+            yield world
+
+
+@contextmanager
+def sentinel_all_copies(folder: Path) -> Iterator[World]:
+    """Likewise, with copies on both replicas.
+
+    SENTINEL FAILOVER needs that: from the promotion of one replica until the other is told of it,
+    the old master goes on with the other, and what they two confirm is gone afterwards.
+    """
+    with sentinel(folder, copies=2) as world:
+        yield world
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[World]:
+    """Three masters with a replica each; QUEUE_DURABILITY=replicas:1, six partitions."""
+    with embedded_cluster.running(folder / "redis") as nodes:
+        world = ClusterWorld(nodes)
+        with world.running():
+            yield world

@@ -1,0 +1,80 @@
+"""The worlds with each kind of Redis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis.cluster import RedisCluster
+
+from sandbox.embedded_cluster import Cluster
+from sandbox.embedded_sentinel import Sentinels
+from sandbox.redis_nodes import HOST, Node, until
+from tests.chaos.proxy import Proxy
+from tests.chaos.world import World
+
+# Enough for each of three masters to have some.
+PARTITIONS = 6
+
+
+class SingleWorld(World):
+    """With one Redis server; behind a proxy, if there is one."""
+
+    def __init__(
+        self, node: Node, settings: Mapping[str, str], *, proxy: Proxy | None = None
+    ) -> None:
+        port = proxy.port if proxy else node.port
+        super().__init__({"REDIS_URL": f"redis://127.0.0.1:{port}/0", **settings})
+        self.node = node
+        self._proxy = proxy
+
+    @property
+    def proxy(self) -> Proxy:
+        assert self._proxy, "this world has no proxy"
+        return self._proxy
+
+    def client(self) -> Any:
+        return self.node.client()
+
+
+class SentinelWorld(World):
+    """With a master, its replicas and three Sentinels.
+
+    Args:
+        sentinels: running ones.
+        copies: on how many replicas a message must be before it is acknowledged.
+    """
+
+    def __init__(self, sentinels: Sentinels, copies: int) -> None:
+        settings = {"REDIS_URL": sentinels.url, "QUEUE_DURABILITY": f"replicas:{copies}"}
+        super().__init__(settings)
+        self.sentinels = sentinels
+
+    def client(self) -> Any:
+        return self.sentinels.master().client()
+
+    def wait_until_whole(self) -> None:
+        """Returns once every node is there and follows the one master."""
+        others = len(self.sentinels.nodes) - 1
+        until(lambda: len(self.sentinels.master().ask("ROLE")[2]) == others, "all replicas follow")
+        watchers = self.sentinels.watchers
+        until(lambda: all(each.knows(others, len(watchers) - 1) for each in watchers), "all know")
+
+
+class ClusterWorld(World):
+    """With three masters and a replica of each; the streams lie on all of them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        settings = {"REDIS_URL": cluster.url, "QUEUE_DURABILITY": "replicas:1"}
+        super().__init__(settings, partitions=PARTITIONS)
+        self.cluster = cluster
+
+    def client(self) -> Any:
+        return RedisCluster(HOST, self.cluster.masters()[0].port, decode_responses=True)
+
+    def wait_until_whole(self) -> None:
+        """Returns once each master has its replica."""
+        until(lambda: all(map(_is_paired, self.cluster.nodes)), "each master has its replica")
+
+
+def _is_paired(node: Node) -> bool:
+    role = node.ask("ROLE")
+    return role[3] == "connected" if role[0] == "slave" else len(role[2]) == 1
