@@ -1,7 +1,6 @@
 """The command line of `bin/chaos`."""
 
 import json
-import os
 import random
 import signal
 import sys
@@ -18,6 +17,7 @@ from tests.chaos import report
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.fault import Fault
 from tests.chaos.rounds import Round, deal, play
+from tests.chaos.stages import can_mount
 
 # Of the table where there is no terminal.
 WIDTH = 120
@@ -39,7 +39,7 @@ KNOWN = "\n".join(f"  {name:<17} {fault.sentence}" for name, fault in FAULTS.ite
     multiple=True,
     type=click.Choice(list(FAULTS)),
     metavar="NAME",
-    help="Only this one; may be repeated. Default: all that take less than a minute.",
+    help="Only this one; may be repeated. Default: all that take less than a minute and can be done here.",
 )
 @click.option("--seed", type=int, help="Makes the same choices as a run before. Default: new ones.")
 @click.option("--rate", type=click.FloatRange(1, 1000), default=150, show_default=True)
@@ -76,14 +76,15 @@ def main(
 
 
 def _chosen(names: Sequence[str]) -> list[Fault]:
-    is_root = os.geteuid() == 0
-    if not names:
-        return [f for f in FAULTS.values() if not f.is_long and (is_root or not f.as_root)]
-    faults = [FAULTS[name] for name in dict.fromkeys(names)]
-    for fault in faults:
-        if fault.as_root and not is_root:
-            raise click.UsageError(f"Only root can do {fault.name}.")
-    return faults
+    """Those that were named, else all that are short and possible here."""
+    if names:
+        faults = [FAULTS[name] for name in dict.fromkeys(names)]
+    else:
+        faults = [fault for fault in FAULTS.values() if not fault.is_long]
+    impossible = [fault for fault in faults if fault.mounts and not can_mount()]
+    if names and impossible:
+        raise click.UsageError(f"{impossible[0].name} needs the right to mount a file system.")
+    return [fault for fault in faults if fault not in impossible]
 
 
 def _tell(console: Console, played: Round) -> None:

@@ -24,7 +24,7 @@ class Fault:
         may_break: whether connections may be refused or break: gunicorn itself is hit.
         is_long: too long to be dealt out unasked.
         p99_s: what 99 of 100 answers may take, once the service has noticed.
-        as_root: only root can do it.
+        mounts: whether it needs the right to mount a file system.
     """
 
     name: str
@@ -35,4 +35,4 @@ class Fault:
     may_break: bool = False
     is_long: bool = False
     p99_s: float | None = None
-    as_root: bool = False
+    mounts: bool = False

@@ -84,7 +84,9 @@ def _play_in(
 ) -> Iterator[Result]:
     rounds = []
     since: dict[str, str] = {}
-    with closing(Sender(world.service.port, PATH, rate, chance)) as sender:
+    # The sender has its own: its threads would take from the faults' in another order each time.
+    of_sender = Random(chance.random())
+    with closing(Sender(world.service.port, PATH, rate, of_sender)) as sender:
         for fault in faults:
             rounds.append(_play_one(world, fault, sender, chance, since))
             tell(rounds[-1])

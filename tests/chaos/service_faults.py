@@ -74,7 +74,7 @@ def limit_files(world: SingleWorld, chance: Random) -> None:
         time.sleep(chance.uniform(2.0, 3.0))
     finally:
         world.node.thaw()
-        _limit(world, resource.RLIM_INFINITY)
+        _limit(world, None)
 
 
 def _fill(filler: Path) -> None:
@@ -87,10 +87,10 @@ def _fill(filler: Path) -> None:
                 raise
 
 
-def _limit(world: SingleWorld, soft: int) -> None:
+def _limit(world: SingleWorld, soft: int | None) -> None:
     for process in world.service.family():
         _, hard = process.rlimit(resource.RLIMIT_FSIZE)
-        process.rlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        process.rlimit(resource.RLIMIT_FSIZE, (hard if soft is None else soft, hard))
 
 
 FAULTS = (
@@ -135,7 +135,7 @@ FAULTS = (
         small_disk,
         fill_the_disk,
         may_refuse=True,
-        as_root=True,
+        mounts=True,
     ),
     Fault(
         "file-limit",

@@ -1,6 +1,7 @@
 """The worlds that faults need: which processes there are, and how the service is set."""
 
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -45,16 +46,36 @@ def small_journal(folder: Path) -> Iterator[World]:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[World]:
-    """With the spool on a disk that is full soon, long before SPOOL_MAX_BYTES. Only root can mount."""
+    """With the spool on a disk that is full soon, long before SPOOL_MAX_BYTES."""
     spool = folder / "spool"
-    spool.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(spool)]
-    subprocess.run(mount, check=True)
+    with mounted(spool), single(folder, SPOOL_DIR=str(spool)) as world:
+        yield world
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """A small file system in memory.
+
+    Raises:
+        subprocess.CalledProcessError: it may not be mounted, as a rule because we are not root.
+    """
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True, capture_output=True)
     try:
-        with single(folder, SPOOL_DIR=str(spool)) as world:
-            yield world
+        yield
     finally:
-        subprocess.run(["umount", spool], check=True)
+        subprocess.run(["umount", folder], check=True)
+
+
+def can_mount() -> bool:
+    """Finds out by doing it."""
+    with tempfile.TemporaryDirectory(prefix="fota-") as folder:
+        try:
+            with mounted(Path(folder, "disk")):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from tests.chaos.sender import LOGIN
-from tests.service_process import RECEIVER, Service, wait_until
+from tests.service_process import DEADLINE_S, RECEIVER, Service, wait_until
 
 TOKEN = "token-of-the-chaos"
 PATH = f"/cb/{TOKEN}"
@@ -49,10 +49,15 @@ class World:
         try:
             with self.service:
                 self.service.wait_until_ready()
-                yield
+                try:
+                    yield
+                finally:
+                    self._orphans += self.service.family()
         finally:
             for process in self._orphans:
                 _kill(process)
+            # Until they are gone they hold their files, and the disk that those lie on.
+            psutil.wait_procs(self._orphans, DEADLINE_S)
 
     def workers(self) -> list[psutil.Process]:
         """gunicorn's, the master not among them."""
