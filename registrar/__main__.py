@@ -18,6 +18,7 @@ from registrar.observation import Observation
 from registrar.reconcile import Shared
 from registrar.settings import Settings
 from registrar.status import gather
+from registrar.strikes import LOCKED_AT
 
 Work = Callable[[Settings, Client, Shared], list[Observation]]
 
@@ -92,17 +93,23 @@ def status(as_json: bool, stored: bool) -> None:
 
 @main.command(epilog="Example: python -m registrar unlock")
 def unlock() -> None:
-    """Let logins be tried again after two were refused. Correct the password first.
+    """Let one more login be tried after two were refused, because the password is right after all.
 
-    ThingSpace locks the account at the fifth refused login in a row.
+    A corrected password needs no unlock. ThingSpace locks the account at the fifth refused login
+    in a row, and unlocking here does not change what it has counted.
     """
     settings = _settings()
     with assembly.parts_of(settings) as parts:
         try:
-            parts.breaker.unlock()
+            failed = parts.breaker.unlock().failed
         except RegistrarError as error:
             _fail(error)
-    click.echo("unlocked: the next login may be tried")
+    click.echo(
+        f"unlocked: one more login may be tried. ThingSpace has probably counted {failed} of the "
+        f"{LOCKED_AT} failed logins that lock the account"
+    )
+    if failed >= LOCKED_AT - 1:
+        click.echo("if the next one is refused, only Verizon Support can unlock it", err=True)
 
 
 def _by_hand(work: Work, as_json: bool, *, good: Collection[str]) -> None:

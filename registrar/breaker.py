@@ -74,15 +74,18 @@ class LoginBreaker:
             )
         return Reservation(name, self._resolve)
 
-    def unlock(self) -> None:
-        """Lets logins be tried again.
+    def unlock(self) -> Strikes:
+        """Lets one more login be tried; returns the record, which tells how many have failed.
 
         Raises:
             UnavailableError: no store can be written.
         """
-        latest = self.read().generation + 1
-        if not self._everywhere(lambda s, _: strikes.cleared(s, latest)):
+        self._agree()
+        generation = self.read().generation + 1
+        found = self._everywhere(lambda s, _: strikes.unlocked(s, generation))
+        if not found:
             raise UnavailableError("breaker-unwritable", "neither Redis nor a file", sent=False)
+        return max(found, key=lambda s: s.failed)
 
     def read(self) -> Strikes:
         """The record that prevails: of the latest generation, then with the most doubt."""

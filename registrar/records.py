@@ -4,16 +4,16 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import redis
 
 from registrar.keys import Keys
 from registrar.scripts import script
-from registrar.strikes import Strikes
+from registrar.strikes import UNREADABLE, Strikes
 
 FILE_NAME = "login-breaker.json"
 # Contention is that of a few replicas at boot.
@@ -64,32 +64,57 @@ class FileStore:
 
     def change(self, make: Change) -> Strikes:
         """See `Store`. Raises OSError."""
-        with self._locked() as file:
-            records = _records(file.read())
-            old = Strikes.from_json(records.get(self._digest))
+        with self._locked():
+            records = self._read()
+            old = _record(records, self._digest)
             new = make(old, time.time())
-            if new == old:
-                return new
-            text = json.dumps({**records, self._digest: new.to_json()}, sort_keys=True).encode()
-            # In place and in one write: a process that is killed leaves the old or the new.
-            file.seek(0)
-            file.write(text)
-            file.truncate()
-            os.fsync(file.fileno())
+            if new != old:
+                self._write({**(records or {}), self._digest: new.to_json()})
             return new
 
     @contextmanager
-    def _locked(self) -> Iterator[IO[bytes]]:
+    def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "r+b", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
+        # A file of its own, because the one with the records is replaced.
+        with open(self._path.with_suffix(".lock"), "ab", opener=_private) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _read(self) -> dict[str, Any] | None:
+        """All records; None: they cannot be read."""
+        try:
+            records = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (ValueError, RecursionError):
+            return None
+        return records if isinstance(records, dict) else None
+
+    def _write(self, records: Mapping[str, Any]) -> None:
+        """All or nothing, whenever the process or the machine ends."""
+        fresh = self._path.with_suffix(".new")
+        with open(fresh, "wb", opener=_private) as file:
+            file.write(json.dumps(records, sort_keys=True).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        _sync_folder(self._path.parent)
 
 
-def _records(text: bytes) -> dict[str, Any]:
+def _record(records: Mapping[str, Any] | None, digest: str) -> Strikes:
+    if records is None:
+        return UNREADABLE
+    text = records.get(digest)
+    return Strikes.from_json(text) if text is None or isinstance(text, str) else UNREADABLE
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        records = json.loads(text) if text else {}
-    except ValueError:
-        records = {}
-    return records if isinstance(records, dict) else {}
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -98,8 +98,8 @@ class Settings:
             probe=cast(
                 Probing, reader.choice("REGISTRAR_PROBE", "warn", ("require", "warn", "off"))
             ),
-            # Beside the spool, because that is where the operator put what must survive a restart.
-            state_dir=Path(reader.text("SPOOL_DIR") or "var/spool").parent,
+            # With the spool, because that is the volume with what must survive a restart.
+            state_dir=Path(reader.text("SPOOL_DIR") or "var/spool"),
         )
         if settings.enabled:
             settings._require(reader)

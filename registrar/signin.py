@@ -1,14 +1,15 @@
 """The provider's two sign-ins as values: the OAuth token, and the session that builds on it. Pure."""
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from listener.secret import Secret
-from registrar.errors import StopError
+from registrar.errors import StopError, UnavailableError
 from registrar.protocol import Call
-from registrar.refusals import BEARER_FAULTS, Complaint, Reply, check, complaint, unreadable
+from registrar.refusals import BEARER_FAULTS, Reply, check, complaint, unreadable
 
 # A token lives one hour from when it was first issued [doc]: what to assume if the answer is silent.
 TOKEN_LIFE_S = 3600.0
@@ -64,10 +65,15 @@ def read_token(reply: Reply) -> OAuthToken:
     token, life = content.get("access_token"), content.get("expires_in", TOKEN_LIFE_S)
     if not isinstance(token, str) or not token:
         raise unreadable(Reply(reply.status))
+    return OAuthToken(_sendable(token, reply), _life_s(life))
+
+
+def _life_s(life: Any) -> float:
     try:
-        return OAuthToken(Secret(token), float(life))
-    except (TypeError, ValueError):
-        return OAuthToken(Secret(token), TOKEN_LIFE_S)
+        seconds = float(life)
+    except (TypeError, ValueError, OverflowError):
+        return TOKEN_LIFE_S
+    return seconds if math.isfinite(seconds) else TOKEN_LIFE_S
 
 
 def login_call(credentials: Credentials) -> Call:
@@ -93,32 +99,43 @@ def call_headers(token: Secret, session: Secret | None = None) -> Mapping[str, s
 def read_session(reply: Reply) -> Secret:
     """The session's token.
 
-    Only a definite refusal counts as one: an answer of 400 or 401 that is about the credentials
-    (`…Password.Invalid`, as 400 or 401 [seen in a test, not live]) or a 401 that does not say what it
-    is about. A refused bearer, a throttle or a failing server says nothing of the password.
+    Every answer that is no session is taken for a refusal, whatever it looks like, because the shape of
+    a real one is [?] (`…Password.Invalid`, as 400 or 401, was seen in a test, not live): five of them
+    lock the account. The exceptions are a refused bearer, a throttle and a failing server.
 
     Raises:
         StopError: username or password is refused, or the account is locked.
         RenewError: the bearer is refused.
-        UnavailableError, RejectedError: as `refusals.check`.
+        UnavailableError: the provider cannot answer, or not in a way that can be used.
     """
     said = complaint(reply)
     detail = f"HTTP {reply.status} {said}"
     if not reply.ok and "Lock" in said.code:
         raise StopError("account-locked", detail)
-    if _refuses_login(reply.status, said):
+    if not reply.ok and any(word in said.code for word in CREDENTIAL_MARKS):
         raise StopError("login-refused", detail)
-    check(reply)
-    session = _object(reply).get("sessionToken")
+    if said.code in BEARER_FAULTS or reply.status in {408, 429} or reply.status >= 500:
+        check(reply)
+    if not reply.ok:
+        raise StopError("login-refused", detail)
+    return _session(reply)
+
+
+def _session(reply: Reply) -> Secret:
+    try:
+        session = _object(reply).get("sessionToken")
+    except UnavailableError as error:
+        raise StopError("login-refused", error.detail) from error
     if not isinstance(session, str) or not session:
+        raise StopError("login-refused", f"HTTP {reply.status} without a session")
+    return _sendable(session, reply)
+
+
+def _sendable(token: str, reply: Reply) -> Secret:
+    """A token that a header can hold."""
+    if not (token.isascii() and token.isprintable()):
         raise unreadable(Reply(reply.status))
-    return Secret(session)
-
-
-def _refuses_login(status: int, said: Complaint) -> bool:
-    if status == 401:
-        return said.code not in BEARER_FAULTS
-    return status == 400 and any(word in said.code for word in CREDENTIAL_MARKS)
+    return Secret(token)
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:

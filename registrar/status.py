@@ -16,7 +16,7 @@ from registrar.lease import Roll
 from registrar.observation import Observation
 from registrar.reconcile import Shared
 from registrar.settings import Settings
-from registrar.strikes import Strikes
+from registrar.strikes import Strikes, advice
 
 T = TypeVar("T")
 
@@ -132,8 +132,13 @@ class Report:
         )
 
     def _breaker(self) -> str:
-        state = "OPEN, no login is tried: run `unlock`" if self.strikes.open else "closed"
-        return f"login breaker: {state} ({self.strikes.refused} refused in a row)"
+        known = self.strikes
+        if known.open:
+            return f"login breaker: OPEN, no login is tried. {advice(known)}"
+        counts = (
+            f"{known.refused} refused, {known.unknown} unanswered, {len(known.pending)} under way"
+        )
+        return f"login breaker: closed ({counts})"
 
 
 def gather(

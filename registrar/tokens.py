@@ -128,7 +128,7 @@ class Tokens:
         try:
             return self._try_login(self._bearer())
         except RenewError:
-            # The provider never looked at the password: this was about the bearer alone.
+            # Most likely this was about the bearer alone: an answer tells, and clears the count.
             self._token = None
         return self._try_login(self._bearer())
 
@@ -143,7 +143,8 @@ class Tokens:
             attempt.refused(locked=error.reason == "account-locked")
             raise
         except RenewError:
-            attempt.not_evaluated()
+            # Who knows whether "Invalid Credentials" [doc] is not said of a password as well.
+            attempt.unknown()
             raise
         except UnavailableError as error:
             if not error.sent:

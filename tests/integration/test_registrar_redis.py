@@ -270,8 +270,21 @@ def test_unlocking_on_one_machine_counts_on_the_others(
     refused(there)
     with pytest.raises(StopError):
         here.reserve()
-    here.unlock()
+    assert here.unlock().failed == 2
     there.reserve().accepted()
+
+
+def test_unlocking_again_and_again_grants_one_attempt_each(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    one = breaker(client, tmp_path)
+    for _ in range(2):
+        refused(one)
+    for failed in (2, 3, 4):
+        assert one.unlock().failed == failed
+        refused(one)
+        with pytest.raises(StopError):
+            one.reserve()
 
 
 def test_a_success_on_one_machine_counts_on_the_others(
@@ -292,12 +305,14 @@ def test_other_credentials_have_a_record_of_their_own(
     breaker(client, tmp_path, "corrected").reserve().accepted()
 
 
-def test_a_file_that_cannot_be_read_is_a_clean_record(
+def test_a_file_that_cannot_be_read_leaves_one_attempt_and_can_be_written(
     client: "redis.Redis", tmp_path: Path
 ) -> None:
     (tmp_path / "login-breaker.json").write_text("{")
-    breaker(client, tmp_path).reserve().accepted()
-    assert breaker(client, tmp_path).read().proven
+    refused(breaker(client, tmp_path))
+    with pytest.raises(StopError):
+        breaker(client, tmp_path).reserve()
+    assert [path.name for path in tmp_path.glob("*.new")] == []
 
 
 def test_without_any_store_no_login_is_tried(tmp_path: Path) -> None:

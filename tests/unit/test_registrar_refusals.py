@@ -144,14 +144,25 @@ def test_a_refused_application_is_for_people_to_mend(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize(
-    ("life", "seconds"), [(3600, 3600), ("120", 120), (None, 3600), ("x", 3600), ([], 3600)]
+    ("life", "seconds"),
+    [
+        (3600, 3600),
+        ("120", 120),
+        (None, 3600),
+        ("x", 3600),
+        ([], 3600),
+        (10**400, 3600),
+        ("inf", 3600),
+    ],
 )
 def test_a_token_lives_as_long_as_the_provider_says(life: object, seconds: float | None) -> None:
     token = read_token(Reply(200, json.dumps({"access_token": "t", "expires_in": life}).encode()))
     assert (token.value.reveal(), token.expires_in_s) == ("t", seconds)
 
 
-@pytest.mark.parametrize("body", [HTML, b"", b"[]", b'{"access_token": ""}'])
+@pytest.mark.parametrize(
+    "body", [HTML, b"", b"[]", b'{"access_token": ""}', b'{"access_token": "t\\u20ac"}']
+)
 def test_an_answer_without_a_token_is_an_outage(body: bytes) -> None:
     with pytest.raises(UnavailableError):
         read_token(Reply(200, body))
@@ -164,10 +175,16 @@ def test_an_answer_without_a_token_is_an_outage(body: bytes) -> None:
         (fota(WRONG_PASSWORD, status=401), "login-refused"),
         (Reply(401), "login-refused"),
         (Reply(401, HTML), "login-refused"),
+        (Reply(200, HTML), "login-refused"),
+        (Reply(200, b'{"sessionToken": null}'), "login-refused"),
+        (Reply(403, XML), "login-refused"),
+        (fault(900906, 400), "login-refused"),
+        (fota("UnifiedWebService.INPUT_INVALID.RequestUndefined"), "login-refused"),
+        (fota(EXPIRED), "login-refused"),
         (fota("UnifiedWebService.REQUEST_FAILED.Account.Locked"), "account-locked"),
     ],
 )
-def test_a_definite_refusal_of_a_login(reply: Reply, reason: str) -> None:
+def test_whatever_is_no_session_is_a_refused_login(reply: Reply, reason: str) -> None:
     with pytest.raises(StopError) as caught:
         read_session(reply)
     assert caught.value.reason == reason
@@ -181,14 +198,13 @@ def test_a_definite_refusal_of_a_login(reply: Reply, reason: str) -> None:
         (Reply(429), UnavailableError),
         (Reply(500), UnavailableError),
         (Reply(503, HTML), UnavailableError),
-        (Reply(200, HTML), UnavailableError),
-        (Reply(200, b'{"sessionToken": null}'), UnavailableError),
-        (Reply(403, XML), RejectedError),
-        (fault(900906, 400), RejectedError),
-        (fota("UnifiedWebService.INPUT_INVALID.RequestUndefined"), RejectedError),
+        (Reply(504), UnavailableError),
+        (Reply(200, b'{"sessionToken": "s\\u20ac"}'), UnavailableError),
     ],
 )
-def test_what_is_no_definite_refusal_of_a_login(reply: Reply, kind: type[RegistrarError]) -> None:
+def test_what_says_nothing_of_the_password_is_no_refusal_of_a_login(
+    reply: Reply, kind: type[RegistrarError]
+) -> None:
     with pytest.raises(kind):
         read_session(reply)
 

@@ -33,11 +33,12 @@ def test_defaults() -> None:
     assert settings.base_url == BASE_URL
     assert (settings.interval_s, settings.lease_ttl_s) == (300, 30)
     assert (settings.deregister, settings.takeover, settings.probe) == ("last", "boot", "warn")
-    assert settings.state_dir == Path("var")
+    assert settings.state_dir == Path("var/spool")
 
 
-def test_the_state_lies_beside_the_spool() -> None:
-    assert read(SPOOL_DIR="/data/spool").state_dir == Path("/data")
+def test_the_state_lies_with_the_spool_which_may_be_a_volume() -> None:
+    assert read(SPOOL_DIR="/data/spool").state_dir == Path("/data/spool")
+    assert read(SPOOL_DIR="").state_dir == Path("var/spool")
 
 
 def test_what_the_registrar_needs_is_told_with_the_listeners_problems() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -7,19 +8,19 @@ from hypothesis import strategies as st
 
 from registrar.errors import StopError, UnavailableError
 from registrar.strikes import (
+    LOCKED_AT,
     MAX_DOUBTFUL,
-    PACE_S,
+    PACES_S,
     PENDING_S,
-    PROVEN_PACE_S,
+    UNREADABLE,
     Outcome,
     Strikes,
-    cleared,
     reserved,
     resolved,
+    unlocked,
 )
 
 NOW = 1_000_000.0
-LOCKING = 5
 Lossy = Literal["refused", "unknown", "lost"]
 
 
@@ -77,7 +78,7 @@ def test_an_attempt_without_an_end_becomes_an_unanswered_one() -> None:
 
 def test_unanswered_attempts_are_paced_and_limited() -> None:
     now, strikes, made = NOW, Strikes(), 0
-    for _ in range(20 * int(PACE_S)):
+    for _ in range(int(2 * sum(PACES_S))):
         now += 1.0
         try:
             strikes = tried(strikes, "unknown", now)
@@ -98,26 +99,51 @@ def test_the_first_two_unanswered_ones_may_follow_at_once() -> None:
     assert caught.value.reason == "login-paced"
 
 
-def test_proven_credentials_go_on_without_end_through_an_outage() -> None:
-    now, strikes, made = NOW, tried(Strikes(), "accepted"), 0
-    for _ in range(100):
-        now += PROVEN_PACE_S
-        strikes = tried(strikes, "unknown", now)
-        made += 1
-    assert made == 100
-    assert not strikes.open
+def test_the_third_unanswered_one_waits_ten_minutes_and_the_fourth_an_hour() -> None:
+    strikes = tried(tried(Strikes(), "unknown"), "unknown")
+    for wait in (600.0, 3600.0):
+        with pytest.raises(UnavailableError) as caught:
+            reserved(strikes, "c", NOW)
+        assert caught.value.retry_after_s == wait
+        strikes = replace(tried(strikes, "unknown", NOW + wait), last_s=NOW)
+    assert strikes.open
 
 
-def test_a_refusal_ends_the_trust_in_proven_credentials() -> None:
-    strikes = tried(tried(Strikes(), "accepted"), "refused")
-    assert not strikes.proven
-
-
-def test_clearing_prevails() -> None:
+def test_unlocking_grants_one_attempt_and_forgets_nothing() -> None:
     strikes = tried(tried(Strikes(), "refused"), "refused")
-    fresh = cleared(strikes, strikes.generation + 1)
-    assert not fresh.open
-    assert fresh.generation > strikes.generation
+    for count in (2, 3):
+        strikes = unlocked(strikes, strikes.generation + 1)
+        assert (strikes.failed, strikes.open) == (count, False)
+        under_way = reserved(strikes, "a", NOW)
+        with pytest.raises(UnavailableError):
+            reserved(under_way, "b", NOW)
+        strikes = resolved(under_way, "a", "refused")
+        assert strikes.open
+    assert not tried(unlocked(strikes, 9), "accepted").failed
+
+
+@pytest.mark.parametrize("outcome", ["refused", "unknown"])
+def test_the_attempt_that_was_granted_is_not_used_up_by_what_was_not_evaluated(
+    outcome: Outcome,
+) -> None:
+    strikes = tried(tried(Strikes(), "refused"), "refused")
+    strikes = tried(unlocked(strikes, 1), "not-evaluated")
+    assert not strikes.open
+    assert tried(strikes, outcome).open
+
+
+def test_unlocking_what_is_clean_changes_no_rule() -> None:
+    strikes = unlocked(Strikes(), 1)
+    assert not tried(strikes, "refused").open
+    assert tried(tried(strikes, "refused"), "refused").open
+
+
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    year = 365 * 86400
+    strikes = reserved(reserved(Strikes(), "a", NOW + year), "b", NOW + year)
+    with pytest.raises(UnavailableError) as caught:
+        reserved(strikes, "c", NOW)
+    assert (caught.value.reason, caught.value.retry_after_s) == ("login-paced", PACES_S[0])
 
 
 def test_a_record_survives_its_store() -> None:
@@ -125,9 +151,22 @@ def test_a_record_survives_its_store() -> None:
     assert Strikes.from_json(strikes.to_json()) == strikes
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"other": 1}', "7"])
-def test_a_record_that_cannot_be_read_is_a_clean_one(text: str | None) -> None:
-    assert Strikes.from_json(text) == Strikes()
+def test_no_record_is_a_clean_one_and_fields_of_other_versions_are_ignored() -> None:
+    assert Strikes.from_json(None) == Strikes()
+    assert Strikes.from_json('{"refused": 2, "of_a_later_version": {}}') == Strikes(refused=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "7", "[" * 100_000, '{"refused": "x"}', '{"last_s": null}'),
+        *('{"pending": [1]}', '{"pending": {"a": "b"}}', '{"unknown": -1}', '{"last_s": NaN}'),
+    ],
+)
+def test_a_record_that_cannot_be_read_leaves_one_attempt(text: str) -> None:
+    strikes = Strikes.from_json(text)
+    assert strikes == UNREADABLE
+    assert tried(strikes, "refused").open
 
 
 def test_a_record_holds_numbers_and_names_only() -> None:
@@ -135,7 +174,7 @@ def test_a_record_holds_numbers_and_names_only() -> None:
         "generation",
         "refused",
         "unknown",
-        "proven",
+        "pardoned",
         "last_s",
         "pending",
     }
@@ -148,11 +187,17 @@ def test_a_record_holds_numbers_and_names_only() -> None:
             st.floats(min_value=0, max_value=5000),
         ),
         max_size=60,
-    )
+    ),
+    st.sampled_from([Strikes(), tried(Strikes(), "accepted")]),
 )
-def test_wrong_credentials_never_reach_the_lock(events: list[tuple[Lossy, float]]) -> None:
-    """Every attempt is one that the provider refuses, whether or not we hear of it."""
-    now, strikes, at_the_provider = NOW, Strikes(), 0
+def test_wrong_credentials_never_reach_the_lock(
+    events: list[tuple[Lossy, float]], strikes: Strikes
+) -> None:
+    """Every attempt is one that the provider refuses, whether or not we hear of it.
+
+    That the credentials were right the last time changes nothing: then somebody has changed them.
+    """
+    now, at_the_provider = NOW, 0
     for number, (outcome, pause) in enumerate(events):
         now += pause
         try:
@@ -162,4 +207,4 @@ def test_wrong_credentials_never_reach_the_lock(events: list[tuple[Lossy, float]
         at_the_provider += 1
         if outcome != "lost":
             strikes = resolved(strikes, f"a{number}", outcome)
-    assert at_the_provider < LOCKING
+    assert at_the_provider < LOCKED_AT

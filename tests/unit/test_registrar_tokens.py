@@ -4,11 +4,13 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from listener.secret import Secret
+from registrar.breaker import LoginBreaker
 from registrar.client import ATTEMPTS, Client
 from registrar.errors import (
     NotAloneError,
@@ -18,8 +20,10 @@ from registrar.errors import (
     UnavailableError,
 )
 from registrar.protocol import Call, Registration, Slot
+from registrar.records import FileStore
 from registrar.refusals import Reply
 from registrar.signin import Credentials
+from registrar.strikes import MAX_REFUSED
 from registrar.tokens import Tokens
 from registrar.transport import Transport
 
@@ -210,24 +214,45 @@ def test_what_another_thread_has_renewed_is_not_renewed_again(world: World) -> N
         (Reply(429), "not-evaluated"),
         (unavailable(sent=True), "unknown"),
         (Reply(504), "unknown"),
-        (Reply(200, b"<html>"), "unknown"),
-        (Reply(403), "unknown"),
+        (BEARER_REFUSED, "unknown"),
+        (Reply(200, b'{"sessionToken": "s\\u20ac"}'), "unknown"),
+        (Reply(403), "refused"),
+        (Reply(400, b"<html>"), "refused"),
+        (Reply(400, b'{"errorCode": "UnifiedWebService.REQUEST_FAILED.Login"}'), "refused"),
+        (Reply(302), "refused"),
+        (Reply(200), "refused"),
+        (Reply(200, b"<html>"), "refused"),
+        (Reply(200, b'{"sessionToken": null}'), "refused"),
+        (SESSION_REFUSED, "refused"),
+        (Reply(500, b'{"errorCode": "INPUT_INVALID.Password.Invalid"}'), "refused"),
     ],
 )
 def test_the_breaker_learns_what_became_of_a_login(
     answer: Reply | Exception, outcome: str, world: World
 ) -> None:
-    world.provider.plan(LOGIN, answer)
-    with pytest.raises((StopError, UnavailableError, RejectedError)):
+    world.provider.plan(LOGIN, answer, answer)
+    with pytest.raises((StopError, UnavailableError, RenewError)):
         world.tokens.current()
-    assert world.breaker.outcomes == ["reserved", outcome]
+    assert world.breaker.outcomes[:2] == ["reserved", outcome]
 
 
-def test_a_bearer_refused_at_login_is_renewed_and_no_strike(world: World) -> None:
+def test_a_bearer_refused_at_login_is_renewed_and_the_login_tried_once_more(world: World) -> None:
     world.provider.plan(LOGIN, BEARER_REFUSED)
     world.tokens.current()
-    assert world.breaker.outcomes == ["reserved", "not-evaluated", "reserved", "accepted"]
+    assert world.breaker.outcomes == ["reserved", "unknown", "reserved", "accepted"]
     assert world.provider.count(OAUTH) == 2
+
+
+def test_a_bearer_that_is_refused_at_every_login_does_not_lock_the_account(
+    world: World, tmp_path: Path
+) -> None:
+    breaker = LoginBreaker([FileStore(tmp_path, "digest")])
+    tokens = Tokens(world.provider, CREDENTIALS, breaker, world.clock)
+    world.provider.plan(LOGIN, *[BEARER_REFUSED] * 99)
+    for _ in range(12):
+        with pytest.raises((RenewError, UnavailableError)):
+            tokens.current()
+    assert world.provider.count(LOGIN) == MAX_REFUSED
 
 
 def test_a_login_without_an_answer_is_not_tried_again_at_once(world: World) -> None:
