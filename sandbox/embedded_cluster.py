@@ -77,24 +77,40 @@ class Cluster:
 
     def move_slot(self, key: str, target: Node) -> None:
         """Moves the slot of a key, with all keys in it, to another master, as resharding does."""
+        source = self.begin_move(key, target)
+        self.end_move(key, source, target)
+
+    def begin_move(self, key: str, target: Node) -> Node:
+        """Declares the slot of a key as being moved, and moves no key yet; returns its master."""
         source, slot = self.master_of(key), key_slot(key.encode())
         target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.ask("CLUSTER", "MYID"))
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.ask("CLUSTER", "MYID"))
-        self.move_keys(source, target, slot)
-        self.assign_slot(slot, target)
+        return source
 
-    def move_keys(self, source: Node, target: Node, slot: int) -> None:
-        """Moves the keys of a slot that is being moved."""
+    def end_move(self, key: str, source: Node, target: Node) -> None:
+        """Moves the keys; then its new master learns that the slot is its own, and all others."""
+        slot, node_id = key_slot(key.encode()), target.ask("CLUSTER", "MYID")
         secret = ("AUTH", source.password) if source.password else ()
         while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
             source.ask("MIGRATE", HOST, target.port, "", 0, 5000, *secret, "KEYS", *keys)
-
-    def assign_slot(self, slot: int, target: Node) -> None:
-        """Ends the moving of a slot: first its new master learns of it, then all others."""
-        node_id = target.ask("CLUSTER", "MYID")
-        target.ask("CLUSTER", "SETSLOT", slot, "NODE", node_id)
-        for master in self.masters():
+        for master in (target, source, *self.masters()):
             master.ask("CLUSTER", "SETSLOT", slot, "NODE", node_id)
+
+    def rejoin(self, node: Node) -> None:
+        """Brings a killed or frozen node back; returns once the Cluster is as it was in the beginning.
+
+        It comes back as a replica of whoever took its part.
+        """
+        if node.is_alive:
+            node.thaw()
+        else:
+            node.start()
+        self.await_pairs()
+
+    def await_pairs(self) -> None:
+        """Returns once the Cluster is whole, and every node knows of every replica."""
+        until(lambda: all(map(_is_whole, self.nodes)), "the Cluster is whole")
+        until(lambda: all(map(_sees_pairs, self.nodes)), "everybody knows of every replica")
 
     def _all_follow_another(self, old: Node, key: str) -> bool:
         slot = key_slot(key.encode())
@@ -145,9 +161,9 @@ def running(
         _assign(nodes[:MASTERS])
         for master, replica in zip(nodes[:MASTERS], nodes[MASTERS:], strict=True):
             replica.ask("CLUSTER", "REPLICATE", master.ask("CLUSTER", "MYID"))
-        until(lambda: all(map(_is_whole, nodes)), "the Cluster is whole")
-        until(lambda: all(map(_sees_pairs, nodes)), "everybody knows of every replica")
-        yield Cluster(nodes)
+        cluster = Cluster(nodes)
+        cluster.await_pairs()
+        yield cluster
 
 
 def rows_of(node: Node) -> list[Row]:

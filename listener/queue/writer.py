@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import redis
+from redis.exceptions import NoScriptError
 
 from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
@@ -103,10 +104,11 @@ class RedisWriter:
         """Writes a key that expires at once: only a write shows that writing is possible.
 
         Raises:
-            QueueUnavailableError: Redis is down, loading, read-only, out of memory, …
+            QueueUnavailableError: Redis is down, loading, read-only, out of memory, … or cannot
+                confirm as QUEUE_DURABILITY asks.
         """
         try:
-            self._redis.set(self._partitions()[partition].ready, "1", px=READY_TTL_MS)
+            self._send("SET", self._partitions()[partition].ready, "1", "PX", READY_TTL_MS)
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
@@ -141,21 +143,23 @@ class RedisWriter:
     def _run(self, keys: list[str], arguments: list[Any]) -> Any:
         words = [len(keys), *keys, self._settings.dedupe_window_s, *arguments]
         try:
-            return self._call(*words)
+            return self._send("EVALSHA", self._sha, *words)
+        except NoScriptError:
+            # A new or restarted server: it learns the script now.
+            return self._send("EVAL", self._script, *words)
+
+    def _send(self, *command: Any) -> Any:
+        try:
+            return self._send_with_wait(*command)
+        except NoScriptError:
+            raise
         except (redis.RedisError, QueueUnavailableError):
             # There may be another master by now, which may be another kind of server.
             self._server = None
             renew(self._redis)
             raise
 
-    def _call(self, *words: Any) -> Any:
-        try:
-            return self._send("EVALSHA", self._sha, *words)
-        except redis.exceptions.NoScriptError:
-            # A new or restarted server: it learns the script now.
-            return self._send("EVAL", self._script, *words)
-
-    def _send(self, *command: Any) -> Any:
+    def _send_with_wait(self, *command: Any) -> Any:
         """Sends a write and, in the same round trip and on the same connection, what waits for it."""
         wait = self._wait()
         if wait is None:

@@ -1,0 +1,252 @@
+"""The queue on a Redis Cluster: partitions are spread, and moves and failovers are followed."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from listener.errors import QueueUnavailableError
+from listener.messages import Message
+from listener.queue import startup
+from listener.queue.connection import connect, servers
+from listener.queue.keys import Partition, partition_of
+from listener.queue.reader import follow
+from listener.queue.spool import Spool
+from listener.queue.writer import RedisWriter
+from listener.secret import Secret
+from registrar.keys import Keys
+from registrar.lease import Card, Lease, read_roll
+from registrar.mutex import Mutex
+from registrar.protocol import Slot
+from registrar.store import Store
+from sandbox import embedded_cluster, embedded_redis
+from sandbox.embedded_cluster import Cluster
+from sandbox.redis_nodes import Node
+from tests.keeper_load import Load, keeping, kept, message, settings
+from tests.service_process import free_port, wait_until
+
+PASSWORD = "word-of-redis"
+STREAM = "{fota:0}:messages"
+# So many that each of the three masters has some.
+PARTITIONS = 6
+
+
+@pytest.fixture(scope="module")
+def nodes(redis_server: str) -> Iterator[Cluster]:
+    """One for the module: whatever a test does to it, it leaves three masters with a replica each."""
+    with (
+        TemporaryDirectory(prefix="fota-") as folder,
+        embedded_cluster.running(Path(folder), password=PASSWORD) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def empty(nodes: Cluster) -> Cluster:
+    for master in nodes.masters():
+        master.ask("FLUSHALL")
+    return nodes
+
+
+@contextmanager
+def opened(url: str, **environ: str) -> Iterator[RedisWriter]:
+    writer = RedisWriter(settings(url, QUEUE_PARTITIONS=str(PARTITIONS), **environ))
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+def client(empty: Cluster) -> Iterator["redis.Redis"]:
+    with connect(Secret(empty.url), timeout_s=5, name="tests") as connected:
+        yield connected
+
+
+def in_partition_0() -> Iterator[Message]:
+    """Messages whose slot is the one under test."""
+    for sent in map(message, itertools.count()):
+        if partition_of(sent, "fota", PARTITIONS).number == 0:
+            yield sent
+
+
+@pytest.mark.parametrize("durability", ["server", "fsync", "replicas:1"])
+def test_each_message_is_kept_once_and_every_master_has_some(
+    empty: Cluster, durability: str
+) -> None:
+    with opened(empty.url, QUEUE_DURABILITY=durability) as writer:
+        duplicates = [writer.put(message(number % 40)).duplicate for number in range(80)]
+    assert duplicates == [False] * 40 + [True] * 40
+    assert kept(empty.url, PARTITIONS) == {message(number).id: 1 for number in range(40)}
+    assert all(master.ask("DBSIZE") for master in empty.masters())
+
+
+def test_too_few_replicas_are_noticed_on_the_connection_that_wrote(empty: Cluster) -> None:
+    environ = {"QUEUE_DURABILITY": "replicas:2", "ACK_BUDGET_MS": "1000"}
+    with opened(empty.url, **environ) as writer:
+        with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
+            writer.put(message(1))
+        with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
+            writer.check(1)
+
+
+def test_one_node_that_answers_is_enough(empty: Cluster) -> None:
+    dead = f"@127.0.0.1:{free_port()},127.0.0.1:{free_port()},"
+    with opened(empty.url.replace("@", dead)) as writer:
+        assert not writer.put(message(1)).duplicate
+
+
+def test_a_cluster_that_is_down_is_unavailable_and_no_password_is_told() -> None:
+    url = f"redis+cluster://:{PASSWORD}@127.0.0.1:{free_port()}"
+    with opened(url) as writer:
+        with pytest.raises(QueueUnavailableError, match="no node of the Cluster") as raised:
+            writer.put(message(1))
+        with pytest.raises(QueueUnavailableError):
+            writer.check()
+    assert PASSWORD not in str(raised.value)
+
+
+def test_a_server_that_is_no_cluster_is_unavailable(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        embedded_redis.running(tmp_path, port=port),
+        opened(f"redis+cluster://127.0.0.1:{port}") as writer,
+        pytest.raises(QueueUnavailableError, match="cluster support disabled"),
+    ):
+        writer.put(message(1))
+
+
+def test_a_reader_sees_all_partitions_each_in_order(empty: Cluster) -> None:
+    with opened(empty.url) as writer:
+        receipts = [writer.put(message(number)) for number in range(40)]
+    spaces = [Partition("fota", number) for number in range(PARTITIONS)]
+    with connect(Secret(empty.url), timeout_s=5, name="tests", decode_responses=True) as reading:
+        entries = follow(reading, spaces, start="0", block_ms=10)
+        found = list(itertools.takewhile(bool, entries))
+        assert sorted(entry.entry_id for entry in found if entry) == sorted(
+            receipt.entry_id for receipt in receipts
+        )
+        with opened(empty.url) as writer:
+            writer.put(message(99))
+        assert any(entry and entry.fields["subject"] == "u-99" for entry in entries)
+
+
+def test_the_startup_check_asks_every_master(empty: Cluster) -> None:
+    with capture_logs() as logs:
+        startup.check(settings(empty.url, QUEUE_DURABILITY="replicas:2"))
+    assert any("only 1 of 2 replicas" in str(line.get("detail")) for line in logs)
+    empty.masters()[2].ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        with capture_logs() as logs:
+            startup.check(settings(empty.url))
+    finally:
+        empty.masters()[2].ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert any("allkeys-lru can delete the queue" in str(line.get("detail")) for line in logs)
+
+
+def test_the_registrars_leases_mutex_and_store_work(client: "redis.Redis") -> None:
+    keys = Keys("tests")
+    assert len(servers(client)) == 3
+    lease = Lease(client, keys, Card("one", "a", "url"), ttl_s=30, age_s=lambda: 0)
+    assert lease.join().names == lease.renew().names == read_roll(client, keys).names == ("one",)
+    with Mutex(client, keys, "one", ttl_s=30).held(Event().wait, for_at_most_s=1) as hold:
+        hold.confirm()
+        store = Store(client, keys, digest=str, window_s=30)
+        store.note_takeover(Slot("a", "v1"), "url", fence=hold.token)
+        assert store.takeovers(Slot("a", "v1"), "url") == 1
+        assert store.is_family("url")
+        assert store.observation(Slot("a", "v1")) is None
+    assert lease.leave() == 0
+
+
+def test_a_slot_that_was_moved_is_followed_without_an_error(empty: Cluster) -> None:
+    one, two, *_ = itertools.islice(in_partition_0(), 2)
+    with opened(empty.url, QUEUE_DURABILITY="replicas:1") as writer:
+        writer.put(one)
+        target = next(node for node in empty.masters() if node is not empty.master_of(STREAM))
+        empty.move_slot(STREAM, target)
+        assert writer.put(one).duplicate
+        assert not writer.put(two).duplicate
+    assert target.ask("XLEN", STREAM) == 2
+
+
+def test_while_a_slot_is_being_moved_its_messages_wait_and_single_keys_are_followed(
+    empty: Cluster, client: "redis.Redis"
+) -> None:
+    one, two, *_ = itertools.islice(in_partition_0(), 2)
+    with opened(empty.url) as writer:
+        writer.put(one)
+        target = next(node for node in empty.masters() if node is not empty.master_of(STREAM))
+        source = empty.begin_move(STREAM, target)
+        # The stream is still here and the new fingerprint would be there: no node can do both.
+        with pytest.raises(QueueUnavailableError, match="TryAgain"):
+            writer.put(two)
+        client.set("{fota:0}:single", "1")
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.get("{fota:0}:single")
+            pipeline.incr("{fota:0}:single")
+            assert pipeline.execute() == [b"1", 2]
+        empty.end_move(STREAM, source, target)
+        assert not writer.put(two).duplicate
+    assert target.ask("GET", "{fota:0}:single") == "2"
+    assert target.ask("XLEN", STREAM) == 2
+
+
+def test_a_writer_without_a_spool_finds_the_new_master_by_itself(empty: Cluster) -> None:
+    one, two, *_ = itertools.islice(in_partition_0(), 2)
+    with opened(empty.url) as writer:
+        writer.put(one)
+        new = empty.fail_over(STREAM)
+        wait_until(lambda: _puts(writer, two))
+    assert new.ask("XLEN", STREAM) == 2
+    empty.await_pairs()
+
+
+@pytest.mark.parametrize("harm", ["kill", "freeze", "reshard"])
+def test_harm_under_load_loses_nothing_and_doubles_nothing(
+    empty: Cluster, tmp_path: Path, harm: str
+) -> None:
+    environ = {
+        "SPOOL_DIR": str(tmp_path),
+        "QUEUE_DURABILITY": "replicas:1",
+        "QUEUE_PARTITIONS": str(PARTITIONS),
+    }
+    with keeping(empty.url, **environ) as keeper:
+        with Load(keeper) as load:
+            wait_until(lambda: kept(empty.url, PARTITIONS).total() > 50)
+            old = empty.master_of(STREAM)
+            _harm(empty, old, harm)
+            before = len(load.acknowledged)
+            wait_until(lambda: len(load.acknowledged) > before + 50)
+            # Until it is back there is no replica to confirm its part of the messages.
+            empty.rejoin(old)
+            wait_until(lambda: keeper.check() == "redis")
+        spool = Spool(tmp_path, 2**30)
+        wait_until(lambda: spool.depth() == 0)
+        spool.close()
+    assert load.refused == 0
+    assert kept(empty.url, PARTITIONS) == dict.fromkeys(load.acknowledged, 1)
+
+
+def _harm(cluster: Cluster, master: Node, how: str) -> None:
+    if how == "reshard":
+        target = next(node for node in cluster.masters() if node is not master)
+        cluster.move_slot(STREAM, target)
+        return
+    master.kill() if how == "kill" else master.freeze()
+    cluster.new_master_after(master, STREAM)
+
+
+def _puts(writer: RedisWriter, sent: Any) -> bool:
+    try:
+        writer.put(sent)
+    except QueueUnavailableError:
+        return False
+    return True
