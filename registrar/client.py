@@ -72,10 +72,9 @@ class Client:
         protocol.confirm(self._call(protocol.deregister(slot), before))
 
     def close(self) -> None:
-        """Ends the session and closes the connections; never raises."""
+        """Ends the session; never raises."""
         if problem := self.tokens.log_out():
             log.warning("session not ended", detail=problem)
-        self._transport.close()
 
     def _call(self, call: Call, before: Callable[[], None]) -> Reply:
         interrupted = threading.Event()

@@ -13,8 +13,10 @@ import structlog
 
 import listener.probe
 from registrar.errors import LONGEST_DETAIL
+from registrar.exchange import Limits, exchange
 from registrar.reach import Objection, object_to_addresses, object_to_expiry, object_to_url
-from registrar.settings import Probing, Settings, Timing
+from registrar.refusals import Reply
+from registrar.settings import Probing, Settings
 
 log = structlog.get_logger("registrar")
 
@@ -36,7 +38,8 @@ class Probe:
         """Calls nothing yet."""
         self._settings = settings
         self._url = settings.wanted("v1").url
-        self._timing: Timing = settings.timing
+        timing = settings.timing
+        self._limits = Limits(timing.connect_timeout_s, timing.read_timeout_s)
 
     def gate(self, wait: Callable[[float], bool]) -> bool:
         """Returns once registering may begin, as `REGISTRAR_PROBE` says; False: the process stops.
@@ -57,27 +60,24 @@ class Probe:
             return found
         found += object_to_addresses(_addresses(url))
         if urlsplit(url).scheme == "https":
-            found += _object_to_certificate(url, self._timing.connect_timeout_s)
+            found += _object_to_certificate(url, self._limits.connect_s)
         return found
 
     def problem(self) -> str | None:
         """What is wrong, in a few words; None: the probe passed."""
         nonce = secrets.token_hex(16)
         try:
-            with requests.get(
-                self._url,
-                headers={listener.probe.NONCE_HEADER: nonce},
-                timeout=(self._timing.connect_timeout_s, self._timing.read_timeout_s),
-                allow_redirects=False,
-            ) as response:
-                status, answer = response.status_code, _answer(response)
+            reply = exchange(
+                "GET", self._url, self._limits, headers={listener.probe.NONCE_HEADER: nonce}
+            )
         except requests.RequestException as error:
             # Its text may hold the URL, and so the token.
             return f"no answer: {type(error).__name__}"
+        answer = _answer(reply)
         if answer is None:
-            return f"HTTP {status} without an answer to the probe"
+            return f"HTTP {reply.status} without an answer to the probe"
         expected = listener.probe.answer(nonce, self._settings.service)
-        if not hmac.compare_digest(answer.encode(), expected.encode()):
+        if not hmac.compare_digest(answer.encode(errors="replace"), expected.encode()):
             return "another deployment answered"
         return None
 
@@ -98,9 +98,9 @@ class Probe:
         return True
 
 
-def _answer(response: requests.Response) -> str | None:
+def _answer(reply: Reply) -> str | None:
     try:
-        content = response.json()
+        content = reply.json()
     except ValueError:
         return None
     answer = content.get("answer") if isinstance(content, dict) else None
@@ -110,7 +110,8 @@ def _answer(response: requests.Response) -> str | None:
 def _addresses(url: str) -> list[str]:
     try:
         found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):
+        # A label of the name may be empty, or too long to be one.
         return []
     # An IPv6 address may carry the name of an interface.
     return sorted({str(entry[4][0]).partition("%")[0] for entry in found})
@@ -128,8 +129,8 @@ def _object_to_certificate(url: str, timeout_s: float) -> list[Objection]:
             certificate = secure.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
         return [Objection("certificate", error.verify_message[:LONGEST_DETAIL])]
-    except OSError:
-        # The probe itself will say that nobody answers.
+    except (OSError, ValueError):
+        # The probe itself will say that nobody answers, or that the name is none.
         return []
     expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
     return object_to_expiry(datetime.fromtimestamp(expires, UTC), datetime.now(UTC))

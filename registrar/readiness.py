@@ -6,10 +6,12 @@ from collections.abc import Callable
 import requests
 import structlog
 
+from registrar.exchange import Limits, exchange
+
 log = structlog.get_logger("registrar")
 
 EVERY_S = 0.2
-TIMEOUT_S = 2.0
+LIMITS = Limits(1.0, 2.0)
 # Longer than a listener takes to start: after that somebody should know.
 PATIENCE_S = 10.0
 
@@ -37,9 +39,7 @@ def until_ready(
 def answers(url: str) -> bool:
     """Whether a local address answers 200."""
     try:
-        with requests.Session() as session:
-            # A proxy for the outside world does not lead to our own machine.
-            session.trust_env = False
-            return session.get(url, timeout=TIMEOUT_S).status_code == 200
+        # A proxy for the outside world does not lead to our own machine.
+        return exchange("GET", url, LIMITS, trust_env=False).status == 200
     except requests.RequestException:
         return False

@@ -95,6 +95,7 @@ def test_this_deployments_answer_is_believed() -> None:
     [
         (200, b'{"answer": "0123"}', "another deployment answered"),
         (200, '{"answer": "ä"}'.encode(), "another deployment answered"),
+        (200, b'{"answer": "\\ud800"}', "another deployment answered"),
         (200, b'{"answer": 7}', "HTTP 200 without an answer"),
         (200, b"[]", "HTTP 200 without an answer"),
         (200, b"<html>", "HTTP 200 without an answer"),
@@ -160,6 +161,14 @@ def test_each_thing_that_may_be_refused_is_told() -> None:
 def test_a_host_that_does_not_exist_is_told() -> None:
     settings = Settings.from_env({**ENVIRON, "PUBLIC_URL": "http://does-not-exist.invalid/cb"})
     assert [one.check for one in Probe(settings).objections()] == ["scheme", "address"]
+
+
+@pytest.mark.parametrize("host", ["a..example.com", f"{'a' * 70}.example.com"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_name_that_is_none_is_told(scheme: str, host: str) -> None:
+    probe = Probe(Settings.from_env({**ENVIRON, "PUBLIC_URL": f"{scheme}://{host}/cb"}))
+    assert "address" in [one.check for one in probe.objections()]
+    assert str(probe.problem()).startswith("no answer: ")
 
 
 @pytest.fixture(scope="module")

@@ -67,9 +67,6 @@ class Provider(Transport):
     def count(self, path: str) -> int:
         return Counter(path for path, _ in self.sent)[path]
 
-    def close(self) -> None:
-        """There is nothing to close."""
-
 
 class Breaker:
     """Allows everything, and notes what became of it."""
