@@ -63,16 +63,11 @@ def main(
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fota-") as folder:
         found = report.lines(play(dealt, Path(folder), rate, chance, lambda r: _tell(console, r)))
-    took_s = time.monotonic() - began
-    outcome = report.as_json(found, seed=seed, rate=rate, rounds=len(dealt), took_s=took_s)
+    about = {"seed": seed, "rate": rate, "took_s": round(time.monotonic() - began, 1)}
     if file:
-        file.write_text(json.dumps(outcome, indent=2) + "\n")
-    console.print(report.table(found))
-    for line in found:
-        for problem in line.problems:
-            console.print(f"{line.fault.name}: {problem}", style="red")
-    console.print(f"{took_s:.0f} s, {'passed' if outcome['passed'] else 'failed'}")
-    sys.exit(not outcome["passed"])
+        file.write_text(json.dumps(report.as_json(found, **about), indent=2) + "\n")
+    _show(console, found, about["took_s"])
+    sys.exit(not report.passed(found))
 
 
 def _chosen(names: Sequence[str]) -> list[Fault]:
@@ -94,6 +89,14 @@ def _tell(console: Console, played: Round) -> None:
         f"  {played.fault.name:<17} {played.ended - played.began:5.1f} s of it, {sent} sent, {kept}",
         highlight=False,
     )
+
+
+def _show(console: Console, found: Sequence[report.Line], took_s: float) -> None:
+    console.print(report.table(found))
+    for line in found:
+        for problem in line.problems:
+            console.print(f"{line.fault.name}: {problem}", style="red")
+    console.print(f"{took_s:.0f} s, {'passed' if report.passed(found) else 'failed'}")
 
 
 def _stop_once() -> None:

@@ -59,6 +59,11 @@ def lines(results: Iterable[Result]) -> list[Line]:
     return [Line(found[0].fault, found) for found in by_fault.values()]
 
 
+def passed(found: Sequence[Line]) -> bool:
+    """Whether nothing happened that should not have."""
+    return not any(line.problems for line in found)
+
+
 def table(found: Sequence[Line]) -> Table:
     """For a terminal."""
     made = Table("\nfault", caption=CAPTION, caption_justify="left")
@@ -121,7 +126,7 @@ def as_json(found: Sequence[Line], **about: Any) -> dict[str, Any]:
         }
         for line in found
     ]
-    return {**about, "passed": not any(line.problems for line in found), "faults": faults}
+    return {**about, "passed": passed(found), "faults": faults}
 
 
 def _ms(seconds: float | None) -> str:

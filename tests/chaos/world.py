@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from tests.chaos.sender import LOGIN
-from tests.service_process import DEADLINE_S, RECEIVER, Service, wait_until
+from tests.service_process import RECEIVER, Service, wait_until
 
 TOKEN = "token-of-the-chaos"
 PATH = f"/cb/{TOKEN}"
@@ -57,7 +57,7 @@ class World:
             for process in self._orphans:
                 _kill(process)
             # Until they are gone they hold their files, and the disk that those lie on.
-            psutil.wait_procs(self._orphans, DEADLINE_S)
+            wait_until(lambda: not any(map(_runs, self._orphans)))
 
     def workers(self) -> list[psutil.Process]:
         """gunicorn's, the master not among them."""
@@ -109,8 +109,11 @@ def stream(partition: int) -> str:
 
 
 def _runs(process: psutil.Process) -> bool:
-    # Who is nobody's child any more may stay a zombie where process 1 does not reap.
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        # Who is nobody's child any more may stay a zombie where process 1 does not reap.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _kill(process: psutil.Process) -> None:
