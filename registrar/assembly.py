@@ -98,7 +98,7 @@ def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
     began = time.monotonic()
     ttl_s = settings.lease_ttl_s
     return Shared(
-        mutex=Mutex(client, keys, card.name, ttl_s=ttl_s),
+        mutex=Mutex(client, keys, card.name, ttl_s=settings.mutex_life_s),
         lease=Lease(client, keys, card, ttl_s=ttl_s, age_s=lambda: time.monotonic() - began),
         store=Store(
             client,

@@ -63,6 +63,14 @@ class NotAloneError(RegistrarError):
     """Another process may be writing now, so this one must not."""
 
 
+class StoppingError(NotAloneError):
+    """This process is to end: it begins nothing any more."""
+
+    def __init__(self) -> None:
+        """Needs no details."""
+        super().__init__("stopping")
+
+
 def failure_of(attempt: Callable[[], object]) -> RegistrarError | None:
     """What went wrong in an attempt whose result does not matter; None: it succeeded."""
     try:

@@ -6,12 +6,12 @@ from dataclasses import replace
 import redis
 import structlog
 
-from registrar.client import Client
-from registrar.errors import NotAloneError, RegistrarError
+from registrar.client import ATTEMPTS, Client, Permit, worth_retrying
+from registrar.errors import NotAloneError, RegistrarError, UnavailableError
 from registrar.mutex import Hold
 from registrar.observation import Observation, following
-from registrar.plan import plan_farewell
-from registrar.protocol import Slot
+from registrar.plan import Action, plan_farewell
+from registrar.protocol import Registration, Slot
 from registrar.reconcile import Shared, Wait, observer_of
 from registrar.settings import Deregister, Settings
 from registrar.telling import tell_farewell
@@ -32,7 +32,7 @@ class Remover:
     def remove_all(
         self,
         wait: Wait,
-        permit: Callable[[], None],
+        permit: Permit,
         hold: Hold | None,
         *,
         members: int,
@@ -64,19 +64,18 @@ class Remover:
         self,
         slot: Slot,
         client: Client,
-        before: Callable[[], None],
+        before: Permit,
         *,
         members: int,
         policy: Deregister,
     ) -> Observation:
         desired = self._settings.desired(slot)
+
+        def make(found: Registration | None) -> Action:
+            return plan_farewell(desired, found, members, policy)
+
         try:
-            found = client.query(slot)
-            action = plan_farewell(desired, found, members, policy)
-            left = found
-            if action.kind == "deregister":
-                client.deregister(slot, before=before)
-                left = client.query(slot)
+            found, action, left = _take_down(slot, client, before, make)
         except RegistrarError as error:
             return self._observer.failed(slot, desired, error)
         return self._observer.parted(slot, desired, found, left, action)
@@ -91,6 +90,37 @@ class Remover:
             except redis.RedisError as error:
                 log.warning("observation not stored", why=type(error).__name__)
         return seen
+
+
+Removal = tuple[Registration | None, Action, Registration | None]
+"""What was there, what was done about it, and what is left."""
+
+
+def _take_down(
+    slot: Slot,
+    client: Client,
+    before: Permit,
+    make: Callable[[Registration | None], Action],
+    attempts: int = ATTEMPTS,
+) -> Removal:
+    """Removes, if the plan says so.
+
+    A DELETE that failed may have been carried out, and somebody else may have registered since: so
+    each further attempt looks and plans anew.
+    """
+    found = client.query(slot, before=before)
+    action = make(found)
+    if action.kind != "deregister":
+        return found, action, found
+    try:
+        client.deregister(slot, before=before)
+    except UnavailableError as error:
+        if attempts == 1 or not worth_retrying(error) or client.pause(error):
+            raise
+        again = _take_down(slot, client, before, make, attempts - 1)
+        # Nothing is there any more: the attempt was carried out after all.
+        return (found, action, None) if again[0] is None else again
+    return found, action, client.query(slot, before=before)
 
 
 class Farewell:
@@ -108,7 +138,7 @@ class Farewell:
         self._lease = shared.lease
         self._remover = remover
 
-    def say(self, wait: Wait, permit: Callable[[], None], *, for_at_most_s: float) -> None:
+    def say(self, wait: Wait, permit: Permit, *, for_at_most_s: float) -> None:
         """Leaves, and deregisters if that is this process's to do.
 
         Args:
@@ -127,7 +157,7 @@ class Farewell:
         except NotAloneError as error:
             log.warning("not deregistered", reason=error.reason, members=self._lease.leave())
 
-    def _leave(self, wait: Wait, permit: Callable[[], None], hold: Hold) -> None:
+    def _leave(self, wait: Wait, permit: Permit, hold: Hold) -> None:
         members = self._lease.leave()
         if members is None:
             log.warning("not deregistered", reason="without-redis")

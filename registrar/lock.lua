@@ -1,4 +1,5 @@
--- Takes the mutex, if it is free.
+-- Takes the mutex, if it is free, or the member's own: the command may be sent twice, and giving it
+-- back may have failed. What the member held before it then no longer holds.
 --
 -- KEYS[1]  mutex
 -- KEYS[2]  fence
@@ -7,7 +8,8 @@
 --
 -- Returns the fencing token, greater than every one before it; 0 if another holds the mutex.
 
-if redis.call('EXISTS', KEYS[1]) == 1 then
+local holder = redis.call('GET', KEYS[1])
+if holder and string.match(holder, '^%d+ (.*)$') ~= ARGV[1] then
   return 0
 end
 local token = redis.call('INCR', KEYS[2])

@@ -19,8 +19,8 @@ POLL_S = 0.1
 class Hold:
     """The mutex while it is held; `token` is greater than that of whoever held it before.
 
-    ThingSpace knows no fencing tokens. So a write is preceded by `confirm`, which lets the mutex last
-    anew, and its time limits are shorter than the mutex lasts; and the token decides in Redis
+    ThingSpace knows no fencing tokens. So every call is preceded by `confirm`, which lets the mutex
+    last anew, and its time limits are shorter than the mutex lasts; and the token decides in Redis
     whose observation is the later.
     """
 

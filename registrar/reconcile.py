@@ -8,8 +8,14 @@ from dataclasses import dataclass, replace
 import redis
 import structlog
 
-from registrar.client import Client
-from registrar.errors import NotAloneError, RegistrarError, UnavailableError, failure_of
+from registrar.client import Client, Permit
+from registrar.errors import (
+    NotAloneError,
+    RegistrarError,
+    StoppingError,
+    UnavailableError,
+    failure_of,
+)
 from registrar.lease import Lease, Roll
 from registrar.mutex import Hold, Mutex
 from registrar.observation import Observation, Observer, following
@@ -42,6 +48,23 @@ class Shared:
     read_roll: Callable[[], Roll]
 
 
+@dataclass(frozen=True)
+class Look:
+    """How one tick goes about it.
+
+    Attributes:
+        client: asks and writes.
+        hold: the mutex; None without Redis.
+        before: called before everything that is sent.
+        force: take over whatever is registered.
+    """
+
+    client: Client
+    hold: Hold | None
+    before: Permit
+    force: bool
+
+
 class Reconciler:
     """Makes registrations what they should be. One tick at a time.
 
@@ -69,20 +92,33 @@ class Reconciler:
         # When this process took over, for as long as Redis cannot count for all replicas.
         self._own: dict[Slot, list[float]] = {}
 
-    def tick(self, wait: Wait, *, force: bool = False) -> list[Outcome]:
+    def tick(
+        self, wait: Wait, *, permit: Permit = lambda: None, force: bool = False
+    ) -> list[Outcome]:
         """Reconciles every slot.
 
         Args:
             wait: sleeps so many seconds, and returns True early if the process is to stop.
+            permit: called before everything that is sent; raises StoppingError to end the tick there.
             force: take over whatever is registered, because a person says so.
 
         Raises:
             NotAloneError: another process held the mutex for as long as a tick may take.
+            StoppingError: `permit` said so.
         """
         client = self._client.patient(wait)
         with self._hold(wait) as hold:
+
+            def before() -> None:
+                permit()
+                if hold:
+                    # Reading too: many slow answers together may take longer than the mutex lasts.
+                    hold.confirm()
+
+            permit()
             signed_out = failure_of(client.tokens.current)
-            return [self._outcome(slot, client, hold, signed_out, force) for slot in self._slots]
+            looking = Look(client, hold, before, force)
+            return [self._outcome(slot, looking, signed_out) for slot in self._slots]
 
     @property
     def _slots(self) -> tuple[Slot, ...]:
@@ -103,55 +139,48 @@ class Reconciler:
             self._alone = hold is None
             yield hold
 
-    def _outcome(
-        self,
-        slot: Slot,
-        client: Client,
-        hold: Hold | None,
-        signed_out: RegistrarError | None,
-        force: bool,
-    ) -> Outcome:
+    def _outcome(self, slot: Slot, look: Look, signed_out: RegistrarError | None) -> Outcome:
         desired = self.settings.desired(slot)
         fights = 0
         error: RegistrarError | None = None
         try:
             if signed_out:
                 raise signed_out
-            seen, fights = self._reconcile(slot, desired, client, hold, force)
+            seen, fights = self._reconcile(slot, desired, look)
             self._booted.add(slot)
+        except StoppingError:
+            raise
         except RegistrarError as failure:
             seen, error = self._observer.failed(slot, desired, failure), failure
         except redis.RedisError as failure:
             error = NotAloneError("redis-lost", _name(failure))
             seen = self._observer.failed(slot, desired, error)
-        return Outcome(self._note(seen, hold, fights), error)
+        return Outcome(self._note(seen, look.hold, fights), error)
 
-    def _reconcile(
-        self, slot: Slot, desired: Desired, client: Client, hold: Hold | None, force: bool
-    ) -> tuple[Observation, int]:
+    def _reconcile(self, slot: Slot, desired: Desired, look: Look) -> tuple[Observation, int]:
         """Returns what was seen, and how often this deployment took over lately."""
-        found = client.query(slot)
-        context = self._context(slot, desired, found, hold)
+        found = look.client.query(slot, before=look.before)
+        context = self._context(slot, desired, found, look.hold)
         action = plan(desired, found, context)
-        if force and action.kind == "yield":
+        if look.force and action.kind == "yield":
             action = Action("register", "by-hand")
         left = found
         if action.kind == "register":
-            left = self._register(slot, desired, action, client, hold)
+            left = self._register(slot, desired, action, look)
         fights = context.takeovers + action.contested
         return self._observer.saw(slot, desired, found, left, action, fights=fights), fights
 
     def _register(
-        self, slot: Slot, desired: Desired, action: Action, client: Client, hold: Hold | None
+        self, slot: Slot, desired: Desired, action: Action, look: Look
     ) -> Registration | None:
         wanted = desired.registration
-        client.register(slot, wanted, before=hold.confirm if hold else _unguarded)
+        look.client.register(slot, wanted, before=look.before)
         if action.contested:
             # Only what was confirmed counts, so that an outage does not look like a fight.
             self._own.setdefault(slot, []).append(self._clock())
-            if hold:
-                self.shared.store.note_takeover(slot, wanted.url, fence=hold.token)
-        left = client.query(slot)
+            if look.hold:
+                self.shared.store.note_takeover(slot, wanted.url, fence=look.hold.token)
+        left = look.client.query(slot, before=look.before)
         if left is None or not matches(wanted, left):
             raise UnavailableError(
                 "not-verified", "registered, but the query shows something else", sent=True
@@ -198,10 +227,6 @@ class Reconciler:
 def observer_of(settings: Settings, shared: Shared) -> Observer:
     """Whoever works with these settings, as the one who observes."""
     return Observer(shared.lease.card.name, settings.service.public_url)
-
-
-def _unguarded() -> None:
-    """Without Redis there is nobody to ask for permission."""
 
 
 def _name(error: Exception) -> str:

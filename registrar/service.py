@@ -8,7 +8,13 @@ import redis
 import structlog
 
 from registrar.client import Client
-from registrar.errors import NotAloneError, RegistrarError, StopError, UnavailableError
+from registrar.errors import (
+    NotAloneError,
+    RegistrarError,
+    StopError,
+    StoppingError,
+    UnavailableError,
+)
 from registrar.farewell import Farewell, Remover
 from registrar.heartbeat import Heartbeat
 from registrar.reconcile import Outcome, Reconciler, Shared
@@ -108,7 +114,9 @@ class Service:
     def _tick(self) -> float:
         """One tick; returns the seconds until the next."""
         try:
-            outcomes = self._reconciler.tick(self._stopping.wait)
+            outcomes = self._reconciler.tick(self._stopping.wait, permit=self._proceed)
+        except StoppingError:
+            return 0.0
         except NotAloneError as error:
             log.info("tick skipped", reason=error.reason)
             return self._backoff(None)
@@ -142,6 +150,11 @@ class Service:
         self._failures += 1
         longest = min(doubled, timing.longest_retry_s, self._settings.interval_s)
         return max(longest * random.uniform(0.5, 1.0), asked_s or 0.0)  # noqa: S311
+
+    def _proceed(self) -> None:
+        if self._stopping.is_set():
+            # What a tick wrote now, nobody might be left to remove.
+            raise StoppingError
 
     def _permit(self) -> None:
         if self._abandoned.is_set():

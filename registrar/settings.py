@@ -33,11 +33,13 @@ Probing = Literal["require", "warn", "off"]
 class Timing:
     """Spans that nobody needs to set, in seconds; tests shorten them."""
 
-    # One call to ThingSpace: far longer than it takes, and both together below the mutex's life.
+    # One call to ThingSpace: far longer than it takes, and both together shorter than the mutex lasts.
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 10.0
     # Redis is near: what takes longer is an outage, and the registrar goes on without it.
     redis_timeout_s: float = 2.0
+    # How much longer than a call the mutex lasts at the least: a reply of Redis lies in between.
+    mutex_margin_s: float = 3.0
     # After a failure the next tick comes sooner than the interval. Well below ten seconds, so that the URL
     # is registered within ten seconds of ThingSpace's return.
     first_retry_s: float = 0.5
@@ -143,6 +145,13 @@ class Settings:
         """Names a text without telling it, the same in all replicas; nobody else can make one."""
         key = self.credentials.secret.reveal().encode()
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16]
+
+    @property
+    def mutex_life_s(self) -> float:
+        """For how long the mutex is held after it was confirmed: longer than any call takes."""
+        timing = self.timing
+        call_s = timing.connect_timeout_s + timing.read_timeout_s
+        return max(self.lease_ttl_s, call_s + timing.mutex_margin_s)
 
     @property
     def deployment(self) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from registrar import assembly
-from registrar.settings import Settings
+from registrar.settings import Settings, Timing
 from tests.registrar_replica import ACCOUNTS, Replica, Replicas, environment
 from tests.sandbox_process import Sandbox
 
@@ -34,9 +35,9 @@ def replica(thingspace: Sandbox, redis_url: str, tmp_path: Path) -> Iterator[Rep
     """Builds replicas that differ as the arguments say."""
     with ExitStack() as stack:
 
-        def build(**chosen: str) -> Replica:
+        def build(timing: Timing | None = None, **chosen: str) -> Replica:
             environ = environment(thingspace, redis_url, tmp_path, **chosen)
-            settings = Settings.from_env(environ)
+            settings = replace(Settings.from_env(environ), timing=timing or Timing())
             parts = stack.enter_context(assembly.parts_of(settings))
             return Replica(settings, parts)
 

@@ -2,13 +2,18 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 import redis
 
+from registrar import by_hand
+from registrar.client import Client, Permit
 from registrar.errors import NotAloneError
 from registrar.keys import Keys
 from registrar.protocol import Slot
+from registrar.service import Service
+from registrar.settings import Timing
 from tests.registrar_replica import (
     ACCOUNTS,
     FOREIGN,
@@ -94,9 +99,7 @@ def test_who_joins_while_the_last_one_leaves_registers_again(
     start = now(thingspace)
     leaving = threading.Thread(target=old.leave)
     leaving.start()
-    deadline = time.monotonic() + 20
-    while "DELETE" not in calls(thingspace, start):
-        assert time.monotonic() < deadline
+    eventually(lambda: "DELETE" in calls(thingspace, start))
     new.join()
     assert told(new.tick()[0]) == ("registered", "absent")
     leaving.join()
@@ -147,3 +150,112 @@ def test_who_has_lost_the_mutex_does_not_write(
         with pytest.raises(NotAloneError):
             one.parts.client.register(slot, wanted, before=hold.confirm)
     assert writes(thingspace, start) == []
+
+
+def test_an_account_that_is_slow_costs_the_others_nothing(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    """All attempts for the first one together take longer than the mutex lasts."""
+    hasty = Timing(connect_timeout_s=0.2, read_timeout_s=0.4, mutex_margin_s=0.2)
+    one = replica(hasty, THINGSPACE_ACCOUNTS=",".join(ACCOUNTS), REGISTRAR_LEASE_TTL_S="1")
+    slow = f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}"
+    thingspace.fault(slow, method="GET", delay_s=0.7, count=9)
+    first, second = one.tick()
+    assert told(first) == ("failed", "timeout")
+    assert told(second) == ("registered", "absent")
+
+
+def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    one, two = replica(REGISTRAR_LEASE_TTL_S="1"), replica(REGISTRAR_LEASE_TTL_S="1")
+    thingspace.fault(FOTA, method="POST", delay_s=2.0)
+    start = now(thingspace)
+    writing = threading.Thread(target=one.tick)
+    writing.start()
+    eventually(lambda: "POST" in calls(thingspace, start))
+    with (
+        pytest.raises(NotAloneError),
+        two.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1.3),
+    ):
+        raise AssertionError("held twice")
+    assert writing.is_alive()
+    writing.join()
+
+
+def test_a_delete_whose_answer_is_lost_does_not_take_the_next_owners_registration(
+    thingspace: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = replica()
+    one.join()
+    one.tick()
+    deregister = Client.deregister
+
+    def lost(self: Client, slot: Slot, *, before: Permit) -> None:
+        try:
+            deregister(self, slot, before=before)
+        finally:
+            assert thingspace.registered_url() is None
+            thingspace.register_outside(FOREIGN)
+
+    monkeypatch.setattr(Client, "deregister", lost)
+    thingspace.fault(FOTA, method="DELETE", when="after", drop=True)
+    start = now(thingspace)
+    one.leave()
+    assert thingspace.registered_url() == FOREIGN
+    assert writes(thingspace, start) == ["DELETE"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_delete_without_an_answer_is_looked_after(
+    when: str, thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica()
+    one.tick()
+    thingspace.fault(FOTA, method="DELETE", when=when, drop=True)
+    start = now(thingspace)
+    seen = by_hand.deregister(one.settings, one.parts.client, one.parts.shared)
+    assert told(seen[0]) == ("deregistered", "ours")
+    assert thingspace.registered_url() is None
+    assert len(writes(thingspace, start)) == (2 if when == "before" else 1)
+
+
+def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica()
+    thingspace.fault(FOTA, method="GET", delay_s=0.3)
+    over = threading.Event()
+    service = Service(
+        one.settings,
+        one.parts.client,
+        one.parts.shared,
+        ready=lambda _wait: True,
+        ended=over.set,
+    )
+    start = now(thingspace)
+    service.start()
+    eventually(lambda: calls(thingspace, start))
+    service.abandon()
+    assert over.wait(20)
+    assert not service.running
+    assert writes(thingspace, start) == []
+
+
+def test_the_mutex_that_could_not_be_given_back_is_taken_again_by_its_holder(
+    thingspace: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = replica()
+    one.join()
+    with monkeypatch.context() as patched:
+        patched.setattr("registrar.mutex._give_back", lambda *_: None)
+        one.tick()
+    one.leave()
+    assert thingspace.registered_url() is None
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -174,6 +174,15 @@ def test_who_was_too_slow_is_told_and_takes_nothing_from_the_next(client: "redis
     assert not client.exists(KEYS.mutex)
 
 
+def test_taking_it_bears_being_sent_twice(client: "redis.Redis") -> None:
+    one = mutex(client, "one")
+    first, second = (one._take(wait, 0.1) for _ in range(2))
+    assert (first, second) == (1, 2)
+    for other in ("two", "ne", "another-one"):
+        with pytest.raises(NotAloneError):
+            mutex(client, other)._take(wait, 0.1)
+
+
 def test_confirming_lets_it_last_anew(client: "redis.Redis") -> None:
     with mutex(client, "one", ttl_s=30).held(wait, for_at_most_s=1) as hold:
         client.pexpire(KEYS.mutex, 5000)
