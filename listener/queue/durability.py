@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from listener.errors import QueueUnavailableError
 
@@ -60,20 +60,45 @@ class Wait:
             )
 
 
-def wait_for(durability: Durability, budget_s: float, *, waitaof: bool) -> Wait | None:
+class Synced:
+    """Asks the server that wrote whether it had synced its file before it replied.
+
+    Sent behind each write: after a failover the server may be another one than was asked at first.
+    """
+
+    command = ("CONFIG", "GET", "*append*")
+    wanted: ClassVar = {
+        b"appendonly": b"yes",
+        b"appendfsync": b"always",
+        b"no-appendfsync-on-rewrite": b"no",
+    }
+
+    def check(self, reply: Any) -> None:
+        """Checks the command's reply: names and values in turn.
+
+        Raises:
+            QueueUnavailableError: it had not, or not for certain.
+        """
+        told = dict(zip(reply[::2], reply[1::2], strict=True))
+        for name, value in self.wanted.items():
+            if told.get(name) != value:
+                raise QueueUnavailableError(f"{name.decode()} is not {value.decode()}")
+
+
+def wait_for(durability: Durability, budget_s: float, *, waitaof: bool) -> Wait | Synced | None:
     """How to wait for a durability; None where the reply to the write says it all.
 
     Args:
         durability: the one asked for.
         budget_s: what an acknowledgement may take, in seconds.
-        waitaof: whether the server knows WAITAOF; one that does not was only accepted if it syncs its
-            file before each reply.
+        waitaof: whether the server knows WAITAOF; one that does not must sync its file before each
+            reply.
     """
     milliseconds = max(int(budget_s * WAIT_SHARE * 1000), 1)
     if durability.mode == "replicas":
         return Wait(("WAIT", durability.replicas, milliseconds), durability.replicas)
-    if durability.mode == "fsync" and waitaof:
-        return Wait(("WAITAOF", 1, 0, milliseconds), 1)
+    if durability.mode == "fsync":
+        return Wait(("WAITAOF", 1, 0, milliseconds), 1) if waitaof else Synced()
     return None
 
 

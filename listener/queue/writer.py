@@ -14,7 +14,7 @@ from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
 from listener.queue.commit import GroupCommit
 from listener.queue.connection import connect, renew
-from listener.queue.durability import Server, Wait, refusal, wait_for
+from listener.queue.durability import Server, Synced, Wait, refusal, wait_for
 from listener.queue.keys import Partition, partition_of
 from listener.queue.server import ask
 from listener.settings import Settings
@@ -171,7 +171,7 @@ class RedisWriter:
         wait.check(copies)
         return reply
 
-    def _wait(self) -> Wait | None:
+    def _wait(self) -> Wait | Synced | None:
         durability = self._settings.queue_durability
         if durability.mode == "fsync" and self._server is None:
             server = ask(self._redis)

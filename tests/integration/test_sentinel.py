@@ -83,6 +83,20 @@ def test_a_read_only_master_is_unavailable_and_the_next_one_is_found(
     wait_until(lambda: _puts(writer, 3))
 
 
+def test_fsync_is_asked_of_the_server_that_wrote_not_of_the_first_one(empty: Sentinels) -> None:
+    opened = RedisWriter(settings(empty.url, QUEUE_DURABILITY="fsync"))
+    opened.put(message(1))
+    master = empty.master()
+    master.ask("CONFIG", "SET", "appendonly", "no")
+    try:
+        with pytest.raises(QueueUnavailableError, match="append"):
+            opened.put(message(2))
+    finally:
+        master.ask("CONFIG", "SET", "appendonly", "yes")
+    wait_until(lambda: _puts(opened, 3))
+    opened.close()
+
+
 def test_a_writer_without_a_spool_finds_the_new_master_by_itself(
     writer: RedisWriter, empty: Sentinels
 ) -> None:
