@@ -59,6 +59,14 @@ class RejectedError(RegistrarError):
     """The provider understood and refuses: the same request will be refused again."""
 
 
+class NotVerifiedError(RejectedError):
+    """The provider confirmed a registration, and shows something else; `detail` says what differs."""
+
+    def __init__(self, detail: str) -> None:
+        """Takes what differs, without its value."""
+        super().__init__("not-verified", detail)
+
+
 class NotAloneError(RegistrarError):
     """Another process may be writing now, so this one must not."""
 

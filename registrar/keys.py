@@ -10,7 +10,7 @@ None holds a credential or a token; URLs stand in values only, shown as to peopl
 | `…:family` | sorted set | digest of a URL that a member had → when a member with it last joined, ms |
 | `…:mutex` | string, expires | `fencing-token member` of who may write to ThingSpace now |
 | `…:fence` | number | the fencing token that was given out last |
-| `…:takeovers:<account>/<version>:<url>` | sorted set, expires | our replacings of others' writing |
+| `…:takeovers:<account>/<version>:<deployment>` | sorted set, expires | its replacings of strangers' URLs |
 | `…:observations` | hash | `<account>/<version>` → the last observation, JSON |
 | `…:observed` | number | the fencing token of the last observation |
 | `…:breaker` | hash | digest of credentials → state of the login breaker, JSON |
@@ -70,6 +70,6 @@ class Keys:
         """The login breaker."""
         return self._key("breaker")
 
-    def takeovers(self, slot: Slot, url_digest: str) -> str:
-        """How often a deployment replaced what others had registered in a slot."""
-        return self._key(f"takeovers:{slot}:{url_digest}")
+    def takeovers(self, slot: Slot, deployment: str) -> str:
+        """How often a deployment replaced what strangers had registered in a slot."""
+        return self._key(f"takeovers:{slot}:{deployment}")

@@ -12,8 +12,9 @@
 | somebody else's URL | no | `never`, `boot` later on | yield: `another-owner` |
 | | no | `boot` at boot, `always` | register: `takeover` |
 
-Every `register` that replaces what others wrote becomes yield: `flapping`, if that was done
-`FLAP_LIMIT` times within the window already: two who both insist stop after four times in all.
+A `takeover` becomes yield: `flapping`, if that was done `FLAP_LIMIT` times within the window already:
+two who both insist stop after four times in all. What a namespace replaces of its own (a deployment that
+rolls back and forth, a password that is rotated) is no fight, and is not counted.
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ Reason = Literal[
 ]
 
 FLAP_LIMIT = 2
-"""So often in a window a deployment replaces what others registered. Two that fight get to four."""
+"""So often in a window a deployment replaces what strangers registered. Two that fight get to four."""
 
 FLAP_WINDOW_INTERVALS = 20
 """The window, in reconciliation intervals: at the default of five minutes, a hundred minutes."""
@@ -57,7 +58,7 @@ class Context:
         boot: whether this process has not yet completed a tick for this slot.
         superseded: whether a deployment of the same namespace that joined later is alive.
         sibling: whether the actual URL belongs, or belonged, to another deployment of the namespace.
-        takeovers: how often this deployment replaced others' writing within the window.
+        takeovers: how often this deployment replaced strangers' writing within the window.
     """
 
     takeover: Takeover
@@ -69,7 +70,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Action:
-    """What to do, and why. `contested`: it replaces what somebody else wrote."""
+    """What to do, and why. `contested`: it replaces what somebody outside the namespace wrote."""
 
     kind: Kind
     reason: Reason
@@ -92,7 +93,7 @@ def _plan_difference(desired: Desired, actual: Registration, context: Context) -
     reason = _claim(desired, actual, context)
     if reason is None:
         return Action("yield", "another-owner")
-    if reason == "token-rotated":
+    if reason != "takeover":
         return Action("register", reason)
     if context.takeovers >= FLAP_LIMIT:
         return Action("yield", "flapping")
@@ -127,10 +128,19 @@ def matches(wanted: Registration, actual: Registration) -> bool:
 
     v2 and v3 never show any, and v1 shows them in clear [doc].
     """
+    return not difference(wanted, actual)
+
+
+def difference(wanted: Registration, actual: Registration | None) -> str:
+    """What of a registration is not as wanted, in words that tell no value; empty: nothing."""
+    if actual is None:
+        return "nothing is registered"
     if not same_url(wanted.url, actual.url):
-        return False
-    shown = ((wanted.username, actual.username), (wanted.password, actual.password))
-    return all(actual is None or wanted == actual for wanted, actual in shown)
+        return "the URL differs"
+    shown = {"username": actual.username, "password": actual.password}
+    names = [name for name, is_ in shown.items() if is_ not in (None, getattr(wanted, name))]
+    verb = "differs" if len(names) == 1 else "differ"
+    return f"the {' and the '.join(names)} {verb}" if names else ""
 
 
 def _claim(desired: Desired, actual: Registration, context: Context) -> Reason | None:

@@ -9,17 +9,17 @@ import redis
 import structlog
 
 from registrar.client import Client, Permit
+from registrar.doubts import Doubts
 from registrar.errors import (
     NotAloneError,
     RegistrarError,
     StoppingError,
-    UnavailableError,
     failure_of,
 )
 from registrar.lease import Lease, Roll
 from registrar.mutex import Hold, Mutex
 from registrar.observation import Observation, Observer, following
-from registrar.plan import FLAP_WINDOW_INTERVALS, Action, Context, matches, plan
+from registrar.plan import FLAP_WINDOW_INTERVALS, Action, Context, plan
 from registrar.protocol import Desired, Registration, Slot
 from registrar.settings import Settings
 from registrar.store import Store
@@ -89,6 +89,7 @@ class Reconciler:
         self._last: dict[Slot, Observation] = {}
         self._alone = False
         self._clock = clock
+        self._doubts = Doubts(clock)
         # When this process took over, for as long as Redis cannot count for all replicas.
         self._own: dict[Slot, list[float]] = {}
 
@@ -160,10 +161,12 @@ class Reconciler:
     def _reconcile(self, slot: Slot, desired: Desired, look: Look) -> tuple[Observation, int]:
         """Returns what was seen, and how often this deployment took over lately."""
         found = look.client.query(slot, before=look.before)
-        context = self._context(slot, desired, found, look.hold)
+        context = self._context(slot, found, look.hold)
         action = plan(desired, found, context)
         if look.force and action.kind == "yield":
             action = Action("register", "by-hand")
+        elif action.kind == "register":
+            self._doubts.check(slot, found)
         left = found
         if action.kind == "register":
             left = self._register(slot, desired, action, look)
@@ -175,21 +178,17 @@ class Reconciler:
     ) -> Registration | None:
         wanted = desired.registration
         look.client.register(slot, wanted, before=look.before)
+        left = look.client.query(slot, before=look.before)
+        self._doubts.verify(slot, wanted, left)
         if action.contested:
             # Only what was confirmed counts, so that an outage does not look like a fight.
             self._own.setdefault(slot, []).append(self._clock())
             if look.hold:
-                self.shared.store.note_takeover(slot, wanted.url, fence=look.hold.token)
-        left = look.client.query(slot, before=look.before)
-        if left is None or not matches(wanted, left):
-            raise UnavailableError(
-                "not-verified", "registered, but the query shows something else", sent=True
-            )
+                deployment = self.shared.lease.card.deployment
+                self.shared.store.note_takeover(slot, deployment, fence=look.hold.token)
         return left
 
-    def _context(
-        self, slot: Slot, desired: Desired, found: Registration | None, hold: Hold | None
-    ) -> Context:
+    def _context(self, slot: Slot, found: Registration | None, hold: Hold | None) -> Context:
         policy = self.settings.takeover
         boot = slot not in self._booted
         if hold is None:
@@ -200,7 +199,7 @@ class Reconciler:
             boot,
             superseded=shared.read_roll().supersedes(shared.lease.card.deployment),
             sibling=found is not None and shared.store.is_family(found.url),
-            takeovers=shared.store.takeovers(slot, desired.registration.url),
+            takeovers=shared.store.takeovers(slot, shared.lease.card.deployment),
         )
 
     def _own_takeovers(self, slot: Slot) -> int:

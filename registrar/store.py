@@ -40,14 +40,14 @@ class Store:
         """Whether a deployment of this namespace has, or had, this URL."""
         return self._redis.zscore(self._keys.family, self._digest(url)) is not None
 
-    def takeovers(self, slot: Slot, url: str) -> int:
-        """How often the deployment with this URL replaced others within the window."""
-        key = self._keys.takeovers(slot, self._digest(url))
+    def takeovers(self, slot: Slot, deployment: str) -> int:
+        """How often a deployment replaced strangers within the window."""
+        key = self._keys.takeovers(slot, deployment)
         return int(self._redis.zcount(key, self._now_ms() - self._window_ms, "+inf"))
 
-    def note_takeover(self, slot: Slot, url: str, *, fence: int) -> None:
+    def note_takeover(self, slot: Slot, deployment: str, *, fence: int) -> None:
         """Counts one; the fencing token tells it from another in the same millisecond."""
-        key = self._keys.takeovers(slot, self._digest(url))
+        key = self._keys.takeovers(slot, deployment)
         now = self._now_ms()
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(key, "-inf", now - self._window_ms)

@@ -1,12 +1,15 @@
 """Ticks against the sandbox: what is made, repaired, left alone, and told."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
 import redis
 
 from registrar import by_hand
+from registrar.observation import Observation
+from registrar.reconcile import Reconciler
 from tests.registrar_replica import (
     ACCOUNTS,
     FOREIGN,
@@ -175,6 +178,58 @@ def test_replicas_of_one_deployment_share_the_count_of_takeovers(
         thingspace.register_outside(FOREIGN)
         done.append(told(one.tick()[0]))
     assert done == [("registered", "takeover")] * 2 + [("yielded", "flapping")]
+
+
+def test_what_a_namespace_replaces_of_its_own_is_no_fight(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    """Blue and green in turn, and a password to and fro: each is registered at once."""
+    blue, green = {"PUBLIC_URL": "http://127.0.0.1:9001/blue"}, {"CALLBACK_USERNAME": "me"}
+    before = None
+    for number in range(8):
+        password = {"CALLBACK_PASSWORD": f"pass-{number % 4}"}
+        one = replica(**(green | password if number % 2 else blue))
+        one.join()
+        assert told(one.tick()[0])[0] == "registered"
+        assert told(one.tick()[0]) == ("as-desired", "as-desired")
+        if before:
+            before.leave()
+        before = one
+
+
+@pytest.mark.parametrize(
+    ("shown", "differs"),
+    [
+        ({"url": URL, "username": "me", "password": "********"}, "the password differs"),
+        ({"url": f"{URL}/", "username": "me", "password": "pass"}, "the URL differs"),
+    ],
+)
+def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and_less(
+    shown: dict[str, str], differs: str, thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica(CALLBACK_USERNAME="me", CALLBACK_PASSWORD="pass", REGISTRAR_TAKEOVER="always")
+    clock = [0.0]
+    reconciler = Reconciler(one.settings, one.parts.client, one.parts.shared, lambda: clock[0])
+    body = json.dumps([{"name": "Fota", **shown}])
+    thingspace.fault(FOTA, method="GET", status=200, body=body, count=99)
+    start = now(thingspace)
+
+    def tick() -> Observation:
+        return reconciler.tick(threading.Event().wait)[0].observation
+
+    for _ in range(4):
+        seen = tick()
+        assert told(seen) == ("failed", "not-verified")
+        assert differs in seen.detail
+    assert writes(thingspace, start) == ["POST"]
+    for pause, count in ((61, 2), (61, 2), (121, 3)):
+        clock[0] += pause
+        tick()
+        assert writes(thingspace, start) == ["POST"] * count
+    # Somebody removed it: that is no reason to wait.
+    thingspace.clear_faults()
+    thingspace.deregister_outside()
+    assert told(tick()) == ("registered", "absent")
 
 
 def test_a_changed_password_is_registered_at_the_next_tick(

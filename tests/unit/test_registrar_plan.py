@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.secret import Secret
-from registrar.plan import FLAP_LIMIT, Action, Context, plan, plan_farewell
+from registrar.plan import FLAP_LIMIT, Action, Context, difference, plan, plan_farewell
 from registrar.protocol import Desired, Registration
 from registrar.settings import Deregister
 
@@ -50,21 +50,21 @@ TABLE = [
     (RIGHT, with_(LATER, superseded=True, sibling=True), NOTHING),
     (NOT_SHOWN, LATER, NOTHING),
     # Our URL with other credentials.
-    (OTHER_PASSWORD, NEVER, Action("register", "credentials-differ", contested=True)),
-    (OTHER_PASSWORD, LATER, Action("register", "credentials-differ", contested=True)),
+    (OTHER_PASSWORD, NEVER, Action("register", "credentials-differ")),
+    (OTHER_PASSWORD, LATER, Action("register", "credentials-differ")),
     (OTHER_PASSWORD, with_(LATER, superseded=True), Action("yield", "superseded")),
-    (OTHER_PASSWORD, with_(LATER, takeovers=FLAP_LIMIT), Action("yield", "flapping")),
+    (OTHER_PASSWORD, with_(LATER, takeovers=FLAP_LIMIT), Action("register", "credentials-differ")),
     # Our URL with the token before.
     (OLD_TOKEN, NEVER, Action("register", "token-rotated")),
     (OLD_TOKEN, with_(LATER, takeovers=FLAP_LIMIT), Action("register", "token-rotated")),
     (OLD_TOKEN, with_(LATER, superseded=True), Action("yield", "superseded")),
     # The URL of a deployment of the same namespace.
     (FOREIGN, with_(NEVER, sibling=True), Action("yield", "another-owner")),
-    (FOREIGN, with_(BOOT, sibling=True), Action("register", "sibling", contested=True)),
-    (FOREIGN, with_(LATER, sibling=True), Action("register", "sibling", contested=True)),
+    (FOREIGN, with_(BOOT, sibling=True), Action("register", "sibling")),
+    (FOREIGN, with_(LATER, sibling=True), Action("register", "sibling")),
     (FOREIGN, with_(LATER, sibling=True, superseded=True), Action("yield", "superseded")),
     (FOREIGN, with_(ALWAYS, sibling=True, superseded=True), Action("yield", "superseded")),
-    (FOREIGN, with_(LATER, sibling=True, takeovers=2), Action("yield", "flapping")),
+    (FOREIGN, with_(LATER, sibling=True, takeovers=2), Action("register", "sibling")),
     # Somebody else's URL.
     (FOREIGN, NEVER, Action("yield", "another-owner")),
     (FOREIGN, with_(NEVER, boot=True), Action("yield", "another-owner")),
@@ -107,9 +107,26 @@ def test_planning_again_after_acting_finds_nothing_to_do(
 
 
 @given(actuals, contexts)
-def test_never_leaves_what_is_not_ours_alone(actual: Registration | None, context: Context) -> None:
+def test_with_the_policy_never_a_url_that_is_not_ours_stays(
+    actual: Registration | None, context: Context
+) -> None:
     if actual is FOREIGN and context.takeover == "never":
         assert plan(DESIRED, actual, context).kind == "yield"
+
+
+@pytest.mark.parametrize(
+    ("actual", "said"),
+    [
+        (None, "nothing is registered"),
+        (FOREIGN, "the URL differs"),
+        (OTHER_PASSWORD, "the password differs"),
+        (Registration(OURS, "them", Secret("x")), "the username and the password differ"),
+        (RIGHT, ""),
+        (NOT_SHOWN, ""),
+    ],
+)
+def test_what_differs_is_told_without_its_value(actual: Registration | None, said: str) -> None:
+    assert difference(WANTED, actual) == said
 
 
 FAREWELLS = [
