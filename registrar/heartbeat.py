@@ -28,17 +28,20 @@ class Heartbeat:
         self._stopping = threading.Event()
         self._deployments: frozenset[str] | None = None
         self._failing = False
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Joins, if Redis can be reached, before it returns."""
+        """Joins, if Redis can be reached, before it returns. It may be started anew after `stop`."""
+        self._stopping.clear()
         self._beat(self._lease.join)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Renews no more; the lease itself is left to the caller."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread:
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._pause()):
@@ -50,9 +53,11 @@ class Heartbeat:
     def _beat(self, touch: Callable[[], Roll]) -> None:
         try:
             roll = touch()
-        except redis.RedisError as error:
+        except Exception as error:
+            # Also a mistake of ours, which is told in full: without a lease others take us for gone.
             if not self._failing:
-                log.warning("lease not renewed", why=type(error).__name__)
+                mistake = not isinstance(error, redis.RedisError)
+                log.warning("lease not renewed", why=type(error).__name__, exc_info=mistake)
             self._failing = True
             return
         self._compare(roll)

@@ -140,9 +140,11 @@ def new_name() -> str:
 
 
 def _roll(lines: Sequence[Sequence[bytes]]) -> Roll:
-    return Roll(tuple(_member(*(part.decode() for part in line)) for line in lines))
+    return Roll(tuple(_member(*(part.decode(errors="replace") for part in line)) for line in lines))
 
 
 def _member(name: str, expires_in_ms: str, written: str) -> Member:
-    joined, deployment, url = written.split(" ")
-    return Member(Card(name, deployment, url), int(joined), int(expires_in_ms) / 1000)
+    """Reads what another version of this program may have written, with more words or with fewer."""
+    joined, deployment, url = [*written.split(" "), "-", "-"][:3]
+    joined_ms = int(joined) if joined.isdecimal() else 0
+    return Member(Card(name, deployment, url), joined_ms, int(expires_in_ms) / 1000)

@@ -137,7 +137,8 @@ def _is_ours_to_read(entry: Any, reply: Reply) -> bool:
         return False
     if not isinstance(entry, dict):
         raise unreadable(reply)
-    return entry.get("name") in {None, SERVICE_NAME}
+    # A tuple, because what cannot be hashed may stand there as well.
+    return entry.get("name") in (None, SERVICE_NAME)
 
 
 def _registration(entry: Mapping[str, Any], reply: Reply) -> Registration | None:
@@ -148,7 +149,8 @@ def _registration(entry: Mapping[str, Any], reply: Reply) -> Registration | None
         raise unreadable(Reply(reply.status))
     username, password = entry.get("username"), entry.get("password")
     return Registration(
-        url=url,
+        # Half a surrogate pair, which JSON may hold, could be neither stored nor logged.
+        url=url.encode(errors="replace").decode(),
         username=username if isinstance(username, str) and username else None,
         password=Secret(password) if isinstance(password, str) and password else None,
     )

@@ -13,6 +13,7 @@ from registrar.doubts import Doubts
 from registrar.errors import (
     NotAloneError,
     RegistrarError,
+    RejectedError,
     StoppingError,
     failure_of,
 )
@@ -54,12 +55,14 @@ class Look:
 
     Attributes:
         client: asks and writes.
+        signed_out: why it cannot; asked once for all slots, because a login may count.
         hold: the mutex; None without Redis.
         before: called before everything that is sent.
         force: take over whatever is registered.
     """
 
     client: Client
+    signed_out: RegistrarError | None
     hold: Hold | None
     before: Permit
     force: bool
@@ -117,9 +120,8 @@ class Reconciler:
                     hold.confirm()
 
             permit()
-            signed_out = failure_of(client.tokens.current)
-            looking = Look(client, hold, before, force)
-            return [self._outcome(slot, looking, signed_out) for slot in self._slots]
+            look = Look(client, failure_of(client.tokens.current), hold, before, force)
+            return [self._outcome(slot, look) for slot in self._slots]
 
     @property
     def _slots(self) -> tuple[Slot, ...]:
@@ -140,13 +142,11 @@ class Reconciler:
             self._alone = hold is None
             yield hold
 
-    def _outcome(self, slot: Slot, look: Look, signed_out: RegistrarError | None) -> Outcome:
+    def _outcome(self, slot: Slot, look: Look) -> Outcome:
         desired = self.settings.desired(slot)
         fights = 0
         error: RegistrarError | None = None
         try:
-            if signed_out:
-                raise signed_out
             seen, fights = self._reconcile(slot, desired, look)
             self._booted.add(slot)
         except StoppingError:
@@ -156,10 +156,17 @@ class Reconciler:
         except redis.RedisError as failure:
             error = NotAloneError("redis-lost", _name(failure))
             seen = self._observer.failed(slot, desired, error)
+        except Exception as failure:
+            # Of ours, and told in full; the other slots are reconciled all the same.
+            log.exception("slot not reconciled", account=slot.account, version=slot.version)
+            error = RejectedError("mistake", _name(failure))
+            seen = self._observer.failed(slot, desired, error)
         return Outcome(self._note(seen, look.hold, fights), error)
 
     def _reconcile(self, slot: Slot, desired: Desired, look: Look) -> tuple[Observation, int]:
         """Returns what was seen, and how often this deployment took over lately."""
+        if look.signed_out:
+            raise look.signed_out
         found = look.client.query(slot, before=look.before)
         context = self._context(slot, found, look.hold)
         action = plan(desired, found, context)

@@ -86,25 +86,39 @@ class Service:
 
     def _run(self) -> None:
         try:
+            while not self._served():
+                if self._stopping.wait(self._backoff(None)):
+                    break
+            self._client.close()
+        except Exception:
+            log.exception("the registrar did not end well")
+        finally:
+            # Whatever happened: the supervisor waits for this before it tells COMMAND to stop.
+            self._over.set()
+            self._ended()
+
+    def _served(self) -> bool:
+        """Serves until the end, and returns True; False: a mistake of ours came first."""
+        try:
             if self._ready(self._stopping.wait):
                 log.info("ready")
                 self._serve()
         except Exception:
-            # A mistake of ours must not take the listener down with it; it goes on receiving.
-            log.exception("the registrar failed")
-        finally:
-            self._client.close()
-            self._over.set()
-            self._ended()
+            # It must not take the listener down with it, nor leave it without a registrar.
+            log.exception("the registrar failed, and begins anew")
+            return False
+        return True
 
     def _serve(self) -> None:
         self._heartbeat.start()
-        while not self._stopping.is_set():
-            self._due.clear()
-            delay = self._tick()
-            if not self._stopping.is_set():
-                self._due.wait(delay)
-        self._heartbeat.stop()
+        try:
+            while not self._stopping.is_set():
+                self._due.clear()
+                delay = self._tick()
+                if not self._stopping.is_set():
+                    self._due.wait(delay)
+        finally:
+            self._heartbeat.stop()
         self._farewell.say(
             self._abandoned.wait,
             self._permit,

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from copy import copy
 
 import pytest
 import redis
@@ -240,6 +241,32 @@ def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
     assert over.wait(20)
     assert not service.running
     assert writes(thingspace, start) == []
+
+
+def test_a_mistake_of_ours_ends_neither_the_thread_nor_the_shutdown(
+    thingspace: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, over, boots = replica(), threading.Event(), []
+
+    def ready(_wait: object) -> bool:
+        boots.append(1)
+        if len(boots) == 1:
+            raise UnicodeError("label too long")
+        return True
+
+    def fails(*_: object) -> None:
+        raise OverflowError
+
+    # Only for the service: the fixture closes it too.
+    client = copy(one.parts.client)
+    monkeypatch.setattr(client, "close", fails)
+    service = Service(one.settings, client, one.parts.shared, ready=ready, ended=over.set)
+    service.start()
+    eventually(lambda: thingspace.registered_url() == URL)
+    service.stop()
+    assert over.wait(20)
+    assert not service.running
+    assert thingspace.registered_url() is None
 
 
 def test_the_mutex_that_could_not_be_given_back_is_taken_again_by_its_holder(

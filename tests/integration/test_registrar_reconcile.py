@@ -9,6 +9,7 @@ import redis
 
 from registrar import by_hand
 from registrar.observation import Observation
+from registrar.plan import plan
 from registrar.reconcile import Reconciler
 from tests.registrar_replica import (
     ACCOUNTS,
@@ -62,6 +63,23 @@ def test_one_that_fails_does_not_hold_up_the_others(thingspace: Sandbox, replica
     thingspace.fault(f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}", shape="gateway-forbidden-xml", count=9)
     first, second = one.tick()
     assert told(first) == ("failed", "forbidden")
+    assert told(second) == ("registered", "absent")
+
+
+def test_a_mistake_about_one_does_not_hold_up_the_others(
+    thingspace: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = replica(THINGSPACE_ACCOUNTS=",".join(ACCOUNTS))
+    planned = iter([TypeError("unhashable")])
+
+    def plan_wrongly(*arguments: Any) -> Any:
+        for error in planned:
+            raise error
+        return plan(*arguments)
+
+    monkeypatch.setattr("registrar.reconcile.plan", plan_wrongly)
+    first, second = one.tick()
+    assert (told(first), first.detail) == (("failed", "mistake"), "TypeError")
     assert told(second) == ("registered", "absent")
 
 

@@ -231,6 +231,37 @@ def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
         beating.stop()
 
 
+def test_what_another_version_wrote_about_a_member_is_read_as_far_as_it_goes(
+    client: "redis.Redis",
+) -> None:
+    lease(client, "one", "mine").join()
+    for name, written in (("more", "7 a u extra"), ("fewer", "7"), ("other", b"\xff")):
+        client.zadd(KEYS.leases, {name: 9e15})
+        client.hset(KEYS.members, name, written)
+    roll = read_roll(client, KEYS)
+    assert roll.names == ("fewer", "more", "one", "other")
+    assert not roll.supersedes("mine")
+
+
+def test_the_heartbeat_survives_a_mistake(client: "redis.Redis") -> None:
+    beats = threading.Semaphore(0)
+
+    class Mistaken(Lease):
+        def renew(self) -> Roll:
+            beats.release()
+            raise ValueError("not what was expected")
+
+    card = Card("one", "a", "url")
+    mistaken = Mistaken(client, KEYS, card, ttl_s=0.3, age_s=lambda: 0)
+    beating = Heartbeat(mistaken, ttl_s=0.3, changed=lambda: None)
+    beating.start()
+    try:
+        for _ in range(3):
+            assert beats.acquire(timeout=SOON_S)
+    finally:
+        beating.stop()
+
+
 # The breaker's rules are in the unit ring; here it is what two stores and many processes do.
 
 

@@ -64,6 +64,8 @@ def test_only_a_query_writes_nothing() -> None:
         ok([{"name": "Other", "url": "https://other.example.com"}]),
         ok({"url": ""}),
         ok({"url": None}),
+        ok([{"name": [], "url": URL}]),
+        ok({"name": {"a": 1}, "url": URL}),
     ],
 )
 def test_every_form_of_nothing_is_nothing(reply: Reply) -> None:
@@ -87,6 +89,11 @@ def test_v1_answers_with_a_list_or_a_bare_object(body: object) -> None:
 
 def test_v2_answers_with_the_url_alone() -> None:
     assert protocol.read(ok({"url": URL})) == Registration(URL)
+
+
+def test_half_a_surrogate_pair_in_a_url_can_be_stored_and_logged() -> None:
+    found = protocol.read(Reply(200, b'{"url": "https://x.example.com/\\ud800"}'))
+    assert found == Registration("https://x.example.com/?")
 
 
 @pytest.mark.parametrize(
