@@ -105,10 +105,12 @@ class RedisWriter:
 
         Raises:
             QueueUnavailableError: Redis is down, loading, read-only, out of memory, … or cannot
-                confirm as QUEUE_DURABILITY asks.
+                confirm as QUEUE_DURABILITY asks, or the stream's key holds something else.
         """
+        where = self._partitions()[partition]
         try:
-            self._send("SET", self._partitions()[partition].ready, "1", "PX", READY_TTL_MS)
+            self._send("SET", where.ready, "1", "PX", READY_TTL_MS)
+            self._redis.xlen(where.messages)
         except redis.RedisError as error:
             raise _unavailable(error) from error
 

@@ -122,6 +122,20 @@ def test_a_redis_out_of_memory_costs_nothing(world: World) -> None:
         assert world.stream() == list(range(5))
 
 
+def test_a_key_that_is_no_stream_is_one_outage_until_it_is_gone(world: World) -> None:
+    with world.keeper() as keeper, world.server(), redis.Redis.from_url(world.url) as client:
+        client.set(STREAM, "somebody else's")
+        keeper.put(message(1))
+        began = keeper._outages.down
+        assert began == {0}
+        with pytest.raises(QueueUnavailableError, match="WRONGTYPE"):
+            keeper._writer.check()
+        assert keeper.check() == "spool"
+        client.delete(STREAM)
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == [1]
+
+
 def test_what_a_dead_process_left_is_moved_by_the_next(world: World) -> None:
     spool = Spool(world.folder / "spool", 2**20)
     for number in range(600):
@@ -135,7 +149,8 @@ def test_what_a_dead_process_left_is_moved_by_the_next(world: World) -> None:
 def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove, failed = Spool.remove, []
+    remove = Spool.remove
+    failed: list[Any] = []
 
     def fail_for_a_while(spool: Spool, moved: Any) -> None:
         if len(failed) < 8:
