@@ -199,5 +199,6 @@ def _is_whole(node: Node) -> bool:
 
 
 def _sees_pairs(node: Node) -> bool:
-    linked = node.ask("ROLE")[0] == "master" or node.ask("ROLE")[3] == "connected"
+    role = node.ask("ROLE")
+    linked = role[0] == "master" or role[3] == "connected"
     return linked and all(len(row.ports) == 2 for row in rows_of(node))

@@ -166,7 +166,8 @@ def running(
 
 
 def _synchronised(replicas: Sequence[Node]) -> bool:
-    return all(node.ask("ROLE")[3] == "connected" for node in replicas)
+    roles = [node.ask("ROLE") for node in replicas]
+    return all(role[0] == "slave" and role[3] == "connected" for role in roles)
 
 
 def _is_master(node: Node) -> bool:

@@ -20,9 +20,9 @@ from listener.queue.reader import follow
 from listener.queue.writer import RedisWriter
 from listener.secret import Secret
 from sandbox import embedded_redis
-from sandbox.redis_nodes import HOST, Node, started
+from sandbox.redis_nodes import HOST, Node, free_port, started
 from tests.keeper_load import message, settings
-from tests.service_process import free_port, wait_until
+from tests.service_process import wait_until
 
 # What the listener's user must be allowed, and no more.
 ACL = (
