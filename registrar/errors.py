@@ -89,6 +89,6 @@ def failure_of(attempt: Callable[[], object]) -> RegistrarError | None:
 
 
 def cut(text: str) -> str:
-    """The text on one line, and no longer than a log line bears."""
-    line = " ".join(text.split())
+    """The text on one line, no longer than a log line bears, without what a terminal would obey."""
+    line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
     return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from listener.logs import Redactor
 from registrar.errors import RegistrarError
 from registrar.plan import FLAP_LIMIT, Action, owns
 from registrar.protocol import Desired, Registration, Slot
@@ -97,10 +98,11 @@ class Observation:
 
 @dataclass(frozen=True)
 class Observer:
-    """Who observes, and the URL that tells which part of another URL is a secret."""
+    """Who observes, and what tells which part of a URL is a secret."""
 
     name: str
     public_url: str | None
+    redactor: Redactor
 
     def saw(
         self,
@@ -149,7 +151,8 @@ class Observer:
         return replace(self._blank(slot, desired), reason=error.reason, detail=error.detail)
 
     def _shown(self, registration: Registration | None) -> str | None:
-        return shown_url(registration.url, self.public_url) if registration else None
+        shown = shown_url(registration.url, self.public_url) if registration else None
+        return shown and self.redactor.redact(shown)
 
     def _blank(self, slot: Slot, desired: Desired) -> Observation:
         url = self._shown(desired.registration)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import redis
 import structlog
 
+from listener.logs import Redactor
 from registrar.client import Client, Permit
 from registrar.doubts import Doubts
 from registrar.errors import (
@@ -232,7 +233,8 @@ class Reconciler:
 
 def observer_of(settings: Settings, shared: Shared) -> Observer:
     """Whoever works with these settings, as the one who observes."""
-    return Observer(shared.lease.card.name, settings.service.public_url)
+    redactor = Redactor(settings.secrets)
+    return Observer(shared.lease.card.name, settings.service.public_url, redactor)
 
 
 def _name(error: Exception) -> str:

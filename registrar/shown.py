@@ -1,28 +1,51 @@
 """How a callback URL is shown to people: without the secrets that may be in it. Pure."""
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-# A last segment like this may be somebody's token: long, and no file name.
-TOKEN_LIKE = re.compile(r"[A-Za-z0-9_~-]{12,}")
+HIDDEN = "***"
+# Of a stranger's URL the last segment may be a token, and is shown only if it is plainly a file's name.
+FILE_NAME = re.compile(r"[A-Za-z_]{1,40}\.(as[hmp]x|svc|php|jsp|do|action|cgi|json|html?)")
+# A segment before it may be one if it is long and not made of letters alone.
+TOKEN_LIKE = re.compile(r"(?=.*[0-9])[A-Za-z0-9_~.%-]{12,}")
 
 
 def shown_url(url: str | None, public_url: str | None) -> str | None:
-    """The URL with `***` for a token, a query, and a user.
+    """The URL with `***` for a token, a query, and a user, and `�` for what a terminal would obey.
 
-    Below our own public URL the whole rest counts as the token; of a stranger's, the last segment if
-    it looks like one.
+    Below our own public URL the whole rest counts as the token; of a stranger's, the last segment
+    unless it is plainly a file's name.
     """
     if url is None:
         return None
-    ours = (public_url or "").rstrip("/") + "/"
-    if public_url and url.startswith(ours) and url != ours:
-        return ours + "***"
     try:
-        parts = urlsplit(url)
+        parts, own = urlsplit(printable(url)), urlsplit(public_url or "")
+        path = _shown_path(parts, own)
     except ValueError:
-        return "***"
+        return HIDDEN
+    if not parts.netloc:
+        return HIDDEN
     host = parts.netloc.rpartition("@")[2]
-    folder, _, last = parts.path.rpartition("/")
-    path = f"{folder}/***" if TOKEN_LIKE.fullmatch(last) else parts.path
-    return urlunsplit((parts.scheme, host, path, "***" if parts.query else "", ""))
+    return urlunsplit((parts.scheme, host, path, HIDDEN if parts.query else "", ""))
+
+
+def printable(text: str) -> str:
+    """The text with `�` for control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def _shown_path(parts: SplitResult, own: SplitResult) -> str:
+    if _host(parts) == _host(own):
+        path, base = unquote(parts.path).rstrip("/"), unquote(own.path).rstrip("/")
+        if path == base:
+            return parts.path
+        if path.startswith(f"{base}/"):
+            return f"{own.path.rstrip('/')}/{HIDDEN}"
+    *folders, last = parts.path.split("/")
+    shown = [HIDDEN if TOKEN_LIKE.fullmatch(folder) else folder for folder in folders]
+    return "/".join((*shown, last if not last or FILE_NAME.fullmatch(last) else HIDDEN))
+
+
+def _host(parts: SplitResult) -> str:
+    # Scheme and port do not matter: at our own host everything below our path is ours to hide.
+    return (parts.hostname or "").rstrip(".")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import redis
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from registrar.breaker import LoginBreaker
 from registrar.lease import Roll
@@ -35,6 +36,11 @@ class Row:
     last: Observation | None
     as_desired: bool
 
+    @property
+    def reason(self) -> str:
+        """Why it is so; a tick's own reason may be why it had to write, and all is well since."""
+        return "as-desired" if self.as_desired else self.now.reason
+
     def data(self) -> dict[str, Any]:
         """One object of `--json`'s `registrations`."""
         now, last = self.now, self.last
@@ -45,7 +51,7 @@ class Row:
             "desired_url": now.desired_url,
             "registered_url": now.registered_url,
             "ours": now.ours,
-            "reason": now.reason,
+            "reason": self.reason,
             "detail": now.detail,
             "since": last.since if last and _same(now, last) else None,
             "contender": last.contender if last else None,
@@ -114,10 +120,16 @@ class Report:
         for column in table.columns:
             column.overflow = "fold"
         for row in self.rows:
-            table.add_row(*row.cells())
+            # As texts: what somebody else registered must not be read as markup.
+            table.add_row(*map(Text, row.cells()))
         console.print(table)
-        for line in (self._members(), self._token(), self._breaker()):
-            console.print(line, highlight=False, soft_wrap=True)
+        for line in (*self._failures(), self._members(), self._token(), self._breaker()):
+            console.print(Text(line), soft_wrap=True)
+
+    def _failures(self) -> list[str]:
+        """What went wrong, each once: a failed login concerns every row."""
+        failed = [row.now for row in self.rows if row.now.detail]
+        return list(dict.fromkeys(f"{one.reason}: {one.detail}" for one in failed))
 
     def _members(self) -> str:
         if self.roll is None:
@@ -182,10 +194,9 @@ def _same(now: Observation, last: Observation) -> bool:
 
 
 def _result(row: Row) -> str:
-    detail = f": {row.now.detail}" if row.now.detail else ""
     flapping = row.last is not None and row.last.reason == "flapping"
     fight = f"flapping with {row.last.contender} " if flapping and row.last else ""
-    return f"{'ok' if row.as_desired else 'NOT AS DESIRED'} {fight}{row.now.reason}{detail}"
+    return f"{'ok' if row.as_desired else 'NOT AS DESIRED'} {fight}{row.reason}"
 
 
 def _short(moment: str | None) -> str:

@@ -1,0 +1,56 @@
+"""What `status` shows: nothing that a stranger wrote is more than text, and nothing is said twice."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from registrar.observation import Observation
+from registrar.protocol import Slot
+from registrar.status import Report, Row
+from registrar.strikes import Strikes
+
+BLANK = Observation.unknown(Slot("0242078689-00001", "v1"))
+GOOD = replace(BLANK, ours=True, result="registered", reason="absent", registered_url="https://x")
+
+
+def row(seen: Observation) -> Row:
+    return Row(seen, seen, as_desired=seen.healthy)
+
+
+def shown(*rows: Row, strikes: Strikes | None = None) -> str:
+    out = io.StringIO()
+    report = Report(rows, None, strikes or Strikes(), stored=True)
+    report.show(Console(file=out, width=200))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("url", ["https://x/[/b]", "https://x/[red]a", "https://[fd00::1]/[bold]"])
+def test_a_url_is_not_read_as_markup(url: str) -> None:
+    assert url in shown(row(replace(GOOD, registered_url=url)))
+
+
+def test_a_failure_that_concerns_all_is_told_once() -> None:
+    failed = replace(BLANK, reason="breaker-open", detail="2 logins refused")
+    text = shown(*(row(replace(failed, version=version)) for version in ("v1", "v2", "v3")))
+    assert text.count("2 logins refused") == 1
+    assert text.count("NOT AS DESIRED breaker-open") == 3
+
+
+def test_what_was_just_registered_is_as_desired() -> None:
+    assert "ok as-desired" in shown(row(GOOD))
+    report = Report((row(GOOD),), None, Strikes(), stored=True)
+    assert json.loads(report.to_json())["registrations"][0]["reason"] == "as-desired"
+
+
+def test_an_open_breaker_says_what_to_do_first() -> None:
+    text = shown(strikes=Strikes(refused=2))
+    assert text.index("correct THINGSPACE_PASSWORD") < text.index("only if it is right")
+    assert "needs no unlock" in text
+
+
+def test_a_closed_breaker_shows_all_that_counts() -> None:
+    text = shown(strikes=Strikes(refused=1, unknown=2, pending={"a": 1.0}))
+    assert "closed (1 refused, 2 unanswered, 1 under way)" in text
