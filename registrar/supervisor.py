@@ -17,6 +17,9 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 CAUGHT = (*ENDING, *FORWARDED, signal.SIGCHLD)
 
+# A killed COMMAND that the kernel does not let go within so long is left behind.
+GIVE_UP_S = 2.0
+KILLED = 128 + signal.SIGKILL
 # A look round from time to time, whatever was missed.
 LOOK_S = 5.0
 
@@ -41,7 +44,8 @@ class Supervisor:
     The order of ending: the worker deregisters; only then the signal goes to COMMAND; when COMMAND
     has ended, so do we, with its status. A time limit bounds all of it, a part of it the
     deregistering; a second SIGTERM or SIGINT ends the waiting for the worker and leaves COMMAND
-    little time. What is left at the end of the time is killed.
+    little time. What is left at the end of the time is killed, and left behind if even that does not end
+    it within two seconds.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Supervisor:
         self._clock = clock
         self._signal: int | None = None
         self._passed_on = False
+        self._killed = False
         self._worker_until: float | None = None
         self._until: float | None = None
 
@@ -70,10 +75,15 @@ class Supervisor:
                 self._take(number)
             reap(self._command)
             self._advance()
+        if self._runs:
+            log.error("the command does not end although it was killed")
+            return KILLED
         return self._command.status or 0 if self._command else 0
 
     def _done(self) -> bool:
-        return self._until is not None and not self._waits_for_worker and not self._runs
+        if self._until is None or self._waits_for_worker:
+            return False
+        return not self._runs or (self._killed and self._clock() >= self._until + GIVE_UP_S)
 
     @property
     def _runs(self) -> bool:
@@ -87,6 +97,8 @@ class Supervisor:
 
     def _patience(self) -> float:
         until = self._worker_until if self._waits_for_worker else self._until
+        if until is not None and self._killed:
+            until += GIVE_UP_S
         return LOOK_S if until is None else min(max(until - self._clock(), 0.0), LOOK_S)
 
     def _take(self, number: int) -> None:
@@ -130,6 +142,7 @@ class Supervisor:
         if not self._passed_on:
             self._passed_on = True
             self._command.send(self._signal or signal.SIGTERM)
-        elif self._until is not None and self._clock() >= self._until:
+        elif not self._killed and self._until is not None and self._clock() >= self._until:
             log.error("the command is killed: it did not end in time")
+            self._killed = True
             self._command.kill()

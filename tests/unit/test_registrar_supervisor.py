@@ -8,7 +8,7 @@ import pytest
 from registrar.command import Command
 from registrar.settings import Timing
 from registrar.signals import Signals
-from registrar.supervisor import Supervisor
+from registrar.supervisor import GIVE_UP_S, Supervisor
 
 TIMING = Timing()
 
@@ -23,6 +23,7 @@ class World:
         self.status: int | None = None
         self.running = True
         self.ends_after_signal: int | None = 0
+        self.dies_at_once = True
         self.farewell_s: float | None = 1.0
         self._over_at = float("inf")
 
@@ -54,7 +55,7 @@ class World:
 
     def kill(self) -> None:
         self.told.append("killed")
-        self.status = 137
+        self.status = 137 if self.dies_at_once else None
 
 
 @pytest.fixture
@@ -100,6 +101,16 @@ def test_a_command_that_hangs_is_killed_in_time(world: World) -> None:
     assert run(world) == 137
     assert world.told == ["worker stops", "worker over", "SIGTERM", "killed"]
     assert world.now == pytest.approx(TIMING.shutdown_s, abs=1)
+
+
+def test_a_command_that_even_a_kill_does_not_end_is_killed_once_and_left_behind(
+    world: World,
+) -> None:
+    world.ends_after_signal, world.dies_at_once = None, False
+    world.plan[0] = [signal.SIGTERM]
+    assert run(world) == 137
+    assert world.told == ["worker stops", "worker over", "SIGTERM", "killed"]
+    assert world.now == pytest.approx(TIMING.shutdown_s + GIVE_UP_S, abs=1)
 
 
 def test_a_second_signal_ends_the_waiting_for_the_worker(world: World) -> None:
