@@ -78,7 +78,7 @@ def deregister(as_json: bool) -> None:
 @click.option("--stored", is_flag=True, help="Believe the last tick; do not ask ThingSpace.")
 def status(as_json: bool, stored: bool) -> None:
     """Show what is registered. Exit status 0 only if all is as desired."""
-    settings = _settings()
+    settings = _settings(by_hand=True)
     with assembly.parts_of(settings) as parts:
         client, shared = parts.client, parts.shared
         look = None if stored else lambda: by_hand.look(settings, client, shared)
@@ -98,7 +98,7 @@ def unlock() -> None:
     A corrected password needs no unlock. ThingSpace locks the account at the fifth refused login
     in a row, and unlocking here does not change what it has counted.
     """
-    settings = _settings()
+    settings = _settings(by_hand=True)
     with assembly.parts_of(settings) as parts:
         try:
             failed = parts.breaker.unlock().failed
@@ -113,7 +113,7 @@ def unlock() -> None:
 
 
 def _by_hand(work: Work, as_json: bool, *, good: Collection[str]) -> None:
-    settings = _settings()
+    settings = _settings(by_hand=True)
     with assembly.parts_of(settings) as parts:
         try:
             seen = work(settings, parts.client, parts.shared)
@@ -134,15 +134,18 @@ def _fail(error: RegistrarError) -> NoReturn:
     sys.exit(FAILED)
 
 
-def _settings() -> Settings:
+def _settings(*, by_hand: bool = False) -> Settings:
     try:
-        settings = Settings.from_env()
+        settings = Settings.from_env(by_hand=by_hand)
     except SettingsError as error:
         for line in error.lines():
             click.echo(line, err=True)
         sys.exit(WRONG_SETTINGS)
     service = settings.service
-    logs.configure(service.log_format, service.log_level, settings.secrets)
+    # By hand, what is done is printed; the log would only say it again.
+    quiet = by_hand and service.log_level == "info"
+    level = "warning" if quiet else service.log_level
+    logs.configure(service.log_format, level, settings.secrets)
     return settings
 
 

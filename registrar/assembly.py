@@ -45,9 +45,9 @@ def parts_of(settings: Settings) -> Iterator[Parts]:
     """The parts, while the block runs; ends the session afterwards."""
     keys = Keys(settings.service.queue_namespace)
     with redis_of(settings) as connection:
-        client = client_of(settings, connection, keys)
+        breaker = breaker_of(settings, connection, keys)
+        client = client_of(settings, breaker)
         try:
-            breaker = breaker_of(settings, connection, keys)
             yield Parts(client, shared_of(settings, connection, keys), breaker)
         finally:
             client.close()
@@ -78,10 +78,9 @@ def redis_of(settings: Settings) -> "redis.Redis":
     )
 
 
-def client_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Client:
-    """The client of the callback API, with its tokens and the breaker."""
+def client_of(settings: Settings, breaker: LoginBreaker) -> Client:
+    """The client of the callback API, with its tokens."""
     transport = Transport(settings.base_url, settings.timing, settings.secrets)
-    breaker = breaker_of(settings, client, keys)
     return Client(transport, Tokens(transport, settings.credentials, breaker, time.monotonic))
 
 
@@ -122,7 +121,7 @@ def _worker(settings: Settings, signals: Signals, *, with_command: bool) -> Serv
 
     return Service(
         settings,
-        client_of(settings, client, keys),
+        client_of(settings, breaker_of(settings, client, keys)),
         shared_of(settings, client, keys),
         ready=ready,
         ended=signals.wake,

@@ -69,19 +69,26 @@ class Settings:
     timing: Timing = field(default_factory=Timing)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+    def from_env(
+        cls, environ: Mapping[str, str] = os.environ, *, by_hand: bool = False
+    ) -> "Settings":
         """Reads the listener's and the registrar's settings.
+
+        Args:
+            environ: to be read.
+            by_hand: a person wants something done, so all that is needed for it must be there, even
+                with REGISTRAR=off.
 
         Raises:
             listener.errors.SettingsError: with every problem of both.
         """
         reader = Reader(environ)
-        settings = cls.read(reader)
+        settings = cls.read(reader, by_hand=by_hand)
         reader.finish()
         return settings
 
     @classmethod
-    def read(cls, reader: Reader) -> "Settings":
+    def read(cls, reader: Reader, *, by_hand: bool = False) -> "Settings":
         """Reads the variables; the caller finishes the reader and so learns of problems."""
         settings = cls(
             service=listener_settings.Settings.read(reader),
@@ -103,7 +110,7 @@ class Settings:
             # With the spool, because that is the volume with what must survive a restart.
             state_dir=Path(reader.text("SPOOL_DIR") or "var/spool"),
         )
-        if settings.enabled:
+        if settings.enabled or by_hand:
             settings._require(reader)
         return settings
 
@@ -116,7 +123,9 @@ class Settings:
         }
         for name, value in needed.items():
             if not value and not reader.has_problem(name):
-                reader.problem(name, "must be set: the registrar needs it (or set REGISTRAR=off)")
+                reader.problem(
+                    name, "must be set: the registrar needs it (REGISTRAR=off: it is not to run)"
+                )
 
     @property
     def _credential_texts(self) -> tuple[str, ...]:

@@ -34,8 +34,15 @@ PURE = (
     "listener/schemas.py",
     "listener/settings.py",
     "listener/thingspace.py",
+    "registrar/doubts.py",
+    "registrar/observation.py",
     "registrar/plan.py",
     "registrar/protocol.py",
+    "registrar/reach.py",
+    "registrar/refusals.py",
+    "registrar/shown.py",
+    "registrar/signin.py",
+    "registrar/strikes.py",
     "sandbox/campaign.py",
 )
 

@@ -26,6 +26,14 @@ def test_switched_off_without_a_command_is_a_mistake() -> None:
     assert "COMMAND" in end.stderr
 
 
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_switched_off_work_by_hand_needs_its_settings_all_the_same(command: str) -> None:
+    environ = {"REGISTRAR": "off", "CALLBACK_TOKEN": "token", "THINGSPACE_ACCOUNTS": None}
+    end = CliRunner(env=environ).invoke(main, [command])
+    assert end.exit_code == 2
+    assert "THINGSPACE_ACCOUNTS: " in end.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_wrong_settings_end_with_status_2(command: str) -> None:
     end = CliRunner(env={"PORT": "none", "PUBLIC_URL": None}).invoke(main, [command])

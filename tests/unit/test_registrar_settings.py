@@ -64,6 +64,13 @@ def test_switched_off_it_needs_nothing() -> None:
     assert not Settings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}).enabled
 
 
+def test_switched_off_it_needs_everything_for_work_by_hand() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}, by_hand=True)
+    assert set(caught.value.problems) == set(GOOD) - {"CALLBACK_TOKEN"}
+    assert Settings.from_env({**GOOD, "REGISTRAR": "off"}, by_hand=True).slots
+
+
 @pytest.mark.parametrize(
     "changed",
     [
