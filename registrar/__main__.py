@@ -15,8 +15,8 @@ from registrar import assembly, by_hand
 from registrar.client import Client
 from registrar.errors import RegistrarError
 from registrar.observation import Observation
-from registrar.reconcile import Shared
 from registrar.settings import Settings
+from registrar.shared import Shared
 from registrar.status import gather
 from registrar.strikes import LOCKED_AT
 

@@ -18,10 +18,10 @@ from registrar.mutex import Mutex
 from registrar.plan import FLAP_WINDOW_INTERVALS
 from registrar.probe import Probe
 from registrar.readiness import until_ready
-from registrar.reconcile import Shared
 from registrar.records import FileStore, RedisStore
 from registrar.service import Service
 from registrar.settings import Settings
+from registrar.shared import Shared
 from registrar.signals import Signals, received
 from registrar.store import Store
 from registrar.supervisor import CAUGHT, Supervisor

@@ -13,8 +13,9 @@ from registrar.mutex import Hold
 from registrar.observation import Observation, Observer
 from registrar.plan import Action, matches
 from registrar.protocol import Slot
-from registrar.reconcile import Reconciler, Shared, observer_of
+from registrar.reconcile import Reconciler
 from registrar.settings import Settings
+from registrar.shared import Shared, observer_of
 
 log = structlog.get_logger("registrar")
 

@@ -12,8 +12,9 @@ from registrar.mutex import Hold
 from registrar.observation import Observation, following
 from registrar.plan import Action, plan_farewell
 from registrar.protocol import Registration, Slot
-from registrar.reconcile import Shared, Wait, observer_of
+from registrar.reconcile import Wait
 from registrar.settings import Deregister, Settings
+from registrar.shared import Shared, observer_of
 from registrar.telling import tell_farewell
 
 log = structlog.get_logger("registrar")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import redis
 import structlog
 
-from listener.logs import Redactor
 from registrar.client import Client, Permit
 from registrar.doubts import Doubts
 from registrar.errors import (
@@ -18,13 +17,12 @@ from registrar.errors import (
     StoppingError,
     failure_of,
 )
-from registrar.lease import Lease, Roll
-from registrar.mutex import Hold, Mutex
-from registrar.observation import Observation, Observer, following
+from registrar.mutex import Hold
+from registrar.observation import Observation, following
 from registrar.plan import FLAP_WINDOW_INTERVALS, Action, Context, plan
 from registrar.protocol import Desired, Registration, Slot
 from registrar.settings import Settings
-from registrar.store import Store
+from registrar.shared import Shared, observer_of
 from registrar.telling import tell
 
 log = structlog.get_logger("registrar")
@@ -38,16 +36,6 @@ class Outcome:
 
     observation: Observation
     error: RegistrarError | None = None
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What replicas share: all of it in Redis."""
-
-    mutex: Mutex
-    lease: Lease
-    store: Store
-    read_roll: Callable[[], Roll]
 
 
 @dataclass(frozen=True)
@@ -229,12 +217,6 @@ class Reconciler:
         tell(seen, self._last.get(seen.slot))
         self._last[seen.slot] = seen
         return seen
-
-
-def observer_of(settings: Settings, shared: Shared) -> Observer:
-    """Whoever works with these settings, as the one who observes."""
-    redactor = Redactor(settings.secrets)
-    return Observer(shared.lease.card.name, settings.service.public_url, redactor)
 
 
 def _name(error: Exception) -> str:

@@ -17,8 +17,9 @@ from registrar.errors import (
 )
 from registrar.farewell import Farewell, Remover
 from registrar.heartbeat import Heartbeat
-from registrar.reconcile import Outcome, Reconciler, Shared
+from registrar.reconcile import Outcome, Reconciler
 from registrar.settings import Settings
+from registrar.shared import Shared
 
 log = structlog.get_logger("registrar")
 

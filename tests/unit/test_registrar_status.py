@@ -9,7 +9,7 @@ from rich.console import Console
 
 from registrar.observation import Observation
 from registrar.protocol import Slot
-from registrar.status import Report, Row
+from registrar.report import Report, Row
 from registrar.strikes import Strikes
 
 BLANK = Observation.unknown(Slot("0242078689-00001", "v1"))

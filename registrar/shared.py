@@ -1,0 +1,27 @@
+"""What the replicas of a namespace share, put together: all of it lives in Redis."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from listener.logs import Redactor
+from registrar.lease import Lease, Roll
+from registrar.mutex import Mutex
+from registrar.observation import Observer
+from registrar.settings import Settings
+from registrar.store import Store
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What replicas share: all of it in Redis."""
+
+    mutex: Mutex
+    lease: Lease
+    store: Store
+    read_roll: Callable[[], Roll]
+
+
+def observer_of(settings: Settings, shared: Shared) -> Observer:
+    """Whoever works with these settings, as the one who observes."""
+    redactor = Redactor(settings.secrets)
+    return Observer(shared.lease.card.name, settings.service.public_url, redactor)
