@@ -65,7 +65,8 @@ def mounted(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], check=True)
+        # Lazily: the last thread of a killed process may hold a file for a moment after its end shows.
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def can_mount() -> bool:
