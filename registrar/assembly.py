@@ -15,7 +15,6 @@ from registrar.command import Command
 from registrar.keys import Keys
 from registrar.lease import Card, Lease, new_name, read_roll
 from registrar.mutex import Mutex
-from registrar.plan import FLAP_WINDOW_INTERVALS
 from registrar.probe import Probe
 from registrar.readiness import until_ready
 from registrar.records import FileStore, RedisStore
@@ -103,7 +102,7 @@ def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
             client,
             keys,
             digest=settings.digest,
-            window_s=settings.interval_s * FLAP_WINDOW_INTERVALS,
+            window_s=settings.flap_window_s,
         ),
         read_roll=lambda: read_roll(client, keys),
     )

@@ -10,7 +10,7 @@ import structlog
 
 from registrar import strikes
 from registrar.errors import StopError, UnavailableError
-from registrar.records import Change, Store
+from registrar.records import Change, RecordStore
 from registrar.signin import Credentials
 from registrar.strikes import Outcome, Strikes
 
@@ -49,10 +49,10 @@ class LoginBreaker:
     machine has its own two.
     """
 
-    def __init__(self, stores: Sequence[Store]) -> None:
+    def __init__(self, stores: Sequence[RecordStore]) -> None:
         """Takes the stores; one may fail, and the other then decides."""
         self._stores = stores
-        self._failing: set[Store] = set()
+        self._failing: set[RecordStore] = set()
 
     def reserve(self) -> Reservation:
         """Enters an attempt.
@@ -110,7 +110,7 @@ class LoginBreaker:
                 self._failing.discard(store)
         return found
 
-    def _tell(self, store: Store, error: Exception) -> None:
+    def _tell(self, store: RecordStore, error: Exception) -> None:
         """Once for each outage: a login asks several times."""
         if store not in self._failing:
             where, why = type(store).__name__, type(error).__name__

@@ -19,10 +19,11 @@ from registrar.errors import (
 )
 from registrar.mutex import Hold
 from registrar.observation import Observation, following
-from registrar.plan import FLAP_WINDOW_INTERVALS, Action, Context, plan
+from registrar.plan import Action, Context, plan
 from registrar.protocol import Desired, Registration, Slot
 from registrar.settings import Settings
 from registrar.shared import Shared, observer_of
+from registrar.takeovers import Takeovers
 from registrar.telling import tell
 
 log = structlog.get_logger("registrar")
@@ -80,10 +81,13 @@ class Reconciler:
         self._booted: set[Slot] = set()
         self._last: dict[Slot, Observation] = {}
         self._alone = False
-        self._clock = clock
         self._doubts = Doubts(clock)
-        # When this process took over, for as long as Redis cannot count for all replicas.
-        self._own: dict[Slot, list[float]] = {}
+        self._takeovers = Takeovers(
+            shared.store,
+            shared.lease.card.deployment,
+            window_s=settings.flap_window_s,
+            clock=clock,
+        )
 
     def tick(
         self, wait: Wait, *, permit: Permit = lambda: None, force: bool = False
@@ -177,30 +181,22 @@ class Reconciler:
         left = look.client.query(slot, before=look.before)
         self._doubts.verify(slot, wanted, left)
         if action.contested:
-            # Only what was confirmed counts, so that an outage does not look like a fight.
-            self._own.setdefault(slot, []).append(self._clock())
-            if look.hold:
-                deployment = self.shared.lease.card.deployment
-                self.shared.store.note_takeover(slot, deployment, fence=look.hold.token)
+            self._takeovers.note(slot, look.hold)
         return left
 
     def _context(self, slot: Slot, found: Registration | None, hold: Hold | None) -> Context:
         policy = self.settings.takeover
         boot = slot not in self._booted
         if hold is None:
-            return Context(policy, boot, takeovers=self._own_takeovers(slot))
+            return Context(policy, boot, takeovers=self._takeovers.count(slot, hold))
         shared = self.shared
         return Context(
             policy,
             boot,
             superseded=shared.read_roll().supersedes(shared.lease.card.deployment),
             sibling=found is not None and shared.store.is_family(found.url),
-            takeovers=shared.store.takeovers(slot, shared.lease.card.deployment),
+            takeovers=self._takeovers.count(slot, hold),
         )
-
-    def _own_takeovers(self, slot: Slot) -> int:
-        horizon = self._clock() - self.settings.interval_s * FLAP_WINDOW_INTERVALS
-        return sum(at > horizon for at in self._own.get(slot, []))
 
     def _note(self, seen: Observation, hold: Hold | None, fights: int) -> Observation:
         """Logs what changed, and stores what was seen if Redis is there."""

@@ -22,7 +22,7 @@ CAS_ATTEMPTS = 100
 Change = Callable[[Strikes, float], Strikes]
 
 
-class Store(Protocol):
+class RecordStore(Protocol):
     """Holds one record for each credentials; `change` is atomic. Raises RedisError or OSError."""
 
     def change(self, make: Change) -> Strikes:
@@ -41,7 +41,7 @@ class RedisStore:
         self._now = script(client, "now")
 
     def change(self, make: Change) -> Strikes:
-        """See `Store`. Raises redis.RedisError."""
+        """See `RecordStore`. Raises redis.RedisError."""
         for _ in range(CAS_ATTEMPTS):
             read = self._redis.hget(self._key, self._digest)
             seconds, micros = self._now(keys=[self._key])
@@ -63,7 +63,7 @@ class FileStore:
         self._digest = digest
 
     def change(self, make: Change) -> Strikes:
-        """See `Store`. Raises OSError."""
+        """See `RecordStore`. Raises OSError."""
         with self._locked():
             records = self._read()
             old = _record(records, self._digest)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from listener import settings as listener_settings
 from listener.environment import Reader
 from listener.secret import Secret
-from registrar.plan import Takeover
+from registrar.plan import FLAP_WINDOW_INTERVALS, Takeover
 from registrar.protocol import Desired, Registration, Slot
 from registrar.signin import Credentials
 
@@ -161,6 +161,11 @@ class Settings:
         timing = self.timing
         call_s = timing.connect_timeout_s + timing.read_timeout_s
         return max(self.lease_ttl_s, call_s + timing.mutex_margin_s)
+
+    @property
+    def flap_window_s(self) -> float:
+        """For how long a takeover counts."""
+        return self.interval_s * FLAP_WINDOW_INTERVALS
 
     @property
     def deployment(self) -> str:

@@ -71,7 +71,8 @@ def _unavailable(error: requests.RequestException) -> UnavailableError:
     # The text of the library's error names the URL, which holds no secret of ours here.
     cause = error.args[0] if error.args else error
     reason = getattr(cause, "reason", None) or cause
-    detail = f"{type(error).__name__}: {type(reason).__name__}"
+    kind = type(error).__name__
+    detail = kind if isinstance(reason, str) else f"{kind}: {type(reason).__name__}"
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY" in str(error):
         return UnavailableError("certificate-refused", detail, sent=False)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
