@@ -46,12 +46,15 @@ class Watcher(Node):
         with self.client() as client:
             told: Any = client.sentinel_master(SERVICE)
             listed: Any = client.sentinel_slaves(SERVICE)
+        met = (len(listed), told["num-other-sentinels"]) == (replicas, sentinels)
         well = all(state["flags"] == "slave" for state in listed)
-        return told["flags"] == "master" and (len(listed), well, told["num-other-sentinels"]) == (
-            replicas,
-            True,
-            sentinels,
-        )
+        return met and well and told["flags"] == "master"
+
+    def has_settled(self) -> bool:
+        """Whether it sees a master that is well, and no failover is under way."""
+        with self.client() as client:
+            told: Any = client.sentinel_master(SERVICE)
+        return bool(told["flags"] == "master")
 
     def master_port(self) -> int:
         """Whom it takes for the master. Raises redis.RedisError."""
@@ -122,8 +125,11 @@ class Sentinels:
         )
 
     def _all_follow_another(self, old: Node) -> bool:
-        ports = {watcher.master_port() for watcher in self.watchers if watcher.is_awake}
-        return len(ports) == 1 and old.port not in ports and _is_master(self.master())
+        awake = [watcher for watcher in self.watchers if watcher.is_awake]
+        ports = {watcher.master_port() for watcher in awake}
+        agreed = len(ports) == 1 and old.port not in ports and _is_master(self.master())
+        # One that were still at it would take the next change for a reason to fail over again.
+        return agreed and all(watcher.has_settled() for watcher in awake)
 
     def _at(self, port: int) -> Node:
         return next(node for node in self.nodes if node.port == port)
