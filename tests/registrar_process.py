@@ -10,6 +10,7 @@ import socketserver
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,16 +100,40 @@ class Balancer(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Relay)
         self.backend = 0
+        self._lock = threading.Lock()
+        self._led = Counter[int]()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    @contextmanager
+    def leading(self) -> Iterator[int]:
+        """Leads one connection to the present backend while the block runs."""
+        with self._lock:
+            port = self.backend
+            self._led[port] += 1
+        try:
+            yield port
+        finally:
+            with self._lock:
+                self._led[port] -= 1
+
+    def switch(self, port: int) -> None:
+        """Chooses another backend; returns when nothing is under way to the one before."""
+        with self._lock:
+            before, self.backend = self.backend, port
+        wait_until(lambda: not self._led[before])
+
 
 class _Relay(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, Balancer)
-        with socket.create_connection(("127.0.0.1", self.server.backend), 10) as backend:
+        with self.server.leading() as port:
+            self.relay(port)
+
+    def relay(self, port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), 10) as backend:
             back = threading.Thread(target=_pump, args=(backend, self.request), daemon=True)
             back.start()
             _pump(self.request, backend)

@@ -53,7 +53,7 @@ def roll(sandbox: Sandbox, old: Service, new: Service, balancer: Balancer) -> No
     """Starts the new one, then ends the old one."""
     new.start()
     wait_until_registered(new)
-    balancer.backend = new.port
+    balancer.switch(new.port)
     # Its end is not waited for: the next one starts while it still drains.
     old.signal(signal.SIGTERM)
 
