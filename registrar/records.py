@@ -74,7 +74,8 @@ class FileStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # As private as the spool makes it, which may come later.
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A file of its own, because the one with the records is replaced.
         with open(self._path.with_suffix(".lock"), "ab", opener=_private) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

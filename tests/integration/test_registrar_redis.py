@@ -355,6 +355,15 @@ def test_a_file_that_cannot_be_read_leaves_one_attempt_and_can_be_written(
     assert [path.name for path in tmp_path.glob("*.new")] == []
 
 
+def test_a_write_that_was_cut_short_leaves_the_record_before(tmp_path: Path) -> None:
+    one = LoginBreaker([FileStore(tmp_path, "digest")])
+    refused(one)
+    (tmp_path / "login-breaker.new").write_text('{"digest": "{')
+    assert one.read().refused == 1
+    refused(one)
+    assert one.read().open
+
+
 def test_without_any_store_no_login_is_tried(tmp_path: Path) -> None:
     (tmp_path / "no-folder").write_text("")
     with connect(Secret("redis://127.0.0.1:1/0"), timeout_s=1, name="tests") as nowhere:

@@ -91,5 +91,6 @@ def test_thirty_restarts_with_a_wrong_password_make_two_logins(
         assert logins(sandbox) == before + 1
     kept = tmp_path / "spool" / "login-breaker.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
     for secret in ("a-wrong-password", Sandbox.password, Sandbox.secret):
         assert secret not in kept.read_text()
