@@ -178,6 +178,7 @@ def _introduce(nodes: Sequence[Node]) -> None:
     for epoch, node in enumerate(nodes, 1):
         # Distinct from the start, so that they need not agree on it while they meet.
         node.ask("CLUSTER", "SET-CONFIG-EPOCH", epoch)
+    for node in nodes:
         node.ask("CLUSTER", "MEET", HOST, nodes[0].port)
     until(lambda: all(_has_met(node, len(nodes)) for node in nodes), "the nodes met")
 

@@ -27,8 +27,8 @@ class Watcher(Node):
             f"dir {folder}",
             f"sentinel monitor {SERVICE} {HOST} {master.port} {QUORUM}",
             f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}",
-            # A failover that nobody won is tried again after twice this.
-            f"sentinel failover-timeout {SERVICE} {down_after_ms * 4}",
+            # A failover for which nobody was elected is tried again after twice this.
+            f"sentinel failover-timeout {SERVICE} {down_after_ms}",
             f"sentinel parallel-syncs {SERVICE} 2",
         ]
         if master.password:
@@ -115,14 +115,18 @@ class Sentinels:
             node.thaw()
         else:
             node.start()
-        if _is_master(node):
-            node.ask("REPLICAOF", HOST, self.master().port)
         awake = [watcher for watcher in self.watchers if watcher.is_awake]
-        until(lambda: _synchronised(self.replicas()), "the replicas follow their master")
-        until(
-            lambda: all(w.knows(len(self.nodes) - 1, len(self.watchers) - 1) for w in awake),
-            "the Sentinels know that all is well",
-        )
+        others = len(self.nodes) - 1, len(self.watchers) - 1
+        until(self._is_followed, "the replicas follow the master")
+        until(lambda: all(w.knows(*others) for w in awake), "the Sentinels know that all is well")
+
+    def _is_followed(self) -> bool:
+        """Whether all replicas follow the master; has those that do not follow it."""
+        master = self.master()
+        astray = [node for node in self.replicas() if node.ask("ROLE")[2] != master.port]
+        for node in astray:
+            node.ask("REPLICAOF", HOST, master.port)
+        return not astray and _synchronised(self.replicas())
 
     def _all_follow_another(self, old: Node) -> bool:
         awake = [watcher for watcher in self.watchers if watcher.is_awake]
@@ -142,7 +146,7 @@ def running(
     options: Mapping[str, str] = NO_OPTIONS,
     password: str | None = None,
     replicas: int = 2,
-    down_after_ms: int = 500,
+    down_after_ms: int = 1500,
 ) -> Iterator[Sentinels]:
     """Runs a master, its replicas and three Sentinels while the block runs; kills them then.
 
@@ -154,6 +158,8 @@ def running(
         password: of the Redis servers; the Sentinels ask for none.
         replicas: how many.
         down_after_ms: after so many milliseconds without an answer a Sentinel calls a node down.
+            Below a second, which is how long it may take to connect to a new master, it calls that
+            one down as well, and one failover follows the other.
 
     Raises:
         embedded_redis.ServerNotFoundError: there is no server to start.
