@@ -12,6 +12,10 @@ from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
 from listener.settings import Settings
 
+# On top of ACK_BUDGET_MS: together, at the defaults, below the two seconds within which the provider
+# has been seen to try again.
+SPOOL_BUDGET_S = 0.8
+
 KeptBy = Literal["redis", "spool"]
 
 
@@ -69,7 +73,7 @@ class Keeper:
                 return self._writer.put(message).duplicate
             except QueueUnavailableError as problem:
                 self._outages.begin(partition, problem.detail)
-        return self._spool.put(message, self._writer.budget_s)
+        return self._spool.put(message, SPOOL_BUDGET_S)
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Keeps a refused body in Redis; there is no spool for those.
