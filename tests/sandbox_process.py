@@ -89,7 +89,8 @@ class Sandbox:
 
     def start(self) -> None:
         login = ("key", "secret", "username", "password")
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - stop() closes it
+        # For appending: reading moves the place that the processes share, and must not move theirs.
+        self._log = tempfile.TemporaryFile("a+")  # noqa: SIM115 - stop() closes it
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "sandbox", "--port=0", "--exit-on-eof"),

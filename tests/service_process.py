@@ -48,7 +48,8 @@ class Service:
             **settings,
         }
         self._command = command
-        self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - __exit__ closes it
+        # For appending: reading moves the place that the processes share, and must not move theirs.
+        self._log: IO[str] = tempfile.TemporaryFile("a+")  # noqa: SIM115 - __exit__ closes it
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
