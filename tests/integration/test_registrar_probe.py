@@ -1,7 +1,6 @@
 """The probe from outside: what it believes, and what it says of a URL that ThingSpace would refuse."""
 
 import json
-import shutil
 import ssl
 import subprocess
 import threading
@@ -15,6 +14,7 @@ import pytest
 import listener.probe
 from registrar.probe import Probe
 from registrar.settings import Settings
+from tests.tools import needed
 
 ENVIRON = {
     "CALLBACK_TOKEN": "callback-token",
@@ -174,8 +174,7 @@ def test_a_name_that_is_none_is_told(scheme: str, host: str) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """One that nobody vouches for and that lasts a week: with its key, and alone."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl makes the certificate")
+    needed("openssl")
     folder = tmp_path_factory.mktemp("certificate")
     both, alone = folder / "both.pem", folder / "alone.pem"
     subprocess.run(

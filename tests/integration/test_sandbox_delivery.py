@@ -1,7 +1,6 @@
 """The sandbox as a process sends to a small receiver: what arrives, and what is noted about it."""
 
 import json
-import shutil
 import ssl
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox_process import Sandbox
+from tests.tools import needed
 
 # Short where a test is about it; long where a busy machine must not cause it.
 SPANS: dict[str, Any] = {
@@ -206,9 +206,7 @@ def test_netrc_and_proxies_of_the_environment_are_left_alone(
 
 
 def test_a_certificate_is_verified_and_its_authority_can_be_named(tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is needed to make a certificate")
+    openssl = needed("openssl")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
     extra = ["-addext", "subjectAltName=DNS:localhost"]

@@ -1,7 +1,5 @@
 """TLS with certificates, ACL users, and all that REDIS_URL can say of them."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from sandbox import embedded_redis
 from sandbox.redis_nodes import HOST, Node, free_port, started
 from tests.keeper_load import message, settings
 from tests.service_process import wait_until
+from tests.tools import needed
 
 # What the listener's user must be allowed, and no more.
 ACL = (
@@ -83,8 +82,7 @@ def folder(redis_server: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> Certificate:
-    if not shutil.which("openssl") and not os.environ.get("CI"):
-        pytest.skip("openssl is not installed")
+    needed("openssl")
     return Certificate(folder, "ours")
 
 
