@@ -10,7 +10,7 @@ import redis
 from listener import tail as tailing
 from listener.errors import SettingsError
 from listener.queue.connection import connect
-from listener.queue.keys import Partition
+from listener.queue.keys import every_partition
 from listener.queue.reader import follow
 from listener.settings import Settings
 
@@ -49,9 +49,7 @@ def tail(start: str, *, as_json: bool) -> None:
         raise click.BadParameter(
             "is neither `now`, `start`, a time nor an entry id", param_hint="--from"
         ) from None
-    spaces = [
-        Partition(settings.queue_namespace, number) for number in range(settings.queue_partitions)
-    ]
+    spaces = every_partition(settings.queue_namespace, settings.queue_partitions)
     show = tailing.as_json if as_json else tailing.as_text
     client = connect(settings.redis_url, timeout_s=5, name="fota-tail", decode_responses=True)
     try:

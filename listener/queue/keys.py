@@ -29,6 +29,10 @@ class Partition:
         """The bounded stream of what was refused."""
         return self._key("quarantine")
 
+    def dead(self, group: str) -> str:
+        """The stream of what a consumer group gave up on."""
+        return self._key(f"dead:{group}")
+
     @property
     def ready(self) -> str:
         """What the readiness check writes; it expires at once."""
@@ -46,6 +50,11 @@ class Partition:
     def seen_refused(self, content_id: str) -> str:
         """Likewise for the quarantine, apart: what is mended and sent again is no duplicate."""
         return self._key(f"seen:quarantine:{content_id}")
+
+
+def every_partition(namespace: str, partitions: int) -> list[Partition]:
+    """All partitions of a namespace, by number."""
+    return [Partition(namespace, number) for number in range(partitions)]
 
 
 def partition_of(message: Message, namespace: str, partitions: int) -> Partition:

@@ -13,7 +13,7 @@ import redis
 import structlog
 
 from listener.queue.connection import connect
-from listener.queue.keys import Partition
+from listener.queue.keys import Partition, every_partition
 from listener.settings import Settings
 
 log = structlog.get_logger("listener.retention")
@@ -67,8 +67,7 @@ class Retention:
         self._redis = connect(settings.redis_url, timeout_s=TIMEOUT_S, name="fota-retention")
         script = files("listener.queue").joinpath("retention.lua").read_text()
         self._script = self._redis.register_script(script)
-        space = settings.queue_namespace
-        self._partitions = [Partition(space, number) for number in range(settings.queue_partitions)]
+        self._partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
         self._me = uuid4().hex
         self._told: dict[str, set[int]] = {}
         self._stopped = threading.Event()

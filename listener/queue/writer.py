@@ -15,7 +15,7 @@ from listener.messages import Message, fingerprint, timestamp
 from listener.queue.commit import GroupCommit
 from listener.queue.connection import connect, renew
 from listener.queue.durability import Server, Synced, Wait, refusal, wait_for
-from listener.queue.keys import Partition, partition_of
+from listener.queue.keys import Partition, every_partition, partition_of
 from listener.queue.server import ask
 from listener.settings import Settings
 
@@ -121,8 +121,7 @@ class RedisWriter:
         self._redis.close()
 
     def _partitions(self) -> list[Partition]:
-        space = self._settings.queue_namespace
-        return [Partition(space, number) for number in range(self._settings.queue_partitions)]
+        return every_partition(self._settings.queue_namespace, self._settings.queue_partitions)
 
     def _lane(self, where: Partition) -> GroupCommit[Message, Receipt]:
         return GroupCommit(
