@@ -10,6 +10,7 @@ from typing import Any
 
 from listener import logs
 from listener.errors import SettingsError
+from listener.ops import ports
 from listener.queue import startup
 from listener.settings import Settings
 
@@ -22,7 +23,6 @@ def refuse(error: SettingsError) -> None:
 
 def on_starting(_arbiter: Any) -> None:
     """Before anything listens: a queue that can never keep its promise is refused."""
-    logs.configure(settings.log_format, settings.log_level, settings.secrets)
     try:
         startup.check(settings)
     except SettingsError as error:
@@ -34,7 +34,11 @@ try:
 except SettingsError as error:
     refuse(error)
 
-bind = f"0.0.0.0:{settings.port}"
+logs.configure(settings.log_format, settings.log_level, settings.secrets)
+bind = ports.to_bind(settings)
+# Nobody in front may set the path or the scheme by a header.
+forwarder_headers = ""
+forwarded_allow_ips = ""
 workers = settings.web_concurrency
 # A greenlet for each connection: hundreds of slow ones hold up nobody (docs/adr/0004).
 worker_class = "gevent"

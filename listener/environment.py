@@ -57,7 +57,11 @@ class Reader(Env):
     def folder(self, name: str, default: str) -> Path | None:
         """A folder; None if the variable is set and empty, which here means: none."""
         text = self.str(name, default)
-        return None if self._mapping.get(name) == "" else Path(text or default)
+        return None if self.emptied(name) else Path(text or default)
+
+    def emptied(self, name: str) -> bool:
+        """Whether a variable is set and empty; some mean by that: none."""
+        return self._mapping.get(name) == ""
 
     def flag(self, name: str) -> bool:
         """`true` or `false` (also `1`, `0`, `yes`, `no`, `on`, `off`); not set: false."""

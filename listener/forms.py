@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from listener import thingspace
 from listener.environment import words
+from listener.redis_url import Address
 from listener.redis_url import parse as parse_redis_url
 from listener.secret import Secret
 
@@ -22,6 +23,7 @@ DOT_SEGMENTS = frozenset((".", ".."))
 PLAIN = re.compile(r"[!-~]+")
 ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
 # A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
+HOST_FORM = re.compile(r"[A-Za-z0-9._:-]+")
 NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -30,6 +32,17 @@ def token(text: str) -> Secret:
     if not TOKEN_FORM.fullmatch(text) or text in DOT_SEGMENTS:
         raise ValueError("may hold letters, digits and . _ ~ - only: it is part of a URL")
     return Secret(text)
+
+
+def address(text: str) -> Address:
+    """A host and a port to listen on; an IPv6 address stands in brackets."""
+    host, _, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not HOST_FORM.fullmatch(bare) or (":" in bare) != (bare != host):
+        raise ValueError("must be a host and a port such as 127.0.0.1:9464 or [::1]:9464")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError("must end with a port from 1 to 65535, as in 127.0.0.1:9464")
+    return bare, int(port)
 
 
 def redis_url(text: str) -> str:

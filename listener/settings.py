@@ -10,11 +10,13 @@ from listener import forms, redis_url, thingspace
 from listener.environment import Reader
 from listener.forms import Network
 from listener.queue.durability import Durability
+from listener.redis_url import Address
 from listener.secret import Secret
 
 PROOFS = ("CALLBACK_TOKEN", "CALLBACK_USERNAME", "CALLBACK_PASSWORD", "CALLBACK_SOURCES")
 MONTH_S = 30 * 24 * 3600
 TEN_YEARS_H = 10 * 365 * 24
+OPS_BIND = ("127.0.0.1", 9464)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class Settings:
     api_versions: tuple[str, ...]
     port: int
     web_concurrency: int
+    ops_bind: Address | None
     queue_namespace: str
     queue_partitions: int
     queue_durability: Durability
@@ -81,6 +84,9 @@ class Settings:
             api_versions=reader.parsed("THINGSPACE_API_VERSIONS", ("v1",), forms.api_versions),
             port=reader.whole("PORT", 8000, at_least=1, at_most=65535),
             web_concurrency=reader.whole("WEB_CONCURRENCY", _cores(), at_least=1),
+            ops_bind=reader.parsed(
+                "OPS_BIND", None if reader.emptied("OPS_BIND") else OPS_BIND, forms.address
+            ),
             queue_namespace=reader.parsed("QUEUE_NAMESPACE", "fota", forms.namespace),
             queue_partitions=reader.whole("QUEUE_PARTITIONS", 1, at_least=1, at_most=1024),
             queue_durability=reader.parsed("QUEUE_DURABILITY", Durability(), Durability.parse),
@@ -112,6 +118,9 @@ class Settings:
         ):
             if previous and not current:
                 reader.problem(f"{name}_PREVIOUS", f"needs {name}: it is accepted beside that one")
+        if self.ops_bind and self.ops_bind[1] == self.port:
+            # What is served there is told by the port: it must not be the public one.
+            reader.problem("OPS_BIND", "must have another port than PORT")
         without_login = {"v2", "v3"}.intersection(self.api_versions)
         if self.callback_password and not self.callback_token and without_login:
             reader.problem(

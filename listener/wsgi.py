@@ -2,6 +2,8 @@
 
 from listener import logs
 from listener.app import create_app
+from listener.ops.app import create_ops_app
+from listener.ops.ports import Ports
 from listener.queue.keeper import Keeper
 from listener.settings import Settings
 
@@ -9,4 +11,8 @@ settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
 queue = Keeper(settings)
 queue.start()
-app = create_app(settings, queue=queue)
+app = Ports(
+    public=create_app(settings, queue=queue),
+    operating=create_ops_app(queue=queue),
+    bind=settings.ops_bind,
+)

@@ -42,6 +42,7 @@ class Deployment:
 
     Attributes:
         public_url: what is registered.
+        ops_bind: where the operator's side is.
         root: the sandbox's address.
         redis_url: the queue's.
         own_redis: whether that server is ours.
@@ -66,6 +67,7 @@ class Deployment:
         self.log = folder / "service.log"
         self.port = wanted_port()
         self.root = f"http://127.0.0.1:{free_port(self.port + 1)}"
+        self.ops_bind = os.environ.get("OPS_BIND") or f"127.0.0.1:{free_port(9464)}"
         self.public_url = f"http://127.0.0.1:{self.port}{CALLBACK_PATH}"
         self.redis_url = os.environ.get("REDIS_URL") or ""
         self.own_redis = not self.redis_url
@@ -171,6 +173,7 @@ class Deployment:
             "REDIS_URL": self.redis_url,
             "SPOOL_DIR": str(self._folder / "spool"),
             "PORT": str(self.port),
+            "OPS_BIND": self.ops_bind,
             "PUBLIC_URL": self.public_url,
             "THINGSPACE_BASE_URL": f"{self.root}/api",
             "THINGSPACE_ACCOUNTS": facts.EXAMPLE_ACCOUNT,

@@ -37,11 +37,14 @@ class Service:
 
     def __init__(self, *command: str, **settings: str) -> None:
         self.port = free_port()
+        self.ops_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.ops_url = f"http://127.0.0.1:{self.ops_port}"
         self._folder = tempfile.TemporaryDirectory(prefix="fota-")
         self.settings = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "PORT": str(self.port),
+            "OPS_BIND": f"127.0.0.1:{self.ops_port}",
             "WEB_CONCURRENCY": "2",
             "PUBLIC_URL": f"{self.url}/cb",
             "SPOOL_DIR": f"{self._folder.name}/spool",

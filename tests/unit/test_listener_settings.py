@@ -186,3 +186,27 @@ def test_credentials_may_be_missing_only_with_a_token_and_v2_or_v3(
     environ: dict[str, str], may: bool
 ) -> None:
     assert Settings.from_env(environ).credentials_may_be_missing is may
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:80", ("::1", 80)),
+        ("localhost:1", ("localhost", 1)),
+        ("", None),
+    ],
+)
+def test_the_operating_port_is_a_host_and_a_port_or_none(
+    text: str, expected: tuple[str, int] | None
+) -> None:
+    assert Settings.from_env({**PROOF, "OPS_BIND": text}).ops_bind == expected
+
+
+@pytest.mark.parametrize("text", ["9464", ":9464", "::1:9464", "[h]:1", "h:0", "h:65536", "h:x"])
+def test_an_operating_port_of_another_form_is_refused(text: str) -> None:
+    assert set(problems({**PROOF, "OPS_BIND": text})) == {"OPS_BIND"}
+
+
+def test_the_operating_port_may_not_be_the_public_one() -> None:
+    assert set(problems({**PROOF, "PORT": "81", "OPS_BIND": "127.0.0.1:81"})) == {"OPS_BIND"}

@@ -5,12 +5,14 @@ import platform
 import re
 import shlex
 import subprocess
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
+from listener import __version__
 from listener.environment import Reader
 from listener.errors import REASONS
 from registrar.settings import Settings
@@ -84,6 +86,11 @@ def applies(requirement: Requirement, python: str) -> bool:
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
 
 
 def test_the_procfile_starts_what_the_contract_says() -> None:

@@ -1,0 +1,59 @@
+"""Builds the application of the operating port."""
+
+import time
+from collections.abc import Callable
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from listener.errors import QueueUnavailableError
+from listener.health import Readiness
+from listener.ops.version import version
+from listener.queue.keeper import Queue
+
+
+def create_ops_app(*, queue: Queue, clock: Callable[[], float] = time.monotonic) -> Flask:
+    """The WSGI application of OPS_BIND.
+
+    Args:
+        queue: the one of the public port.
+        clock: monotonic seconds.
+    """
+    app = Flask("listener.ops", static_folder=None)
+    readiness = Readiness(queue, clock)
+
+    @app.get("/healthz")
+    def alive() -> Response:
+        return jsonify(status="alive")
+
+    @app.get("/readyz")
+    def ready() -> tuple[Response, int]:
+        try:
+            return jsonify(status="ready", keeper=readiness.check()), 200
+        except QueueUnavailableError as problem:
+            return jsonify(status="not-ready", reason=problem.reason, detail=problem.detail), 503
+
+    @app.get("/version")
+    def told_version() -> Response:
+        return jsonify(version())
+
+    app.register_error_handler(HTTPException, _answer_error)
+    app.after_request(_secure)
+    return app
+
+
+def _answer_error(error: HTTPException) -> tuple[Response, int]:
+    status = error.code or 500
+    answer = jsonify(type="about:blank", title=error.name, status=status)
+    answer.mimetype = "application/problem+json"
+    return answer, status
+
+
+def _secure(answer: Response) -> Response:
+    answer.headers.setdefault(
+        "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
+    )
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
