@@ -2,7 +2,8 @@
 
 The public text on the v1 structure is incomplete, and a message that is refused is lost. So the
 schemas check only what a consumer must be able to rely on: that a list is a list and a group is a
-group. What is unknown passes through.
+group. What is unknown passes through. The leaves that are known of are described for
+`json_schemas.py`; nobody checks them.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,69 @@ from listener.errors import RefusalError
 from listener.thingspace import KINDS
 
 Payload = Mapping[str, Any]
+
+EMPTY: tuple[Any, ...] = ("", [], {})
+"""How a container that does not apply may be sent, besides null."""
+
+
+def documented(text: str) -> fields.Field[Any]:
+    """A member that the provider's documentation names. It may be of any type, or absent."""
+    return fields.Raw(metadata={"description": text, "x-basis": "documented"})
+
+
+def likely(text: str) -> fields.Field[Any]:
+    """A member that is only likely: REST replies, or other messages, have it by that name."""
+    return fields.Raw(metadata={"description": text, "x-basis": "likely"})
+
+
+def group(**members: fields.Field[Any]) -> fields.Field[Any]:
+    """An object whose known members are described, not checked: that would cost every request."""
+    return fields.Dict(metadata={"members": Schema.from_dict(members)})
+
+
+WHAT = "The firmware's name."
+DEVICE = "The device's IMEI: 15 digits, as a text."
+UPGRADE = (
+    "The UUID that the request for the upgrade returned. Every message about an upgrade has it"
+)
+
+FIRMWARE = group(
+    firmwareName=documented(WHAT),
+    participantName=documented("Not explained by what is public."),
+    launchDate=documented("A date in one of several forms, with or without a time of day."),
+    releaseNote=documented("A text; may be empty."),
+    model=documented("The devices' model."),
+    make=documented("The devices' make."),
+    fromVersion=documented("The version from which the firmware leads."),
+    toVersion=documented("The version to which it leads."),
+)
+SCHEDULED = group(
+    upgradeId=documented(f"{UPGRADE}."),
+    firmwareName=documented(WHAT),
+    startDate=documented("A date in one of several forms."),
+    deviceList=likely("Objects with `deviceId` (an IMEI), `status` and `resultReason`."),
+)
+STARTED = group(
+    upgradeId=likely(f"{UPGRADE}; where is likely."),
+    firmwareName=likely(WHAT),
+    deviceId=likely(DEVICE),
+    status=likely("Such as `InProgress`."),
+    upgradeStartTime=likely("A date in one of several forms."),
+)
+FINISHED = group(
+    upgradeId=likely(f"{UPGRADE}; where is likely."),
+    firmwareName=likely(WHAT),
+    deviceId=likely(DEVICE),
+    status=likely("Such as `UpgradeSuccess` or `UpgradeFailed`."),
+    reason=likely("A text."),
+    upgradeFinishTime=likely("A date in one of several forms."),
+)
+OF_EVERY_MESSAGE = Schema.from_dict(
+    {
+        "accountName": documented("The account, such as `0242078689-00001`."),
+        "participantName": documented("Not explained by what is public."),
+    }
+)
 
 
 class Applicable(fields.Field[Any]):
@@ -30,7 +94,7 @@ class Applicable(fields.Field[Any]):
         self.type_ = type_
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if value in ("", [], {}) and data.get("type") != self.type_:
+        if value in EMPTY and data.get("type") != self.type_:
             return value
         return self.shape.deserialize(value, attr, data, **kwargs)
 
@@ -44,12 +108,10 @@ class Envelope(Schema):
         unknown = INCLUDE
 
     type = fields.String(required=True)
-    firmwareList = Applicable(  # noqa: N815 (the provider's names)
-        fields.List(fields.Dict()), type_="firmwareList"
-    )
-    upgradeScheduled = Applicable(fields.Dict(), type_="upgradeScheduled")  # noqa: N815
-    upgradeProgress = Applicable(fields.Dict(), type_="upgradeProgress")  # noqa: N815
-    upgradeFinished = Applicable(fields.Dict(), type_="upgradeFinished")  # noqa: N815
+    firmwareList = Applicable(fields.List(FIRMWARE), type_="firmwareList")  # noqa: N815 (the provider's names)
+    upgradeScheduled = Applicable(SCHEDULED, type_="upgradeScheduled")  # noqa: N815
+    upgradeProgress = Applicable(STARTED, type_="upgradeProgress")  # noqa: N815
+    upgradeFinished = Applicable(FINISHED, type_="upgradeFinished")  # noqa: N815
 
 
 ENVELOPE = Envelope()

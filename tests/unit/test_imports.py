@@ -28,6 +28,7 @@ SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
     "listener/auth.py",
     "listener/errors.py",
+    "listener/json_schemas.py",
     "listener/messages.py",
     "listener/probe.py",
     "listener/redis_url.py",

@@ -1,0 +1,135 @@
+"""The JSON Schemas accept exactly what the receiver accepts, and are those in docs/schemas."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from listener import json_schemas, messages, schemas
+from listener.errors import RefusalError
+from listener.thingspace import KINDS, UNKNOWN
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "docs" / "schemas"
+SAMPLES = sorted((ROOT / "tests" / "messages").glob("*.json"))
+OF_KIND = {
+    name: Draft202012Validator(json_schemas.schema_of(name)) for name in (*KINDS.values(), UNKNOWN)
+}
+OF_ENTRY = Draft202012Validator(json_schemas.schema_of(json_schemas.ENTRY))
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
+)
+groups = st.dictionaries(st.sampled_from(["upgradeId", "firmwareName", "x"]), values, max_size=2)
+# What the check turns on, over and over; what is arbitrary comes with it.
+containers: st.SearchStrategy[Any] = st.sampled_from(
+    ["", [], {}, None, 0, False, [{}], [None], [[]], "x"]
+) | (groups | st.lists(groups, max_size=2) | values)
+types: st.SearchStrategy[Any] = (
+    st.sampled_from([*KINDS, "", None, 0, [], "upgradeStarted", "firmwarelist"]) | values
+)
+payloads = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": types,
+        "accountName": values,
+        "x.y": values,
+        **dict.fromkeys(KINDS, containers),
+    },
+) | st.dictionaries(st.text(), values)
+
+
+def kind_by_receiver(payload: dict[str, Any]) -> str | None:
+    """The kind that the receiver gives it; None if it refuses it."""
+    try:
+        schemas.check(payload)
+    except RefusalError:
+        return None
+    return KINDS.get(schemas.type_of(payload) or "", UNKNOWN)
+
+
+def entry_of(message: messages.Message) -> dict[str, str]:
+    """The stream's entry as a client reads it that decodes texts."""
+    return {
+        name: value.decode() if isinstance(value, bytes) else value
+        for name, value in message.fields().items()
+    }
+
+
+@given(payloads)
+def test_a_schema_accepts_exactly_what_the_receiver_takes_for_that_kind(
+    payload: dict[str, Any],
+) -> None:
+    accepting = [kind for kind, schema in OF_KIND.items() if schema.is_valid(payload)]
+    kind = kind_by_receiver(payload)
+    assert accepting == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("type_", KINDS)
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("value", ["", [], {}, None, 0, False, "x", [{}], [None], [[]], {"a": 1}])
+def test_each_form_of_each_container_is_judged_alike(type_: str, name: str, value: Any) -> None:
+    payload = {"type": type_, name: value}
+    kind = kind_by_receiver(payload)
+    assert OF_KIND[KINDS[type_]].is_valid(payload) == (kind is not None)
+
+
+@pytest.mark.parametrize("name", json_schemas.NAMES)
+def test_the_schemas_are_well_formed_and_those_in_the_documentation(name: str) -> None:
+    schema = json_schemas.schema_of(name)
+    Draft202012Validator.check_schema(schema)
+    written = (FILES / f"{name}.schema.json").read_text()
+    assert written == json_schemas.as_text(schema), (
+        "run: python -m listener schema --to docs/schemas"
+    )
+
+
+def test_there_is_a_file_for_each_schema_and_no_other() -> None:
+    assert {path.name for path in FILES.iterdir()} == {
+        f"{name}.schema.json" for name in json_schemas.NAMES
+    }
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_the_entry_of_a_sample_and_its_data_are_what_their_schemas_say(sample: Path) -> None:
+    message = messages.validate(json.loads(sample.read_text()), arrived=NOW, request_id="r")
+    entry = entry_of(message)
+    OF_ENTRY.validate(entry)
+    OF_KIND[message.kind].validate(json.loads(entry["data"]))
+    for name in ("id", "kind", "data", "time"):
+        assert not OF_ENTRY.is_valid({**entry, name: None})
+        assert not OF_ENTRY.is_valid({k: v for k, v in entry.items() if k != name})
+
+
+@given(payloads)
+def test_what_the_receiver_makes_of_a_message_is_an_entry_by_the_schema(
+    payload: dict[str, Any],
+) -> None:
+    try:
+        message = messages.validate(payload, arrived=NOW, request_id="")
+    except RefusalError:
+        return
+    entry = entry_of(message)
+    OF_ENTRY.validate(entry)
+
+
+def test_every_sample_names_only_members_that_are_described() -> None:
+    for sample in SAMPLES:
+        data = messages.without_credentials(json.loads(sample.read_text()))
+        kind = KINDS.get(data.get("type", ""))
+        if kind is None:
+            continue
+        properties = json_schemas.schema_of(kind)["properties"]
+        assert set(data) <= set(properties)
+        shape = properties[data["type"]]["anyOf"][0]
+        container = data[data["type"]]
+        described = shape.get("items", shape)["properties"]
+        for item in container if isinstance(container, list) else [container]:
+            assert set(item) <= set(described)
