@@ -5,10 +5,17 @@ from gevent import monkey
 
 monkey.patch_all()
 
+# And before prometheus_client is imported, which asks then where processes count.
+from listener.ops import metric_files
+
+no_metrics = metric_files.prepare()
+
 import sys
 from typing import Any
 
-from listener import logs
+import structlog
+
+from listener import logs, metrics
 from listener.errors import SettingsError
 from listener.ops import ports
 from listener.queue import startup
@@ -29,12 +36,37 @@ def on_starting(_arbiter: Any) -> None:
         refuse(error)
 
 
+def post_fork(_arbiter: Any, _worker: Any) -> None:
+    """In each worker, before it serves: it counts only if there is room for its counts."""
+    if no_metrics:
+        metrics.stop()
+        return
+    try:
+        metric_files.reserve()
+    except OSError as error:
+        metrics.stop()
+        log.error("this worker counts nothing: there is no room for metrics", detail=str(error))  # noqa: TRY400
+
+
+def child_exit(_arbiter: Any, worker: Any) -> None:
+    """What an ended worker counted is kept, in as few bytes as it takes."""
+    metric_files.shrink(worker.pid)
+
+
+def on_exit(_arbiter: Any) -> None:
+    """At the end of the master."""
+    metric_files.remove()
+
+
 try:
     settings = Settings.from_env()
 except SettingsError as error:
     refuse(error)
 
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
+log = structlog.get_logger("listener")
+if no_metrics:
+    log.error("no metrics: there is no folder for them", detail=no_metrics)
 bind = ports.to_bind(settings)
 # Nobody in front may set the path or the scheme by a header.
 forwarder_headers = ""

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
+from listener.ops.exposition import exposition
+from listener.ops.state import gauges
 from listener.ops.version import version
 from listener.queue.keeper import Queue
 
@@ -32,6 +34,11 @@ def create_ops_app(*, queue: Queue, clock: Callable[[], float] = time.monotonic)
             return jsonify(status="ready", keeper=readiness.check()), 200
         except QueueUnavailableError as problem:
             return jsonify(status="not-ready", reason=problem.reason, detail=problem.detail), 503
+
+    @app.get("/metrics")
+    def told_metrics() -> Response:
+        body, content_type = exposition(gauges(queue), request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
 
     @app.get("/version")
     def told_version() -> Response:

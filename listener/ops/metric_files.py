@@ -1,0 +1,99 @@
+"""The folder in which the processes of a service keep what they count; made and removed by itself.
+
+prometheus_client asks for its name when it is first imported: so the folder is prepared before, and
+this module does not import it.
+"""
+
+import os
+import re
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX = "fota-metrics-"
+OWNER_FORM = re.compile(rf"{PREFIX}(\d+)-")
+WRITER_FORM = re.compile(r"_(\d+)\.db")
+# The files that prometheus_client gives to a process with counters and histograms, and more than
+# all of ours take in them.
+SORTS = ("counter", "histogram")
+RESERVED_BYTES = 2**20
+
+
+def prepare() -> str | None:
+    """Makes the folder and names it to this process and its children, unless the parent did.
+
+    Removes what killed services left behind. Returns why nothing can be counted, or None: that is
+    no reason not to start.
+    """
+    try:
+        if not os.environ.get(VARIABLE):
+            _remove_abandoned(Path(tempfile.gettempdir()))
+            os.environ[VARIABLE] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+        reserve()
+    except OSError as error:
+        remove()
+        os.environ.pop(VARIABLE, None)
+        return str(error)
+    return None
+
+
+def reserve() -> None:
+    """Takes the room for this process's files on the disk; to be called after a fork.
+
+    prometheus_client maps sparse files: on a full disk the first write to a new page would kill the
+    process (SIGBUS), and its messages with it.
+
+    Raises:
+        OSError: there is no room, or no folder.
+    """
+    folder = Path(os.environ.get(VARIABLE, ""), "")
+    for sort in SORTS:
+        file = os.open(folder / f"{sort}_{os.getpid()}.db", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(file, 0, RESERVED_BYTES)
+        finally:
+            os.close(file)
+
+
+def shrink(pid: int) -> None:
+    """Gives back what a process that ended had reserved; what it counted stays."""
+    for sort in SORTS:
+        path = Path(os.environ.get(VARIABLE, ""), f"{sort}_{pid}.db")
+        try:
+            with path.open("r+b") as file:
+                # The first number in the file says how much of it is in use.
+                (used,) = struct.unpack("i", file.read(4))
+                file.truncate(max(used, 8))
+        except (OSError, struct.error):
+            # It had none, or never came as far as writing to it.
+            continue
+
+
+def remove() -> None:
+    """Removes the folder, if this process made it."""
+    folder = Path(os.environ.get(VARIABLE, ""))
+    owner = OWNER_FORM.match(folder.name)
+    if owner and int(owner[1]) == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{PREFIX}*"):
+        writers = (WRITER_FORM.search(file.name) for file in folder.glob("*.db"))
+        owner = OWNER_FORM.match(folder.name)
+        pids = [int(found[1]) for found in (owner, *writers) if found]
+        if owner and not any(_lives(pid) for pid in pids):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # Another user's: alive.
+        return True
+    return True
