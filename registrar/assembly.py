@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import redis
 import structlog
 
+from listener.ops import metric_files
 from listener.queue.connection import connect
 from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
@@ -24,6 +25,7 @@ from registrar.shared import Shared
 from registrar.signals import Signals, received
 from registrar.store import Store
 from registrar.supervisor import CAUGHT, Supervisor
+from registrar.telemetry import Counting, Telemetry
 from registrar.tokens import Tokens
 from registrar.transport import Transport
 
@@ -55,6 +57,7 @@ def parts_of(settings: Settings) -> Iterator[Parts]:
 def run(settings: Settings, argv: Sequence[str]) -> int:
     """Starts COMMAND and the registrar, and returns the exit status when both have ended."""
     with ExitStack() as stack:
+        telemetry = stack.enter_context(_counting()) if settings.enabled and argv else None
         signals = stack.enter_context(received(CAUGHT))
         try:
             # Before any thread: see Command.start.
@@ -62,7 +65,11 @@ def run(settings: Settings, argv: Sequence[str]) -> int:
         except OSError as error:
             log.error("the command cannot be started", command=argv[0], why=error.strerror)  # noqa: TRY400
             return 1
-        worker = _worker(settings, signals, with_command=bool(argv)) if settings.enabled else None
+        worker = (
+            _worker(settings, signals, telemetry, with_command=bool(argv))
+            if settings.enabled
+            else None
+        )
         if worker:
             worker.start()
         return Supervisor(signals, command, worker, settings.timing).run()
@@ -77,9 +84,11 @@ def redis_of(settings: Settings) -> "redis.Redis":
     )
 
 
-def client_of(settings: Settings, breaker: LoginBreaker) -> Client:
+def client_of(
+    settings: Settings, breaker: LoginBreaker, telemetry: Telemetry | None = None
+) -> Client:
     """The client of the callback API, with its tokens."""
-    transport = Transport(settings.base_url, settings.timing, settings.secrets)
+    transport = Transport(settings.base_url, settings.timing, settings.secrets, telemetry)
     return Client(transport, Tokens(transport, settings.credentials, breaker, time.monotonic))
 
 
@@ -108,7 +117,22 @@ def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
     )
 
 
-def _worker(settings: Settings, signals: Signals, *, with_command: bool) -> Service:
+@contextmanager
+def _counting() -> Iterator[Telemetry | None]:
+    """What counts in the same folder as COMMAND's processes, which serve the sums; None: no room."""
+    if problem := metric_files.prepare():
+        log.error("no metrics: there is no folder for them", detail=problem)
+        yield None
+        return
+    try:
+        yield Counting()
+    finally:
+        metric_files.remove()
+
+
+def _worker(
+    settings: Settings, signals: Signals, telemetry: Telemetry | None, *, with_command: bool
+) -> Service:
     client = redis_of(settings)
     keys = Keys(settings.service.queue_namespace)
     local = f"http://127.0.0.1:{settings.service.port}/readyz"
@@ -120,8 +144,9 @@ def _worker(settings: Settings, signals: Signals, *, with_command: bool) -> Serv
 
     return Service(
         settings,
-        client_of(settings, breaker_of(settings, client, keys)),
+        client_of(settings, breaker_of(settings, client, keys), telemetry),
         shared_of(settings, client, keys),
         ready=ready,
         ended=signals.wake,
+        telemetry=telemetry,
     )

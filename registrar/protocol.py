@@ -55,8 +55,12 @@ class Desired:
 
 @dataclass(frozen=True)
 class Call:
-    """A request as a value; `path` begins after the API's base, the body is JSON or a form."""
+    """A request as a value; `path` begins after the API's base, the body is JSON or a form.
 
+    Its name says to people and metrics what it is for.
+    """
+
+    name: str
     method: str
     path: str
     json: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -70,7 +74,7 @@ class Call:
 
 def query(slot: Slot) -> Call:
     """Asks what is registered."""
-    return Call("GET", _path(slot))
+    return Call("query", "GET", _path(slot))
 
 
 def register(slot: Slot, wanted: Registration) -> Call:
@@ -80,13 +84,13 @@ def register(slot: Slot, wanted: Registration) -> Call:
         body = {"name": SERVICE_NAME, **body}
         if wanted.username is not None and wanted.password is not None:
             body |= {"username": wanted.username, "password": wanted.password.reveal()}
-    return Call("POST", _path(slot), json=body)
+    return Call("register", "POST", _path(slot), json=body)
 
 
 def deregister(slot: Slot) -> Call:
     """Removes whatever is registered: it names no URL, so look first. [doc]"""
     name = f"/name/{SERVICE_NAME}" if slot.version == "v1" else ""
-    return Call("DELETE", _path(slot) + name)
+    return Call("deregister", "DELETE", _path(slot) + name)
 
 
 def read(reply: Reply) -> Registration | None:

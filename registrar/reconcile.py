@@ -24,6 +24,7 @@ from registrar.protocol import Desired, Registration, Slot
 from registrar.settings import Settings
 from registrar.shared import Shared, observer_of
 from registrar.takeovers import Takeovers
+from registrar.telemetry import Telemetry
 from registrar.telling import tell
 
 log = structlog.get_logger("registrar")
@@ -72,8 +73,10 @@ class Reconciler:
         client: Client,
         shared: Shared,
         clock: Callable[[], float] = time.monotonic,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Asks nobody anything yet; the clock counts monotonic seconds."""
+        self._telemetry = telemetry or Telemetry()
         self.settings = settings
         self.shared = shared
         self._client = client
@@ -211,6 +214,7 @@ class Reconciler:
         except redis.RedisError as error:
             log.warning("observation not stored", why=_name(error))
         tell(seen, self._last.get(seen.slot))
+        self._telemetry.ticked(seen, before)
         self._last[seen.slot] = seen
         return seen
 

@@ -20,6 +20,7 @@ from registrar.heartbeat import Heartbeat
 from registrar.reconcile import Outcome, Reconciler
 from registrar.settings import Settings
 from registrar.shared import Shared
+from registrar.telemetry import Telemetry
 
 log = structlog.get_logger("registrar")
 
@@ -39,6 +40,7 @@ class Service:
         ready: returns once the listener may be registered, or False if the process is to stop; it
             gets a function that sleeps so many seconds and returns True early in that case.
         ended: called at the very end, from the thread.
+        telemetry: counts; nothing if there is none.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Service:
         *,
         ready: Callable[[Callable[[float], bool]], bool],
         ended: Callable[[], None],
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Starts nothing yet."""
         self._settings = settings
@@ -60,7 +63,7 @@ class Service:
         self._over = threading.Event()
         self._due = threading.Event()
         self._failures = 0
-        self._reconciler = Reconciler(settings, client, shared)
+        self._reconciler = Reconciler(settings, client, shared, telemetry=telemetry)
         self._farewell = Farewell(settings, shared, Remover(settings, client, shared))
         self._heartbeat = Heartbeat(shared.lease, ttl_s=settings.lease_ttl_s, changed=self._due.set)
         # A daemon: a call that hangs must not keep the process from ending in time.

@@ -39,7 +39,7 @@ class OAuthToken:
 
 def token_call() -> Call:
     """Asks for a bearer token."""
-    return Call("POST", "/ts/v1/oauth2/token", form={"grant_type": "client_credentials"})
+    return Call("token", "POST", "/ts/v1/oauth2/token", form={"grant_type": "client_credentials"})
 
 
 def token_headers(credentials: Credentials) -> Mapping[str, str]:
@@ -82,12 +82,12 @@ def login_call(credentials: Credentials) -> Call:
         "username": credentials.username.reveal(),
         "password": credentials.password.reveal(),
     }
-    return Call("POST", "/m2m/v1/session/login", json=body)
+    return Call("login", "POST", "/m2m/v1/session/login", json=body)
 
 
 def logout_call() -> Call:
     """Ends the session."""
-    return Call("POST", "/m2m/v1/session/logout", json={})
+    return Call("logout", "POST", "/m2m/v1/session/logout", json={})
 
 
 def call_headers(token: Secret, session: Secret | None = None) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """Sends one call to ThingSpace: no retries, no meaning, limits of time and size."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from registrar.exchange import Limits, exchange
 from registrar.protocol import Call
 from registrar.refusals import Reply
 from registrar.settings import Timing
+from registrar.telemetry import Telemetry
 
 USER_AGENT = "thingspace-fota-listener"
 
@@ -25,8 +27,15 @@ class Transport:
     are data are left as they are.
     """
 
-    def __init__(self, base_url: str, timing: Timing, secrets: Iterable[Secret] = ()) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        timing: Timing,
+        secrets: Iterable[Secret] = (),
+        telemetry: Telemetry | None = None,
+    ) -> None:
         """Connects to nothing yet; takes the secrets that may be repeated."""
+        self._telemetry = telemetry or Telemetry()
         self._secrets = tuple(secrets)
         self._base_url = base_url
         self._limits = Limits(timing.connect_timeout_s, timing.read_timeout_s)
@@ -38,8 +47,21 @@ class Transport:
             UnavailableError: there was none. Its `sent` is False only if the request certainly did
                 not reach the provider.
         """
+        started = time.monotonic()
+        result = "mistake"
         try:
-            reply = exchange(
+            reply = self._exchange(call, headers)
+            result = "ok" if reply.ok else str(reply.status)
+        except UnavailableError as error:
+            result = error.reason
+            raise
+        finally:
+            self._telemetry.called(call, result, time.monotonic() - started)
+        return self._redacted(reply, headers)
+
+    def _exchange(self, call: Call, headers: Mapping[str, str]) -> Reply:
+        try:
+            return exchange(
                 call.method,
                 self._base_url + call.path,
                 self._limits,
@@ -49,7 +71,6 @@ class Transport:
             )
         except requests.RequestException as error:
             raise _unavailable(error) from error
-        return self._redacted(reply, headers)
 
     def _redacted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
         if reply.ok and not reply.body.lstrip().startswith(b"<"):

@@ -90,7 +90,7 @@ def test_the_calls_of_the_provider_are_bounded_likewise() -> None:
         server(trickle(HEAD + b"Content-Length: 9999\r\n\r\n", b" ")) as url,
         pytest.raises(UnavailableError) as caught,
     ):
-        Transport(url, timing).send(Call("GET", ""), {})
+        Transport(url, timing).send(Call("query", "GET", ""), {})
     assert (caught.value.reason, caught.value.sent) == ("timeout", True)
 
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_sent_is_an_error_of_the_tree() -> None:
     transport = Transport("http://127.0.0.1:1/api", Timing())
     for headers in ({"Authorization": "Bearer \u20ac"}, {"VZ-M2M-Token": "a\nb: c"}):
         with pytest.raises(UnavailableError) as caught:
-            transport.send(Call("GET", "/x"), headers)
+            transport.send(Call("query", "GET", "/x"), headers)
         assert (caught.value.reason, caught.value.sent) == ("unsendable", False)
 
 
@@ -119,5 +119,5 @@ def test_tokens_that_the_provider_repeats_are_not_told() -> None:
         transport = Transport(url, Timing(), [Secret("the-basic")])
         shown = {"Authorization": "Bearer the-token", "VZ-M2M-Token": "the-session"}
         with pytest.raises(RegistrarError) as caught:
-            check(transport.send(Call("GET", ""), shown))
+            check(transport.send(Call("query", "GET", ""), shown))
     assert caught.value.detail == "HTTP 403 X *** of *** for ***"

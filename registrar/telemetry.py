@@ -1,0 +1,36 @@
+"""What the registrar counts. Where nobody serves metrics, by hand and standing alone, nothing."""
+
+from registrar.observation import Observation
+from registrar.protocol import Call
+
+
+class Telemetry:
+    """Counts nothing."""
+
+    def called(self, call: Call, result: str, seconds: float) -> None:
+        """A call to ThingSpace ended: `ok`, the status of a refusal, or why there was no answer."""
+
+    def ticked(self, seen: Observation, before: Observation | None) -> None:
+        """A tick is over; `before` is the last word on the same slot, whoever had it."""
+
+
+class Counting(Telemetry):
+    """Counts for the `/metrics` of the listener that this process started."""
+
+    def __init__(self) -> None:
+        """Needs the folder of `listener.ops.metric_files` to be prepared."""
+        # prometheus_client asks when it is imported where this process counts.
+        from listener import metrics  # noqa: PLC0415
+
+        self._metrics = metrics
+
+    def called(self, call: Call, result: str, seconds: float) -> None:
+        """See above."""
+        self._metrics.count(self._metrics.PROVIDER_CALLS, call.name, result)
+        self._metrics.observe(self._metrics.PROVIDER_CALL, seconds, call.name)
+
+    def ticked(self, seen: Observation, before: Observation | None) -> None:
+        """See above."""
+        self._metrics.count(self._metrics.TICKS, seen.account, seen.version, seen.result)
+        if before and before.ours and seen.result in {"registered", "yielded"}:
+            self._metrics.count(self._metrics.DRIFT, seen.account, seen.version)
