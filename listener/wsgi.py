@@ -13,6 +13,6 @@ queue = Keeper(settings)
 queue.start()
 app = Ports(
     public=create_app(settings, queue=queue),
-    operating=create_ops_app(queue=queue),
+    operating=create_ops_app(settings, queue=queue),
     bind=settings.ops_bind,
 )

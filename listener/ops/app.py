@@ -4,20 +4,25 @@ import time
 from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
 from listener.ops.exposition import exposition
+from listener.ops.openapi import document
 from listener.ops.state import gauges
 from listener.ops.version import version
 from listener.queue.keeper import Queue
+from listener.settings import Settings
 
 
-def create_ops_app(*, queue: Queue, clock: Callable[[], float] = time.monotonic) -> Flask:
+def create_ops_app(
+    settings: Settings, *, queue: Queue, clock: Callable[[], float] = time.monotonic
+) -> Flask:
     """The WSGI application of OPS_BIND.
 
     Args:
+        settings: those of the public port.
         queue: the one of the public port.
         clock: monotonic seconds.
     """
@@ -44,6 +49,10 @@ def create_ops_app(*, queue: Queue, clock: Callable[[], float] = time.monotonic)
     def told_version() -> Response:
         return jsonify(version())
 
+    @app.get("/openapi.json")
+    def told_openapi() -> Response:
+        return jsonify(document(settings))
+
     app.register_error_handler(HTTPException, _answer_error)
     app.after_request(_secure)
     return app
@@ -53,6 +62,8 @@ def _answer_error(error: HTTPException) -> tuple[Response, int]:
     status = error.code or 500
     answer = jsonify(type="about:blank", title=error.name, status=status)
     answer.mimetype = "application/problem+json"
+    if isinstance(error, MethodNotAllowed):
+        answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return answer, status
 
 

@@ -36,7 +36,7 @@ def get(url: str, method: str = "GET", **options: str) -> requests.Response:
 def routes() -> list[str]:
     """Every route of the operating application."""
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "SPOOL_DIR": ""})
-    app = create_ops_app(queue=Keeper(settings))
+    app = create_ops_app(settings, queue=Keeper(settings))
     return sorted({rule.rule for rule in app.url_map.iter_rules()})
 
 

@@ -1,0 +1,157 @@
+"""What both ports answer, as OpenAPI 3.1, made from the schemas, the reasons and the settings. Pure."""
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema
+
+from listener import __version__, json_schemas
+from listener.errors import REASONS
+from listener.forms import TOKEN_FORM
+from listener.ops.answers import ANSWERS, Alive, Kept, NotReady, Problem, Ready, Version
+from listener.settings import Settings
+from listener.thingspace import KINDS, UNKNOWN
+
+Part = dict[str, Any]
+
+KIND_NAMES = (*KINDS.values(), UNKNOWN)
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+# What may stand in a path as it is; a brace would begin a parameter.
+PLAIN_IN_A_PATH = "/:@!$&'()*+,;=~"
+RETRY_AFTER: Part = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
+ALLOW: Part = {"description": "The methods that there are.", "schema": {"type": "string"}}
+HEADERS = {405: {"Allow": ALLOW}, 503: {"Retry-After": RETRY_AFTER}}
+
+
+def document(settings: Settings) -> Part:
+    """The description of both ports as they are with these settings. It holds no secret.
+
+    A token shows as the path parameter `token`; credentials show by their members' names.
+    """
+    spec = APISpec(
+        title="ThingSpace firmware callback listener",
+        version=__version__,
+        openapi_version="3.1.0",
+        plugins=[MarshmallowPlugin()],
+        info={"license": {"name": "MIT", "identifier": "MIT"}},
+        jsonSchemaDialect=json_schemas.DIALECT,
+    )
+    for schema in ANSWERS:
+        spec.components.schema(schema.__name__, schema=schema)
+    for kind in KIND_NAMES:
+        spec.components.schema(kind, json_schemas.schema_of(kind))
+    # A path may be on both ports with different methods, so each method says where it is.
+    for path, operation in _questions(settings).items():
+        spec.path(path, operations={"get": operation})
+    spec.path(callback_path(settings), operations={"post": _callback(settings)})
+    return spec.to_dict()
+
+
+def callback_path(settings: Settings) -> str:
+    """The path at which messages are taken, as a template: with `{token}`, never the token."""
+    path = quote(settings.path, safe=PLAIN_IN_A_PATH)
+    return f"{path.rstrip('/')}/{{token}}" if settings.callback_token else path
+
+
+def _callback(settings: Settings) -> Part:
+    by_status: dict[int, list[str]] = {}
+    for reason, answer in REASONS.items():
+        by_status.setdefault(answer.status, []).append(reason)
+    refusals = {str(status): _refusal(status, *by_status[status]) for status in sorted(by_status)}
+    return {
+        "operationId": "receive",
+        "summary": "Takes a message from ThingSpace.",
+        "description": (
+            "Any Content-Type will do. Another method is answered 405; another path, or a wrong "
+            "token, 404. Which of the reasons can occur depends on the settings: unless accounts "
+            "are set, for one, no account is refused."
+        ),
+        "servers": [_public(settings)],
+        "parameters": [TOKEN] if settings.callback_token else [],
+        "requestBody": {"required": True, "content": {JSON: {"schema": _body(settings)}}},
+        "responses": {"200": _answer("The message is kept.", Kept), **refusals},
+    }
+
+
+TOKEN: Part = {
+    "name": "token",
+    "in": "path",
+    "required": True,
+    "description": "The secret CALLBACK_TOKEN, or the one before it.",
+    "schema": {"type": "string", "pattern": f"^{TOKEN_FORM.pattern}$"},
+}
+
+
+def _body(settings: Settings) -> Part:
+    kinds: Part = {"anyOf": [_reference(kind) for kind in KIND_NAMES]}
+    if settings.callback_password is None:
+        return kinds
+    names = ["username", "password"]
+    credentials: Part = {"properties": {name: {"type": "string"} for name in names}}
+    if settings.credentials_may_be_missing:
+        credentials["dependentRequired"] = {"username": ["password"], "password": ["username"]}
+    else:
+        credentials["required"] = names
+    return {"allOf": [kinds, credentials]}
+
+
+def _refusal(status: int, *reasons: str) -> Part:
+    """The answer of a status, with the reasons that it can have."""
+    narrowed = {"properties": {"status": {"const": status}, "reason": {"enum": [*reasons]}}}
+    return {
+        "description": "\n".join(f"- `{name}`: {REASONS[name].title}" for name in reasons),
+        "headers": HEADERS.get(status, {}),
+        "content": {PROBLEM: {"schema": {"allOf": [_reference(Problem.__name__), narrowed]}}},
+    }
+
+
+def _questions(settings: Settings) -> dict[str, Part]:
+    """What answers GET, by path."""
+    own: Part = {"url": "/", "description": "The operating port, where this document is."}
+    both = [_public(settings), own]
+    unready = _refusal(503, "queue-unavailable")
+    unready["content"][JSON] = {"schema": _reference(NotReady.__name__)}
+    text = {"schema": {"type": "string"}}
+    return {
+        "/healthz": _question(both, "Is the process alive?", {"200": _answer("Yes.", Alive)}),
+        "/readyz": _question(
+            both,
+            "Could a message be kept now? The public port says why not as a problem.",
+            {"200": _answer("Yes, and where.", Ready), "503": unready},
+        ),
+        "/version": _question([own], "What runs here?", {"200": _answer("Versions.", Version)}),
+        "/metrics": _question(
+            [own],
+            "What was counted, and the state of things now, for Prometheus.",
+            {"200": _content("Metrics.", "text/plain", text)},
+        ),
+        "/openapi.json": _question(
+            [own],
+            "This document.",
+            {"200": _content("OpenAPI 3.1.", JSON, {"schema": {"type": "object"}})},
+        ),
+    }
+
+
+def _question(servers: list[Part], summary: str, responses: Part) -> Part:
+    return {"summary": summary, "servers": servers, "responses": responses}
+
+
+def _public(settings: Settings) -> Part:
+    url = urlsplit(settings.public_url or f"http://127.0.0.1:{settings.port}")
+    return {"url": f"{url.scheme}://{url.netloc}", "description": "The public port."}
+
+
+def _answer(description: str, schema: type[Schema]) -> Part:
+    return _content(description, JSON, {"schema": _reference(schema.__name__)})
+
+
+def _content(description: str, media_type: str, content: Part) -> Part:
+    return {"description": description, "content": {media_type: content}}
+
+
+def _reference(name: str) -> Part:
+    return {"$ref": f"#/components/schemas/{name}"}
