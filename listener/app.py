@@ -12,6 +12,7 @@ from listener import views
 from listener.errors import RefusalError
 from listener.health import Readiness
 from listener.queue.keeper import Queue
+from listener.refusal_log import RefusalLog
 from listener.settings import Settings
 
 log = structlog.get_logger("listener")
@@ -38,30 +39,22 @@ def create_app(
     # A redirect would tell a stranger which paths exist, and a sender of POSTs nothing.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    app.register_blueprint(views.public(settings, queue, Readiness(queue, clock), now))
-    app.register_error_handler(Exception, _answer_error)
+    app.register_blueprint(views.public(settings, queue, Readiness(queue, clock), now, clock))
+    refusals = RefusalLog(clock)
+    app.register_error_handler(Exception, lambda error: _answer_error(error, refusals))
     return app
 
 
-def _answer_error(error: Exception) -> Response:
+def _answer_error(error: Exception, refusals: RefusalLog) -> Response:
     """The one place where errors become answers."""
     refusal = _refusal(error)
-    if refusal.answer.status >= 500:
-        known = isinstance(error, RefusalError)
-        log.error(
-            "not ready" if request.path == "/readyz" else "message not kept",
-            reason=refusal.reason,
-            detail=refusal.detail,
-            request_id=views.request_id(),
-            exc_info=None if known else error,
-        )
+    if refusal.answer.status < 500:
+        refusals.note(refusal, request_id=views.request_id())
     else:
-        log.warning(
-            "request refused",
-            reason=refusal.reason,
-            detail=refusal.detail,
-            request_id=views.request_id(),
-        )
+        known = isinstance(error, RefusalError)
+        event = "not ready" if request.path == "/readyz" else "message not kept"
+        more = {} if known else {"exc_info": error}
+        refusals.note(refusal, event, request_id=views.request_id(), **more)
     return views.problem(refusal)
 
 
@@ -71,4 +64,7 @@ def _refusal(error: Exception) -> RefusalError:
     if isinstance(error, HTTPException):
         reason = REASON_OF_STATUS.get(error.code or 500, "bad-request")
         return RefusalError(reason, type(error).__name__)
-    return RefusalError("internal-error", type(error).__name__)
+    failure = RefusalError("internal-error", type(error).__name__)
+    # A fault of ours is told each time, whoever found it.
+    failure.proven = True
+    return failure

@@ -1,7 +1,9 @@
 """Who may send: path and token, source address, credentials in the body, account. Pure."""
 
+import hashlib
 import hmac
 import ipaddress
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,22 +11,38 @@ from listener.errors import RefusalError
 from listener.messages import account_of
 from listener.settings import Settings
 
-
-def same(given: str, *expected: str) -> bool:
-    """Whether a text equals one of some others, in a time that does not tell which or how much."""
-    given_bytes = given.encode("utf-8", errors="surrogatepass")
-    matches = [hmac.compare_digest(given_bytes, text.encode()) for text in expected]
-    return any(matches)
+# The longest text form of an IPv6 address has 45 characters, besides a zone and a port.
+LONGEST_ADDRESS = 128
+KEY = secrets.token_bytes(32)
 
 
-def check_path(path: str, settings: Settings) -> None:
+def matching(given: str, *expected: str) -> int | None:
+    """Which of some texts another one equals, in a time that does not tell which or how much.
+
+    Digests are compared, so that not even the length of what is expected shows.
+    """
+    digest = _digest(given)
+    found = None
+    for place, text in enumerate(expected):
+        # All are compared, whichever it is.
+        equal = hmac.compare_digest(digest, _digest(text))
+        found = place if equal and found is None else found
+    return found
+
+
+def check_path(path: str, settings: Settings) -> bool:
     """Checks that a path, decoded, is one at which messages are accepted, token included.
+
+    Returns:
+        Whether it holds CALLBACK_TOKEN_PREVIOUS.
 
     Raises:
         RefusalError: `not-found`, for a wrong token as for any other path.
     """
-    if not same(path, *settings.callback_paths):
+    found = matching(path, *settings.callback_paths)
+    if found is None:
         raise RefusalError("not-found")
+    return found > 0
 
 
 def check_source(remote: str | None, forwarded_for: Sequence[str], settings: Settings) -> None:
@@ -52,7 +70,9 @@ def client_address(
     """The address of the client, or None if it cannot be told.
 
     Each trusted proxy appends the address of its own client, so the sender stands
-    `trusted_proxies` entries from the right; what stands left of it anybody can forge.
+    `trusted_proxies` entries from the right; what stands left of it anybody can forge. Some proxies
+    append the client's port as well. An address that holds only within a zone (`fe80::1%eth0`) is
+    nobody's on the internet.
     """
     if trusted_proxies == 0:
         text = remote
@@ -60,40 +80,37 @@ def client_address(
         text = forwarded_for[-trusted_proxies]
     else:
         text = None
-    try:
-        address = ipaddress.ip_address((text or "").strip())
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+    return _address((text or "").strip())
 
 
-def check_credentials(payload: Mapping[str, Any], settings: Settings) -> None:
+def check_credentials(payload: Mapping[str, Any], settings: Settings) -> bool:
     """Checks the credentials in the body where some are set.
 
     ThingSpace v1 sends back, inside every message, what was registered [doc], and for some minutes
     after a change what was registered before [seen]: the previous password passes as well.
 
+    Returns:
+        Whether it was CALLBACK_PASSWORD_PREVIOUS.
+
     Raises:
         RefusalError: `credentials-missing` or `credentials-wrong`.
     """
     if settings.callback_username is None or settings.callback_password is None:
-        return
+        return False
     # Elements that do not apply are sent empty [doc]: an empty text is as good as none.
     given = [payload.get(name) or None for name in ("username", "password")]
     if given == [None, None] and settings.credentials_may_be_missing:
-        return
+        return False
     if None in given:
         raise RefusalError("credentials-missing")
     username, password = (text if isinstance(text, str) else "" for text in given)
     passwords = (settings.callback_password, settings.callback_password_previous)
     # Both are compared whatever the first comparison says, so that time tells nothing.
-    right = [
-        same(username, settings.callback_username),
-        same(password, *(secret.reveal() for secret in passwords if secret)),
-    ]
-    if not all(right):
+    named = matching(username, settings.callback_username)
+    found = matching(password, *(secret.reveal() for secret in passwords if secret))
+    if named is None or found is None:
         raise RefusalError("credentials-wrong")
+    return found > 0
 
 
 def check_account(payload: Mapping[str, Any], settings: Settings) -> None:
@@ -109,3 +126,28 @@ def check_account(payload: Mapping[str, Any], settings: Settings) -> None:
         and account_of(payload) not in settings.accounts
     ):
         raise RefusalError("account-refused")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), key=KEY).digest()
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if len(text) > LONGEST_ADDRESS:
+        return None
+    if text.startswith("["):
+        text, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        text, _, port = text.partition(":")
+    else:
+        port = ""
+    if port and not (port.isascii() and port.isdigit()):
+        return None
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    return None if address.scope_id else address.ipv4_mapped or address

@@ -15,17 +15,20 @@ class Answer:
 
 REASONS: Mapping[str, Answer] = MappingProxyType(
     {
-        "not-json": Answer(400, "The body is not JSON in UTF-8."),
+        "not-json": Answer(400, "The body is not JSON in UTF-8 within this service's limits."),
         "not-an-object": Answer(400, "The body is JSON, but not an object."),
+        "ambiguous": Answer(400, "A member that decides comes twice, with different values."),
+        "compressed": Answer(400, "The body is compressed; only plain JSON is read."),
         "wrong-shape": Answer(400, "A container of this message type has the wrong shape."),
         "bad-request": Answer(400, "The request is not well-formed HTTP."),
+        "too-slow": Answer(400, "The request did not arrive in time."),
         "credentials-missing": Answer(401, "The body lacks the username or the password."),
         "credentials-wrong": Answer(401, "The username or the password in the body is wrong."),
         "source-refused": Answer(403, "Messages from this address are not accepted."),
         "account-refused": Answer(403, "Messages for this account are not accepted."),
         "not-found": Answer(404, "There is nothing at this path."),
         "method-not-allowed": Answer(405, "This path does not answer this method."),
-        "too-large": Answer(413, "The body is larger than this service accepts."),
+        "too-large": Answer(413, "The request is larger than this service accepts."),
         "internal-error": Answer(503, "The service failed; the message was not kept."),
         "queue-unavailable": Answer(503, "The message cannot be kept now; send it again."),
     }
@@ -54,7 +57,11 @@ class RefusalError(ListenerError):
     """A request is refused; `reason` is a key of `REASONS`.
 
     The detail is for the log. It never holds anything that the sender wrote, but for its address.
+    `proven` tells whether the sender had shown by then that it may send: what a stranger is refused
+    is worth less of a log.
     """
+
+    proven = False
 
     def __init__(self, reason: str, detail: str = "") -> None:
         """Takes the reason word and what the log should say beside it."""
@@ -62,6 +69,16 @@ class RefusalError(ListenerError):
         self.detail = detail
         self.answer = REASONS[reason]
         super().__init__(f"{reason}: {detail}" if detail else reason)
+
+    def problem(self) -> dict[str, object]:
+        """The members of an RFC 9457 answer; they repeat nothing of the request."""
+        answer = self.answer
+        return {
+            "type": "about:blank",
+            "title": answer.title,
+            "status": answer.status,
+            "reason": self.reason,
+        }
 
 
 class QueueUnavailableError(RefusalError):

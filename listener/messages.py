@@ -1,22 +1,19 @@
-"""From the bytes of a delivery to a message that the queue takes. Pure: no Flask, no Redis."""
+"""From the payload of a delivery to a message that the queue takes. Pure: no Flask, no Redis."""
 
 import hashlib
-import json
-import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 from listener import schemas
-from listener.errors import RefusalError
-from listener.secret import Secret
+from listener.payload import parse, serialize, without_credentials
 from listener.thingspace import KINDS, UNKNOWN
 
+__all__ = ["Message", "fingerprint", "parse", "serialize", "validate", "without_credentials"]
+
 TYPE_PREFIX = "com.verizon.thingspace.fota."
-CREDENTIALS = ("username", "password")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,35 +51,6 @@ class Message:
         return {name: value for name, value in every.items() if value is not None}
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object in a request's body.
-
-    Integers keep all their digits (an ICCID has 20, more than a double or 64 bits hold); other
-    numbers become doubles. Of a name that comes twice the last value counts, here and for every
-    check and consumer after it.
-
-    Raises:
-        RefusalError: `not-json` (also NaN, infinities, numbers outside a double's range, lone
-            surrogates, nesting too deep to read), or `not-an-object`.
-    """
-    try:
-        value = json.loads(
-            body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
-        )
-        # A lone surrogate reads, but cannot be written: what cannot be kept is refused now.
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise RefusalError("not-json", type(error).__name__) from error
-    if not isinstance(value, dict):
-        raise RefusalError("not-an-object")
-    return value
-
-
-def without_credentials(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload without the provider's `username` and `password`, in any letter case."""
-    return {name: value for name, value in payload.items() if name.lower() not in CREDENTIALS}
-
-
 def account_of(payload: Mapping[str, Any]) -> str | None:
     """The account that the message names, if it names one by a text."""
     account = payload.get("accountName")
@@ -101,7 +69,7 @@ def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) 
     of its members and whatever credentials came with it.
 
     Args:
-        payload: a JSON object as `parse` returns it, credentials or not.
+        payload: a JSON object as `payload.parse` returns it, credentials or not.
         arrived: when it arrived, with a time zone.
         request_id: of the request that brought it.
 
@@ -123,44 +91,9 @@ def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) 
     )
 
 
-def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:
-    """The content as JSON in UTF-8 without spaces; canonical: names sorted by code point as well.
-
-    Raises:
-        RefusalError: `not-json`, nested too deep to write, though not to read.
-    """
-    try:
-        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=canonical)
-    except RecursionError as error:
-        raise RefusalError("not-json", type(error).__name__) from error
-    return text.encode()
-
-
 def timestamp(moment: datetime) -> str:
     """RFC 3339, UTC, microseconds, `Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def redact_raw(body: bytes, secrets: Iterable[Secret] = ()) -> str:
-    """A refused body as text, without the values of `username` and `password` members.
-
-    For bodies that could not be parsed, so it looks for what resembles such a member, and for the
-    secrets that are known, as they are and as JSON has them. Bytes that are not of the encoding that
-    JSON would have here show as backslash escapes.
-    """
-    text = body.decode(json.detect_encoding(body), errors="backslashreplace")
-    for secret in secrets:
-        plain = secret.reveal()
-        for form in (plain, json.dumps(plain)[1:-1], json.dumps(json.dumps(plain))[3:-3]):
-            text = text.replace(form, "***")
-    return _CREDENTIAL_MEMBER.sub(r'\1"***"', text)
-
-
-# A name, quoted in whatever way, what separates it, and a value: quoted, or up to the next separator.
-_CREDENTIAL_MEMBER = re.compile(
-    r"""(?ix) ( (?:username|password) \\* ["']? \s* [:=>] \s* )
-        ( (\\*") .*? (?:\3|$) | '[^']*'? | \[ [^\]]* \]? | [^\s,}&<]+ )""",
-)
 
 
 def _upgrade_id(content: Mapping[str, Any]) -> str | None:
@@ -173,14 +106,3 @@ def _upgrade_id(content: Mapping[str, Any]) -> str | None:
             if isinstance(found, str) and found:
                 return found
     return None
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("number out of range")
-    return number
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

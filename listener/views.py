@@ -3,35 +3,45 @@
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import structlog
 from flask import Blueprint, Request, Response, g, jsonify, request
-from gunicorn.http.errors import ParseException
 
-from listener import auth, messages, probe
+from listener import auth, body, messages, payload, probe
 from listener.errors import QueueUnavailableError, RefusalError
 from listener.health import Readiness
 from listener.queue.keeper import Queue
+from listener.redaction import redact_raw
+from listener.refusal_log import Throttle
+from listener.secret import Secret
 from listener.settings import Settings
 
 log = structlog.get_logger("listener")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-READ_SIZE = 64 * 1024
+# What a message says of itself is shown in a log line up to so many characters.
+SHOWN = 100
 REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 class Endpoint:
     """Takes a delivery from the first byte to the answer; `receive` is the whole way."""
 
-    def __init__(self, settings: Settings, queue: Queue, now: Callable[[], datetime]) -> None:
-        """Takes what decides, what keeps, and the time of day."""
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
+    ) -> None:
+        """Takes what decides, what keeps, the time of day, and a monotonic clock in seconds."""
         self._settings = settings
         self._secrets = settings.secrets
         self._queue = queue
         self._now = now
+        self._throttle = Throttle(clock)
 
     def receive(self) -> Response:
         """Answers 200 only when the message is kept.
@@ -40,45 +50,69 @@ class Endpoint:
             RefusalError: for every other answer.
         """
         started = time.perf_counter()
-        _check_announced_size(request, self._settings.max_body_bytes)
-        auth.check_path(request.path, self._settings)
+        body.check_announced_size(request, self._settings.max_body_bytes)
+        old_token = auth.check_path(request.path, self._settings)
         if request.method == "GET" and probe.NONCE_HEADER in request.headers:
             return self._answer_probe()
         if request.method != "POST":
             raise RefusalError("method-not-allowed")
         auth.check_source(request.remote_addr, _forwarded_for(request), self._settings)
-        message = self._accept(_read_body(request, self._settings.max_body_bytes))
-        duplicate = self._queue.put(message)
+        message = self._accept(self._read())
+        if old_token:
+            self._note_previous("CALLBACK_TOKEN_PREVIOUS")
+        duplicate = self._keep(message)
         log.info(
             "message kept",
             kind=message.kind,
             id=message.id,
-            account=message.account,
-            upgrade=message.subject,
+            account=_shown(message.account),
+            upgrade=_shown(message.subject),
             result="duplicate" if duplicate else "new",
             ms=round((time.perf_counter() - started) * 1000, 1),
             request_id=message.request_id,
         )
         return jsonify(id=message.id, duplicate=duplicate)
 
-    def _accept(self, body: bytes) -> messages.Message:
+    def _read(self) -> bytes:
+        try:
+            return body.read(request, self._settings.max_body_bytes)
+        except RefusalError as refusal:
+            refusal.proven = self._settings.proves_sender_before_body
+            raise
+
+    def _accept(self, raw: bytes) -> messages.Message:
         arrived = self._now()
         proven = self._settings.proves_sender_before_body
         data = None
         try:
-            payload = messages.parse(body)
-            auth.check_credentials(payload, self._settings)
+            payload.check_encoding(raw, request.headers.get("Content-Encoding", ""))
+            content = payload.parse(raw)
+            old_password = auth.check_credentials(content, self._settings)
             proven = self._settings.proves_sender
-            data = messages.serialize(messages.without_credentials(payload)).decode()
-            auth.check_account(payload, self._settings)
-            return messages.validate(payload, arrived=arrived, request_id=request_id())
+            if old_password:
+                self._note_previous("CALLBACK_PASSWORD_PREVIOUS")
+            data = payload.serialize(payload.without_credentials(content)).decode()
+            auth.check_account(content, self._settings)
+            return messages.validate(content, arrived=arrived, request_id=request_id())
         except RefusalError as refusal:
             # A password that is wrong is no proof of sender, whatever token came with it.
-            if proven and refusal.answer.status != 401:
-                self._keep_refused(
-                    data or messages.redact_raw(body, self._secrets), refusal, arrived
-                )
+            refusal.proven = proven and refusal.answer.status != 401
+            if refusal.proven:
+                self._keep_refused(data or _readable(raw, refusal, self._secrets), refusal, arrived)
             raise
+
+    def _keep(self, message: messages.Message) -> bool:
+        try:
+            return self._queue.put(message)
+        except RefusalError as refusal:
+            refusal.proven = True
+            raise
+
+    def _note_previous(self, name: str) -> None:
+        """Tells that a secret which is being replaced is still in use, and so cannot go yet."""
+        untold = self._throttle.passes(name)
+        if untold is not None:
+            log.warning("sender still uses the previous secret", setting=name, untold=untold)
 
     def _keep_refused(self, data: str, refusal: RefusalError, arrived: datetime) -> None:
         try:
@@ -100,7 +134,11 @@ class Endpoint:
 
 
 def public(
-    settings: Settings, queue: Queue, readiness: Readiness, now: Callable[[], datetime]
+    settings: Settings,
+    queue: Queue,
+    readiness: Readiness,
+    now: Callable[[], datetime],
+    clock: Callable[[], float],
 ) -> Blueprint:
     """The routes of the public port.
 
@@ -108,7 +146,7 @@ def public(
     be told apart.
     """
     views = Blueprint("public", __name__)
-    endpoint = Endpoint(settings, queue, now)
+    endpoint = Endpoint(settings, queue, now, clock)
 
     @views.get("/healthz")
     def alive() -> Response:
@@ -137,9 +175,7 @@ def request_id() -> str:
 def problem(refusal: RefusalError) -> Response:
     """An RFC 9457 answer that tells the reason and repeats nothing of the request."""
     answer = refusal.answer
-    response = jsonify(
-        type="about:blank", title=answer.title, status=answer.status, reason=refusal.reason
-    )
+    response = jsonify(refusal.problem())
     response.status_code = answer.status
     response.mimetype = "application/problem+json"
     if answer.status == 405:
@@ -151,30 +187,17 @@ def problem(refusal: RefusalError) -> Response:
     return response
 
 
-def _check_announced_size(incoming: Request, limit: int) -> None:
-    if (incoming.content_length or 0) > limit:
-        raise RefusalError("too-large")
-
-
-def _read_body(incoming: Request, limit: int) -> bytes:
-    """The whole body; nothing less, and not more than the limit.
-
-    Werkzeug's own limit would cut a chunked body off at the limit without a word, and gunicorn ends
-    the stream of a sender that hung up in the middle as if that were all.
-    """
-    body = bytearray()
-    try:
-        while part := incoming.stream.read(min(READ_SIZE, limit + 1 - len(body))):
-            body += part
-            if len(body) > limit:
-                raise RefusalError("too-large")
-    except (OSError, ParseException) as error:
-        # The connection broke, or gunicorn found the chunks malformed.
-        raise RefusalError("bad-request", type(error).__name__) from error
-    if incoming.content_length is not None and len(body) != incoming.content_length:
-        raise RefusalError("bad-request", "the body is shorter than announced")
-    return bytes(body)
-
-
 def _forwarded_for(incoming: Request) -> list[str]:
-    return [part for part in incoming.headers.get("X-Forwarded-For", "").split(",") if part]
+    # An empty entry counts: were it skipped, one that anybody can forge would move into its place.
+    header = incoming.headers.get("X-Forwarded-For")
+    return header.split(",") if header is not None else []
+
+
+def _readable(raw: bytes, refusal: RefusalError, secrets: Iterable[Secret]) -> str:
+    # Of what is compressed nothing can be shown that a password could not be unpacked from.
+    return "" if refusal.reason == "compressed" else redact_raw(raw, secrets)
+
+
+def _shown(text: str | None) -> str | None:
+    """What a sender wrote, fit for a line on a terminal: short, and without control characters."""
+    return text and "".join(c if c.isprintable() else "\ufffd" for c in text[:SHOWN])

@@ -1,13 +1,16 @@
 """The callback endpoint with a real queue behind it: what is kept, what is refused, and how."""
 
+import gzip
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from listener import probe
@@ -31,11 +34,28 @@ ENVIRON = {
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 
 
+# Finds the log lines of an event.
+Lines = Callable[[str], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """The lines above the level debug."""
+    with capture_logs() as captured:
+        yield lambda event: [
+            dict(line)
+            for line in captured
+            if line["event"] == event and line["log_level"] != "debug"
+        ]
+
+
 @contextmanager
-def serving(url: str, **changes: str) -> Iterator[FlaskClient]:
+def serving(
+    url: str, clock: Callable[[], float] = time.monotonic, /, **changes: str
+) -> Iterator[FlaskClient]:
     settings = Settings.from_env({**ENVIRON, "REDIS_URL": url, "SPOOL_DIR": "", **changes})
     queue = Keeper(settings)
-    yield create_app(settings, queue=queue).test_client()
+    yield create_app(settings, queue=queue, clock=clock).test_client()
     queue.close()
 
 
@@ -184,6 +204,122 @@ def test_the_previous_token_and_password_are_still_accepted(redis_url: str) -> N
         assert client.post("/cb/new-token", json=new).status_code == 200
 
 
+def test_the_use_of_a_previous_secret_is_told_now_and_then(redis_url: str, lines: Lines) -> None:
+    rotated = {
+        "CALLBACK_TOKEN": "new-token",
+        "CALLBACK_TOKEN_PREVIOUS": ENVIRON["CALLBACK_TOKEN"],
+        "CALLBACK_PASSWORD": "new-password",
+        "CALLBACK_PASSWORD_PREVIOUS": ENVIRON["CALLBACK_PASSWORD"],
+    }
+    now = [100.0]
+    with serving(redis_url, lambda: now[0], **rotated) as client:
+        new = {"username": "listener", "password": "new-password"}
+        assert client.post("/cb/new-token", json=new).status_code == 200
+        assert lines("sender still uses the previous secret") == []
+        for number in range(3):
+            assert client.post(PATH, json={**LOGIN, "n": number}).status_code == 200
+        # A stranger who has only the old token proves nothing, and is not counted.
+        client.post(PATH, json={**LOGIN, "password": "wrong"})
+        now[0] += 10
+        assert client.post(PATH, json={**LOGIN, "n": 4}).status_code == 200
+    told = [
+        (line["setting"], line["untold"]) for line in lines("sender still uses the previous secret")
+    ]
+    assert sorted(told) == [
+        ("CALLBACK_PASSWORD_PREVIOUS", 0),
+        ("CALLBACK_PASSWORD_PREVIOUS", 2),
+        ("CALLBACK_TOKEN_PREVIOUS", 0),
+        ("CALLBACK_TOKEN_PREVIOUS", 2),
+    ]
+
+
+def test_strangers_leave_a_line_now_and_then_and_ask_nothing_of_the_queue(lines: Lines) -> None:
+    now = [100.0]
+    queue = BrokenQueue(KeyError("asked"))
+    client = broken(queue, lambda: now[0])
+    for _ in range(50):
+        assert client.post("/nowhere", data=b"{").status_code == 404
+        assert client.post(PATH, json={**LOGIN, "password": "no"}).status_code == 401
+        assert client.put(PATH).status_code == 405
+    told = [(line["reason"], line["untold"]) for line in lines("request refused")]
+    assert told == [("not-found", 0), ("credentials-wrong", 0), ("method-not-allowed", 0)]
+    now[0] += 10
+    client.post("/nowhere")
+    assert lines("request refused")[-1]["untold"] == 49
+    assert queue.calls == 0
+
+
+def test_what_a_proven_sender_is_refused_is_told_each_time(
+    client: FlaskClient, lines: Lines
+) -> None:
+    for _ in range(3):
+        assert client.post(PATH, data=b"{").status_code == 400
+    assert [line["reason"] for line in lines("request refused")] == ["not-json"] * 3
+
+
+def test_a_message_not_kept_is_told_each_time(lines: Lines) -> None:
+    client = broken(BrokenQueue(QueueUnavailableError("down")))
+    for _ in range(3):
+        client.post(PATH, json=LOGIN)
+        client.get("/readyz")
+    assert len(lines("message not kept")) == 3
+    # Anybody may ask for this.
+    assert len(lines("not ready")) == 1
+
+
+def test_a_log_line_shows_little_of_what_a_sender_wrote(client: FlaskClient, lines: Lines) -> None:
+    wild = {**LOGIN, "accountName": "\x1b[2J\n" + "a" * 5000, "upgradeId": "\u202eb\x00"}
+    assert client.post(PATH, json=wild).status_code == 200
+    [line] = lines("message kept")
+    assert line["account"] == "\ufffd[2J\ufffd" + "a" * 95
+    assert line["upgrade"] == "\ufffdb\ufffd"
+
+
+@pytest.mark.parametrize("compressed", [{"Content-Encoding": "gzip"}, {}], ids=["named", "seen"])
+def test_a_compressed_body_is_refused_and_nothing_of_it_kept(
+    compressed: dict[str, str], client: FlaskClient, redis_client: Any
+) -> None:
+    content = gzip.compress(json.dumps(LOGIN).encode(), 0)
+    assert_problem(client.post(PATH, data=content, headers=compressed), 400, "compressed")
+    [(_, fields)] = redis_client.xrange(QUARANTINE)
+    assert (fields["reason"], fields["data"]) == ("compressed", "")
+
+
+def test_of_two_passwords_none_is_kept_and_neither_is_guessed(
+    client: FlaskClient, redis_client: Any
+) -> None:
+    for first, last in (("correct-horse-battery", "other"), ("other", "correct-horse-battery")):
+        twice = f'{{"username": "listener", "password": "{first}", "password": "{last}"}}'
+        assert_problem(client.post(PATH, data=twice), 400, "ambiguous")
+    cased = {**LOGIN, "Password": "other-1", "PASSWORD": "other-2", "pa\u017f\u017fword": "other-3"}
+    assert client.post(PATH, json=cased).status_code == 200
+    stored = str([redis_client.xrange(STREAM), redis_client.xrange(QUARANTINE)])
+    assert "battery" not in stored
+    assert "other" not in stored
+
+
+def test_forged_headers_do_not_move_the_sender(redis_url: str) -> None:
+    listed = "3.87.163.45"
+    forged = [
+        {"X-Real-IP": listed},
+        {"Forwarded": f"for={listed}"},
+        {"X-Client-IP": listed, "True-Client-IP": listed, "CF-Connecting-IP": listed},
+        {"X-Forwarded-For": f"{listed}, {listed}, 192.0.2.7"},
+        {"X-Forwarded-For": f"{listed},,"},
+        {"X-Forwarded-Host": listed, "X-Forwarded": listed},
+        [("X-Forwarded-For", listed), ("X-Forwarded-For", "192.0.2.7")],
+    ]
+    with serving(redis_url, CALLBACK_SOURCES="thingspace", TRUSTED_PROXIES="1") as client:
+        for headers in forged:
+            answer = client.post(PATH, json=LOGIN, headers=headers)
+            assert_problem(answer, 403, "source-refused")
+        lines = [("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-For", listed)]
+        assert client.post(PATH, json=LOGIN, headers=lines).status_code == 200
+    with serving(redis_url, CALLBACK_SOURCES="thingspace") as client:
+        answer = client.post(PATH, json=LOGIN, headers={"X-Forwarded-For": listed})
+        assert_problem(answer, 403, "source-refused")
+
+
 def test_alive_without_and_ready_with_redis(client: FlaskClient) -> None:
     assert client.get("/healthz").status_code == 200
     assert body(client.get("/readyz")) == {"status": "ready", "keeper": "redis"}
@@ -206,11 +342,14 @@ class BrokenQueue:
     def __init__(self, error: Exception) -> None:
         self._error = error
         self.asked = 0
+        self.calls = 0
 
     def put(self, message: Message) -> bool:
+        self.calls += 1
         raise self._error
 
     def quarantine(self, data: str, *, reason: str, arrived: object) -> None:
+        self.calls += 1
         raise self._error
 
     def check(self) -> KeptBy:

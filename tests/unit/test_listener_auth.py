@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from listener import auth
 from listener.errors import RefusalError
@@ -62,6 +64,28 @@ def test_a_path_is_right_only_with_a_token_that_is(path: str, accepted: bool) ->
         ("", [], 0, False),
         (None, [], 0, False),
         ("10.0.0.1", ["nonsense"], 1, False),
+        ("10.0.0.1", [LISTED, ""], 1, False),
+        ("10.0.0.1", [LISTED, "", "10.0.0.2"], 2, False),
+        ("10.0.0.1", [LISTED, "unknown"], 1, False),
+        ("10.0.0.1", [f"{LISTED}:443"], 1, True),
+        ("10.0.0.1", [f"{LISTED}:"], 1, True),
+        ("10.0.0.1", [f"{LISTED}:x"], 1, False),
+        ("10.0.0.1", [f"{LISTED}:443:1"], 1, False),
+        ("10.0.0.1", [f"[::ffff:{LISTED}]:443"], 1, True),
+        ("10.0.0.1", [f"[::ffff:{LISTED}]"], 1, True),
+        ("10.0.0.1", [f"::ffff:{LISTED}%eth0"], 1, False),
+        ("10.0.0.1", ["::ffff:0357:a32d"], 1, True),
+        ("10.0.0.1", [f"::{LISTED}"], 1, False),
+        ("10.0.0.1", [f"64:ff9b::{LISTED}"], 1, False),
+        ("10.0.0.1", [f"0{LISTED}"], 1, False),
+        ("10.0.0.1", ["3.87.163.045"], 1, False),
+        ("10.0.0.1", ["3.87.41773"], 1, False),
+        ("10.0.0.1", ["\uff13.87.163.45"], 1, False),
+        ("10.0.0.1", [f"{LISTED}\x00"], 1, False),
+        ("10.0.0.1", [f"{LISTED}/32"], 1, False),
+        ("10.0.0.1", ["1" * 100_000], 1, False),
+        ("10.0.0.1", ["[" * 100], 1, False),
+        ("10.0.0.1", [LISTED] * 1000 + ["192.0.2.1"], 1, False),
     ],
 )
 def test_the_source_is_counted_from_the_right(
@@ -70,6 +94,61 @@ def test_the_source_is_counted_from_the_right(
     filtered = settings(CALLBACK_SOURCES="thingspace", TRUSTED_PROXIES=str(proxies))
     found = reason(auth.check_source, remote, forwarded, filtered)
     assert found == (None if accepted else "source-refused")
+
+
+def test_an_address_of_version_6_is_found_in_its_network() -> None:
+    filtered = settings(CALLBACK_SOURCES="2001:db8::/32", TRUSTED_PROXIES="1")
+    for text in ("2001:db8::1", "[2001:db8::1]:443", "2001:0DB8:0:0::1"):
+        assert reason(auth.check_source, "::1", [text], filtered) is None
+    for text in ("2001:db9::1", "2001:db8::1%1", "2001:db8::1]", "fe80::1%eth0"):
+        assert reason(auth.check_source, "::1", [text], filtered) == "source-refused"
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_none(text: str) -> None:
+    auth.client_address(text, [text], 0)
+    auth.client_address(None, [text], 1)
+
+
+@pytest.mark.parametrize(
+    ("given_", "found"),
+    [("a", 0), ("b", 1), ("c", None), ("", None), ("ab", None), ("\ud800", None)],
+)
+def test_it_is_told_which_of_several_texts_it_was(given_: str, found: int | None) -> None:
+    assert auth.matching(given_, "a", "b") == found
+    assert auth.matching("a", "a", "a") == 0
+    assert auth.matching("a") is None
+
+
+def test_every_secret_is_compared_and_none_by_a_plain_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = []
+
+    def compared(one: bytes, other: bytes) -> bool:
+        sizes.append((len(one), len(other)))
+        return one == other
+
+    monkeypatch.setattr("hmac.compare_digest", compared)
+    both = settings(CALLBACK_TOKEN="new", CALLBACK_TOKEN_PREVIOUS="old-and-longer", **PASSWORDS)
+    for path in ("/cb/new", "/cb/old-and-longer", "/cb/wrong", "/"):
+        reason(auth.check_path, path, both)
+    # Two for each path, whichever is right, and all of one length.
+    assert sizes == [(64, 64)] * 8
+    sizes.clear()
+    for login in (("listener", "new"), ("listener", "old"), ("x", "new"), ("x", "y")):
+        reason(
+            auth.check_credentials, dict(zip(("username", "password"), login, strict=True)), both
+        )
+    assert sizes == [(64, 64)] * 12
+
+
+def test_it_is_told_when_the_previous_secret_was_used() -> None:
+    both = settings(CALLBACK_TOKEN="new", CALLBACK_TOKEN_PREVIOUS="old", **PASSWORDS)
+    assert auth.check_path("/cb/new", both) is False
+    assert auth.check_path("/cb/old", both) is True
+    assert auth.check_credentials({"username": "listener", "password": "new"}, both) is False
+    assert auth.check_credentials({"username": "listener", "password": "old"}, both) is True
 
 
 def test_without_a_filter_every_source_passes() -> None:

@@ -1,0 +1,44 @@
+"""Reads a request's body: the whole of it and nothing more, within its limit."""
+
+from flask import Request
+from gunicorn.http.errors import ParseException
+
+from listener.errors import RefusalError
+
+READ_SIZE = 64 * 1024
+
+
+def check_announced_size(incoming: Request, limit: int) -> None:
+    """Checks a size that the headers announce, before anything is read.
+
+    Raises:
+        RefusalError: `too-large`.
+    """
+    if (incoming.content_length or 0) > limit:
+        raise RefusalError("too-large")
+
+
+def read(incoming: Request, limit: int) -> bytes:
+    """The whole body; nothing less, and not more than the limit.
+
+    Werkzeug's own limit would cut a chunked body off at the limit without a word, and gunicorn ends
+    the stream of a sender that hung up in the middle as if that were all.
+
+    Raises:
+        RefusalError: `too-large`, `too-slow`, or `bad-request`: the body is broken off.
+    """
+    found = bytearray()
+    try:
+        while part := incoming.stream.read(min(READ_SIZE, limit + 1 - len(found))):
+            found += part
+            if len(found) > limit:
+                raise RefusalError("too-large")
+    except TimeoutError as error:
+        # Of `worker.Connection`, which knows how long the sender has had.
+        raise RefusalError("too-slow", "the body") from error
+    except (OSError, ParseException) as error:
+        # The connection broke, or gunicorn found the chunks malformed.
+        raise RefusalError("bad-request", type(error).__name__) from error
+    if incoming.content_length is not None and len(found) != incoming.content_length:
+        raise RefusalError("bad-request", "the body is shorter than announced")
+    return bytes(found)

@@ -1,0 +1,139 @@
+"""From the bytes of a delivery to its payload, a JSON object within limits, and back. Pure."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from listener.errors import RefusalError
+
+CREDENTIALS = ("username", "password")
+DECISIVE = ("type", "accountName", *CREDENTIALS)
+# The least that a common JSON reader takes without being told: a consumer's may be that one.
+DEEPEST = 64
+# Far more than any number means; the time that Python takes over one grows with their square.
+MOST_DIGITS = 1000
+# gzip, zlib at its levels, and Zstandard begin so; no JSON does.
+COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The JSON object in a request's body.
+
+    Integers keep all their digits (an ICCID has 20, more than a double or 64 bits hold); other
+    numbers become doubles. Of a name that comes twice the last value counts, here and for every
+    check and consumer after it; where that could hide what decides about the message, at the top
+    level, it is refused.
+
+    Raises:
+        RefusalError: `not-json` (also NaN, infinities, numbers outside a double's range or longer
+            than `MOST_DIGITS`, lone surrogates, nesting deeper than `DEEPEST`), `not-an-object`, or
+            `ambiguous`: one of `DECISIVE` comes twice with different values.
+    """
+    members: list[tuple[str, Any]] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # The outermost object is complete last.
+        nonlocal members
+        members = pairs
+        return dict(pairs)
+
+    try:
+        value = json.loads(
+            body.decode("utf-8-sig"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=note,
+        )
+        _check_depth(value)
+        # A lone surrogate reads, but cannot be written: what cannot be kept is refused now.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise RefusalError("not-json", type(error).__name__) from error
+    if not isinstance(value, dict):
+        raise RefusalError("not-an-object")
+    if len(members) != len(value):
+        _refuse_ambiguous(members, value)
+    return value
+
+
+def check_encoding(body: bytes, encoding: str) -> None:
+    """Checks that a body is not compressed: neither as Content-Encoding says nor by its first bytes.
+
+    A compressed body is not unpacked: a small one can hold more than a worker's memory.
+
+    Raises:
+        RefusalError: `compressed`.
+    """
+    if encoding.strip().lower() not in ("", "identity") or body.startswith(COMPRESSED):
+        raise RefusalError("compressed")
+
+
+def without_credentials(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload without the provider's `username` and `password`.
+
+    In any letter case, and in letters that Unicode holds to be the same, such as the long s or wide
+    ones.
+    """
+    return {name: value for name, value in payload.items() if _plain(name) not in CREDENTIALS}
+
+
+def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:
+    """The content as JSON in UTF-8 without spaces; canonical: names sorted by code point as well.
+
+    Raises:
+        RefusalError: `not-json`, nested too deep to write, though not to read.
+    """
+    try:
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=canonical)
+    except RecursionError as error:
+        raise RefusalError("not-json", type(error).__name__) from error
+    return text.encode()
+
+
+def _plain(name: str) -> str:
+    if name.isascii():
+        return name.strip().lower()
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def _refuse_ambiguous(members: list[tuple[str, Any]], value: dict[str, Any]) -> None:
+    # True equals 1 in Python, and 1.0 does as well: as they are written they differ.
+    last = {name: repr(value[name]) for name in DECISIVE if name in value}
+    for name, earlier in members:
+        if name in last and repr(earlier) != last[name]:
+            raise RefusalError("ambiguous", name)
+
+
+def _check_depth(value: Any) -> None:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEEPEST):
+        inner = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [child for node in inner for child in node if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise ValueError("nested too deep")
+
+
+def _whole(text: str) -> int:
+    _check_digits(text)
+    return int(text)
+
+
+def _check_digits(text: str) -> None:
+    if len(text) > MOST_DIGITS:
+        raise ValueError("number too long")
+
+
+def _finite(text: str) -> float:
+    _check_digits(text)
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("number out of range")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

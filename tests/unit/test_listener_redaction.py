@@ -1,0 +1,95 @@
+"""What is kept of a body that could not be read: never a password."""
+
+import gzip
+import json
+import time
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener.redaction import redact_raw
+from listener.secret import Secret
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"username": "u", "password": "secret-value", ',
+        b'{"Password":"secret-value"',
+        b'{"password": "secret-value',
+        b"password=secret-value&x=1",
+        b"{'password': 'secret-value'}",
+        b'\xff"password" : "secret-value"}',
+        b'["password", {"password":"secret-value"}]',
+        b'"{\\"username\\":\\"u\\",\\"password\\":\\"secret-value\\"}"',
+        b'{"password": ["a", "secret-value"], ',
+        b"<password>secret-value</password>",
+        b'{"p\\u0061ssword": "secret-value", ',
+        b'"{\\"p\\\\u0061ssword\\": \\"secret-value\\"}',
+        b'{"password": {"old": "secret-value"}, ',
+        b'{"password": "two\\nlines secret-value", ',
+        b'{"password": "two\nlines secret-value", ',
+        b'{"password": 1, "password": "secret-value"}',
+        '{"pa\u017f\u017fword": "secret-value", '.encode(),
+        '{"password": "secret-value", '.encode("utf-16"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_kept_without_its_password(body: bytes) -> None:
+    text = redact_raw(body)
+    assert "secret-value" not in text
+    assert "***" in text
+
+
+def test_known_secrets_go_wherever_they_stand() -> None:
+    secret = 'pass"word'
+    bodies = [secret, json.dumps({"p": secret}), json.dumps(json.dumps({"p": secret}))]
+    for body in bodies:
+        text = redact_raw(body.encode() + b"{", [Secret(secret)])
+        assert "word" not in text
+        assert "***" in text
+
+
+def test_redaction_leaves_the_rest_alone() -> None:
+    assert redact_raw(b'{"a": "b", "password": "x", "c": 1') == (
+        '{"a": "b", "password": "***", "c": 1'
+    )
+
+
+@given(st.binary(max_size=300))
+def test_redaction_takes_any_bytes(body: bytes) -> None:
+    redact_raw(body).encode()
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_nothing_is_kept_that_a_password_could_be_unpacked_from(compress: Any) -> None:
+    assert redact_raw(compress(b'{"password": "secret-value"}', 0)) == ""
+
+
+def test_known_secrets_go_when_their_letters_are_escaped() -> None:
+    body = b'{"x": "\\u0063orrect-horse", '
+    assert redact_raw(body, [Secret("correct-horse")]) == '{"x": "***", '
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"".join(b"password:" + b"\\" * n + b'"' for n in range(2800)) + b"\n}",
+        b"\\" * 4_000_000,
+        b"password:" + b"\\" * 2_000_000 + b'"' + b"\\" * 2_000_000,
+        b"password" + b" " * 4_000_000,
+        b"password" * 500_000,
+        b'password:"' * 400_000,
+        b"password:[" * 400_000,
+        b"password:{" * 400_000,
+        b"\xff" * 4_000_000,
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_no_body_of_4_mib_takes_long(body: bytes) -> None:
+    # Whoever found one that takes minutes could stop a worker with it.
+    started = time.process_time()
+    redact_raw(body)
+    assert time.process_time() - started < 10
