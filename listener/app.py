@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
@@ -14,8 +13,6 @@ from listener.health import Readiness
 from listener.queue.keeper import Queue
 from listener.refusal_log import RefusalLog
 from listener.settings import Settings
-
-log = structlog.get_logger("listener")
 
 REASON_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
 
@@ -48,13 +45,15 @@ def create_app(
 def _answer_error(error: Exception, refusals: RefusalLog) -> Response:
     """The one place where errors become answers."""
     refusal = _refusal(error)
+    # Of an error of our own code, and only of that, its traceback tells more.
+    more = {} if isinstance(error, RefusalError | HTTPException) else {"exc_info": error}
     if refusal.answer.status < 500:
         refusals.note(refusal, request_id=views.request_id())
+    elif request.path == "/readyz":
+        # A question was answered; no message was refused.
+        refusals.tell(refusal, "not ready", request_id=views.request_id(), **more)
     else:
-        known = isinstance(error, RefusalError)
-        event = "not ready" if request.path == "/readyz" else "message not kept"
-        more = {} if known else {"exc_info": error}
-        refusals.note(refusal, event, request_id=views.request_id(), **more)
+        refusals.note(refusal, "message not kept", request_id=views.request_id(), **more)
     return views.problem(refusal)
 
 

@@ -1,10 +1,11 @@
-"""Tells of refusals: of every one of a proven sender, of strangers' no more than a line now and then."""
+"""Counts refusals, and tells of them: of each of a proven sender, of strangers' now and then."""
 
 import logging
 from collections.abc import Callable
 
 import structlog
 
+from listener import metrics
 from listener.errors import RefusalError
 
 log = structlog.get_logger("listener")
@@ -45,6 +46,11 @@ class RefusalLog:
         self._throttle = Throttle(clock)
 
     def note(self, refusal: RefusalError, event: str = "request refused", **more: object) -> None:
+        """Counts one refusal, and tells of it as `tell` does."""
+        metrics.count(metrics.REFUSALS, refusal.reason)
+        self.tell(refusal, event, **more)
+
+    def tell(self, refusal: RefusalError, event: str, **more: object) -> None:
         """Tells of one refusal.
 
         Args:

@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 from flask import Blueprint, Request, Response, g, jsonify, request
 
-from listener import auth, body, messages, payload, probe
+from listener import auth, body, messages, metrics, payload, probe
 from listener.errors import QueueUnavailableError, RefusalError
 from listener.health import Readiness
 from listener.queue.keeper import Queue
@@ -59,19 +59,22 @@ class Endpoint:
         auth.check_source(request.remote_addr, _forwarded_for(request), self._settings)
         message = self._accept(self._read())
         if old_token:
-            self._note_previous("CALLBACK_TOKEN_PREVIOUS")
-        duplicate = self._keep(message)
+            self._note_previous("token")
+        result = "duplicate" if self._keep(message) else "new"
+        taken_s = time.perf_counter() - started
+        metrics.count(metrics.MESSAGES, message.kind, result)
+        metrics.observe(metrics.ACKNOWLEDGEMENT, taken_s)
         log.info(
             "message kept",
             kind=message.kind,
             id=message.id,
             account=_shown(message.account),
             upgrade=_shown(message.subject),
-            result="duplicate" if duplicate else "new",
-            ms=round((time.perf_counter() - started) * 1000, 1),
+            result=result,
+            ms=round(taken_s * 1000, 1),
             request_id=message.request_id,
         )
-        return jsonify(id=message.id, duplicate=duplicate)
+        return jsonify(id=message.id, duplicate=result == "duplicate")
 
     def _read(self) -> bytes:
         try:
@@ -90,7 +93,7 @@ class Endpoint:
             old_password = auth.check_credentials(content, self._settings)
             proven = self._settings.proves_sender
             if old_password:
-                self._note_previous("CALLBACK_PASSWORD_PREVIOUS")
+                self._note_previous("password")
             data = payload.serialize(payload.without_credentials(content)).decode()
             auth.check_account(content, self._settings)
             return messages.validate(content, arrived=arrived, request_id=request_id())
@@ -108,11 +111,13 @@ class Endpoint:
             refusal.proven = True
             raise
 
-    def _note_previous(self, name: str) -> None:
+    def _note_previous(self, secret: str) -> None:
         """Tells that a secret which is being replaced is still in use, and so cannot go yet."""
-        untold = self._throttle.passes(name)
+        metrics.count(metrics.PREVIOUS_SECRETS, secret)
+        untold = self._throttle.passes(secret)
         if untold is not None:
-            log.warning("sender still uses the previous secret", setting=name, untold=untold)
+            setting = f"CALLBACK_{secret.upper()}_PREVIOUS"
+            log.warning("sender still uses the previous secret", setting=setting, untold=untold)
 
     def _keep_refused(self, data: str, refusal: RefusalError, arrived: datetime) -> None:
         try:
