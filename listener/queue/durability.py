@@ -1,8 +1,9 @@
 """What Redis must have done before a message counts as kept: QUEUE_DURABILITY. Pure."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from listener.errors import QueueUnavailableError
 
@@ -36,28 +37,46 @@ class Durability:
         return f"replicas:{self.replicas}" if self.replicas else self.mode
 
 
-@dataclass(frozen=True)
-class Wait:
-    """The command that waits for the durability of what its connection wrote before, if one is needed.
+class Wait(Protocol):
+    """What waits for the durability of a write.
 
     WAIT and WAITAOF speak of the connection they are sent on: they go out behind the write, in the
     same round trip.
     """
 
-    command: tuple[Any, ...]
-    least: int
+    @property
+    def commands(self) -> tuple[tuple[Any, ...], ...]:
+        """Sent behind the write."""
 
-    def check(self, reply: Any) -> None:
-        """Checks the command's reply.
+    def check(self, replies: Sequence[Any]) -> bool:
+        """Checks their replies; false if the write has to be sent again to know.
 
         Raises:
-            QueueUnavailableError: too few copies confirmed in time.
+            QueueUnavailableError: it is not durable.
         """
-        copies = reply[0] if isinstance(reply, list) else reply
-        if copies < self.least:
-            raise QueueUnavailableError(
-                f"{self.command[0]}: {copies} of {self.least} copies confirmed in time"
-            )
+
+
+@dataclass(frozen=True)
+class Appended:
+    """Waits until the server that wrote has synced its append-only file."""
+
+    milliseconds: int
+
+    @property
+    def commands(self) -> tuple[tuple[Any, ...], ...]:
+        """See `Wait`."""
+        return (("WAITAOF", 1, 0, self.milliseconds),)
+
+    def check(self, replies: Sequence[Any]) -> bool:
+        """Checks the reply: how many files, the server's own and its replicas'.
+
+        Raises:
+            QueueUnavailableError: not in time.
+        """
+        [[own, _]] = replies
+        if not own:
+            raise QueueUnavailableError("WAITAOF: 0 of 1 copies confirmed in time")
+        return True
 
 
 class Synced:
@@ -66,40 +85,30 @@ class Synced:
     Sent behind each write: after a failover the server may be another one than was asked at first.
     """
 
-    command = ("CONFIG", "GET", "*append*")
+    commands = (("CONFIG", "GET", "*append*"),)
     wanted: ClassVar = {
         b"appendonly": b"yes",
         b"appendfsync": b"always",
         b"no-appendfsync-on-rewrite": b"no",
     }
 
-    def check(self, reply: Any) -> None:
+    def check(self, replies: Sequence[Any]) -> bool:
         """Checks the command's reply: names and values in turn.
 
         Raises:
             QueueUnavailableError: it had not, or not for certain.
         """
+        [reply] = replies
         told = dict(zip(reply[::2], reply[1::2], strict=True))
         for name, value in self.wanted.items():
             if told.get(name) != value:
                 raise QueueUnavailableError(f"{name.decode()} is not {value.decode()}")
+        return True
 
 
-def wait_for(durability: Durability, budget_s: float, *, waitaof: bool) -> Wait | Synced | None:
-    """How to wait for a durability; None where the reply to the write says it all.
-
-    Args:
-        durability: the one asked for.
-        budget_s: what an acknowledgement may take, in seconds.
-        waitaof: whether the server knows WAITAOF; one that does not must sync its file before each
-            reply.
-    """
-    milliseconds = max(int(budget_s * WAIT_SHARE * 1000), 1)
-    if durability.mode == "replicas":
-        return Wait(("WAIT", durability.replicas, milliseconds), durability.replicas)
-    if durability.mode == "fsync":
-        return Wait(("WAITAOF", 1, 0, milliseconds), 1) if waitaof else Synced()
-    return None
+def wait_ms(budget_s: float) -> int:
+    """What Redis may take for the copies, of what an acknowledgement may take in all."""
+    return max(int(budget_s * WAIT_SHARE * 1000), 1)
 
 
 @dataclass(frozen=True)
@@ -149,4 +158,9 @@ def warnings(durability: Durability, server: Server) -> list[str]:
         )
     if durability.replicas > server.replicas:
         found.append(f"only {server.replicas} of {durability.replicas} replicas are connected")
+    elif 0 < durability.replicas < server.replicas:
+        found.append(
+            f"a replica that is away for longer than ten seconds is no more waited for, and if that one "
+            f"is promoted, what came meanwhile is lost: set replicas:{server.replicas} to rule it out"
+        )
     return found

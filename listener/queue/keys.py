@@ -43,6 +43,11 @@ class Partition:
         """Which process looks after the trimming; it expires."""
         return self._key("retention")
 
+    @property
+    def replicas(self) -> str:
+        """How many replicas its master was last seen to have."""
+        return self._key("replicas")
+
     def seen(self, message_id: str) -> str:
         """The entry id of the message with this fingerprint; expires after the window."""
         return self._key(f"seen:{message_id}")
@@ -55,6 +60,11 @@ class Partition:
 def every_partition(namespace: str, partitions: int) -> list[Partition]:
     """All partitions of a namespace, by number."""
     return [Partition(namespace, number) for number in range(partitions)]
+
+
+def observations(namespace: str) -> str:
+    """What the registrar saw last: a hash of `<account>/<version>` to JSON. It alone writes there."""
+    return f"{{{namespace}:registrar}}:observations"
 
 
 def partition_of(message: Message, namespace: str, partitions: int) -> Partition:

@@ -14,7 +14,8 @@ from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
 from listener.queue.commit import GroupCommit
 from listener.queue.connection import connect, renew
-from listener.queue.durability import Server, Synced, Wait, refusal, wait_for
+from listener.queue.copies import Copies
+from listener.queue.durability import Appended, Server, Synced, Wait, refusal, wait_ms
 from listener.queue.keys import Partition, every_partition, partition_of
 from listener.queue.server import ask
 from listener.settings import Settings
@@ -52,6 +53,7 @@ class RedisWriter:
         self._script = files("listener.queue").joinpath("enqueue.lua").read_text()
         self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._server: Server | None = None
+        self._copies = [self._copies_of(where) for where in self._partitions()]
         self._lanes = [self._lane(where) for where in self._partitions()]
 
     def put(self, message: Message) -> Receipt:
@@ -96,7 +98,7 @@ class RedisWriter:
         seen = where.seen_refused(fingerprint(f"{reason}\0{data}".encode()))
         bound = self._settings.quarantine_max_length
         try:
-            self._run([where.quarantine, seen], [bound, len(entry), *entry])
+            self._run(where, [where.quarantine, seen], [bound, len(entry), *entry])
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
@@ -109,7 +111,7 @@ class RedisWriter:
         """
         where = self._partitions()[partition]
         try:
-            self._send("SET", where.ready, "1", "PX", READY_TTL_MS)
+            self._send(where, "SET", where.ready, "1", "PX", READY_TTL_MS)
             self._redis.xlen(where.messages)
         except redis.RedisError as error:
             raise _unavailable(error) from error
@@ -137,50 +139,60 @@ class RedisWriter:
         for message in group:
             entry = [part for pair in message.fields().items() for part in pair]
             arguments += [len(entry), *entry]
-        replies = self._run(keys, arguments)
+        replies = self._run(where, keys, arguments)
         pairs = zip(replies[::2], replies[1::2], strict=True)
         return [Receipt(entry_id.decode(), duplicate=bool(known)) for entry_id, known in pairs]
 
-    def _run(self, keys: list[str], arguments: list[Any]) -> Any:
+    def _run(self, where: Partition, keys: list[str], arguments: list[Any]) -> Any:
         words = [len(keys), *keys, self._settings.dedupe_window_s, *arguments]
         try:
-            return self._send("EVALSHA", self._sha, *words)
+            return self._send(where, "EVALSHA", self._sha, *words)
         except NoScriptError:
             # A new or restarted server: it learns the script now.
-            return self._send("EVAL", self._script, *words)
+            return self._send(where, "EVAL", self._script, *words)
 
-    def _send(self, *command: Any) -> Any:
+    def _send(self, where: Partition, *command: Any) -> Any:
         try:
-            return self._send_with_wait(*command)
+            return self._send_with_wait(where, *command)
         except NoScriptError:
             raise
         except (redis.RedisError, QueueUnavailableError):
             # There may be another master by now, which may be another kind of server.
             self._server = None
+            self._copies[where.number].forget()
             renew(self._redis)
             raise
 
-    def _send_with_wait(self, *command: Any) -> Any:
+    def _send_with_wait(self, where: Partition, *command: Any) -> Any:
         """Sends a write and, in the same round trip and on the same connection, what waits for it."""
-        wait = self._wait()
+        wait = self._wait(where)
         if wait is None:
             return self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-            pipeline.execute_command(*wait.command)  # type: ignore[no-untyped-call]
-            reply, copies = pipeline.execute()
-        wait.check(copies)
+            for words in (command, *wait.commands):
+                pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
+            reply, *told = pipeline.execute()
+        if not wait.check(told):
+            # Nothing is added twice, and the first reply is the one that counts.
+            self._send_with_wait(where, *command)
         return reply
 
-    def _wait(self) -> Wait | Synced | None:
+    def _wait(self, where: Partition) -> Wait | None:
         durability = self._settings.queue_durability
-        if durability.mode == "fsync" and self._server is None:
+        if durability.mode == "replicas":
+            return self._copies[where.number].wait(self._redis.execute_command)
+        if durability.mode == "server":
+            return None
+        if self._server is None:
             server = ask(self._redis)
             if reason := refusal(durability, server):
                 raise QueueUnavailableError(f"QUEUE_DURABILITY={durability} {reason}")
             self._server = server
-        waitaof = self._server is not None and self._server.knows_waitaof
-        return wait_for(durability, self.budget_s, waitaof=waitaof)
+        return Appended(wait_ms(self.budget_s)) if self._server.knows_waitaof else Synced()
+
+    def _copies_of(self, where: Partition) -> Copies:
+        least = self._settings.queue_durability.replicas
+        return Copies(where.replicas, least, wait_ms(self.budget_s))
 
 
 def _unavailable(error: Exception) -> QueueUnavailableError:

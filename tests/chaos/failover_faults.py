@@ -4,7 +4,7 @@ import time
 from random import Random
 
 from tests.chaos.fault import Fault
-from tests.chaos.stages import cluster, sentinel, sentinel_all_copies
+from tests.chaos.stages import cluster, sentinel
 from tests.chaos.world import stream
 from tests.chaos.worlds import PARTITIONS, ClusterWorld, SentinelWorld
 
@@ -90,8 +90,8 @@ FAULTS = (
     ),
     Fault(
         "sentinel-handover",
-        "SENTINEL FAILOVER, with QUEUE_DURABILITY=replicas:2",
-        sentinel_all_copies,
+        "SENTINEL FAILOVER: the old master lives, and goes on for a moment",
+        sentinel,
         hand_over,
     ),
     Fault(

@@ -80,23 +80,12 @@ def can_mount() -> bool:
 
 
 @contextmanager
-def sentinel(folder: Path, copies: int = 1) -> Iterator[World]:
-    """A master, two replicas, three Sentinels; a message is acknowledged with one copy."""
+def sentinel(folder: Path) -> Iterator[World]:
+    """A master, two replicas, three Sentinels; QUEUE_DURABILITY=replicas:1."""
     with embedded_sentinel.running(folder / "redis") as sentinels:
-        world = SentinelWorld(sentinels, copies)
+        world = SentinelWorld(sentinels)
         with world.running():
             yield world
-
-
-@contextmanager
-def sentinel_all_copies(folder: Path) -> Iterator[World]:
-    """Likewise, with copies on both replicas.
-
-    SENTINEL FAILOVER needs that: from the promotion of one replica until the other is told of it,
-    the old master goes on with the other, and what they two confirm is gone afterwards.
-    """
-    with sentinel(folder, copies=2) as world:
-        yield world
 
 
 @contextmanager

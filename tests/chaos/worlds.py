@@ -36,15 +36,10 @@ class SingleWorld(World):
 
 
 class SentinelWorld(World):
-    """With a master, its replicas and three Sentinels.
+    """With a master, its replicas and three Sentinels."""
 
-    Args:
-        sentinels: running ones.
-        copies: on how many replicas a message must be before it is acknowledged.
-    """
-
-    def __init__(self, sentinels: Sentinels, copies: int) -> None:
-        settings = {"REDIS_URL": sentinels.url, "QUEUE_DURABILITY": f"replicas:{copies}"}
+    def __init__(self, sentinels: Sentinels) -> None:
+        settings = {"REDIS_URL": sentinels.url, "QUEUE_DURABILITY": "replicas:1"}
         super().__init__(settings)
         self.sentinels = sentinels
 

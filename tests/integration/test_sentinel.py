@@ -8,11 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from listener.errors import QueueUnavailableError
-from listener.queue import startup
+from listener.queue import copies, startup
 from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
 from sandbox import embedded_sentinel
 from sandbox.embedded_sentinel import Sentinels
+from sandbox.redis_nodes import Node
 from tests.keeper_load import Load, keeping, kept, message, settings
 from tests.service_process import free_port, wait_until
 
@@ -107,7 +108,7 @@ def test_a_writer_without_a_spool_finds_the_new_master_by_itself(
     assert new.ask("XLEN", "{fota:0}:messages") == 2
 
 
-@pytest.mark.parametrize("harm", ["kill", "freeze"])
+@pytest.mark.parametrize("harm", ["kill", "freeze", "hand over"])
 def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
     empty: Sentinels, tmp_path: Path, harm: str
 ) -> None:
@@ -116,8 +117,7 @@ def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
         with Load(keeper) as load:
             wait_until(lambda: len(kept(empty.url)) > 50)
             old = empty.master()
-            old.kill() if harm == "kill" else old.freeze()
-            empty.new_master_after(old)
+            _harm(empty, old, harm)
             before = len(load.acknowledged)
             wait_until(lambda: keeper.check() == "redis" and len(load.acknowledged) > before + 50)
         spool = Spool(tmp_path, 2**30)
@@ -128,12 +128,73 @@ def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
     assert kept(empty.url) == dict.fromkeys(load.acknowledged, 1)
 
 
+@pytest.mark.parametrize("begins", ["before", "afterwards"])
+def test_a_replica_that_has_gone_is_missed_and_then_given_up(
+    writer: RedisWriter, empty: Sentinels, monkeypatch: pytest.MonkeyPatch, begins: str
+) -> None:
+    """Who is promoted leaves its master. A worker may get its first message only then."""
+    wait_until(lambda: _puts(writer, 1) and _noted(empty) == 2)
+    gone = empty.replicas()[0]
+    gone.ask("REPLICAOF", "NO", "ONE")
+    try:
+        other = RedisWriter(settings(empty.url, QUEUE_DURABILITY="replicas:1"))
+        with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
+            (writer if begins == "before" else other).put(message(2))
+        other.close()
+        monkeypatch.setattr(copies, "MISSED_FOR_MS", 0)
+        patient = RedisWriter(settings(empty.url, QUEUE_DURABILITY="replicas:1"))
+        assert patient.put(message(2)).duplicate, "it was written, and not confirmed"
+        patient.close()
+        assert _noted(empty) == 1
+    finally:
+        gone.ask("REPLICAOF", "127.0.0.1", empty.master().port)
+    wait_until(lambda: _puts(writer, 3) and _noted(empty) == 2)
+
+
+def test_a_replica_that_hangs_is_missed_and_then_given_up(
+    writer: RedisWriter, empty: Sentinels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_until(lambda: _puts(writer, 1) and _noted(empty) == 2)
+    hung = empty.replicas()[0]
+    hung.freeze()
+    try:
+        with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
+            writer.put(message(2))
+        monkeypatch.setattr(copies, "MISSED_FOR_MS", 0)
+        monkeypatch.setattr(copies, "SILENT_FOR_S", 1)
+        patient = RedisWriter(settings(empty.url, QUEUE_DURABILITY="replicas:1"))
+        wait_until(lambda: _puts(patient, 2))
+        patient.close()
+    finally:
+        empty.rejoin(hung)
+
+
 def test_the_startup_check_asks_the_master(empty: Sentinels) -> None:
     with capture_logs() as logs:
         startup.check(settings(empty.url, QUEUE_DURABILITY="replicas:3"))
     details = [str(line.get("detail")) for line in logs]
     assert any("only 2 of 3 replicas" in detail for detail in details)
     assert logs[-1]["event"] == "redis checked"
+
+
+def test_the_startup_check_says_what_fewer_copies_than_replicas_may_cost(empty: Sentinels) -> None:
+    for copies_asked, is_told in ((1, True), (2, False)):
+        with capture_logs() as logs:
+            startup.check(settings(empty.url, QUEUE_DURABILITY=f"replicas:{copies_asked}"))
+        assert any("set replicas:2" in str(line.get("detail")) for line in logs) is is_told
+
+
+def _noted(group: Sentinels) -> int:
+    """How many replicas the master is known to have."""
+    return int(group.master().ask("HGET", "{fota:0}:replicas", "replicas") or 0)
+
+
+def _harm(group: Sentinels, master: Node, how: str) -> None:
+    if how == "hand over":
+        group.fail_over()
+        return
+    master.kill() if how == "kill" else master.freeze()
+    group.new_master_after(master)
 
 
 def _puts(writer: RedisWriter, number: int) -> bool:
