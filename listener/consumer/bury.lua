@@ -1,0 +1,29 @@
+-- Moves an entry that a group gives up on to its dead stream, and acknowledges it: one atomic step, so
+-- that it is never in neither. Once it is done, or another consumer holds the entry, nothing happens.
+--
+-- KEYS[1]  the stream
+-- KEYS[2]  the group's dead stream
+-- ARGV[1]  the group
+-- ARGV[2]  the consumer that holds the entry
+-- ARGV[3]  the entry's id
+-- ARGV[4…] field, value, …: what is added behind the entry's own fields
+--
+-- Returns 1 if the entry is in the dead stream now, 0 if it was not the consumer's, and -1 if its data
+-- was deleted from the stream: then it is acknowledged, and nothing of it is kept.
+
+local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
+if not held or held[2] ~= ARGV[2] then
+  return 0
+end
+local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
+if not entry then
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+  return -1
+end
+local fields = entry[2]
+for at = 4, #ARGV do
+  fields[#fields + 1] = ARGV[at]
+end
+redis.call('XADD', KEYS[2], '*', unpack(fields))
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+return 1

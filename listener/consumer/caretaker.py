@@ -1,0 +1,118 @@
+"""Keeps what is in hand from being taken over, and takes over what others left."""
+
+import time
+from collections import defaultdict
+
+import redis
+import structlog
+
+from listener.consumer.context import Context
+from listener.consumer.delivery import Delivery
+from listener.consumer.group import Group, is_missing
+from listener.queue.connection import renew
+
+log = structlog.get_logger("listener.consumer")
+
+SWEEP_S = 3600.0
+# There is more to take over than could be taken at once.
+SOON_S = 0.2
+# A heartbeat that failed is tried again before others may take the messages.
+BEATS_AFTER_FAILURE = 4
+
+
+class Caretaker:
+    """One thread's."""
+
+    def __init__(self, context: Context) -> None:
+        """Takes what the threads share."""
+        self._context = context
+        now = time.monotonic()
+        self._next_beat = now + context.options.beat_s
+        self._next_look = now
+        self._next_sweep = now
+
+    def step(self) -> None:
+        """Does what is due, and waits for what is due next."""
+        now = time.monotonic()
+        options = self._context.options
+        if now >= self._next_beat:
+            is_well = self._beat(now)
+            self._next_beat = now + options.beat_s / (1 if is_well else BEATS_AFTER_FAILURE)
+        if not self._context.stopping.is_set():
+            if now >= self._next_look:
+                self._next_look = now + (options.look_s if self._look() else SOON_S)
+            if now >= self._next_sweep:
+                self._sweep()
+                self._next_sweep = now + SWEEP_S
+        due = min(self._next_beat, self._next_look, self._next_sweep)
+        # Not longer: it also notices here that the consumer stops.
+        self._context.ended.wait(min(max(due - time.monotonic(), 0.01), 0.5))
+
+    def _beat(self, now: float) -> bool:
+        """Renews what was ours for a while; what has just come was renewed by coming."""
+        due: dict[int, list[Delivery]] = defaultdict(list)
+        for delivery in self._context.desk.in_hand():
+            if not delivery.is_lost and now - delivery.held_at >= self._context.options.beat_s:
+                due[delivery.partition].append(delivery)
+        # Every partition, also after one that failed.
+        held = [self._hold(number, deliveries) for number, deliveries in due.items()]
+        return all(held)
+
+    def _hold(self, number: int, deliveries: list[Delivery]) -> bool:
+        try:
+            lost = self._context.groups[number].hold(deliveries)
+        except redis.RedisError as error:
+            return self._excuse("hold", number, error)
+        self._context.outages.end("hold", [number])
+        # What was acknowledged meanwhile is no loss.
+        if count := sum(delivery.key in self._context.desk for delivery in lost):
+            log.warning("messages in hand belong to another consumer now", messages=count)
+        return True
+
+    def _look(self) -> bool:
+        """Takes over; whether that was all."""
+        looks = [self._take_over(group) for group in self._context.groups.values()]
+        return all(looks)
+
+    def _take_over(self, group: Group) -> bool:
+        desk, number = self._context.desk, group.partition
+        limit = desk.allowance(number)
+        if not limit:
+            return True
+        in_hand = {delivery.key for delivery in desk.in_hand()}
+        try:
+            taken = group.take_over(self._context.options.takeover_idle_s, limit, in_hand)
+        except redis.RedisError as error:
+            self._excuse("take over", number, error)
+            return True
+        self._context.outages.end("take over", [number])
+        if taken.gone:
+            log.warning(
+                "messages are gone: their entries were deleted from the stream",
+                partition=number,
+                messages=len(taken.gone),
+                entries=taken.gone[:10],
+            )
+        if count := desk.put(taken.deliveries):
+            log.info("took messages over", partition=number, messages=count, held_by=taken.holders)
+            self._context.observer.taken_over(count, number)
+        return taken.is_all
+
+    def _sweep(self) -> None:
+        for number, group in self._context.groups.items():
+            try:
+                names = group.sweep()
+            except redis.RedisError as error:
+                self._excuse("sweep", number, error)
+                continue
+            self._context.outages.end("sweep", [number])
+            if names:
+                log.info("unused consumer names deleted", partition=number, consumers=names)
+
+    def _excuse(self, activity: str, number: int, error: "redis.RedisError") -> bool:
+        """A group that is missing is the reader's affair."""
+        if is_missing(error):
+            return True
+        self._context.outages.begin(activity, [number], error)
+        renew(self._context.client)
+        return False

@@ -1,0 +1,216 @@
+"""The consumer library's front: `Consumer`."""
+
+import os
+import queue
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import structlog
+
+from listener import forms
+from listener.consumer import entries
+from listener.consumer.context import Context
+from listener.consumer.desk import Desk
+from listener.consumer.engine import Engine
+from listener.consumer.group import Group, Scripts
+from listener.consumer.handlers import Handler, Handlers
+from listener.consumer.messages import Message
+from listener.consumer.observer import Guarded, Observer
+from listener.consumer.options import Options
+from listener.consumer.settings import DEFAULT_URL, Queue
+from listener.consumer.signals import caught
+from listener.queue.connection import connect
+from listener.queue.keys import every_partition
+from listener.secret import Secret
+
+log = structlog.get_logger("listener.consumer")
+
+H = TypeVar("H", bound=Handler)
+
+# Beyond the wait of a read: how long Redis may take to reply.
+REPLY_S = 4.0
+
+
+class Consumer:
+    """Reads the messages for one consumer group and gives them to handlers.
+
+    Guaranteed: every message that is in the stream when the group is made, or comes later, is given to
+    its kind's handler until one returned, or is in the group's dead stream. It is acknowledged after
+    the handler returned, and so may be given to a handler again if this process, Redis or the way
+    between them fails: be idempotent by `message.id`. Order: see `docs/consumer.md`.
+    """
+
+    def __init__(
+        self,
+        redis_url: str = DEFAULT_URL,
+        *,
+        group: str,
+        name: str | None = None,
+        namespace: str = "fota",
+        partitions: int = 1,
+        observer: Observer | None = None,
+        **options: Any,
+    ) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            redis_url: in one of the forms of REDIS_URL.
+            group: those who share its name share the messages.
+            name: of this consumer in the group; no two that live at once may have the same. One of
+                its own for each process if it is not given.
+            namespace: see QUEUE_NAMESPACE.
+            partitions: see QUEUE_PARTITIONS; it must be the number that the listener has.
+            observer: hears what happens.
+            options: see `Options`.
+
+        Raises:
+            ValueError: an argument is not valid.
+            TypeError: there is no such option.
+        """
+        if not group or not namespace or partitions < 1:
+            raise ValueError("group and namespace must not be empty, and partitions at least 1")
+        self.group = group
+        self.options = Options(**options)
+        self._name = name
+        self._queue = Queue(
+            redis_url=Secret(forms.redis_url(redis_url)),
+            namespace=forms.namespace(namespace),
+            partitions=partitions,
+        )
+        self._observer = Observer() if observer is None else Guarded(observer)
+        self._handlers = Handlers()
+        # Its put() may be called by a signal handler while the same thread waits in its get().
+        self._stops: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._running = threading.Lock()
+
+    @classmethod
+    def from_env(
+        cls, *, group: str, environ: Mapping[str, str] = os.environ, **options: Any
+    ) -> "Consumer":
+        """Takes REDIS_URL, QUEUE_NAMESPACE and QUEUE_PARTITIONS from the environment.
+
+        Args:
+            group: see `Consumer`.
+            environ: another environment.
+            options: everything else that `Consumer` takes.
+
+        Raises:
+            SettingsError: with every problem of the environment.
+            ValueError: an argument is not valid.
+        """
+        where = Queue.from_env(environ)
+        return cls(
+            where.redis_url.reveal(),
+            group=group,
+            namespace=where.namespace,
+            partitions=where.partitions,
+            **options,
+        )
+
+    def on(self, *kinds: str) -> Callable[[H], H]:
+        """Decorates the handler of some kinds; without kinds, that of every other kind.
+
+        A kind without any handler is acknowledged unhandled, and told once in the log.
+
+        Raises:
+            ValueError: there is no such kind, or it has a handler already.
+        """
+
+        def decorate(handler: H) -> H:
+            self._handlers.add(kinds, handler)
+            return handler
+
+        return decorate
+
+    def dispatch(self, message: Message | Mapping[str, Any] | str | bytes) -> bool:
+        """Gives a message to its handler, here and now, without Redis: for tests.
+
+        Args:
+            message: as a handler gets it, or a sample for `listener.consumer.message`.
+
+        Returns:
+            Whether its kind has a handler. What the handler raises is raised.
+        """
+        typed = message if isinstance(message, Message) else entries.message(message)
+        handler = self._handlers.find(typed.kind)
+        if handler is None:
+            return False
+        handler(typed)
+        return True
+
+    def run(self) -> None:
+        """Handles messages until SIGTERM, SIGINT (in the main thread) or `stop`; then returns.
+
+        What is in hand then has `shutdown_s` to be finished; the rest is handed back. At a second
+        signal, or `stop`, everything is handed back at once. Without Redis it waits for Redis.
+
+        Raises:
+            RuntimeError: it runs already.
+        """
+        if not self._running.acquire(blocking=False):
+            raise RuntimeError("the consumer runs already")
+        try:
+            with caught(self.stop):
+                self._run()
+        finally:
+            self._running.release()
+
+    def stop(self) -> None:
+        """Has `run` return, soon; the next one, if none is under way. May be called anywhere."""
+        self._stops.put(None)
+
+    def _run(self) -> None:
+        context = self._context()
+        engine = Engine(context)
+        where = {"group": self.group, "consumer": context.consumer}
+        log.info("consumer started", **where, unhandled=self._handlers.unhandled)
+        engine.start()
+        try:
+            self._stops.get()
+            log.info("consumer stopping", **where)
+        finally:
+            engine.finish(self._told_again)
+            context.client.close()
+            # However often it was told: the next run is another matter.
+            while self._told_again(0):
+                pass
+
+    def _context(self) -> Context:
+        options = self.options
+        client = connect(
+            self._queue.redis_url, timeout_s=options.block_s + REPLY_S, name="fota-consumer"
+        )
+        consumer, scripts = self._name or _own_name(), Scripts(client)
+        partitions = every_partition(self._queue.namespace, self._queue.partitions)
+        groups = {
+            partition.number: Group(
+                client, scripts, partition, self.group, consumer, clock=time.monotonic
+            )
+            for partition in partitions
+        }
+        return Context(
+            client=client,
+            group=self.group,
+            consumer=consumer,
+            groups=groups,
+            desk=Desk(batch=options.batch, ordered=options.ordered),
+            handlers=self._handlers,
+            options=options,
+            observer=self._observer,
+        )
+
+    def _told_again(self, wait_s: float) -> bool:
+        try:
+            self._stops.get(block=wait_s > 0, timeout=wait_s or None)
+        except queue.Empty:
+            return False
+        return True
+
+
+def _own_name() -> str:
+    # Chosen when it runs, not when it is made: a process may have forked in between.
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

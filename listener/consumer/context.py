@@ -1,0 +1,38 @@
+"""What the threads of a running consumer share."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import redis
+
+from listener.consumer.desk import Desk
+from listener.consumer.group import Group
+from listener.consumer.handlers import Handlers
+from listener.consumer.observer import Observer
+from listener.consumer.options import Options
+from listener.consumer.outages import Outages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One for each run.
+
+    Args:
+        client: threads share it.
+        groups: by the numbers of their partitions.
+        stopping: nothing more is read or taken over.
+        ended: all threads come to an end.
+    """
+
+    client: "redis.Redis"
+    group: str
+    consumer: str
+    groups: Mapping[int, Group]
+    desk: Desk
+    handlers: Handlers
+    options: Options
+    observer: Observer
+    outages: Outages = field(default_factory=Outages)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)

@@ -1,0 +1,121 @@
+"""The threads of a running consumer: starts them, and brings them to an end within a bound."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Protocol
+
+import redis
+import structlog
+
+from listener.consumer.acknowledger import Acknowledger
+from listener.consumer.caretaker import Caretaker
+from listener.consumer.context import Context
+from listener.consumer.delivery import Delivery
+from listener.consumer.reader import Reader
+from listener.consumer.worker import Worker
+from listener.queue.cluster import Cluster
+
+log = structlog.get_logger("listener.consumer")
+
+# How long threads that have nothing to wait for may take to end.
+JOIN_S = 2.0
+
+
+class Part(Protocol):
+    """What one thread does over and over."""
+
+    def step(self) -> None:
+        """Does it once; returns soon when there is nothing to do."""
+
+
+class Engine:
+    """One reader (in a Cluster one for each partition), workers, an acknowledger, a caretaker."""
+
+    def __init__(self, context: Context) -> None:
+        """Starts nothing yet."""
+        self._context = context
+        self._acknowledger = Acknowledger(context)
+        ended, stopping = context.ended, context.stopping
+        self._readers = [
+            _thread(f"reader-{numbers[0]}", Reader(context, numbers), stopping)
+            for numbers in self._shares()
+        ]
+        self._workers = [
+            _thread(f"worker-{number}", Worker(context), ended)
+            for number in range(context.options.concurrency)
+        ]
+        self._others = [
+            _thread("acknowledger", self._acknowledger, ended),
+            _thread("caretaker", Caretaker(context), ended),
+        ]
+
+    def start(self) -> None:
+        """Starts every thread."""
+        for thread in (*self._workers, *self._others, *self._readers):
+            thread.start()
+
+    def finish(self, hurry: Callable[[float], bool]) -> None:
+        """Stops reading, lets what is in hand be handled, hands back the rest, and leaves the group.
+
+        Args:
+            hurry: waits for so many seconds, or less if there is no time left, and then says so.
+        """
+        self._context.stopping.set()
+        deadline = time.monotonic() + self._context.options.shutdown_s
+        while self._is_at_work() and time.monotonic() < deadline:
+            if hurry(0.02):
+                break
+        self._context.ended.set()
+        self._context.desk.close()
+        for thread in (*self._others, *self._readers):
+            thread.join(JOIN_S)
+        # One that is in a handler is left to itself: nothing can stop it.
+        for thread in self._workers:
+            thread.join(0.01)
+        self._leave()
+
+    def _shares(self) -> list[list[int]]:
+        numbers = list(self._context.groups)
+        # One command can wait for several streams, but not for several nodes.
+        is_cluster = isinstance(self._context.client, Cluster)
+        return [[number] for number in numbers] if is_cluster else [numbers]
+
+    def _is_at_work(self) -> bool:
+        return self._context.desk.is_busy or any(thread.is_alive() for thread in self._readers)
+
+    def _leave(self) -> None:
+        try:
+            self._acknowledger.step()
+            back = self._hand_back()
+            for group in self._context.groups.values():
+                group.leave()
+        except redis.RedisError as error:
+            detail = f"{type(error).__name__}: {error}"[:300]
+            log.warning("stopped; others take over what was in hand", detail=detail)
+        else:
+            log.info("stopped", handed_back=back)
+
+    def _hand_back(self) -> int:
+        unsent = {delivery.key for delivery in self._acknowledger.unsent}
+        rest: dict[int, list[Delivery]] = defaultdict(list)
+        for delivery in self._context.desk.in_hand():
+            if delivery.key not in unsent:
+                rest[delivery.partition].append(delivery)
+        for number, deliveries in rest.items():
+            self._context.groups[number].hand_back(deliveries)
+        return sum(map(len, rest.values()))
+
+
+def _thread(name: str, part: Part, until: threading.Event) -> threading.Thread:
+    def run() -> None:
+        while not until.is_set():
+            try:
+                part.step()
+            except Exception:
+                # A thread that ended would leave a consumer that looks alive and does nothing.
+                log.exception("the consumer has a fault", thread=name)
+                until.wait(1)
+
+    return threading.Thread(target=run, name=f"consumer-{name}", daemon=True)

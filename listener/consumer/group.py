@@ -1,0 +1,270 @@
+"""One consumer of a group in one partition: everything that it says to Redis."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+import redis
+from redis.commands.core import Script
+
+from listener.consumer.delivery import Delivery, Verdict
+from listener.messages import timestamp
+from listener.queue.keys import Partition
+
+HANDED_BACK = "handed-back"
+"""The consumer that holds what one handed back when it stopped; others take it over at once."""
+
+# Longer than anybody's takeover_idle_s, and the same that `dead requeue` sets.
+LONG_AGO_MS = 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+ERROR_BYTES = 1024
+TRACEBACK_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a look for messages to take over brought."""
+
+    deliveries: list[Delivery]
+    holders: list[str]
+    gone: list[str]
+    is_all: bool
+
+
+class Scripts:
+    """The scripts, registered once for all partitions."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        """Sends nothing yet."""
+
+        def script(name: str) -> Script:
+            text = files("listener.consumer").joinpath(name).read_text()
+            return client.register_script(text)
+
+        self.keep, self.claim = script("keep.lua"), script("claim.lua")
+        self.bury, self.dismiss = script("bury.lua"), script("dismiss.lua")
+
+
+class Group:
+    """Every method may raise redis.RedisError; what it did then is not known, and it bears repeating.
+
+    If the stream or the group was deleted, the error is one that `is_missing` recognises.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        scripts: Scripts,
+        partition: Partition,
+        group: str,
+        consumer: str,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        """Sends nothing yet. The clock is the one that the desk has."""
+        self.partition = partition.number
+        self.stream = partition.messages
+        self._dead = partition.dead(group)
+        self._client = client
+        self._scripts = scripts
+        self._group = group
+        self._consumer = consumer
+        self._clock = clock
+
+    def create(self) -> bool:
+        """Makes the group, at the beginning of the stream, and the stream; whether it was missing."""
+        try:
+            self._client.xgroup_create(self.stream, self._group, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+            return False
+        return True
+
+    def fresh(self, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Delivery]:
+        """Deliveries of what XREADGROUP has just returned of the stream."""
+        now = self._clock()
+        return [
+            Delivery(
+                partition=self.partition,
+                entry_id=entry_id,
+                fields=fields,
+                recorded=1,
+                is_next_recorded=True,
+                held_at=now,
+            )
+            for entry_id, fields in entries
+        ]
+
+    def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
+        """They are done with, whoever holds them."""
+        self._client.xack(self.stream, self._group, *entry_ids)
+
+    def hold(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Renews what is ours, so that nobody takes it over; those that are not ours any more."""
+        return self._keep([(delivery, None) for delivery in deliveries])
+
+    def count(self, delivery: Delivery) -> bool:
+        """Records the delivery that comes next; whether it is still ours."""
+        if self._keep([(delivery, delivery.number)]):
+            return False
+        delivery.recorded, delivery.is_next_recorded = delivery.number, True
+        return True
+
+    def hand_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Gives them away, to be taken over at once; what did not come back does not count."""
+        counted = [(delivery, delivery.completed) for delivery in deliveries]
+        self._keep(counted, to=HANDED_BACK, idle_ms=LONG_AGO_MS)
+
+    def bury(self, delivery: Delivery, verdict: Verdict) -> int:
+        """Moves it to the dead stream; 1: it is there, 0: it was not ours, -1: its data is deleted."""
+        added: dict[str, str | bytes] = {
+            "reason": verdict.reason,
+            "error": _head(verdict.error, ERROR_BYTES),
+            "traceback": _tail(verdict.traceback, TRACEBACK_BYTES),
+            "deliveries": str(delivery.recorded),
+            "entry": delivery.entry_id,
+            "consumer": self._consumer,
+            "failed": timestamp(datetime.now(UTC)),
+        }
+        words: list[str | bytes] = [word for pair in added.items() for word in pair]
+        result: int = self._scripts.bury(
+            keys=[self.stream, self._dead],
+            args=[self._group, self._consumer, delivery.entry_id, *words],
+        )
+        return result
+
+    def take_over(self, idle_s: float, limit: int, in_hand: Collection[Any]) -> Taken:
+        """What others hold, or this consumer without knowing it, and was idle for so long.
+
+        Args:
+            idle_s: seconds.
+            limit: how many at most.
+            in_hand: the keys of what is in hand.
+        """
+        return self._claim(int(idle_s * 1000), limit, in_hand, holder="")
+
+    def recover(self, limit: int, in_hand: Collection[Any]) -> Taken:
+        """What is pending for this consumer without its knowing: the reply to a read was lost."""
+        return self._claim(0, limit, in_hand, holder=self._consumer)
+
+    def leave(self) -> None:
+        """Deletes the consumer's name, if nothing is pending for it."""
+        self._scripts.dismiss(keys=[self.stream], args=[self._group, self._consumer, 10**15])
+
+    def sweep(self) -> list[str]:
+        """Deletes the names that hold nothing and were not used for a day; returns them."""
+        found: Any = self._scripts.dismiss(keys=[self.stream], args=[self._group, "", DAY_MS])
+        return [name.decode(errors="replace") for name in found]
+
+    def _keep(
+        self,
+        counted: Sequence[tuple[Delivery, int | None]],
+        *,
+        to: str | None = None,
+        idle_ms: int = 0,
+    ) -> list[Delivery]:
+        now = self._clock()
+        words: list[Any] = [self._group, self._consumer, to or self._consumer, idle_ms]
+        for delivery, count in counted:
+            words += [delivery.entry_id, "" if count is None else count]
+        lost = set(self._scripts.keep(keys=[self.stream], args=words))
+        for delivery, _ in counted:
+            delivery.is_lost = delivery.entry_id in lost
+            delivery.held_at = now
+        return [delivery for delivery, _ in counted if delivery.is_lost]
+
+    def _claim(self, idle_ms: int, limit: int, in_hand: Collection[Any], holder: str) -> Taken:
+        # Those in hand may be among the found: they must not hide the others.
+        pending: Any = self._client.xpending_range(
+            self.stream,
+            self._group,
+            min="-",
+            max="+",
+            count=limit + len(in_hand),
+            consumername=holder or None,
+            idle=idle_ms or None,
+        )
+        ids = [row["message_id"] for row in pending]
+        ids = [entry_id for entry_id in ids if (self.partition, entry_id) not in in_hand]
+        chosen = ids[:limit]
+        if not chosen:
+            return Taken([], [], [], is_all=True)
+        now = self._clock()
+        taken, gone = self._scripts.claim(
+            keys=[self.stream], args=[self._group, self._consumer, idle_ms, holder, *chosen]
+        )
+        return Taken(
+            [self._taken(now, *row) for row in taken],
+            sorted({row[1].decode(errors="replace") for row in taken}),
+            [entry_id.decode() for entry_id in gone],
+            is_all=len(chosen) == len(ids) < limit,
+        )
+
+    def _taken(
+        self, now: float, entry_id: bytes, _: bytes, recorded: int, fields: Sequence[bytes]
+    ) -> Delivery:
+        return Delivery(
+            partition=self.partition,
+            entry_id=entry_id,
+            fields=dict(zip(fields[::2], fields[1::2], strict=True)),
+            recorded=recorded,
+            is_next_recorded=False,
+            held_at=now,
+            # Without a delivery it was handed back or requeued, and has harmed nobody.
+            is_suspect=recorded > 0,
+        )
+
+
+def read(
+    client: "redis.Redis",
+    groups: Mapping[bytes, Group],
+    group: str,
+    consumer: str,
+    *,
+    count: int,
+    block_s: float,
+) -> list[Delivery]:
+    """New messages of some partitions, at most about `count`; waits for one.
+
+    Args:
+        client: of this thread alone as long as it waits.
+        groups: by the names of their streams; in a Cluster only one.
+        group: their name.
+        consumer: for whom they are then pending.
+        count: of messages.
+        block_s: seconds to wait.
+
+    Raises:
+        redis.RedisError: some may be pending for the consumer all the same: see `Group.recover`.
+    """
+    found: Any = client.xreadgroup(
+        group,
+        consumer,
+        {name.decode(): ">" for name in groups},
+        count=max(1, count // len(groups)),
+        block=max(1, int(block_s * 1000)),
+    )
+    return [delivery for name, entries in found for delivery in groups[name].fresh(entries)]
+
+
+def is_missing(error: "redis.RedisError") -> bool:
+    """Whether an error says that the stream or the group is not there (any more)."""
+    text = str(error)
+    return "NOGROUP" in text or "UNBLOCKED" in text or "no such key" in text
+
+
+def _head(text: str, size: int) -> bytes:
+    return _cut(text.encode(errors="backslashreplace")[:size])
+
+
+def _tail(text: str, size: int) -> bytes:
+    # The end of a traceback says where it happened.
+    return _cut(text.encode(errors="backslashreplace")[-size:])
+
+
+def _cut(data: bytes) -> bytes:
+    """Without the halves of letters at either end."""
+    return data.decode(errors="ignore").encode()

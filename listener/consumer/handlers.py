@@ -1,0 +1,48 @@
+"""Which handler a kind has. Pure."""
+
+from collections.abc import Callable
+from typing import Any
+
+from listener.thingspace import KINDS, UNKNOWN
+
+EVERY_KIND = (*KINDS.values(), UNKNOWN)
+
+Handler = Callable[[Any], object]
+"""Takes one of the message classes; what it returns is ignored, what it raises is a failure."""
+
+
+class Handlers:
+    """At most one handler for each kind, and at most one for the rest."""
+
+    def __init__(self) -> None:
+        """No kind has one."""
+        self._by_kind: dict[str, Handler] = {}
+        self._rest: Handler | None = None
+
+    def add(self, kinds: tuple[str, ...], handler: Handler) -> None:
+        """Gives kinds their handler; no kinds: it is the one for every other kind.
+
+        Raises:
+            ValueError: there is no such kind, or it has a handler already.
+        """
+        for kind in kinds:
+            if kind not in EVERY_KIND:
+                raise ValueError(
+                    f"there is no kind {kind!r}; the kinds are {', '.join(EVERY_KIND)}"
+                )
+            if kind in self._by_kind:
+                raise ValueError(f"the kind {kind} has a handler already")
+        if not kinds and self._rest:
+            raise ValueError("there is a handler for the rest already")
+        if not kinds:
+            self._rest = handler
+        self._by_kind.update(dict.fromkeys(kinds, handler))
+
+    def find(self, kind: str) -> Handler | None:
+        """The handler of a kind; None if it has none, and there is none for the rest."""
+        return self._by_kind.get(kind) or self._rest
+
+    @property
+    def unhandled(self) -> list[str]:
+        """The known kinds without any handler."""
+        return [kind for kind in EVERY_KIND if not self.find(kind)]

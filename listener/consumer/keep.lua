@@ -1,0 +1,25 @@
+-- Renews, counts or gives away entries that are pending for a consumer. What is no longer its own
+-- (acknowledged, or taken over by another) is left alone and told.
+--
+-- KEYS[1]  the stream
+-- ARGV[1]  the group
+-- ARGV[2]  the consumer that holds them
+-- ARGV[3]  the consumer that is to hold them: the same, or to whom they are given
+-- ARGV[4]  how long they then count as idle, in milliseconds
+-- ARGV[5…] for each entry: its id, and how many deliveries it has; empty: as many as before
+--
+-- Returns the ids that are not the consumer's own.
+
+local lost = {}
+for at = 5, #ARGV, 2 do
+  local id, count = ARGV[at], ARGV[at + 1]
+  local held = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)[1]
+  if not held or held[2] ~= ARGV[2] then
+    lost[#lost + 1] = id
+  elseif count == '' then
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, id, 'IDLE', ARGV[4], 'JUSTID')
+  else
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, id, 'IDLE', ARGV[4], 'RETRYCOUNT', count, 'JUSTID')
+  end
+end
+return lost
