@@ -2,17 +2,23 @@
 -- De-duplication and XADD are one atomic step, so a resent or concurrent duplicate adds nothing.
 --
 -- KEYS[1]  the stream
--- KEYS[2…] for each entry: where the entry id of its fingerprint is remembered
+-- KEYS[2]  a hash that counts what is added
+-- KEYS[3…] for each entry: where the entry id of its fingerprint is remembered
 -- ARGV[1]  the window, in seconds
 -- ARGV[2]  the greatest length of the stream, kept approximately; 0: unbounded
--- ARGV[3…] for each entry: how many arguments follow, then field, value, field, value, …
+-- ARGV[3]  how long the counts are kept, in seconds
+-- ARGV[4…] for each entry: its field in the hash of counts; how many arguments follow; then field,
+--          value, field, value, …
 --
 -- Returns for each entry, flat: its entry id, and 1 if it was there already, else 0.
 
 local replies = {}
-local at = 3
-for n = 2, #KEYS do
-  local size = tonumber(ARGV[at])
+local counts = {}
+local at = 4
+for n = 3, #KEYS do
+  local tally = ARGV[at]
+  local size = tonumber(ARGV[at + 1])
+  at = at + 1
   local id = redis.call('GET', KEYS[n])
   if id then
     -- Written again as it is: what is waited for after this script (an fsync, a replica) then covers
@@ -27,9 +33,15 @@ for n = 2, #KEYS do
       id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, at + 1, at + size))
     end
     redis.call('SET', KEYS[n], id, 'EX', ARGV[1])
+    counts[tally] = (counts[tally] or 0) + 1
     replies[#replies + 1] = id
     replies[#replies + 1] = 0
   end
   at = at + 1 + size
+end
+-- The entries are there: a count that fails must not make it look as if they were not.
+for tally, count in pairs(counts) do
+  redis.pcall('HINCRBY', KEYS[2], tally, count)
+  redis.pcall('EXPIRE', KEYS[2], ARGV[3])
 end
 return replies

@@ -1,6 +1,7 @@
 """The queue's writing side: puts messages into their streams, durably as asked for, and once."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha1
@@ -12,6 +13,7 @@ from redis.exceptions import NoScriptError
 
 from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
+from listener.queue import arrivals
 from listener.queue.commit import GroupCommit
 from listener.queue.connection import connect, renew
 from listener.queue.copies import Copies
@@ -45,9 +47,10 @@ class RedisWriter:
     processes write. Not guaranteed: that nothing was written when `put` raised.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Connects to nothing yet."""
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        """Connects to nothing yet; the clock counts seconds since 1970."""
         self._settings = settings
+        self._clock = clock
         self.budget_s = settings.ack_budget_ms / 1000
         self._redis = connect(settings.redis_url, timeout_s=self.budget_s, name="fota-listener")
         self._script = files("listener.queue").joinpath("enqueue.lua").read_text()
@@ -98,7 +101,7 @@ class RedisWriter:
         seen = where.seen_refused(fingerprint(f"{reason}\0{data}".encode()))
         bound = self._settings.quarantine_max_length
         try:
-            self._run(where, [where.quarantine, seen], [bound, len(entry), *entry])
+            self._run(where, where.quarantine, [seen], bound, [(arrivals.QUARANTINED, entry)])
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
@@ -134,17 +137,30 @@ class RedisWriter:
         )
 
     def _add(self, where: Partition, group: Sequence[Message]) -> list[Receipt]:
-        keys = [where.messages, *(where.seen(message.id) for message in group)]
-        arguments: list[Any] = [self._settings.queue_max_length]
-        for message in group:
-            entry = [part for pair in message.fields().items() for part in pair]
-            arguments += [len(entry), *entry]
-        replies = self._run(where, keys, arguments)
+        seen = [where.seen(message.id) for message in group]
+        entries = [
+            (message.kind, [part for pair in message.fields().items() for part in pair])
+            for message in group
+        ]
+        bound = self._settings.queue_max_length
+        replies = self._run(where, where.messages, seen, bound, entries)
         pairs = zip(replies[::2], replies[1::2], strict=True)
         return [Receipt(entry_id.decode(), duplicate=bool(known)) for entry_id, known in pairs]
 
-    def _run(self, where: Partition, keys: list[str], arguments: list[Any]) -> Any:
-        words = [len(keys), *keys, self._settings.dedupe_window_s, *arguments]
+    def _run(
+        self,
+        where: Partition,
+        stream: str,
+        seen: Sequence[str],
+        bound: int,
+        entries: Sequence[tuple[str, Sequence[Any]]],
+    ) -> Any:
+        """Calls the script; an entry comes with what it is counted as."""
+        now = self._clock()
+        keys = [stream, where.arrived(arrivals.hour_of(now)), *seen]
+        words = [len(keys), *keys, self._settings.dedupe_window_s, bound, arrivals.KEPT_S]
+        for kind, entry in entries:
+            words += [arrivals.tally(now, kind), len(entry), *entry]
         try:
             return self._send(where, "EVALSHA", self._sha, *words)
         except NoScriptError:

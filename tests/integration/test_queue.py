@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import redis
 
 from listener import messages
 from listener.errors import QueueUnavailableError
+from listener.queue import arrivals
+from listener.queue.keys import Partition
 from listener.queue.writer import RedisWriter
 from listener.settings import Settings
 from sandbox import embedded_redis
@@ -237,3 +240,38 @@ def test_the_embedded_server_writes_every_entry_to_disk(redis_client: Any) -> No
     assert subprocess.run(
         [embedded_redis.find_server(), "--version"], check=True, capture_output=True
     ).stdout
+
+
+MINUTE = 1_795_397_513 // 60
+
+
+def counting(url: str, minute: int) -> RedisWriter:
+    settings = Settings.from_env({"REDIS_URL": url, "ALLOW_ANY_SENDER": "true"})
+    return RedisWriter(settings, clock=lambda: 60.0 * minute + 59)
+
+
+def test_what_came_is_counted_by_minute_and_kind_without_duplicates(
+    redis_url: str, redis_client: Any
+) -> None:
+    last = MINUTE - MINUTE % 60 - 1
+    with closing(counting(redis_url, last)) as writer:
+        for number in (1, 1, 2):
+            writer.put(message(number))
+    with closing(counting(redis_url, last + 1)) as writer:
+        writer.put(message(3))
+        writer.quarantine("{", reason="not-json", arrived=NOW)
+    now = datetime.fromtimestamp(60 * (last + 1), UTC)
+    assert arrivals.read(redis_client, [Partition("fota", 0)], now) == {
+        last: {"upgrade-started": 2},
+        last + 1: {"upgrade-started": 1, "quarantined": 1},
+    }
+    lifetimes = [redis_client.ttl(key) for key in redis_client.scan_iter("*:arrived:*")]
+    assert len(lifetimes) == 2
+    assert all(0 < seconds <= arrivals.KEPT_S for seconds in lifetimes)
+
+
+def test_a_count_that_cannot_be_kept_costs_no_message(redis_url: str, redis_client: Any) -> None:
+    redis_client.set(Partition("fota", 0).arrived(MINUTE // 60), "no hash")
+    with closing(counting(redis_url, MINUTE)) as writer:
+        assert not writer.put(message(1)).duplicate
+    assert redis_client.xlen(STREAM) == 1

@@ -1,0 +1,51 @@
+"""How many messages of each kind came into the queue, minute by minute, for the status page.
+
+Counted by the script that adds them, so without duplicates, and kept for a day. What waited in the
+spool counts when it comes to Redis.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import redis
+
+from listener.queue.keys import Partition
+
+# What the page shows, and the hour that is under way.
+HOURS = 4
+KEPT_S = 24 * 3600
+# Refused ones are counted beside the kinds.
+QUARANTINED = "quarantined"
+
+Counts = Mapping[int, Mapping[str, int]]
+"""By minute since 1970, by kind."""
+
+
+def hour_of(seconds: float) -> int:
+    """The hour since 1970: each has a key of its own, so that old counts expire."""
+    return int(seconds // 3600)
+
+
+def tally(seconds: float, kind: str) -> str:
+    """Where an hour's hash counts the messages of a kind that came at a time, in seconds since 1970."""
+    return f"{int(seconds // 60)}:{kind}"
+
+
+def read(client: "redis.Redis", partitions: Iterable[Partition], now: datetime) -> Counts:
+    """The counts of the last hours, all partitions together. Raises redis.RedisError.
+
+    Args:
+        client: one that decodes responses.
+        partitions: which to add up.
+        now: the time of day, with a time zone.
+    """
+    counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    last = hour_of(now.timestamp())
+    for where in partitions:
+        for hour in range(last - HOURS + 1, last + 1):
+            hashed: Mapping[str, str] = client.hgetall(where.arrived(hour))  # type: ignore[assignment]
+            for field, count in hashed.items():
+                minute, _, kind = field.partition(":")
+                counts[int(minute)][kind] += int(count)
+    return counts
