@@ -1,0 +1,148 @@
+"""Consumes the queue with redis-py (5.0 or later) and nothing else.
+
+    REDIS_URL=redis://localhost:6379/0 GROUP=billing python plain_redis.py
+
+Each message is handled at least once: it is acknowledged after the work, and what a crashed process
+left is taken over. A message whose id was handled before is not handled again. What fails, or ends
+the process, too often goes to the dead stream. For a standalone Redis; docs/queue.md tells what
+differs on a Cluster.
+"""
+
+import json
+import os
+import signal
+import socket
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+URL = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
+NAMESPACE = os.environ.get("QUEUE_NAMESPACE", "fota")
+PARTITIONS = int(os.environ.get("QUEUE_PARTITIONS", "1"))
+GROUP = os.environ.get("GROUP", "plain-redis")
+# One name for each process that runs at a time, and the same one after a restart.
+CONSUMER = os.environ.get("CONSUMER", socket.gethostname())
+# Longer than the slowest handler takes: after that others may take its message over.
+TAKE_OVER_AFTER_MS = int(os.environ.get("TAKE_OVER_AFTER_MS", "60000"))
+MAX_DELIVERIES = int(os.environ.get("MAX_DELIVERIES", "5"))
+BATCH = 10
+BLOCK_MS = 1000
+HANDLED_FOR_S = 7 * 24 * 3600
+
+STREAMS = {n: f"{{{NAMESPACE}:{n}}}:messages" for n in range(PARTITIONS)}
+DEAD = {stream: f"{{{NAMESPACE}:{n}}}:dead:{GROUP}" for n, stream in STREAMS.items()}
+
+Fields = dict[str, str]
+stopping = False
+
+
+def handle(fields: Fields, data: dict[str, Any]) -> None:
+    """Your work. If it raises, the message comes again after TAKE_OVER_AFTER_MS."""
+    print(fields["id"], fields["kind"], f"{len(data)} members", flush=True)
+
+
+def work(client: Any, stream: str, entry: str, fields: Fields, deliveries: int) -> None:
+    """Handles a message once, and acknowledges it; leaves it pending if the handler fails."""
+    handled = f"{GROUP}:handled:{fields['id']}"
+    try:
+        if not client.exists(handled):
+            handle(fields, json.loads(fields["data"]))
+            # After the work: a crash between the two does the work twice rather than never.
+            client.set(handled, entry, ex=HANDLED_FOR_S)
+    except redis.RedisError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other messages must flow
+        print(f"{fields['id']} failed: {error!r}", flush=True)
+        if deliveries >= MAX_DELIVERIES:
+            why = {"error": repr(error), "traceback": traceback.format_exc()}
+            bury(client, stream, entry, fields, reason="handler-failed", **why)
+        return
+    client.xack(stream, GROUP, entry)
+
+
+def bury(client: Any, stream: str, entry: str, fields: Fields, **why: str) -> None:
+    """Moves a message to the dead stream, in one step."""
+    [pending] = client.xpending_range(stream, GROUP, entry, entry, 1)
+    about = {
+        "deliveries": pending["times_delivered"],
+        "entry": entry,
+        "consumer": CONSUMER,
+        "failed": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    with client.pipeline(transaction=True) as both:
+        both.xadd(DEAD[stream], {**fields, **why, **about})
+        both.xack(stream, GROUP, entry)
+        both.execute()
+
+
+def read_new(client: Any) -> None:
+    """Handles what no consumer of the group has read yet; waits for it for a second."""
+    news = dict.fromkeys(STREAMS.values(), ">")
+    for stream, entries in client.xreadgroup(GROUP, CONSUMER, news, BATCH, BLOCK_MS):
+        for entry, fields in entries:
+            work(client, stream, entry, fields, 1)
+
+
+def take_over(client: Any) -> None:
+    """Handles what was read long ago and never acknowledged, by whomever."""
+    for stream in STREAMS.values():
+        found = client.xautoclaim(stream, GROUP, CONSUMER, TAKE_OVER_AFTER_MS, count=BATCH)[1]
+        for entry, fields in found:
+            # Redis 6.2 also lists entries that are gone.
+            if not fields:
+                continue
+            [pending] = client.xpending_range(stream, GROUP, entry, entry, 1)
+            deliveries = pending["times_delivered"]
+            if deliveries > MAX_DELIVERIES:
+                bury(client, stream, entry, fields, reason="crashed", error="", traceback="")
+            else:
+                work(client, stream, entry, fields, deliveries)
+
+
+def create_groups(client: Any) -> None:
+    """Makes the group where it does not exist: from the oldest entry there is."""
+    for stream in STREAMS.values():
+        try:
+            client.xgroup_create(stream, GROUP, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            # Only this one is harmless: the group exists.
+            if "BUSYGROUP" not in str(error):
+                raise
+
+
+def stop(*_: object) -> None:
+    """Lets the message at hand be finished."""
+    global stopping  # noqa: PLW0603
+    stopping = True
+
+
+def main() -> None:
+    """Consumes until SIGTERM or SIGINT; waits while Redis is away."""
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    # Without a socket timeout a lost connection would be waited on for ever.
+    client = redis.Redis.from_url(URL, decode_responses=True, socket_timeout=BLOCK_MS / 1000 + 5)
+    create = True
+    while not stopping:
+        try:
+            if create:
+                create_groups(client)
+                create = False
+            take_over(client)
+            read_new(client)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            print(f"Redis does not answer: {error}", flush=True)
+            time.sleep(0.5)
+        except redis.ResponseError as error:
+            # The stream was deleted, and the group with it.
+            if not str(error).startswith("NOGROUP"):
+                raise
+            create = True
+    client.close()
+
+
+if __name__ == "__main__":
+    main()
