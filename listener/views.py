@@ -11,6 +11,7 @@ from flask import Blueprint, Request, Response, g, jsonify, request
 
 from listener import auth, body, messages, metrics, payload, probe
 from listener.errors import QueueUnavailableError, RefusalError
+from listener.forms import RESERVED_PATHS
 from listener.health import Readiness
 from listener.queue.keeper import Queue
 from listener.redaction import redact_raw
@@ -153,13 +154,18 @@ def public(
     views = Blueprint("public", __name__)
     endpoint = Endpoint(settings, queue, now, clock)
 
-    @views.get("/healthz")
+    @views.get("/healthz", provide_automatic_options=False)
     def alive() -> Response:
         return jsonify(status="alive")
 
-    @views.get("/readyz")
+    @views.get("/readyz", provide_automatic_options=False)
     def ready() -> Response:
         return jsonify(status="ready", keeper=readiness.check())
+
+    @views.route("/healthz", methods=METHODS[2:], provide_automatic_options=False)
+    @views.route("/readyz", methods=METHODS[2:], provide_automatic_options=False)
+    def only_asked() -> Response:
+        raise RefusalError("method-not-allowed")
 
     @views.route("/", methods=METHODS, provide_automatic_options=False)
     @views.route("/<path:path>", methods=METHODS, provide_automatic_options=False)
@@ -184,7 +190,7 @@ def problem(refusal: RefusalError) -> Response:
     response.status_code = answer.status
     response.mimetype = "application/problem+json"
     if answer.status == 405:
-        response.headers["Allow"] = "POST"
+        response.headers["Allow"] = "GET, HEAD" if request.path in RESERVED_PATHS else "POST"
     if answer.status == 503:
         # The provider's second attempt has been seen 1.2 to 1.7 s after the first, on a sibling
         # service; it is not known whether it reads this.

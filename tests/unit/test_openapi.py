@@ -130,3 +130,16 @@ def test_without_a_token_a_path_that_both_ports_have_keeps_both_methods() -> Non
     assert methods["get"]["servers"][0]["url"] == OWN
     assert methods["post"]["servers"][0]["url"] == "https://fota.example.com"
     assert methods["post"]["parameters"] == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS", "TRACE", "DELETE"])
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/cb/planted-token", "POST")],
+)
+def test_a_method_that_is_not_described_is_refused_and_the_right_ones_are_told(
+    path: str, allowed: str, method: str
+) -> None:
+    answer = create_app(settings(), queue=NOBODY).test_client().open(path, method=method)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == allowed
