@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +28,7 @@ Examples:
   bin/chaos --rounds 50 --json var/chaos.json
   bin/chaos --fault redis-kill --fault worker-kill --rounds 10 --seed 7
   bin/chaos --fault outage-60s --rate 200
+  REDIS_SERVER=/usr/bin/valkey-server bin/chaos --durability fsync
 """
 KNOWN = "\n".join(f"  {name:<17} {fault.sentence}" for name, fault in FAULTS.items())
 
@@ -43,13 +45,27 @@ KNOWN = "\n".join(f"  {name:<17} {fault.sentence}" for name, fault in FAULTS.ite
 )
 @click.option("--seed", type=int, help="Makes the same choices as a run before. Default: new ones.")
 @click.option("--rate", type=click.FloatRange(1, 1000), default=150, show_default=True)
+@click.option(
+    "--durability",
+    type=click.Choice(["server", "fsync"]),
+    default="server",
+    show_default=True,
+    help="Of the service with one Redis; with several it is replicas:1.",
+)
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 def main(
-    rounds: int | None, names: Sequence[str], seed: int | None, rate: float, file: Path | None
+    *,
+    rounds: int | None,
+    names: Sequence[str],
+    seed: int | None,
+    rate: float,
+    durability: str,
+    file: Path | None,
 ) -> None:
     """Does harm to the service while messages arrive, and finds out what became of each of them.
 
-    Everything is real and on loopback: gunicorn, Redis, RATE messages a second. Ends with status 1
+    Everything is real and on loopback: gunicorn, Redis, RATE messages a second. The Redis
+    is the one that REDIS_SERVER names, if it is set (bin/servers prints some). Ends with status 1
     if an acknowledged message was lost or doubled, an answer took 2 s or more, or a message was
     refused that could have been kept. FILE gets the figures of the table as JSON.
     """
@@ -59,14 +75,17 @@ def main(
     chance = random.Random(seed)
     dealt = deal(faults, rounds or len(faults), chance)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    console.print(f"{len(dealt)} rounds, {rate:g} messages a second, seed {seed}")
+    console.print(f"{len(dealt)} rounds, {rate:g} messages a second, {durability}, seed {seed}")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="fota-") as folder:
-        found = report.lines(play(dealt, Path(folder), rate, chance, lambda r: _tell(console, r)))
-    about = {"seed": seed, "rate": rate, "took_s": round(time.monotonic() - began, 1)}
+    settings = {"QUEUE_DURABILITY": durability}
+    with tempfile.TemporaryDirectory(prefix="fota-") as made:
+        folder, tell = Path(made), partial(_tell, console)
+        found = report.lines(play(dealt, folder, rate, chance, settings=settings, tell=tell))
+    took_s = round(time.monotonic() - began, 1)
     if file:
+        about = {"seed": seed, "rate": rate, "durability": durability, "took_s": took_s}
         file.write_text(json.dumps(report.as_json(found, **about), indent=2) + "\n")
-    _show(console, found, about["took_s"])
+    _show(console, found, took_s)
     sys.exit(not report.passed(found))
 
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -65,13 +65,24 @@ def play(
     folder: Path,
     rate: float,
     chance: Random,
+    *,
+    settings: Mapping[str, str],
     tell: Callable[[Round], None],
 ) -> Iterator[Result]:
-    """Plays rounds, and settles them when those that share a world are over."""
+    """Plays rounds, and settles them when those that share a world are over.
+
+    Args:
+        dealt: the faults.
+        folder: for the files of all processes.
+        rate: messages a second.
+        chance: where all random choices come from.
+        settings: see `Stage`.
+        tell: is told of each round when it is over.
+    """
     for number, (stage, faults) in enumerate(groupby(dealt, lambda fault: fault.stage)):
         within = folder / str(number)
         within.mkdir()
-        with stage(within) as world:
+        with stage(within, settings) as world:
             yield from _play_in(world, list(faults), rate, chance, tell)
 
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -12,14 +12,15 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.world import World
 from tests.chaos.worlds import ClusterWorld, SentinelWorld, SingleWorld
 
-Stage = Callable[[Path], AbstractContextManager[World]]
+# Takes a folder, and settings of the service for a world with one Redis; one with several has its own.
+Stage = Callable[[Path, Mapping[str, str]], AbstractContextManager[World]]
 
 SMALL_JOURNAL = str(2**18)
 SMALL_DISK = "4m"
 
 
 @contextmanager
-def single(folder: Path, **settings: str) -> Iterator[World]:
+def single(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
     """The service and one Redis."""
     node = Node(folder / "redis", {})
     world = SingleWorld(node, settings)
@@ -28,27 +29,27 @@ def single(folder: Path, **settings: str) -> Iterator[World]:
 
 
 @contextmanager
-def proxied(folder: Path) -> Iterator[World]:
+def proxied(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
     """Likewise, with a proxy between them."""
     node = Node(folder / "redis", {})
     with started([node]), Proxy(node.port).running() as proxy:
-        world = SingleWorld(node, {}, proxy=proxy)
+        world = SingleWorld(node, settings, proxy=proxy)
         with world.running():
             yield world
 
 
 @contextmanager
-def small_journal(folder: Path) -> Iterator[World]:
+def small_journal(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
     """With a spool that is full soon."""
-    with single(folder, SPOOL_MAX_BYTES=SMALL_JOURNAL) as world:
+    with single(folder, {**settings, "SPOOL_MAX_BYTES": SMALL_JOURNAL}) as world:
         yield world
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[World]:
+def small_disk(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
     """With the spool on a disk that is full soon, long before SPOOL_MAX_BYTES."""
     spool = folder / "spool"
-    with mounted(spool), single(folder, SPOOL_DIR=str(spool)) as world:
+    with mounted(spool), single(folder, {**settings, "SPOOL_DIR": str(spool)}) as world:
         yield world
 
 
@@ -80,7 +81,7 @@ def can_mount() -> bool:
 
 
 @contextmanager
-def sentinel(folder: Path) -> Iterator[World]:
+def sentinel(folder: Path, _: Mapping[str, str]) -> Iterator[World]:
     """A master, two replicas, three Sentinels; QUEUE_DURABILITY=replicas:1."""
     with embedded_sentinel.running(folder / "redis") as sentinels:
         world = SentinelWorld(sentinels)
@@ -89,7 +90,7 @@ def sentinel(folder: Path) -> Iterator[World]:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[World]:
+def cluster(folder: Path, _: Mapping[str, str]) -> Iterator[World]:
     """Three masters with a replica each; QUEUE_DURABILITY=replicas:1, six partitions."""
     with embedded_cluster.running(folder / "redis") as nodes:
         world = ClusterWorld(nodes)
