@@ -33,6 +33,10 @@ class Partition:
         """The stream of what a consumer group gave up on."""
         return self._key(f"dead:{group}")
 
+    def arrived(self, hour: int) -> str:
+        """How many messages of each kind came in each minute of an hour; expires after a day."""
+        return self._key(f"arrived:{hour}")
+
     @property
     def ready(self) -> str:
         """What the readiness check writes; it expires at once."""
