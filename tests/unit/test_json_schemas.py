@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from listener import json_schemas, messages, schemas
+from listener.commands.schema import schema
 from listener.errors import RefusalError
 from listener.thingspace import KINDS, UNKNOWN
 
@@ -67,7 +69,7 @@ def entry_of(message: messages.Message) -> dict[str, str]:
 def test_a_schema_accepts_exactly_what_the_receiver_takes_for_that_kind(
     payload: dict[str, Any],
 ) -> None:
-    accepting = [kind for kind, schema in OF_KIND.items() if schema.is_valid(payload)]
+    accepting = [kind for kind, judge in OF_KIND.items() if judge.is_valid(payload)]
     kind = kind_by_receiver(payload)
     assert accepting == ([kind] if kind else [])
 
@@ -83,12 +85,10 @@ def test_each_form_of_each_container_is_judged_alike(type_: str, name: str, valu
 
 @pytest.mark.parametrize("name", json_schemas.NAMES)
 def test_the_schemas_are_well_formed_and_those_in_the_documentation(name: str) -> None:
-    schema = json_schemas.schema_of(name)
-    Draft202012Validator.check_schema(schema)
+    made = json_schemas.schema_of(name)
+    Draft202012Validator.check_schema(made)
     written = (FILES / f"{name}.schema.json").read_text()
-    assert written == json_schemas.as_text(schema), (
-        "run: python -m listener schema --to docs/schemas"
-    )
+    assert written == json_schemas.as_text(made), "run: python -m listener schema --to docs/schemas"
 
 
 def test_there_is_a_file_for_each_schema_and_no_other() -> None:
@@ -133,3 +133,28 @@ def test_every_sample_names_only_members_that_are_described() -> None:
         described = shape.get("items", shape)["properties"]
         for item in container if isinstance(container, list) else [container]:
             assert set(item) <= set(described)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(schema, words)
+
+
+def test_the_command_prints_one_schema_or_all_and_lists_their_names() -> None:
+    assert run("entry").output == (FILES / "entry.schema.json").read_text()
+    assert list(json.loads(run().output)) == list(json_schemas.NAMES)
+    assert run("--list").output.split() == list(json_schemas.NAMES)
+
+
+def test_the_command_writes_the_files_of_the_documentation(tmp_path: Path) -> None:
+    assert run("--to", str(tmp_path / "new")).exit_code == 0
+    for path in FILES.iterdir():
+        assert (tmp_path / "new" / path.name).read_text() == path.read_text()
+
+
+def test_a_mistake_at_the_command_is_told_without_a_traceback(tmp_path: Path) -> None:
+    assert (result := run("upgradeFinished")).exit_code == 2
+    assert "upgrade-finished" in result.output
+    (tmp_path / "file").touch()
+    assert run("--to", str(tmp_path / "file")).exit_code == 2
+    assert (result := run("--to", str(tmp_path / "file" / "below"))).exit_code == 1
+    assert result.output.startswith("Error: ")
