@@ -72,9 +72,13 @@ bind = ports.to_bind(settings)
 forwarder_headers = ""
 forwarded_allow_ips = ""
 workers = settings.web_concurrency
-# A greenlet for each connection: hundreds of slow ones hold up nobody (docs/adr/0004).
-worker_class = "gevent"
+# gevent's, a greenlet for each connection, so that hundreds of slow ones hold up nobody
+# (docs/adr/0004), with bounds on each and on all together.
+worker_class = "listener.worker.Worker"
 worker_connections = 2000
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
 # A worker that does not answer the master for so long is replaced.
 timeout = 30
 # What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.

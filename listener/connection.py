@@ -1,0 +1,124 @@
+"""A client's connection with bounds on what it may take of a worker: time, memory, a place.
+
+gunicorn bounds the time for a request's head, but neither that for its body nor that for taking its
+answer, and a full pool of connections accepts no more, however idle those in it are.
+"""
+
+import socket
+import time
+from typing import Any
+
+# A sender that is well needs milliseconds; the provider gives up after about four seconds [seen].
+READING_S = 10.0
+WRITING_S = 10.0
+
+
+class Crowd:
+    """The connections of a worker, by how long each has been at its present request.
+
+    Where they are too many, or hold too much of unfinished requests in memory, those that have been at
+    it longest make way: a message that comes in one piece is served even among thousands that drip.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        """Takes how many there may be, and what they may have sent all together."""
+        self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._held: dict[Connection, int] = {}
+
+    def begin(self, connection: "Connection") -> None:
+        """A connection begins to wait for a request: nobody is younger."""
+        self.leave(connection)
+        self._held[connection] = 0
+        self._make_way()
+
+    def grow(self, connection: "Connection", size: int) -> None:
+        """So many bytes more came of its present request."""
+        if connection in self._held:
+            self._held[connection] += size
+            self._bytes += size
+            self._make_way()
+
+    def leave(self, connection: "Connection") -> None:
+        """It is over, or has made way."""
+        self._bytes -= self._held.pop(connection, 0)
+
+    def _make_way(self) -> None:
+        if len(self._held) > self._most:
+            self._cut(next(iter(self._held)))
+        # One alone may hold more: its own size is bounded elsewhere.
+        while self._bytes > self._most_bytes and len(self._held) > 1:
+            self._cut(next(oldest for oldest, size in self._held.items() if size))
+
+    def _cut(self, connection: "Connection") -> None:
+        self.leave(connection)
+        connection.cut()
+
+
+class Connection:
+    """Stands in for the client's socket, as far as gunicorn uses one."""
+
+    def __init__(self, sock: Any, crowd: Crowd, reading_s: float, writing_s: float) -> None:
+        """Takes a connected socket, the crowd that it joins, and bounds in seconds."""
+        self._sock = sock
+        self._crowd = crowd
+        self._reading_s = reading_s
+        self._writing_s = writing_s
+        self._until = 0.0
+        self.begun = False
+        self.is_cut = False
+
+    def await_request(self, idle_s: float) -> None:
+        """The client has so long to begin its next request, and `reading_s` from then to end it."""
+        self.begun = False
+        self._until = time.monotonic() + idle_s
+        self._crowd.begin(self)
+
+    def hurry(self, seconds: float) -> None:
+        """Leaves no more than so long for whatever is still to be read of this request."""
+        self._until = min(self._until, time.monotonic() + seconds)
+
+    def recv(self, size: int) -> bytes:
+        """Reads as a socket does.
+
+        Raises:
+            TimeoutError: the time for this request is over.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for this request is over")
+        self._sock.settimeout(left)
+        data: bytes = self._sock.recv(size)
+        if data and not self.begun:
+            self.begun = True
+            self._until = time.monotonic() + self._reading_s
+        self._crowd.grow(self, len(data))
+        return data
+
+    def sendall(self, data: bytes) -> None:
+        """Writes as a socket does.
+
+        Raises:
+            TimeoutError: the client does not take its answers.
+        """
+        self._sock.settimeout(self._writing_s)
+        self._sock.sendall(data)
+
+    def cut(self) -> None:
+        """Ends the reading, wherever it waits; what is ready to be answered still is."""
+        self.is_cut = True
+        try:
+            self._sock.shutdown(socket.SHUT_RD)
+        except OSError:
+            # It is gone already.
+            pass
+
+    def close(self) -> None:
+        """Closes the socket and leaves the crowd."""
+        self._crowd.leave(self)
+        self._sock.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the socket's own."""
+        return getattr(self._sock, name)

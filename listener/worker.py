@@ -1,0 +1,142 @@
+"""gunicorn's gevent worker with bounds on what strangers may take, and answers of our own form."""
+
+import json
+import resource
+import time
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from gunicorn import http, util
+from gunicorn.http.errors import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+)
+from gunicorn.workers.ggevent import GeventWorker
+
+from listener.connection import READING_S, WRITING_S, Connection, Crowd
+from listener.errors import RefusalError
+from listener.refusal_log import RefusalLog
+
+log = structlog.get_logger("listener")
+
+# Files that a worker has open besides its clients' connections, with room to spare.
+OTHER_FILES = 200
+# What unfinished requests may hold all together: sixteen of the largest at the default.
+UNFINISHED_BYTES = 64 * 2**20
+# What a client still sends after its answer is read for so long and no further, so that the closing
+# does not overtake the answer on its way.
+DRAINING_S = 1.0
+DRAINED_BYTES = 64 * 1024
+TOO_LARGE = (LimitRequestLine, LimitRequestHeaders)
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type information
+    """Serves HTTP/1.1 connections; TLS ends in the proxy before it.
+
+    Guaranteed: a request that is not there whole `READING_S` after its first byte ends, and so does a
+    connection that does not begin one in gunicorn's `keepalive` seconds or does not take its answers.
+    """
+
+    reading_s = READING_S
+    writing_s = WRITING_S
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Takes what gunicorn gives."""
+        super().__init__(*arguments, **options)
+        self._refusals = RefusalLog(time.monotonic)
+        # Below the size of the pool, whose last places are for those that are being closed.
+        most = min(self.worker_connections, _allowed_files() - OTHER_FILES) * 9 // 10
+        self._crowd = Crowd(max(most, 1), UNFINISHED_BYTES)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serves one connection to its end."""
+        connection = Connection(client, self._crowd, self.reading_s, self.writing_s)
+        try:
+            self._serve(listener.getsockname(), connection, addr)
+        except RefusalError as refusal:
+            self._refuse(connection, refusal)
+        except (StopIteration, OSError):
+            # The client is done, or gone, or does not take its answers.
+            pass
+        except Exception as error:
+            # gunicorn would log the path, and so the token.
+            log.exception("connection failed", detail=type(error).__name__)
+            self._refuse(connection, RefusalError("internal-error", type(error).__name__))
+        finally:
+            connection.close()
+
+    def _serve(self, address: Any, connection: Connection, addr: Any) -> None:
+        parser = http.get_parser(self.cfg, connection, addr)
+        stays = True
+        while stays and self.alive:
+            request = self._next_request(parser, connection)
+            try:
+                self.handle_request(address, request, connection, addr)
+            except StopIteration:
+                # gunicorn's word for: close, either side wants it.
+                stays = False
+            if not _read_up(parser, connection):
+                _close_gently(connection)
+                stays = False
+
+    def _next_request(self, parser: Any, connection: Connection) -> Any:
+        connection.await_request(self.cfg.keepalive)
+        try:
+            return next(parser)
+        except TOO_LARGE as error:
+            raise RefusalError("too-large", type(error).__name__) from error
+        except ParseException as error:
+            raise RefusalError("bad-request", type(error).__name__) from error
+        except TimeoutError as error:
+            if connection.begun:
+                raise RefusalError("too-slow", "the head") from error
+            raise
+        except NoMoreData as error:
+            if connection.is_cut:
+                raise RefusalError("too-slow", "made way for others") from error
+            raise
+
+    def _refuse(self, connection: Connection, refusal: RefusalError) -> None:
+        """Answers what never became a request for the application, and ends the connection."""
+        self._refusals.note(refusal)
+        content = json.dumps(refusal.problem()).encode()
+        status = HTTPStatus(refusal.answer.status)
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+            f"Server: gunicorn\r\nDate: {util.http_date()}\r\nConnection: close\r\n"
+            f"Content-Type: application/problem+json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        try:
+            connection.sendall(head.encode() + content)
+            connection.hurry(DRAINING_S)
+            _close_gently(connection)
+        except OSError:
+            # Who is gone needs no answer.
+            pass
+
+
+def _read_up(parser: Any, connection: Connection) -> bool:
+    """Whether what the client sent of its request is read to its end, or was so little that it is now."""
+    connection.hurry(DRAINING_S)
+    ends = time.monotonic() + DRAINING_S
+    try:
+        read_up: bool = parser.finish_body(deadline=ends, max_bytes=DRAINED_BYTES)
+    except (OSError, ParseException):
+        # Where its next request begins nobody can tell.
+        return False
+    return read_up
+
+
+def _close_gently(connection: Connection) -> None:
+    util.close_graceful(connection, timeout=DRAINING_S, max_drain=DRAINED_BYTES)
+
+
+def _allowed_files() -> int:
+    """How many files a process may have open, after asking for as many as the system grants."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 2**20

@@ -1,0 +1,218 @@
+"""The worker's own handling of a connection: deadlines, answers, ends. Times are shortened."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from listener.worker import Worker
+
+READING_S = 0.3
+
+
+class Listener:
+    def getsockname(self) -> tuple[str, int]:
+        return ("127.0.0.1", 8000)
+
+
+class Log:
+    """Stands in for gunicorn's logger; what is told of a refusal is a matter of other tests."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(logging.getLogger("nobody"), name, lambda *_: None)
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Reads the body unless the path says otherwise, and tells how it went."""
+    if environ["PATH_INFO"] == "/raises":
+        raise KeyError("secret-path")
+    try:
+        told = b"unread" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
+    except TimeoutError:
+        told = b"slow"
+    except OSError:
+        told = b"broken"
+    start_response("200 OK", [("Content-Length", str(len(told)))])
+    return [told]
+
+
+@pytest.fixture
+def worker() -> Worker:
+    config = Config()
+    config.set("keepalive", 1)
+    made = Worker(0, 0, [], None, 30, config, Log())
+    made.tmp.close()
+    made.wsgi = echo
+    made.reading_s = READING_S
+    made.writing_s = READING_S
+    return made
+
+
+@contextmanager
+def client(worker: Worker) -> Iterator[socket.socket]:
+    """A connection that the worker serves."""
+    ours, theirs = socket.socketpair()
+    serving = threading.Thread(
+        target=worker.handle, args=(Listener(), theirs, ("192.0.2.1", 4711)), daemon=True
+    )
+    serving.start()
+    ours.settimeout(10)
+    with ours:
+        yield ours
+    serving.join(10)
+    assert not serving.is_alive()
+    assert theirs.fileno() == -1
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes]:
+    with HTTPResponse(connection) as response:
+        response.begin()
+        return response.status, response.read()
+
+
+def reason(connection: socket.socket) -> str:
+    status, content = answer(connection)
+    problem: dict[str, Any] = json.loads(content)
+    assert problem["status"] == status
+    assert connection.recv(100) == b""
+    return f"{status} {problem['reason']}"
+
+
+def drip(connection: socket.socket, piece: bytes) -> None:
+    """Sends a byte now and then, until nobody wants it."""
+    deadline = time.monotonic() + 10
+    connection.settimeout(0.02)
+    while time.monotonic() < deadline:
+        try:
+            connection.sendall(piece)
+            if connection.recv(1, socket.MSG_PEEK) is not None:
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    connection.settimeout(10)
+
+
+def test_a_head_that_drips_is_ended_and_told_why(worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nX-A: ")
+        drip(connection, b"a")
+        assert reason(connection) == "400 too-slow"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 1000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_drips_is_ended(framing: bytes, worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n")
+        drip(connection, b"1")
+        assert answer(connection) == (200, b"slow")
+        assert connection.recv(100) == b""
+
+
+def test_who_says_nothing_is_let_go_without_a_word(worker: Worker) -> None:
+    with client(worker) as connection:
+        assert connection.recv(100) == b""
+
+
+def test_a_new_request_has_a_time_of_its_own(worker: Worker) -> None:
+    with client(worker) as connection:
+        started = time.monotonic()
+        while time.monotonic() - started < 2 * READING_S:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+            assert answer(connection) == (200, b"ab")
+
+
+def test_who_does_not_take_its_answers_is_let_go(worker: Worker) -> None:
+    big = b"x" * 1_000_000
+    request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + big
+    with client(worker) as connection, pytest.raises(OSError, match=r"reset|Broken pipe"):
+        for _ in range(20):
+            connection.sendall(request)
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"GET\r\n\r\n", "400 bad-request"),
+        (b"GET / HTTP/2.0\r\n\r\n", "400 bad-request"),
+        (b"GET / HTTP/1.1\r\nX Y: 1\r\n\r\n", "400 bad-request"),
+        (b"GET / HTTP/1.1\r\nExpect: wonders\r\n\r\n", "400 bad-request"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: wonders\r\n\r\n", "400 bad-request"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", "413 too-large"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", "413 too-large"),
+        (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 101 + b"\r\n", "413 too-large"),
+    ],
+)
+def test_what_is_no_request_gets_a_problem_and_an_end(
+    head: bytes, told: str, worker: Worker
+) -> None:
+    with client(worker) as connection:
+        connection.sendall(head)
+        assert reason(connection) == told
+
+
+def test_a_fault_of_the_application_is_a_problem_too(worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"GET /raises HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert reason(connection) == "503 internal-error"
+
+
+def test_little_that_nobody_read_does_not_end_the_connection(worker: Worker) -> None:
+    with client(worker) as connection:
+        for _ in range(2):
+            connection.sendall(b"POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+            assert answer(connection) == (200, b"unread")
+
+
+def test_much_that_nobody_read_does(worker: Worker) -> None:
+    head = b"POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n"
+    with client(worker) as connection:
+        connection.sendall(head + b"x" * 200_000)
+        assert answer(connection) == (200, b"unread")
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            for _ in range(50):
+                connection.sendall(b"x" * 200_000)
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b""], ids=["malformed", "missing"])
+def test_chunks_that_nobody_read_and_are_none_end_it(rest: bytes, worker: Worker) -> None:
+    head = b"POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with client(worker) as connection:
+        connection.sendall(head + rest)
+        assert answer(connection) == (200, b"unread")
+        assert connection.recv(100) == b""
+
+
+def test_who_makes_way_is_told_so(worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"POST / HT")
+        wait_until_begun(worker)
+        for held in list(worker._crowd._held):
+            held.cut()
+        assert reason(connection) == "400 too-slow"
+
+
+def wait_until_begun(worker: Worker) -> None:
+    deadline = time.monotonic() + 10
+    while not any(held.begun for held in worker._crowd._held):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_when_the_worker_is_to_end_a_connection_does_after_its_answer(worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"POST / HT")
+        wait_until_begun(worker)
+        worker.alive = False
+        connection.sendall(b"TP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+        assert answer(connection) == (200, b"")
+        assert connection.recv(100) == b""

@@ -1,0 +1,86 @@
+"""The crowd at the door: who makes way, and when."""
+
+from typing import Any
+
+from listener.connection import Connection, Crowd
+
+
+class Guest:
+    """Stands in for a connection: only who is cut matters here."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+
+    def cut(self) -> None:
+        self.is_cut = True
+
+
+def guests(crowd: Crowd, number: int) -> list[Any]:
+    found: list[Any] = [Guest() for _ in range(number)]
+    for guest in found:
+        crowd.begin(guest)
+    return found
+
+
+def cut(found: list[Any]) -> list[int]:
+    return [place for place, guest in enumerate(found) if guest.is_cut]
+
+
+def test_who_has_been_at_it_longest_makes_way_for_the_next() -> None:
+    crowd = Crowd(most=3, most_bytes=100)
+    found = guests(crowd, 3)
+    assert cut(found) == []
+    # It begins another request, and so is the youngest.
+    crowd.begin(found[0])
+    found += guests(crowd, 1)
+    assert cut(found) == [1]
+
+
+def test_who_leaves_makes_room() -> None:
+    crowd = Crowd(most=3, most_bytes=100)
+    found = guests(crowd, 3)
+    crowd.leave(found[1])
+    crowd.leave(found[1])
+    found += guests(crowd, 1)
+    assert cut(found) == []
+
+
+def test_who_holds_memory_longest_makes_way_when_it_is_too_much() -> None:
+    crowd = Crowd(most=10, most_bytes=100)
+    found = guests(crowd, 4)
+    for place, size in ((1, 60), (2, 30), (3, 10)):
+        crowd.grow(found[place], size)
+    assert cut(found) == []
+    crowd.grow(found[3], 1)
+    # The first holds nothing: to cut it would free nothing.
+    assert cut(found) == [1]
+    crowd.begin(found[2])
+    crowd.grow(found[2], 89)
+    assert cut(found) == [1]
+    crowd.grow(found[2], 1)
+    assert cut(found) == [1, 3]
+
+
+def test_one_alone_is_not_cut_for_its_size() -> None:
+    crowd = Crowd(most=10, most_bytes=100)
+    found = guests(crowd, 1)
+    crowd.grow(found[0], 1000)
+    assert cut(found) == []
+    found += guests(crowd, 1)
+    assert cut(found) == [0]
+
+
+def test_who_was_cut_counts_no_more() -> None:
+    crowd = Crowd(most=1, most_bytes=100)
+    found = guests(crowd, 2)
+    crowd.grow(found[0], 1000)
+    assert cut(found) == [0]
+
+
+def test_a_connection_is_the_socket_in_all_else() -> None:
+    class Socket:
+        def getsockname(self) -> tuple[str, int]:
+            return ("127.0.0.1", 8000)
+
+    connection = Connection(Socket(), Crowd(1, 1), 1.0, 1.0)
+    assert connection.getsockname() == ("127.0.0.1", 8000)
