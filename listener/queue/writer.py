@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -15,11 +15,10 @@ from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
 from listener.queue import arrivals
 from listener.queue.commit import GroupCommit
-from listener.queue.connection import connect, renew
-from listener.queue.copies import Copies
-from listener.queue.durability import Appended, Server, Synced, Wait, refusal, wait_ms
+from listener.queue.confirmed import Confirmed
+from listener.queue.connection import connect
+from listener.queue.earlier import remember
 from listener.queue.keys import Partition, every_partition, partition_of
-from listener.queue.server import ask
 from listener.settings import Settings
 
 READY_TTL_MS = 1000
@@ -55,8 +54,9 @@ class RedisWriter:
         self._redis = connect(settings.redis_url, timeout_s=self.budget_s, name="fota-listener")
         self._script = files("listener.queue").joinpath("enqueue.lua").read_text()
         self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._server: Server | None = None
-        self._copies = [self._copies_of(where) for where in self._partitions()]
+        self._confirmed = Confirmed(
+            self._redis, settings.queue_durability, self.budget_s, self._partitions()
+        )
         self._lanes = [self._lane(where) for where in self._partitions()]
 
     def put(self, message: Message) -> Receipt:
@@ -72,13 +72,15 @@ class RedisWriter:
             raise _unavailable(error) from error
 
     def put_all(self, partition: int, messages: Sequence[Message]) -> None:
-        """Adds messages of one partition, in their order, as `put` would.
+        """Adds messages of one partition, in their order, as `put` would, or would have long ago.
 
         Raises:
             QueueUnavailableError: Redis did not confirm them; they may be there all the same.
         """
+        where, window_s = self._partitions()[partition], self._settings.dedupe_window_s
         try:
-            self._add(self._partitions()[partition], messages)
+            remember(self._redis, where, messages, window_s, datetime.now(UTC))
+            self._add(where, messages)
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
@@ -114,7 +116,7 @@ class RedisWriter:
         """
         where = self._partitions()[partition]
         try:
-            self._send(where, "SET", where.ready, "1", "PX", READY_TTL_MS)
+            self._confirmed.send(where, "SET", where.ready, "1", "PX", READY_TTL_MS)
             self._redis.xlen(where.messages)
         except redis.RedisError as error:
             raise _unavailable(error) from error
@@ -162,53 +164,10 @@ class RedisWriter:
         for kind, entry in entries:
             words += [arrivals.tally(now, kind), len(entry), *entry]
         try:
-            return self._send(where, "EVALSHA", self._sha, *words)
+            return self._confirmed.send(where, "EVALSHA", self._sha, *words)
         except NoScriptError:
             # A new or restarted server: it learns the script now.
-            return self._send(where, "EVAL", self._script, *words)
-
-    def _send(self, where: Partition, *command: Any) -> Any:
-        try:
-            return self._send_with_wait(where, *command)
-        except NoScriptError:
-            raise
-        except (redis.RedisError, QueueUnavailableError):
-            # There may be another master by now, which may be another kind of server.
-            self._server = None
-            self._copies[where.number].forget()
-            renew(self._redis)
-            raise
-
-    def _send_with_wait(self, where: Partition, *command: Any) -> Any:
-        """Sends a write and, in the same round trip and on the same connection, what waits for it."""
-        wait = self._wait(where)
-        if wait is None:
-            return self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for words in (command, *wait.commands):
-                pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
-            reply, *told = pipeline.execute()
-        if not wait.check(told):
-            # Nothing is added twice, and the first reply is the one that counts.
-            self._send_with_wait(where, *command)
-        return reply
-
-    def _wait(self, where: Partition) -> Wait | None:
-        durability = self._settings.queue_durability
-        if durability.mode == "replicas":
-            return self._copies[where.number].wait(self._redis.execute_command)
-        if durability.mode == "server":
-            return None
-        if self._server is None:
-            server = ask(self._redis)
-            if reason := refusal(durability, server):
-                raise QueueUnavailableError(f"QUEUE_DURABILITY={durability} {reason}")
-            self._server = server
-        return Appended(wait_ms(self.budget_s)) if self._server.knows_waitaof else Synced()
-
-    def _copies_of(self, where: Partition) -> Copies:
-        least = self._settings.queue_durability.replicas
-        return Copies(where.replicas, least, wait_ms(self.budget_s))
+            return self._confirmed.send(where, "EVAL", self._script, *words)
 
 
 def _unavailable(error: Exception) -> QueueUnavailableError:

@@ -15,6 +15,7 @@ import redis
 
 from listener import messages
 from listener.errors import QueueUnavailableError
+from listener.queue import earlier
 from listener.queue.keeper import Keeper
 from listener.queue.server import ask
 from listener.queue.spool import Spool
@@ -165,6 +166,31 @@ def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
             # Eight looks of the drainer take two seconds, twice the window.
             wait_until(lambda: world.spooled() == 0)
             assert world.stream() == [1]
+
+
+def test_after_an_outage_longer_than_the_window_what_was_written_before_it_is_not_doubled(
+    world: World,
+) -> None:
+    payload = {"type": "new", "n": 1}
+    sent = messages.validate(payload, arrived=datetime.now(UTC), request_id="r")
+    with world.server(), redis.Redis.from_url(world.url) as client:
+        with client.pipeline(transaction=False) as others:
+            for _ in range(earlier.PAGE + 1):
+                others.xadd(STREAM, {"id": "another", "data": '{"n": 0}'})
+            others.execute()
+        with world.keeper(QUEUE_DURABILITY="replicas:1", DEDUPE_WINDOW_S="1") as unsure:
+            # Written, and not confirmed, because there is no replica.
+            unsure.put(sent)
+        assert world.spooled() == 1
+        wait_until(lambda: not client.keys("*:seen:*"))
+        with world.keeper(DEDUPE_WINDOW_S="4") as keeper:
+            spool = Spool(world.folder / "spool", 2**20)
+            spool.put(message(2), 1)
+            spool.close()
+            wait_until(lambda: world.spooled() == 0)
+            assert keeper.put(sent) is True
+    with world.server():
+        assert [number for number in world.stream() if number] == [1, 2]
 
 
 def test_one_process_of_a_host_drains_and_another_takes_over(world: World) -> None:
