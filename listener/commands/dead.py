@@ -1,0 +1,225 @@
+"""`dead`: what consumer groups gave up on."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from listener.commands import lines, shell
+from listener.commands.shell import Queue, Screen
+from listener.queue import dead as letters
+from listener.queue.dead import DeadLetter, Requeuer
+
+SHORT = 60
+
+
+@click.group(
+    short_help="What consumer groups gave up on.",
+    epilog="Example: python -m listener dead list --group billing",
+)
+def dead() -> None:
+    """Look at, give back or drop what a consumer group gave up on."""
+
+
+@dead.command("list", epilog="Example: python -m listener dead list --group billing --json")
+@shell.group_wanted
+@shell.as_json
+def list_(*, group: str | None, as_json: bool) -> None:
+    """List dead letters, the oldest first."""
+    with shell.opened() as queue:
+        found = _all(queue, _groups(queue, group))
+        if as_json:
+            for letter in found:
+                click.echo(lines.json_line(data(letter, short=True)))
+        else:
+            _print(list(found))
+
+
+@dead.command(
+    short_help="Show one whole.",
+    epilog="Example: python -m listener dead show 1795397513221-0 --group billing",
+)
+@click.argument("entry_id", metavar="ID")
+@shell.group_wanted
+@shell.as_json
+def show(*, entry_id: str, group: str | None, as_json: bool) -> None:
+    """Show all there is of a dead letter: the message, the error, the traceback."""
+    shell.check_ids([entry_id])
+    with shell.opened() as queue:
+        found = [
+            letter
+            for name in _groups(queue, group)
+            for where in queue.partitions
+            for letter in letters.letters(queue.client, where, name, only=entry_id)
+        ]
+    if not found:
+        shell.fail(f"there is no dead letter {entry_id}")
+    for letter in found:
+        click.echo(lines.json_line(data(letter)) if as_json else _text(letter))
+
+
+@dead.command(
+    short_help="Give dead letters back to their group.",
+    epilog="Example: python -m listener dead requeue --group billing --all",
+)
+@click.argument("entry_ids", metavar="[ID]...", nargs=-1)
+@shell.group_needed
+@shell.every
+def requeue(*, entry_ids: tuple[str, ...], group: str, every: bool) -> None:
+    """Give dead letters back to their group, whose consumers then take them over.
+
+    Only this group gets them again, with their deliveries counted anew. If the original entry is no
+    longer in the stream, the message is added as a new one, and every group gets it again.
+    """
+    shell.chosen_ids(entry_ids, every)
+    with shell.opened() as queue:
+        _groups(queue, group)
+        requeuer, done = Requeuer(queue.client), Counter[str]()
+        for letter in _chosen(queue, group, entry_ids):
+            how, entry_id = requeuer.requeue(letter)
+            if how == "no-group":
+                _fail_without_group(letter, done)
+            done[how] += 1
+            if how == "added":
+                click.echo(f"{letter.entry_id}: added as {entry_id}: every group gets it again")
+            elif how == "again":
+                click.echo(f"{letter.entry_id}: {entry_id} is pending again")
+    _tell(done["again"] + done["added"], "given back", entry_ids)
+
+
+@dead.command(epilog="Example: python -m listener dead drop 1795397513221-0 --group billing --yes")
+@click.argument("entry_ids", metavar="[ID]...", nargs=-1)
+@shell.group_needed
+@shell.every
+@shell.yes
+def drop(*, entry_ids: tuple[str, ...], group: str, every: bool, yes: bool) -> None:
+    """Delete dead letters for good."""
+    shell.chosen_ids(entry_ids, every)
+    with shell.opened() as queue:
+        _groups(queue, group)
+        chosen = list(_chosen(queue, group, entry_ids))
+        if chosen:
+            shell.confirm(
+                f"Delete {lines.counted(len(chosen), 'dead letter')} of {group} for good?", yes
+            )
+        dropped = sum(letters.drop(queue.client, letter) for letter in chosen)
+    _tell(dropped, "dropped", entry_ids)
+
+
+def data(letter: DeadLetter, *, short: bool = False) -> dict[str, Any]:
+    """One line of --json; the short form has neither the message's data nor the traceback."""
+    message = letter.message
+    told = {name: letter.told(name) for name in ("reason", "error", "consumer", "failed")}
+    deliveries = letter.told("deliveries")
+    common = {
+        "dead": letter.entry_id,
+        "group": letter.group,
+        "partition": letter.where.number,
+        **told,
+        "deliveries": int(deliveries) if deliveries.isdecimal() else None,
+        "entry": letter.told("entry"),
+    }
+    if short:
+        named = ("kind", "account", "subject", "id")
+        return {**common, **{name: message.get(name) for name in named}}
+    return {
+        **common,
+        "traceback": letter.told("traceback"),
+        "message": {**message, "data": lines.data_of(message)},
+    }
+
+
+def _groups(queue: Queue, wanted: str | None) -> list[str]:
+    """The groups to look at. One that was destroyed may have left dead letters.
+
+    Raises UsageError for one that is neither there nor has any.
+    """
+    if wanted is None:
+        return letters.groups_with_letters(queue.client, queue.partitions)
+    if not any(queue.client.exists(where.dead(wanted)) for where in queue.partitions):
+        return queue.groups(wanted)
+    return [wanted]
+
+
+def _all(queue: Queue, names: Sequence[str]) -> Iterator[DeadLetter]:
+    for name in names:
+        for where in queue.partitions:
+            yield from letters.letters(queue.client, where, name)
+
+
+def _chosen(queue: Queue, group: str, ids: Sequence[str]) -> Iterator[DeadLetter]:
+    """Those with the ids, or all; the same id may stand in several partitions."""
+    if not ids:
+        yield from _all(queue, [group])
+    for entry_id in ids:
+        found = [
+            letter
+            for where in queue.partitions
+            for letter in letters.letters(queue.client, where, group, only=entry_id)
+        ]
+        if not found:
+            click.echo(f"{entry_id}: there is no such dead letter (any more)", err=True)
+        yield from found
+
+
+def _fail_without_group(letter: DeadLetter, done: Counter[str]) -> None:
+    before = sum(done.values())
+    shell.fail(
+        f"the group {letter.group!r} no longer exists in {letter.where.messages}; "
+        f"{before} given back before. Make it again, or drop its dead letters"
+    )
+
+
+def _tell(count: int, what: str, ids: Sequence[str]) -> None:
+    click.echo(f"{lines.counted(count, 'dead letter')} {what}.")
+    if count < len(set(ids)):
+        raise click.exceptions.Exit(shell.FAILED)
+
+
+def _print(found: list[DeadLetter]) -> None:
+    if not found:
+        click.echo("There are no dead letters.")
+        return
+    made = shell.table(
+        "id", "failed", "group", "kind", "account", "upgrade", "reason", "error", "deliveries",
+        right=("deliveries",),
+    )  # fmt: skip
+    for letter in found:
+        message = letter.message
+        shell.row(
+            made,
+            letter.entry_id,
+            letter.told("failed")[:19].replace("T", " "),
+            letter.group,
+            message.get("kind", "-"),
+            message.get("account", "-"),
+            message.get("subject", "-")[: lines.BEGINNING],
+            letter.told("reason"),
+            lines.cut(letter.told("error"), SHORT),
+            letter.told("deliveries"),
+        )
+    Screen().print(made)
+
+
+def _text(letter: DeadLetter) -> str:
+    message = letter.message
+    facts = {
+        "dead letter": letter.entry_id,
+        "group": letter.group,
+        "stream": letter.where.messages,
+        "reason": letter.told("reason"),
+        "error": letter.told("error"),
+        "deliveries": letter.told("deliveries"),
+        "consumer": letter.told("consumer"),
+        "failed": letter.told("failed"),
+        "entry": letter.told("entry"),
+        **{name: text for name, text in message.items() if name != "data"},
+    }
+    wide = max(map(len, facts))
+    shown = [f"{lines.clean(name):<{wide}}  {lines.clean(text)}" for name, text in facts.items()]
+    pretty = json.dumps(lines.data_of(message), indent=2, ensure_ascii=False)
+    for title, text in (("data", pretty), ("traceback", letter.told("traceback"))):
+        shown += ["", f"{title}:", *(f"  {lines.clean(line)}" for line in text.splitlines())]
+    return "\n".join(shown)

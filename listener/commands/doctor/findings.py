@@ -1,0 +1,37 @@
+"""What the doctor found: one line for each thing it looked at. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        topic: what was looked at, one or two words.
+        text: how it is.
+        advice: what to do; empty where nothing is to be done.
+    """
+
+    level: Level
+    topic: str
+    text: str
+    advice: str = ""
+
+
+def ok(topic: str, text: str) -> Finding:
+    """All is well."""
+    return Finding("ok", topic, text)
+
+
+def warning(topic: str, text: str, advice: str) -> Finding:
+    """It works, but somebody should look."""
+    return Finding("warning", topic, text, advice)
+
+
+def error(topic: str, text: str, advice: str) -> Finding:
+    """It does not work, or loses messages."""
+    return Finding("error", topic, text, advice)

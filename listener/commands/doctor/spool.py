@@ -1,0 +1,105 @@
+"""What waits on this host's disk, and could more wait there? Opens the journal for reading only."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from listener.commands.doctor.findings import Finding, error, ok, warning
+from listener.commands.lines import counted
+from listener.commands.moments import duration
+from listener.queue.spool import JOURNAL
+from listener.settings import Settings
+
+TOPIC = "spool"
+# The drainer looks four times a second; what waits longer waits for a reason.
+SOON_S = 60
+# As with Redis's memory.
+FULL = 0.8
+
+
+def findings(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Says what it finds; never raises for a disk that fails."""
+    folder = settings.spool_dir
+    if folder is None:
+        yield warning(
+            TOPIC,
+            "there is none: what Redis does not confirm is answered 503, and is lost",
+            "set SPOOL_DIR to a folder on a disk that outlives the process",
+        )
+        return
+    yield _writable(folder)
+    try:
+        yield from _waiting(settings, folder, now)
+        yield from _set_aside(folder)
+    except (OSError, sqlite3.Error) as problem:
+        yield error(TOPIC, f"the journal cannot be read: {problem}", "check the disk and the mode")
+
+
+def _writable(folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return ok(TOPIC, f"{folder} can be written" if there == folder else f"{folder} can be made")
+    return error(
+        TOPIC,
+        f"{there} cannot be written by this user",
+        "let the service's user write to SPOOL_DIR, or choose another",
+    )
+
+
+def _waiting(settings: Settings, folder: Path, now: datetime) -> Iterator[Finding]:
+    journal = folder / JOURNAL
+    if not journal.exists():
+        yield ok(TOPIC, "nothing has ever waited on this host")
+        return
+    depth, oldest = _depth(journal)
+    share = _bytes(folder) / settings.spool_max_bytes
+    if depth and share > FULL:
+        yield warning(
+            TOPIC,
+            f"uses {share:.0%} of SPOOL_MAX_BYTES: full, messages are answered 503",
+            "see why Redis does not confirm, or raise SPOOL_MAX_BYTES",
+        )
+    if not depth:
+        yield ok(TOPIC, "nothing waits on this host")
+        return
+    age_s = max((now - oldest).total_seconds(), 0) if oldest else 0.0
+    text = f"{counted(depth, 'message')} waiting on this host, the oldest for {duration(age_s)}"
+    if age_s > SOON_S:
+        yield warning(TOPIC, text, "see why Redis does not confirm, and whether the service runs")
+    else:
+        yield ok(TOPIC, text)
+
+
+def _depth(journal: Path) -> tuple[int, datetime | None]:
+    """How many messages wait, and when the first of them arrived."""
+    connection = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
+    try:
+        depth = int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
+        first = connection.execute("SELECT message FROM message ORDER BY place LIMIT 1").fetchone()
+    finally:
+        connection.close()
+    try:
+        return depth, datetime.fromisoformat(json.loads(first[0])["time"]).astimezone(UTC)
+    except (TypeError, ValueError, KeyError):
+        # None waits, or another version wrote it in another form.
+        return depth, None
+
+
+def _bytes(folder: Path) -> int:
+    return sum(
+        path.stat().st_size for path in folder.glob(f"{JOURNAL}*") if ".corrupt-" not in path.name
+    )
+
+
+def _set_aside(folder: Path) -> Iterator[Finding]:
+    stamps = sorted({path.name.rpartition(".corrupt-")[2] for path in folder.glob("*.corrupt-*")})
+    if stamps:
+        yield warning(
+            TOPIC,
+            f"{counted(len(stamps), 'corrupt journal')} set aside ({', '.join(stamps)}): there may be "
+            "messages in them",
+            f"recover them with the sqlite3 shell (.recover) from {folder}, then move them away",
+        )

@@ -1,0 +1,163 @@
+"""`export`: messages into a file."""
+
+import csv
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from listener.commands import lines, moments, shell, spreadsheet
+from listener.commands.shell import Queue
+from listener.commands.tail import is_wanted
+from listener.queue import ids, reader
+from listener.queue.reader import Entry
+
+# How often the progress is told.
+STEP = 500
+
+
+@click.command(
+    short_help="Write messages into a file.",
+    epilog="Example: python -m listener export --from 7d --kind upgrade-finished --format csv "
+    "--output upgrades.csv",
+)
+@click.option(
+    "--from",
+    "start",
+    default="start",
+    metavar="TIME|ID",
+    show_default=True,
+    help="The first: `start`, a time such as 2026-11-23T08:00 (UTC), so long ago as 2h, or an id.",
+)
+@click.option(
+    "--to", "end", default="now", metavar="TIME|ID", show_default=True, help="The last, likewise."
+)
+@shell.kinds
+@shell.accounts
+@click.option(
+    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Only you may read it; it is there once it is complete.  [default: standard output]",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+def export(
+    *,
+    start: str,
+    end: str,
+    kinds: tuple[str, ...],
+    account: str | None,
+    form: str,
+    as_json: bool,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Write messages into a file, by the time at which they came into the queue.
+
+    The CSV's columns are entry, partition, time, kind, account, subject, id, type, source, requestid
+    and data (JSON). A text that a spreadsheet would take for a formula gets a ' in front.
+    """
+    if as_json and form == "csv":
+        raise click.UsageError("--json and --format csv exclude each other")
+    if output and output.exists() and not force:
+        raise click.UsageError(f"{output} exists: choose another name, or add --force")
+    with shell.opened() as queue:
+        now = queue.now()
+        first = shell.place(moments.first_id, start, now, "--from")
+        last = shell.place(moments.last_id, end, now, "--to")
+        with _file(output) as file, _progress(output) as progress:
+            found = reader.entries(queue.client, queue.partitions, first=first, last=last)
+            shown = _shown(found, progress, *_span(queue, first, last))
+            wanted = (entry for entry in shown if is_wanted(entry, kinds, account, None))
+            count = _write(file, wanted, form)
+    if output:
+        click.echo(f"{lines.counted(count, 'message')} written to {output}", err=True)
+
+
+def _write(file: IO[str], entries: Iterator[Entry], form: str) -> int:
+    count = 0
+    rows = csv.writer(file, lineterminator="\n")
+    if form == "csv":
+        rows.writerow(spreadsheet.COLUMNS)
+    for count, entry in enumerate(entries, start=1):  # noqa: B007 (the last count is the result)
+        if form == "csv":
+            rows.writerow(spreadsheet.cells(entry))
+        else:
+            file.write(f"{lines.event_json(entry)}\n")
+    return count
+
+
+@contextmanager
+def _file(output: Path | None) -> Iterator[IO[str]]:
+    """Standard output, or a file that takes its name only once it is complete."""
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed before it is renamed)
+            "w", dir=output.parent, prefix=f".{output.name}.", encoding="utf-8", newline="",
+            errors="backslashreplace", delete=False,
+        )  # fmt: skip
+    except OSError as error:
+        shell.fail(f"{output} cannot be written: {error.strerror}")
+    try:
+        with temporary:
+            yield temporary
+            temporary.flush()
+            os.fsync(temporary.fileno())
+        Path(temporary.name).replace(output)
+    except OSError as error:
+        shell.fail(f"{output} cannot be written: {error.strerror}")
+    finally:
+        Path(temporary.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(output: Path | None) -> Iterator[Progress]:
+    """On standard error, if that is a terminal and the messages do not go there as well."""
+    console = Console(stderr=True)
+    busy = output is None and sys.stdout.isatty()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[read]} messages read"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=busy or not console.is_terminal) as progress:
+        yield progress
+
+
+def _span(queue: Queue, first: str, last: str) -> tuple[int, int]:
+    """The times, in ms, between which there are messages."""
+    with_first = next(reader.entries(queue.client, queue.partitions, first=first, last=last), None)
+    with_last = next(
+        reader.newest_first(queue.client, queue.partitions, first=first, last=last), None
+    )
+    if with_first is None or with_last is None:
+        return 0, 0
+    return ids.order(with_first.entry_id)[0], ids.order(with_last.entry_id)[0]
+
+
+def _shown(entries: Iterator[Entry], progress: Progress, began: int, ends: int) -> Iterator[Entry]:
+    """Passes entries on and shows how far they are: by their time, as nobody knows their number."""
+    task = progress.add_task("export", total=max(ends - began, 1), read=0)
+    count, at = 0, began
+    for count, entry in enumerate(entries, start=1):
+        yield entry
+        at = entry.order[0]
+        if count % STEP == 0:
+            progress.update(task, completed=at - began, read=count)
+    progress.update(task, completed=max(ends - began, 1), read=count)

@@ -1,0 +1,94 @@
+"""`pending`: what was given to a consumer and not acknowledged."""
+
+from typing import Any
+
+import click
+
+from listener.commands import lines, shell
+from listener.commands.moments import duration, when
+from listener.commands.shell import Queue, Screen
+from listener.queue import groups
+from listener.queue.groups import Pending
+
+
+@click.command(
+    short_help="What was delivered and not acknowledged.",
+    epilog="Example: python -m listener pending --group billing --limit 10",
+)
+@shell.group_wanted
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="At most so many, the oldest.",
+)
+@shell.as_json
+def pending(*, group: str | None, limit: int, as_json: bool) -> None:
+    """List the messages that were delivered and not acknowledged, the oldest first.
+
+    Those of a consumer that is at work are normal; those that stay belong to one that crashed, until
+    another takes them over. The consumer `requeued` holds what `dead requeue` gave back.
+    """
+    with shell.opened() as queue:
+        found = _oldest(queue, queue.groups(group), limit + 1)
+    if as_json:
+        for one in found[:limit]:
+            click.echo(lines.json_line(data(one)))
+    elif not found:
+        click.echo("Nothing is pending.")
+    else:
+        _print(found[:limit])
+    if len(found) > limit:
+        click.echo(f"There are more than {limit}: raise --limit to see them.", err=True)
+
+
+def data(one: Pending) -> dict[str, Any]:
+    """One line of --json."""
+    fields = one.entry.fields
+    return {
+        "entry": one.entry.entry_id,
+        "partition": one.entry.partition,
+        "group": one.group,
+        "kind": fields.get("kind"),
+        "account": fields.get("account"),
+        "subject": fields.get("subject"),
+        "consumer": one.consumer,
+        "idle_s": one.idle_ms / 1000,
+        "deliveries": one.deliveries,
+        # Trimmed or deleted by hand: it can only be acknowledged.
+        "exists": bool(fields),
+    }
+
+
+def _oldest(queue: Queue, names: list[str], most: int) -> list[Pending]:
+    found = [
+        one
+        for where in queue.partitions
+        for name in names
+        if any(info["name"] == name for info in groups.infos(queue.client, where))
+        for one in groups.pending(queue.client, where, name, most)
+    ]
+    return sorted(found, key=lambda one: one.entry.order)[:most]
+
+
+def _print(found: list[Pending]) -> None:
+    made = shell.table(
+        "entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries",
+        right=("deliveries",),
+    )  # fmt: skip
+    for one in found:
+        fields = one.entry.fields
+        shell.row(
+            made,
+            one.entry.entry_id,
+            when(one.entry.entry_id),
+            one.group,
+            fields.get("kind", "?") if fields else "(is no longer there)",
+            fields.get("account", "-"),
+            fields.get("subject", "-")[: lines.BEGINNING],
+            one.consumer,
+            duration(one.idle_ms / 1000),
+            one.deliveries,
+        )
+    Screen().print(made)

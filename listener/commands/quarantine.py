@@ -1,0 +1,150 @@
+"""`quarantine`: what was refused from senders that proved themselves."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from listener.commands import lines, shell
+from listener.commands.shell import Queue, Screen
+from listener.errors import RefusalError
+from listener.queue import quarantine as kept
+from listener.queue.quarantine import Refused
+from listener.queue.writer import RedisWriter
+
+SHORT = 70
+
+
+@click.group(
+    short_help="What was refused from proven senders.",
+    epilog="Example: python -m listener quarantine list",
+)
+def quarantine() -> None:
+    """Look at, replay or drop what was refused although its sender proved itself."""
+
+
+@quarantine.command("list", epilog="Example: python -m listener quarantine list --json")
+@shell.as_json
+def list_(*, as_json: bool) -> None:
+    """List what is in the quarantine, the oldest first."""
+    with shell.opened() as queue:
+        found = kept.refused(queue.client, queue.partitions[0])
+        if as_json:
+            for one in found:
+                click.echo(lines.json_line(data(one)))
+        else:
+            _print(list(found))
+
+
+@quarantine.command(epilog="Example: python -m listener quarantine show 1795397513221-0")
+@click.argument("entry_id", metavar="ID")
+@shell.as_json
+def show(*, entry_id: str, as_json: bool) -> None:
+    """Show one whole."""
+    shell.check_ids([entry_id])
+    with shell.opened() as queue:
+        found = list(kept.refused(queue.client, queue.partitions[0], only=entry_id))
+    if not found:
+        shell.fail(f"nothing in the quarantine is {entry_id}")
+    click.echo(lines.json_line(data(found[0], whole=True)) if as_json else _text(found[0]))
+
+
+@quarantine.command(
+    short_help="Validate again, and queue what passes.",
+    epilog="Example: python -m listener quarantine replay --all",
+)
+@click.argument("entry_ids", metavar="[ID]...", nargs=-1)
+@shell.every
+def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
+    """Validate again, by the settings of now, and put into the queue what passes.
+
+    What passes leaves the quarantine; it keeps the time at which it arrived, and counts as a
+    duplicate where the same message was received meanwhile. So mend THINGSPACE_ACCOUNTS first, for
+    instance, and then replay. What is still refused stays; the exit status is then 1.
+    """
+    shell.chosen_ids(entry_ids, every)
+    failed = False
+    with shell.opened() as queue:
+        writer = RedisWriter(queue.settings)
+        try:
+            for one in _chosen(queue, entry_ids):
+                failed |= one is None or not _replay(queue, writer, one)
+        finally:
+            writer.close()
+    if failed:
+        raise click.exceptions.Exit(shell.FAILED)
+
+
+@quarantine.command(epilog="Example: python -m listener quarantine drop 1795397513221-0 --yes")
+@click.argument("entry_ids", metavar="[ID]...", nargs=-1)
+@shell.every
+@shell.yes
+def drop(*, entry_ids: tuple[str, ...], every: bool, yes: bool) -> None:
+    """Delete for good."""
+    shell.chosen_ids(entry_ids, every)
+    with shell.opened() as queue:
+        found = list(_chosen(queue, entry_ids))
+        there = [one for one in found if one]
+        if there:
+            shell.confirm(f"Delete {lines.counted(len(there), 'refused message')} for good?", yes)
+        where = queue.partitions[0]
+        dropped = sum(kept.drop(queue.client, where, one.entry_id) for one in there)
+    click.echo(f"{dropped} dropped.")
+    if dropped < len(found):
+        raise click.exceptions.Exit(shell.FAILED)
+
+
+def data(one: Refused, *, whole: bool = False) -> dict[str, Any]:
+    """One line of --json: the beginning of the data, or all of it."""
+    size = len(one.data.encode())
+    told = {"entry": one.entry_id, "time": one.time, "reason": one.reason, "bytes": size}
+    return {**told, "data": one.data} if whole else {**told, "begins": one.data[:SHORT]}
+
+
+def _chosen(queue: Queue, ids: Sequence[str]) -> Iterator[Refused | None]:
+    """Those with the ids, or all that are there now; None for one that is not there."""
+    where = queue.partitions[0]
+    if not ids:
+        yield from list(kept.refused(queue.client, where))
+    for entry_id in ids:
+        found = next(kept.refused(queue.client, where, only=entry_id), None)
+        if found is None:
+            click.echo(f"{entry_id}: nothing in the quarantine is this", err=True)
+        yield found
+
+
+def _replay(queue: Queue, writer: RedisWriter, one: Refused) -> bool:
+    try:
+        message = one.message(queue.settings)
+    except RefusalError as refusal:
+        because = f"{refusal.reason}: {refusal.detail}" if refusal.detail else refusal.reason
+        click.echo(lines.clean(f"{one.entry_id}: still refused, {because}"), err=True)
+        return False
+    receipt = writer.put(message)
+    kept.drop(queue.client, queue.partitions[0], one.entry_id)
+    how = "is in the queue already, as" if receipt.duplicate else "is in the queue as"
+    click.echo(f"{one.entry_id}: {how} {receipt.entry_id} ({message.kind})")
+    return True
+
+
+def _print(found: list[Refused]) -> None:
+    if not found:
+        click.echo("The quarantine is empty.")
+        return
+    made = shell.table("id", "arrived", "reason", "bytes", "begins", right=("bytes",))
+    for one in found:
+        arrived = one.time[:19].replace("T", " ")
+        size = len(one.data.encode())
+        shell.row(made, one.entry_id, arrived, one.reason, size, lines.cut(one.data, SHORT))
+    Screen().print(made)
+
+
+def _text(one: Refused) -> str:
+    try:
+        shown = json.dumps(json.loads(one.data), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        shown = one.data
+    told = {"entry": one.entry_id, "arrived": one.time, "reason": one.reason}
+    facts = [f"{name:<8} {lines.clean(text)}" for name, text in told.items()]
+    return "\n".join([*facts, "", *(lines.clean(line) for line in shown.splitlines())])

@@ -1,0 +1,258 @@
+"""What the commands share: settings, the connection, options, and how they end."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import click
+import redis
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from listener.commands import moments
+from listener.commands.lines import clean
+from listener.errors import QueueUnavailableError, SettingsError
+from listener.logs import Redactor
+from listener.queue import groups
+from listener.queue.connection import connect, servers
+from listener.queue.keys import Partition, every_partition
+from listener.settings import Settings
+from listener.thingspace import KINDS, UNKNOWN
+
+TIMEOUT_S = 5.0
+WRONG = 2
+FAILED = 1
+PIPE_WIDTH = 160
+
+Decorated = Callable[..., Any]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+every = click.option("--all", "every", is_flag=True, help="All that there are now.")
+group_needed = click.option("--group", "-g", required=True, metavar="GROUP", help="The group.")
+group_wanted = click.option(
+    "--group", "-g", metavar="GROUP", help="Only this consumer group.  [default: all]"
+)
+kinds = click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([*KINDS.values(), UNKNOWN]),
+    help="Only messages of this kind; may be repeated.",
+)
+accounts = click.option("--account", metavar="ACCOUNT", help="Only messages of this account.")
+
+
+class Commands(click.Group):
+    """A group whose commands end quietly when nobody reads their output any more."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command."""
+        _replace_what_cannot_be_written()
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            # `| head` has had enough. What is left in the buffer must not fail once more at exit.
+            _write_nowhere()
+            ctx.exit(0)
+
+
+class Screen(Console):
+    """Prints tables; colours and the terminal's width only on a terminal."""
+
+    def __init__(self, **options: Any) -> None:
+        """Writes to what is standard output now."""
+        # Into a pipe or a file there is no terminal whose width would matter.
+        width = None if sys.stdout.isatty() else PIPE_WIDTH
+        super().__init__(width=width, highlight=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to `Commands`."""
+        raise BrokenPipeError
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The queue as a command sees it: settings, and a client that decodes what it reads."""
+
+    settings: Settings
+    client: "redis.Redis"
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """All of them."""
+        return every_partition(self.settings.queue_namespace, self.settings.queue_partitions)
+
+    def now(self) -> datetime:
+        """The time by Redis's clock, from which entry ids are made. Raises redis.RedisError."""
+        told: Any = servers(self.client)[0].time()
+        return datetime.fromtimestamp(told[0] + told[1] / 1_000_000, UTC)
+
+    def groups(self, wanted: str | None) -> list[str]:
+        """The wanted group, or all.
+
+        Raises:
+            UsageError: it is none; names those that there are.
+            redis.RedisError: Redis did not answer.
+        """
+        known = groups.names(self.client, self.partitions)
+        if wanted is None:
+            return known
+        if wanted not in known:
+            raise no_group(wanted, known)
+        return [wanted]
+
+
+def no_group(wanted: str, known: Sequence[str]) -> click.UsageError:
+    """What to say of a group that does not exist."""
+    there = f"there are: {', '.join(known)}" if known else "there is none yet"
+    return click.UsageError(clean(f"no consumer group is named {wanted!r}; {there}"))
+
+
+def settings(environ: dict[str, str] | None = None) -> Settings:
+    """The settings; ends the program with status 2 where they are wrong.
+
+    Whoever looks at the queue receives from nobody, and need not say how senders prove themselves.
+    """
+    try:
+        return Settings.from_env({**(environ or os.environ), "ALLOW_ANY_SENDER": "true"})
+    except SettingsError as error:
+        click.echo("The settings are not valid:", err=True)
+        for line in error.lines():
+            click.echo(f"  {line}", err=True)
+        sys.exit(WRONG)
+
+
+@contextmanager
+def opened() -> Iterator[Queue]:
+    """The queue that the environment names.
+
+    Raises:
+        ClickException: Redis fails; says how, without secrets.
+    """
+    chosen = settings()
+    with failing_clearly(chosen), connected(chosen) as client:
+        yield Queue(chosen, client)
+
+
+@contextmanager
+def connected(chosen: Settings) -> "Iterator[redis.Redis]":
+    """A client for commands; connects when first used."""
+    client = connect(
+        chosen.redis_url,
+        timeout_s=TIMEOUT_S,
+        name="fota-cli",
+        decode_responses=True,
+        # Anybody can add an entry by hand that is no UTF-8.
+        encoding_errors="backslashreplace",
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def failing_clearly(chosen: Settings) -> Iterator[None]:
+    """Turns what Redis says into one sentence, free of secrets."""
+    try:
+        yield
+    except (redis.RedisError, QueueUnavailableError) as error:
+        raise click.ClickException(problem(error, chosen)) from None
+
+
+def problem(error: Exception, chosen: Settings) -> str:
+    """What is wrong with Redis, in a sentence, free of secrets and control characters."""
+    if isinstance(error, QueueUnavailableError):
+        said = f"Redis did not confirm: {error.detail}"
+    elif isinstance(error, redis.ResponseError):
+        said = f"Redis refuses: {error}"
+    else:
+        said = f"Redis does not answer: {error}"
+    return clean(Redactor(chosen.secrets).redact(said))
+
+
+def place(read: Callable[[str, datetime], str], text: str, now: datetime, option: str) -> str:
+    """An entry id of what `--from` or `--to` says; `read` is of `moments`.
+
+    Raises:
+        BadParameter: it says nothing that can be understood.
+    """
+    try:
+        return read(text, now)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+
+
+def chosen_ids(ids: Sequence[str], every: bool) -> None:
+    """Checks that either ids or --all are given, and that the ids are some.
+
+    Raises:
+        UsageError: neither, both, or something else.
+    """
+    if bool(ids) == every:
+        raise click.UsageError("name the ids of what you mean, or --all")
+    check_ids(ids)
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    """Raises BadParameter for what is no entry id."""
+    for entry_id in ids:
+        found = moments.ENTRY_ID_FORM.fullmatch(entry_id)
+        if not found or found[2] is None:
+            raise click.BadParameter(
+                clean(f"{entry_id!r} is no entry id such as 1795397513221-0"), param_hint="ID"
+            )
+
+
+def confirm(question: str, assumed: bool) -> None:
+    """Asks; ends the program where the answer is no.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    if assumed:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at: add --yes")
+    click.confirm(question, abort=True)
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table; `right` names the columns that hold numbers."""
+    # Narrow, so that most tables fit a terminal of 80 columns.
+    made = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return made
+
+
+def row(made: Table, *cells: object) -> None:
+    """Adds a row: as texts, because what somebody else wrote must not be read as markup."""
+    made.add_row(*(Text(clean(cell)) for cell in cells))
+
+
+def fail(text: str) -> NoReturn:
+    """Ends the program with status 1 and a sentence on standard error."""
+    raise click.ClickException(clean(text))
+
+
+def _replace_what_cannot_be_written() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+
+
+def _write_nowhere() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

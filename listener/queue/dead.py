@@ -1,0 +1,113 @@
+"""What consumer groups gave up on: the dead letters, to look at, give back, or drop."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+import redis
+
+from listener.queue.connection import servers
+from listener.queue.groups import REQUEUED, names
+from listener.queue.keys import Partition
+from listener.queue.reader import Entry, in_stream
+
+# What a dead letter has besides the fields of its message.
+ADDED = ("reason", "error", "traceback", "deliveries", "entry", "consumer", "failed")
+# Groups that were destroyed are found by their dead letters alone; a larger database is not searched.
+MOST_KEYS = 2_000_000
+
+Done = Literal["again", "added", "gone", "no-group"]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An entry of a stream of dead letters, with the partition and the group that it is of."""
+
+    where: Partition
+    group: str
+    entry: Entry
+
+    @property
+    def entry_id(self) -> str:
+        """Its own id; the original entry's is the field `entry`."""
+        return self.entry.entry_id
+
+    @property
+    def message(self) -> dict[str, str]:
+        """The fields of the original entry."""
+        return {name: text for name, text in self.entry.fields.items() if name not in ADDED}
+
+    def told(self, name: str) -> str:
+        """One of the added fields; empty if it has none."""
+        return self.entry.fields.get(name, "")
+
+
+def letters(
+    client: "redis.Redis", where: Partition, group: str, *, only: str | None = None
+) -> Iterator[DeadLetter]:
+    """A group's dead letters in a partition, the oldest first. Raises redis.RedisError.
+
+    Those that are added while this runs are left out, so that giving back ends.
+
+    Args:
+        client: one that decodes responses.
+        where: the partition.
+        group: whose dead letters.
+        only: the id of the one that is wanted.
+    """
+    stream = where.dead(group)
+    last: Any = client.xrevrange(stream, count=1)
+    if last:
+        first, end = (only, only) if only else ("-", last[0][0])
+        for entry in in_stream(client, stream, first=first, last=end, number=where.number):
+            yield DeadLetter(where, group, entry)
+
+
+def groups_with_letters(client: "redis.Redis", partitions: Sequence[Partition]) -> list[str]:
+    """The groups that have dead letters, those that were destroyed included.
+
+    Raises redis.RedisError.
+    """
+    known = set(names(client, partitions))
+    found = {
+        group for group in known if any(client.exists(where.dead(group)) for where in partitions)
+    }
+    if sum(int(server.dbsize()) for server in servers(client)) <= MOST_KEYS:
+        found |= set(_searched(client, partitions))
+    return sorted(found)
+
+
+class Requeuer:
+    """Gives dead letters back to their group. Doing it twice does it once."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        """Takes a client that decodes responses."""
+        script = files("listener.queue").joinpath("requeue.lua").read_text()
+        self._script = client.register_script(script)
+
+    def requeue(self, letter: DeadLetter) -> tuple[Done, str]:
+        """What was done, and the message's entry id; see the script. Raises redis.RedisError."""
+        found: Any = self._script(
+            keys=[letter.where.messages, letter.where.dead(letter.group)],
+            args=[letter.group, letter.entry_id, REQUEUED, *ADDED],
+        )
+        done, entry_id = found
+        return done, entry_id
+
+
+def drop(client: "redis.Redis", letter: DeadLetter) -> bool:
+    """Deletes a dead letter; false if it was gone. Raises redis.RedisError."""
+    return bool(client.xdel(letter.where.dead(letter.group), letter.entry_id))
+
+
+def _searched(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[str]:
+    numbers = {where.number for where in partitions}
+    namespace = partitions[0].namespace
+    form = re.compile(rf"\{{{re.escape(namespace)}:([0-9]+)\}}:dead:(.*)", re.DOTALL)
+    for server in servers(client):
+        for key in server.scan_iter(match=f"{{{namespace}:*}}:dead:*", count=1000):
+            found = form.fullmatch(key)
+            if found and int(found[1]) in numbers:
+                yield found[2]

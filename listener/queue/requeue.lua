@@ -1,0 +1,74 @@
+-- Gives a dead letter back, and forgets it as one: both or neither.
+--
+-- If its original entry is still in the stream, that entry becomes pending again, for this group only,
+-- with no deliveries and idle for a day, so that the next consumer takes it over. If it is not, the
+-- message is added as a new entry, which every group gets.
+--
+-- KEYS[1]  the stream of messages
+-- KEYS[2]  the group's stream of dead letters
+-- ARGV[1]  the group
+-- ARGV[2]  the dead letter's entry id
+-- ARGV[3]  the consumer that holds what was given back
+-- ARGV[4…] the fields that the dead letter has besides those of the message
+--
+-- Returns what was done, and the entry id in the stream of messages:
+--   'again'     the original entry is pending
+--   'added'     a new entry
+--   'gone'      there is no such dead letter (any more); nothing was done
+--   'no-group'  the stream has no such group; nothing was done
+
+local letter = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[2])[1]
+if not letter then
+  return { 'gone', '' }
+end
+
+local function has_group()
+  if redis.call('EXISTS', KEYS[1]) == 0 then
+    return false
+  end
+  for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    for at = 1, #info, 2 do
+      if info[at] == 'name' and info[at + 1] == ARGV[1] then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+if not has_group() then
+  return { 'no-group', '' }
+end
+
+local added = {}
+for at = 4, #ARGV do
+  added[ARGV[at]] = true
+end
+local fields, original = {}, ''
+for at = 1, #letter[2], 2 do
+  if letter[2][at] == 'entry' then
+    original = letter[2][at + 1]
+  end
+  if not added[letter[2][at]] then
+    fields[#fields + 1] = letter[2][at]
+    fields[#fields + 1] = letter[2][at + 1]
+  end
+end
+
+-- Only what has an id's form: anything else would be an error, and may be anybody's text.
+local function is_there(id)
+  return string.find(id, '^%d+%-%d+$') and #redis.call('XRANGE', KEYS[1], id, id) == 1
+end
+
+local done, id = 'again', original
+if is_there(original) then
+  local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, original,
+    'IDLE', 86400000, 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+  if claimed[1] ~= original then
+    return redis.error_reply('ERR XCLAIM did not take ' .. original)
+  end
+else
+  done, id = 'added', redis.call('XADD', KEYS[1], '*', unpack(fields))
+end
+redis.call('XDEL', KEYS[2], ARGV[2])
+return { done, id }
