@@ -6,13 +6,14 @@ It imports none of our packages, so that system tests can use it.
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from tests.service_process import DEADLINE_S
 
@@ -75,7 +76,8 @@ class Program:
             "PYTHONUNBUFFERED": "1",
             **settings,
         }
-        self._output: IO[str] = tempfile.TemporaryFile("a+")  # noqa: SIM115 - __exit__ closes it
+        self._folder = tempfile.TemporaryDirectory(prefix="fota-")
+        self._output = Path(self._folder.name) / "output"
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -84,18 +86,19 @@ class Program:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self._output.close()
+        self._folder.cleanup()
 
     def start(self) -> None:
         """Starts it, or starts it again; the output goes on."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self._source],
-            env=self._settings,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with self._output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", self._source],
+                env=self._settings,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         assert self.process is not None
@@ -115,11 +118,11 @@ class Program:
         return self.process is None or self.process.poll() is not None
 
     def output(self) -> str:
-        with open(self._output.fileno(), closefd=False) as output:
-            output.seek(0)
-            return output.read()
+        return self._output.read_text()
 
-    def lines(self, mark: str) -> list[str]:
-        """What it printed behind a mark, by line."""
-        lines = self.output().splitlines()
-        return [line.removeprefix(f"{mark} ") for line in lines if line.startswith(f"{mark} ")]
+    def told(self, mark: str) -> list[str]:
+        """What it wrote between a mark and the end of a line, by one call for each.
+
+        The mark may stand within a line: a log line's text and its end are two writes.
+        """
+        return re.findall(rf"{mark} (.*)", self.output())

@@ -6,7 +6,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -52,6 +52,7 @@ class Consumer:
         name: str | None = None,
         namespace: str = "fota",
         partitions: int = 1,
+        only: Collection[int] | None = None,
         observer: Observer | None = None,
         **options: Any,
     ) -> None:
@@ -64,6 +65,7 @@ class Consumer:
                 its own for each process if it is not given.
             namespace: see QUEUE_NAMESPACE.
             partitions: see QUEUE_PARTITIONS; it must be the number that the listener has.
+            only: the numbers of the partitions to read, from 0. Not given: all of them.
             observer: hears what happens.
             options: see `Options`.
 
@@ -73,6 +75,9 @@ class Consumer:
         """
         if not group or not namespace or partitions < 1:
             raise ValueError("group and namespace must not be empty, and partitions at least 1")
+        self._only = range(partitions) if only is None else sorted(set(only))
+        if not self._only or not set(self._only) <= set(range(partitions)):
+            raise ValueError(f"only may have numbers from 0 to {partitions - 1}, one at least")
         self.group = group
         self.options = Options(**options)
         self._name = name
@@ -191,6 +196,7 @@ class Consumer:
                 client, scripts, partition, self.group, consumer, clock=time.monotonic
             )
             for partition in partitions
+            if partition.number in self._only
         }
         return Context(
             client=client,

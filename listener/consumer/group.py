@@ -11,6 +11,7 @@ from redis.commands.core import Script
 
 from listener.consumer.delivery import Delivery, Verdict
 from listener.messages import timestamp
+from listener.queue.cluster import ClusterScript
 from listener.queue.keys import Partition
 
 HANDED_BACK = "handed-back"
@@ -21,6 +22,8 @@ LONG_AGO_MS = 24 * 3600 * 1000
 DAY_MS = 24 * 3600 * 1000
 ERROR_BYTES = 1024
 TRACEBACK_BYTES = 16 * 1024
+# Redis serves nobody else while a script runs: so many entries at once.
+STEP = 500
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Scripts:
         """Sends nothing yet."""
 
         def script(name: str) -> Script:
-            text = files("listener.consumer").joinpath(name).read_text()
-            return client.register_script(text)
+            # Its way with a server that does not know the script needs no right to SCRIPT LOAD.
+            return ClusterScript(client, files("listener.consumer").joinpath(name).read_text())
 
         self.keep, self.claim = script("keep.lua"), script("claim.lua")
         self.bury, self.dismiss = script("bury.lua"), script("dismiss.lua")
@@ -166,14 +169,15 @@ class Group:
         to: str | None = None,
         idle_ms: int = 0,
     ) -> list[Delivery]:
-        now = self._clock()
-        words: list[Any] = [self._group, self._consumer, to or self._consumer, idle_ms]
-        for delivery, count in counted:
-            words += [delivery.entry_id, "" if count is None else count]
-        lost = set(self._scripts.keep(keys=[self.stream], args=words))
-        for delivery, _ in counted:
-            delivery.is_lost = delivery.entry_id in lost
-            delivery.held_at = now
+        for start in range(0, len(counted), STEP):
+            now = self._clock()
+            words: list[Any] = [self._group, self._consumer, to or self._consumer, idle_ms]
+            for delivery, count in counted[start : start + STEP]:
+                words += [delivery.entry_id, "" if count is None else count]
+            lost = set(self._scripts.keep(keys=[self.stream], args=words))
+            for delivery, _ in counted[start : start + STEP]:
+                delivery.is_lost = delivery.entry_id in lost
+                delivery.held_at = now
         return [delivery for delivery, _ in counted if delivery.is_lost]
 
     def _claim(self, idle_ms: int, limit: int, in_hand: Collection[Any], holder: str) -> Taken:

@@ -1,0 +1,157 @@
+"""Programs that consume, as users write them: killed, poisoned, told to stop."""
+
+import os
+import re
+import signal
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.consumer_feed import STREAM, Program, feed
+from tests.service_process import wait_until
+
+ROOT = Path(__file__).parents[2]
+GROUP = "billing"
+DEAD = f"{{fota:0}}:dead:{GROUP}"
+# The full size is 100000; the suite's is enough to have both in the middle of their work.
+MESSAGES = int(os.environ.get("CONSUMER_MESSAGES", "5000"))
+BATCH = 100
+
+# What a handler did is in the log before it returns, whatever becomes of the process.
+PROGRAM = """
+import os, time
+from listener.consumer import Backoff, Consumer
+consumer = Consumer.from_env(
+    group="billing", takeover_idle_s={idle_s}, batch=100, block_s=0.1, backoff=Backoff(0.05),
+    {options}
+)
+@consumer.on()
+def handler(message):
+    os.write(1, b"got %s %d\\n" % (message.reason.encode(), message.deliveries))
+    {then}
+consumer.run()
+print("returned")
+"""
+
+
+def program(redis_url: str, *, idle_s: float = 0.4, then: str = "", options: str = "") -> Program:
+    source = PROGRAM.format(idle_s=idle_s, then=then or "pass", options=options)
+    return Program(source, REDIS_URL=redis_url)
+
+
+def got(*programs: Program) -> Counter[int]:
+    lines = [line for each in programs for line in each.told("got")]
+    return Counter(int(line.split()[0]) for line in lines)
+
+
+def pending(client: Any) -> int:
+    return int(client.xpending(STREAM, GROUP)["pending"])
+
+
+def unread(client: Any) -> int:
+    (row,) = client.xinfo_groups(STREAM)
+    return len(client.xrange(STREAM, f"({row['last-delivered-id']}", count=1))
+
+
+def readme_example() -> str:
+    section = (ROOT / "README.md").read_text().partition("\n## Reading the queue\n")[2]
+    block = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert block
+    return block[1]
+
+
+def test_the_readmes_example_has_ten_lines_at_most_and_runs_as_printed(
+    redis_url: str, redis_client: Any
+) -> None:
+    example = readme_example()
+    assert len(example.splitlines()) <= 10
+    feed(redis_client, [1], upgrade="60b5d639")
+    sample = {"kind": "upgrade-started", "type": "com.verizon.thingspace.fota.upgradeProgress"}
+    feed(redis_client, [2], **sample)
+    with Program(example, REDIS_URL=redis_url) as run:
+        wait_until(lambda: "upgrade-started" in run.output() or run.ended(), run.output)
+        feed(redis_client, [3], upgrade="later")
+        wait_until(lambda: "later UpgradeSuccess" in run.output() or run.ended(), run.output)
+        assert "60b5d639 UpgradeSuccess" in run.output()
+        wait_until(lambda: pending(redis_client) == 0)
+        run.signal()
+        assert run.wait() == 0
+        assert "Traceback" not in run.output()
+
+
+def test_one_of_two_is_killed_and_every_message_is_handled_and_at_most_a_batch_twice(
+    redis_url: str, redis_client: Any, record_property: Any
+) -> None:
+    for start in range(0, MESSAGES, 1000):
+        feed(redis_client, range(start, min(start + 1000, MESSAGES)))
+    with ExitStack() as stack:
+        killed, survivor = (stack.enter_context(program(redis_url)) for _ in range(2))
+        # Both are at it, and so is whoever gets the signal.
+        half = MESSAGES // 4
+        wait_until(lambda: min(len(killed.told("got")), len(survivor.told("got"))) >= half / 10)
+        wait_until(lambda: len(killed.told("got")) + len(survivor.told("got")) >= half)
+        killed.signal(signal.SIGKILL)
+        killed.wait()
+        assert unread(redis_client), "it was killed in the middle"
+        wait_until(lambda: not unread(redis_client) and not pending(redis_client), survivor.output)
+        counts = got(killed, survivor)
+        assert set(counts) == set(range(MESSAGES))
+        twice = [number for number, count in counts.items() if count > 1]
+        assert max(counts.values()) <= 2
+        assert len(twice) <= BATCH
+        record_property("handled twice", len(twice))
+        survivor.signal()
+        assert survivor.wait() == 0
+
+
+def test_poison_that_kills_the_process_is_dead_in_the_end_and_no_other_message_with_it(
+    redis_url: str, redis_client: Any
+) -> None:
+    feed(redis_client, range(50))
+    poison = "if message.reason == '20': os._exit(9)"
+    with program(redis_url, idle_s=0.2, then=poison, options="max_deliveries=3") as run:
+        for _ in range(3):
+            assert run.wait() == 9, run.output()
+            run.start()
+        wait_until(lambda: redis_client.xlen(DEAD) and not pending(redis_client), run.output)
+        ((_, dead),) = redis_client.xrange(DEAD)
+        counts = got(run)
+        run.signal()
+        assert run.wait() == 0
+    assert (dead["reason"], dead["deliveries"], dead["subject"]) == ("crashed", "3", "u-20")
+    assert set(counts) == set(range(50))
+    assert counts[20] == 3
+
+
+def test_a_signal_hands_back_what_is_not_done_and_the_next_program_does_it_at_once(
+    redis_url: str, redis_client: Any
+) -> None:
+    feed(redis_client, range(20))
+    slow = "time.sleep(60 if message.reason == '5' else 0)"
+    with program(redis_url, idle_s=60, then=slow, options="shutdown_s=0.2,") as run:
+        wait_until(lambda: 5 in got(run), run.output)
+        run.signal()
+        assert run.wait() == 0
+        assert "returned" in run.output()
+    with program(redis_url, idle_s=60) as following:
+        wait_until(lambda: set(got(following)) >= set(range(5, 20)), following.output)
+        wait_until(lambda: not pending(redis_client))
+        following.signal(signal.SIGINT)
+        assert following.wait() == 0
+        assert "Traceback" not in following.output()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(
+    redis_url: str, redis_client: Any, number: signal.Signals
+) -> None:
+    feed(redis_client, [1])
+    with program(redis_url, then="time.sleep(60)", options="shutdown_s=60,") as run:
+        wait_until(lambda: got(run), run.output)
+        run.signal(number)
+        wait_until(lambda: "consumer stopping" in run.output(), run.output)
+        run.signal(number)
+        assert run.wait(10) == 0
