@@ -58,8 +58,9 @@ class Proxy:
                 return
             self._links = {link for link in self._links if link.is_alive()}
             link = _Link(self, client, self._target_port)
-            self._links.add(link)
+            # Started before it is seen: what tears it waits for its end.
             link.start()
+            self._links.add(link)
 
 
 class _Link(threading.Thread):
