@@ -1,0 +1,199 @@
+"""Keeps the state of every upgrade and device in a database: a consumer to start from.
+
+    export REDIS_URL=redis://localhost:6379/0 DATABASE_URL=sqlite:///fleet.sqlite3
+    python fleet_state.py consume       # as many processes as you like
+    python fleet_state.py upgrades      # one line for each upgrade
+    python fleet_state.py devices       # one line for each device of an upgrade
+
+With SQLAlchemy 2 and SQLite, or PostgreSQL and its driver: postgresql+psycopg://…
+
+A message is applied in one transaction with a note of its id: a second delivery changes nothing.
+Messages may come in any order. A row is replaced as a whole by the message that tells more: what is
+later in the life of an upgrade, then what arrived later. So a `started` that comes behind
+`finished` changes nothing; a device that an upgrade tries again shows `finished` meanwhile.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from sqlalchemy import Engine, case, create_engine, func, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from listener import logs
+from listener.consumer import Consumer, Message, UpgradeFinished, UpgradeScheduled, UpgradeStarted
+
+SCHEDULED, STARTED, FINISHED = 1, 2, 3
+STAGES = {SCHEDULED: "scheduled", STARTED: "started", FINISHED: "finished"}
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+
+class Handled(Base):
+    """The id of each message that was applied. Old rows may be deleted."""
+
+    __tablename__ = "handled"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    time: Mapped[str] = mapped_column(index=True)
+
+
+class Row:
+    """What the tables of states share: of two messages, the one with the greater triple is kept."""
+
+    rank: Mapped[int]
+    # As in the entry: RFC 3339 in UTC, always of the same length, so that it sorts as a text.
+    time: Mapped[str]
+    message_id: Mapped[str]
+
+    def triple(self) -> tuple[int, str, str]:
+        return self.rank, self.time, self.message_id
+
+
+class Upgrade(Row, Base):
+    """An upgrade. Its rank is 1 if it was told by `scheduled`: only that has a start date."""
+
+    __tablename__ = "upgrades"
+    account: Mapped[str] = mapped_column(primary_key=True)
+    upgrade_id: Mapped[str] = mapped_column(primary_key=True)
+    firmware: Mapped[str | None]
+    start_date: Mapped[str | None]
+
+
+class Device(Row, Base):
+    """A device in one upgrade. Its rank is its stage."""
+
+    __tablename__ = "devices"
+    account: Mapped[str] = mapped_column(primary_key=True)
+    upgrade_id: Mapped[str] = mapped_column(primary_key=True)
+    device_id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str | None]
+    reason: Mapped[str | None]
+
+
+def text(value: Any) -> str | None:
+    """A member as a text for a column: the provider documents texts, and may send anything."""
+    if value is None:
+        return None
+    plain = value if isinstance(value, str) else json.dumps(value)
+    # PostgreSQL keeps every character but this one.
+    return plain.replace("\0", "")
+
+
+def consumer_for(engine: Engine, **options: Any) -> Consumer:
+    """The consumer that keeps the tables; it makes those that do not exist."""
+    Base.metadata.create_all(engine)
+    consumer = Consumer.from_env(group=os.environ.get("GROUP", "fleet-state"), **options)
+
+    @consumer.on("upgrade-scheduled")
+    def scheduled(message: UpgradeScheduled) -> None:
+        devices = [(each.device_id, each.status, each.result_reason) for each in message.devices]
+        apply(engine, message, SCHEDULED, devices, start_date=text(message.start_date))
+
+    @consumer.on("upgrade-started")
+    def started(message: UpgradeStarted) -> None:
+        apply(engine, message, STARTED, [(message.device_id, message.status, None)])
+
+    @consumer.on("upgrade-finished")
+    def finished(message: UpgradeFinished) -> None:
+        apply(engine, message, FINISHED, [(message.device_id, message.status, message.reason)])
+
+    return consumer
+
+
+def apply(
+    engine: Engine,
+    message: UpgradeScheduled | UpgradeStarted | UpgradeFinished,
+    stage: int,
+    devices: Sequence[tuple[Any, Any, Any]],
+    start_date: str | None = None,
+) -> None:
+    """Brings the tables up to date, all or nothing.
+
+    Two processes may meet at the same new row: one of them fails, and is given the message again.
+    """
+    with Session(engine) as session, session.begin():
+        if session.get(Handled, message.id):
+            return
+        session.add(Handled(id=message.id, time=message.time_text))
+        key = {"account": text(message.account) or "", "upgrade_id": text(message.subject) or ""}
+        about = {"firmware": text(message.firmware_name), "start_date": start_date}
+        keep(session, Upgrade(**key, **about, **origin(message, int(stage == SCHEDULED))))
+        for device_id, status, reason in devices:
+            if device := text(device_id):
+                told = {"device_id": device, "status": text(status), "reason": text(reason)}
+                keep(session, Device(**key, **told, **origin(message, stage)))
+
+
+def origin(message: Message, rank: int) -> dict[str, Any]:
+    """The columns of `Row`."""
+    return {"rank": rank, "time": message.time_text, "message_id": message.id}
+
+
+def keep(session: Session, new: Upgrade | Device) -> None:
+    """Puts a row in the place of one that tells less."""
+    key = tuple(new.__mapper__.primary_key_from_instance(new))
+    old: Any = session.get(type(new), key, with_for_update=True)
+    if old is None or old.triple() < new.triple():
+        session.merge(new)
+        session.flush()
+
+
+def printable(*cells: object) -> str:
+    """One line for a terminal: a sender's text must not hold control characters there."""
+    line = "  ".join("-" if cell in (None, "") else str(cell) for cell in cells)
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+@click.group()
+@click.option("--database-url", envvar="DATABASE_URL", default="sqlite:///fleet.sqlite3")
+@click.pass_context
+def main(context: click.Context, database_url: str) -> None:
+    """Keeps, and prints, the state of every upgrade and device."""
+    context.obj = create_engine(database_url)
+    Base.metadata.create_all(context.obj)
+
+
+@main.command()
+@click.pass_obj
+def consume(engine: Engine) -> None:
+    """Keep the tables up to date until SIGTERM or Ctrl-C."""
+    logs.configure("text", "info")
+    consumer_for(engine).run()
+
+
+@main.command()
+@click.pass_obj
+def upgrades(engine: Engine) -> None:
+    """Print each upgrade with its firmware, start date and devices by stage."""
+    at = [func.sum(case((Device.rank == stage, 1), else_=0)) for stage in STAGES]
+    same = (Device.account == Upgrade.account) & (Device.upgrade_id == Upgrade.upgrade_id)
+    counted = (
+        select(Upgrade, *at).outerjoin(Device, same).group_by(Upgrade.account, Upgrade.upgrade_id)
+    )
+    with Session(engine) as session:
+        for upgrade, *counts in session.execute(counted.order_by(Upgrade.time)):
+            told = [f"{name} {n or 0}" for name, n in zip(STAGES.values(), counts, strict=True)]
+            about = (upgrade.account, upgrade.upgrade_id, upgrade.firmware, upgrade.start_date)
+            click.echo(printable(*about, ", ".join(told)))
+
+
+@main.command()
+@click.option("--upgrade", metavar="ID", help="Only the devices of this upgrade.")
+@click.pass_obj
+def devices(engine: Engine, upgrade: str | None) -> None:
+    """Print each device of each upgrade with its stage, status, reason and when that came."""
+    wanted = select(Device).order_by(Device.account, Device.device_id, Device.time)
+    if upgrade:
+        wanted = wanted.where(Device.upgrade_id == upgrade)
+    with Session(engine) as session:
+        for one in session.scalars(wanted):
+            state = (STAGES[one.rank], one.status, one.reason, one.time)
+            click.echo(printable(one.account, one.device_id, one.upgrade_id, *state))
+
+
+if __name__ == "__main__":
+    main()
