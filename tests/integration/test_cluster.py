@@ -16,8 +16,9 @@ from listener.errors import QueueUnavailableError
 from listener.messages import Message
 from listener.queue import startup
 from listener.queue.connection import connect, servers
-from listener.queue.keys import Partition, partition_of
+from listener.queue.keys import Partition, every_partition, partition_of
 from listener.queue.reader import follow
+from listener.queue.retention import Retention
 from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
 from listener.secret import Secret
@@ -99,6 +100,25 @@ def test_too_few_replicas_are_noticed_on_the_connection_that_wrote(empty: Cluste
             writer.put(message(1))
         with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
             writer.check(1)
+
+
+def test_the_memory_of_every_master_is_watched(empty: Cluster) -> None:
+    keys = [partition.messages for partition in every_partition("fota", PARTITIONS)]
+    full = empty.master_of(keys[3])
+    with full.client() as client:
+        used: Any = client.info("memory")
+    full.ask("CONFIG", "SET", "maxmemory", used["used_memory"] * 10 // 9)
+    retention = Retention(settings(empty.url, QUEUE_PARTITIONS=str(PARTITIONS)))
+    try:
+        with capture_logs() as logs:
+            retention.turn()
+    finally:
+        full.ask("CONFIG", "SET", "maxmemory", "0")
+        retention.stop()
+    [warning] = [line for line in logs if "memory" in line["event"]]
+    there = [number for number, key in enumerate(keys) if empty.master_of(key) is full]
+    assert warning["partitions"] == there
+    assert 0 < len(there) < PARTITIONS
 
 
 def test_one_node_that_answers_is_enough(empty: Cluster) -> None:
