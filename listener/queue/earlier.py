@@ -34,7 +34,7 @@ def remember(
     """
     forgotten_since = now - timedelta(seconds=window_s) + BEFORE
     old = {each.id: each for each in messages if _arrival(each) < forgotten_since}
-    for first, last in _spans([_arrival(each) for each in old.values()]):
+    for first, last in spans([_arrival(each) for each in old.values()]):
         for entry_id, fields in _entries(client, where.messages, first, last):
             message_id = fields.get(b"id", b"").decode()
             if message_id in old:
@@ -45,7 +45,7 @@ def _arrival(message: Message) -> datetime:
     return datetime.fromisoformat(message.time)
 
 
-def _spans(arrivals: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+def spans(arrivals: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
     """The spans of time to look through; none overlap."""
     spans: list[tuple[datetime, datetime]] = []
     for moment in sorted(arrivals):
