@@ -7,6 +7,7 @@ looked up when somebody asks, once, whichever worker answers.
 A metric never costs a message: where its file cannot be had, nothing is counted in that process.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
@@ -14,6 +15,8 @@ from prometheus_client import Counter, Histogram
 PREFIX = "fota"
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
 CALLS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+RESULTS = ("new", "duplicate")
+SECRETS = ("token", "password")
 GROUPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 MESSAGES = Counter(
@@ -151,7 +154,6 @@ TOKEN_AGE = State(
     "How old the registrar's OAuth token was at its last look.",
     ("account", "version"),
 )
-MEMBERS = State("fota_registrar_members", "Processes that hold a lease on the registration.")
 BREAKER = State(
     "fota_login_breaker_open", "1 if refused logins have stopped all further ones, else 0."
 )
@@ -170,9 +172,19 @@ STATES = (
     REGISTRATION,
     OBSERVED,
     TOKEN_AGE,
-    MEMBERS,
     BREAKER,
 )
+
+
+def expect(kinds: Iterable[str], reasons: Iterable[str]) -> None:
+    """Begins the counts of what may come at 0: a rate sees no count that appears out of nowhere."""
+    for kind in kinds:
+        for result in RESULTS:
+            count(MESSAGES, kind, result, by=0)
+    for reason in reasons:
+        count(REFUSALS, reason, by=0)
+    for secret in SECRETS:
+        count(PREVIOUS_SECRETS, secret, by=0)
 
 
 class _Recording:

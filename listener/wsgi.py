@@ -1,14 +1,17 @@
 """What gunicorn serves: `gunicorn listener.wsgi:app`. Importing it reads the environment."""
 
-from listener import logs
+from listener import logs, metrics
 from listener.app import create_app
+from listener.errors import REASONS
 from listener.ops.app import create_ops_app
 from listener.ops.ports import Ports
 from listener.queue.keeper import Keeper
 from listener.settings import Settings
+from listener.thingspace import KINDS, UNKNOWN
 
 settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
+metrics.expect((*KINDS.values(), UNKNOWN), REASONS)
 queue = Keeper(settings)
 queue.start()
 app = Ports(

@@ -7,6 +7,7 @@ from typing import IO
 
 import structlog
 
+from listener import metrics
 from listener.errors import QueueUnavailableError
 from listener.queue.outages import Outages
 from listener.queue.spool import Spool, Spooled
@@ -111,6 +112,7 @@ class Drainer:
         except QueueUnavailableError as problem:
             self._outages.begin(partition, problem.detail)
             return 0
+        metrics.count(metrics.DRAINED, by=len(group))
         self._moved += group
         self._forget()
         return len(group)

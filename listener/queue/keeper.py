@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Literal, Protocol
 
+from listener import metrics
 from listener.errors import QueueUnavailableError
 from listener.messages import Message
 from listener.queue.drainer import Drainer
@@ -73,7 +74,9 @@ class Keeper:
                 return self._writer.put(message).duplicate
             except QueueUnavailableError as problem:
                 self._outages.begin(partition, problem.detail)
-        return self._spool.put(message, SPOOL_BUDGET_S)
+        duplicate = self._spool.put(message, SPOOL_BUDGET_S)
+        metrics.count(metrics.SPOOLED, by=not duplicate)
+        return duplicate
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Keeps a refused body in Redis; there is no spool for those.

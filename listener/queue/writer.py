@@ -11,6 +11,7 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
+from listener import metrics
 from listener.errors import QueueUnavailableError
 from listener.messages import Message, fingerprint, timestamp
 from listener.queue import arrivals
@@ -132,11 +133,15 @@ class RedisWriter:
 
     def _lane(self, where: Partition) -> GroupCommit[Message, Receipt]:
         return GroupCommit(
-            lambda group: self._add(where, group),
+            lambda group: self._commit(where, group),
             size=lambda message: len(message.data),
             most_items=MOST_MESSAGES,
             most_bytes=MOST_BYTES,
         )
+
+    def _commit(self, where: Partition, group: Sequence[Message]) -> list[Receipt]:
+        metrics.observe(metrics.COMMIT, len(group))
+        return self._add(where, group)
 
     def _add(self, where: Partition, group: Sequence[Message]) -> list[Receipt]:
         seen = [where.seen(message.id) for message in group]
