@@ -136,7 +136,9 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     if len(text) > LONGEST_ADDRESS:
         return None
     if text.startswith("["):
-        text, _, port = text[1:].partition("]")
+        text, closing, port = text[1:].partition("]")
+        if not closing or ":" not in text:
+            return None
         port = port.removeprefix(":")
     elif text.count(":") == 1:
         text, _, port = text.partition(":")

@@ -59,15 +59,20 @@ def parse(body: bytes) -> dict[str, Any]:
     return value
 
 
-def check_encoding(body: bytes, encoding: str) -> None:
-    """Checks that a body is not compressed: neither as Content-Encoding says nor by its first bytes.
+def check_encoding(body: bytes, *codings: str) -> None:
+    """Checks that a body is not compressed: neither as its headers say nor by its first bytes.
 
     A compressed body is not unpacked: a small one can hold more than a worker's memory.
+
+    Args:
+        body: the whole of it.
+        codings: the values of Content-Encoding and Transfer-Encoding.
 
     Raises:
         RefusalError: `compressed`.
     """
-    if encoding.strip().lower() not in ("", "identity") or body.startswith(COMPRESSED):
+    named = {coding.strip().lower() for coding in ",".join(codings).split(",")}
+    if named - {"", "identity", "chunked"} or body.startswith(COMPRESSED):
         raise RefusalError("compressed")
 
 

@@ -22,6 +22,7 @@ from listener.settings import Settings
 log = structlog.get_logger("listener")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+CODINGS = ("Content-Encoding", "Transfer-Encoding")
 # What a message says of itself is shown in a log line up to so many characters.
 SHOWN = 100
 REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._~-]{1,128}")
@@ -52,7 +53,7 @@ class Endpoint:
         """
         started = time.perf_counter()
         body.check_announced_size(request, self._settings.max_body_bytes)
-        old_token = auth.check_path(request.path, self._settings)
+        old_token = auth.check_path(_path(request), self._settings)
         if request.method == "GET" and probe.NONCE_HEADER in request.headers:
             return self._answer_probe()
         if request.method != "POST":
@@ -89,7 +90,8 @@ class Endpoint:
         proven = self._settings.proves_sender_before_body
         data = None
         try:
-            payload.check_encoding(raw, request.headers.get("Content-Encoding", ""))
+            codings = (request.headers.get(name, "") for name in CODINGS)
+            payload.check_encoding(raw, *codings)
             content = payload.parse(raw)
             old_password = auth.check_credentials(content, self._settings)
             proven = self._settings.proves_sender
@@ -196,6 +198,12 @@ def problem(refusal: RefusalError) -> Response:
         # service; it is not known whether it reads this.
         response.headers["Retry-After"] = "1"
     return response
+
+
+def _path(incoming: Request) -> str:
+    # Werkzeug's own takes several slashes at the beginning for one.
+    raw: str = incoming.environ["PATH_INFO"]
+    return raw.encode("latin-1").decode(errors="replace")
 
 
 def _forwarded_for(incoming: Request) -> list[str]:

@@ -85,6 +85,8 @@ def test_a_path_is_right_only_with_a_token_that_is(path: str, accepted: bool) ->
         ("10.0.0.1", [f"{LISTED}/32"], 1, False),
         ("10.0.0.1", ["1" * 100_000], 1, False),
         ("10.0.0.1", ["[" * 100], 1, False),
+        ("10.0.0.1", [f"[{LISTED}"], 1, False),
+        ("10.0.0.1", [f"[{LISTED}]"], 1, False),
         ("10.0.0.1", [LISTED] * 1000 + ["192.0.2.1"], 1, False),
     ],
 )

@@ -150,9 +150,14 @@ def test_compressed_bodies_are_refused(body: bytes, encoding: str) -> None:
     assert caught.value.reason == "compressed"
 
 
-@pytest.mark.parametrize("encoding", ["", "identity", "Identity "])
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity ", ","])
 def test_plain_bodies_are_not(encoding: str) -> None:
-    payload.check_encoding(b"{}", encoding)
+    payload.check_encoding(b"{}", encoding, "Chunked")
+
+
+def test_a_transfer_coding_that_compresses_is_refused_as_well() -> None:
+    with pytest.raises(RefusalError):
+        payload.check_encoding(b"{}", "", "gzip, chunked")
 
 
 @pytest.mark.parametrize(
