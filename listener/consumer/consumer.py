@@ -7,9 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from listener import forms
 from listener.consumer import entries
@@ -20,7 +22,7 @@ from listener.consumer.group import Group, Scripts
 from listener.consumer.handlers import Handler, Handlers
 from listener.consumer.messages import Message
 from listener.consumer.observer import Guarded, Observer
-from listener.consumer.options import Options
+from listener.consumer.options import Chosen, Options
 from listener.consumer.settings import DEFAULT_URL, Queue
 from listener.consumer.signals import caught
 from listener.queue.connection import connect
@@ -54,7 +56,7 @@ class Consumer:
         partitions: int = 1,
         only: Collection[int] | None = None,
         observer: Observer | None = None,
-        **options: Any,
+        **options: Unpack[Chosen],
     ) -> None:
         """Connects to nothing yet.
 
@@ -180,15 +182,17 @@ class Consumer:
         finally:
             engine.finish(self._told_again)
             context.client.close()
+            context.reading.close()
             # However often it was told: the next run is another matter.
             while self._told_again(0):
                 pass
 
     def _context(self) -> Context:
         options = self.options
-        client = connect(
-            self._queue.redis_url, timeout_s=options.block_s + REPLY_S, name="fota-consumer"
-        )
+        url, limit_s = self._queue.redis_url, options.block_s + REPLY_S
+        client = connect(url, timeout_s=limit_s, name="fota-consumer")
+        once = Retry(NoBackoff(), retries=0)
+        reading = connect(url, timeout_s=limit_s, name="fota-consumer", retry=once)
         consumer, scripts = self._name or _own_name(), Scripts(client)
         partitions = every_partition(self._queue.namespace, self._queue.partitions)
         groups = {
@@ -200,6 +204,7 @@ class Consumer:
         }
         return Context(
             client=client,
+            reading=reading,
             group=self.group,
             consumer=consumer,
             groups=groups,

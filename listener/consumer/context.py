@@ -20,12 +20,15 @@ class Context:
 
     Args:
         client: threads share it.
+        reading: likewise, for reading alone: it tells of every broken connection, because what
+            Redis delivered on it is pending and never came.
         groups: by the numbers of their partitions.
         stopping: nothing more is read or taken over.
         ended: all threads come to an end.
     """
 
     client: "redis.Redis"
+    reading: "redis.Redis"
     group: str
     consumer: str
     groups: Mapping[int, Group]

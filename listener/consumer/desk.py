@@ -57,7 +57,7 @@ class Desk:
         with self._lock:
             free = self._free(partitions)
             # Small reads only while a worker has nothing to do.
-            if free < self._batch // 2 and (free <= 0 or self._ready):
+            if free < max(1, self._batch // 2) and (free <= 0 or self._ready):
                 self._room.wait(GLANCE_S)
                 free = self._free(partitions)
             return max(free, 0)

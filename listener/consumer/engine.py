@@ -70,7 +70,8 @@ class Engine:
         self._context.ended.set()
         self._context.desk.close()
         for thread in (*self._others, *self._readers):
-            thread.join(JOIN_S)
+            # What a read brings after the rest is handed back would wait for a takeover.
+            thread.join(JOIN_S + self._context.options.block_s)
         # One that is in a handler is left to itself: nothing can stop it.
         for thread in self._workers:
             thread.join(0.01)

@@ -1,12 +1,26 @@
 """How a consumer works: every option, its default and its bounds. Pure."""
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from listener.consumer.backoff import Backoff
 
 # What waits for its retry, or for one before it, may be so many times the batch: beyond that,
 # reading on would only fill the memory.
 HELD_BATCHES = 10
+
+
+class Chosen(TypedDict, total=False):
+    """The options that a program gives: see `Options`."""
+
+    batch: int
+    concurrency: int
+    ordered: bool
+    max_deliveries: int
+    takeover_idle_s: float
+    backoff: Backoff
+    shutdown_s: float
+    block_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +60,7 @@ class Options:
                 (self.max_deliveries < 1, "max_deliveries must be at least 1"),
                 (self.takeover_idle_s < 0.1, "takeover_idle_s must be at least 0.1"),
                 (self.shutdown_s < 0, "shutdown_s must not be negative"),
-                (not 0.001 <= self.block_s <= 60, "block_s must be between 0.001 and 60"),
+                (not 0.001 <= self.block_s <= 10, "block_s must be between 0.001 and 10"),
             )
             if wrong
         ]

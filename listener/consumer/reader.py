@@ -38,7 +38,7 @@ class Reader:
             self._is_sure = False
             if not is_missing(error):
                 self._context.outages.begin("read", self._partitions, error)
-                renew(self._context.client)
+                renew(self._context.reading)
                 self._attempts.failed()
         else:
             self._attempts.succeeded()
@@ -46,7 +46,7 @@ class Reader:
 
     def _read(self, room: int) -> None:
         deliveries = read(
-            self._context.client,
+            self._context.reading,
             self._groups,
             self._context.group,
             self._context.consumer,

@@ -16,7 +16,7 @@ from listener.secret import Secret
 from sandbox import embedded_cluster, embedded_sentinel
 from sandbox.embedded_cluster import Cluster
 from sandbox.redis_nodes import Node, started
-from tests.consumer_feed import STREAM, feed
+from tests.consumer_feed import STREAM, feed, fields
 from tests.consumer_runs import GROUP, consumer, is_done, number_of, pending, running
 from tests.service_process import wait_until
 
@@ -106,7 +106,6 @@ def test_a_failed_message_survives_an_outage_and_dies_after_it(node: Node) -> No
 
 
 def test_a_reply_that_was_lost_costs_no_idle_time(node: Node) -> None:
-    """What Redis delivered and the consumer never got is found when it comes back."""
     got: list[int] = []
     with node.client() as client:
         feed(client, range(3))
@@ -119,6 +118,30 @@ def test_a_reply_that_was_lost_costs_no_idle_time(node: Node) -> None:
         with running(reader):
             wait_until(lambda: is_done(client))
     assert sorted(got) == [0, 1, 2]
+
+
+def test_what_came_on_a_connection_that_broke_is_looked_for_at_once(node: Node) -> None:
+    got: list[int] = []
+    reader = consumer(
+        url_of(node),
+        lambda it: got.append(number_of(it)),
+        name="me",
+        block_s=10,
+        takeover_idle_s=600,
+        shutdown_s=0,
+    )
+    with node.client() as client, running(reader):
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 1)
+        # Nobody is served during a transaction: this reply is the one that got lost.
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.xadd(STREAM, fields(1))
+            pipeline.xreadgroup(GROUP, "me", {STREAM: ">"})
+            pipeline.execute()
+        client.client_kill_filter(_type="normal", skipme=True)
+        wait_until(lambda: got == [1] and is_done(client))
+        reader.stop()
+        # It is waiting again; a message ends that wait.
+        feed(client, [2])
 
 
 def test_without_redis_it_waits_for_it_and_can_be_stopped(node: Node) -> None:

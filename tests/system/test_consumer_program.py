@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 GROUP = "billing"
 DEAD = f"{{fota:0}}:dead:{GROUP}"
 # The full size is 100000; the suite's is enough to have both in the middle of their work.
-MESSAGES = int(os.environ.get("CONSUMER_MESSAGES", "5000"))
+QUICK = 5000
+MESSAGES = int(os.environ.get("CONSUMER_MESSAGES", QUICK))
 BATCH = 100
 
 # What a handler did is in the log before it returns, whatever becomes of the process.
@@ -83,24 +86,27 @@ def test_the_readmes_example_has_ten_lines_at_most_and_runs_as_printed(
 
 
 def test_one_of_two_is_killed_and_every_message_is_handled_and_at_most_a_batch_twice(
-    redis_url: str, redis_client: Any, record_property: Any
+    redis_url: str, redis_client: Any, record_property: Any, tmp_path: Path
 ) -> None:
     for start in range(0, MESSAGES, 1000):
         feed(redis_client, range(start, min(start + 1000, MESSAGES)))
+    # Both have begun before either goes on, and a small run lasts long enough for a kill within it.
+    gate = tmp_path / "gate"
+    pause_s = 0.0005 if MESSAGES <= QUICK else 0
+    wait = f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n    time.sleep({pause_s})"
     with ExitStack() as stack:
-        killed, survivor = (stack.enter_context(program(redis_url)) for _ in range(2))
-        # Both are at it, and so is whoever gets the signal.
-        half = MESSAGES // 4
-        wait_until(lambda: min(len(killed.told("got")), len(survivor.told("got"))) >= half / 10)
-        wait_until(lambda: len(killed.told("got")) + len(survivor.told("got")) >= half)
+        killed, survivor = (stack.enter_context(program(redis_url, then=wait)) for _ in range(2))
+        wait_until(lambda: got(killed) and got(survivor), survivor.output)
+        gate.touch()
+        wait_until(lambda: got(killed).total() >= MESSAGES // 5, survivor.output)
         killed.signal(signal.SIGKILL)
         killed.wait()
         assert unread(redis_client), "it was killed in the middle"
         wait_until(lambda: not unread(redis_client) and not pending(redis_client), survivor.output)
         counts = got(killed, survivor)
         assert set(counts) == set(range(MESSAGES))
-        twice = [number for number, count in counts.items() if count > 1]
         assert max(counts.values()) <= 2
+        twice = [number for number, count in counts.items() if count > 1]
         assert len(twice) <= BATCH
         record_property("handled twice", len(twice))
         survivor.signal()
@@ -124,6 +130,34 @@ def test_poison_that_kills_the_process_is_dead_in_the_end_and_no_other_message_w
     assert (dead["reason"], dead["deliveries"], dead["subject"]) == ("crashed", "3", "u-20")
     assert set(counts) == set(range(50))
     assert counts[20] == 3
+
+
+def test_what_is_dead_is_handled_after_an_operator_requeued_it(
+    redis_url: str, redis_client: Any, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+    broken = f"if message.reason == '3' and not os.path.exists({str(mended)!r}): raise LookupError"
+    feed(redis_client, range(10))
+    with program(redis_url, then=broken, options="max_deliveries=3,") as run:
+        wait_until(lambda: redis_client.xlen(DEAD) == 1, run.output)
+        assert not pending(redis_client), "all others are acknowledged"
+        assert got(run) == {number: 3 if number == 3 else 1 for number in range(10)}
+        mended.touch()
+        listener = [sys.executable, "-m", "listener"]
+        environment = {"PATH": os.environ["PATH"], "REDIS_URL": redis_url}
+        subprocess.run(
+            [*listener, "dead", "requeue", "--group", GROUP, "--all"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        wait_until(lambda: got(run)[3] == 4, run.output)
+        wait_until(lambda: not pending(redis_client))
+        run.signal()
+        assert run.wait() == 0
+    assert redis_client.xlen(DEAD) == 0
 
 
 def test_a_signal_hands_back_what_is_not_done_and_the_next_program_does_it_at_once(

@@ -69,6 +69,18 @@ def test_small_reads_are_made_only_for_workers_without_work(monkeypatch: Any) ->
     assert on.room([0]) == 2
 
 
+def test_a_batch_of_one_is_read_one_by_one_and_waited_for(monkeypatch: Any) -> None:
+    on = desk(1)
+    waits: list[float] = []
+    monkeypatch.setattr(on._room, "wait", waits.append)
+    assert on.room([0]) == 1
+    item = delivery(1)
+    on.put([item])
+    assert (on.room([0]), len(waits)) == (0, 1)
+    on.clear([item])
+    assert on.room([0]) == 1
+
+
 def test_what_waits_for_its_retry_makes_room_but_not_without_end() -> None:
     on = desk(10)
     for number in range(HELD_BATCHES * 10 - 4):

@@ -1,5 +1,6 @@
 """The consumer's small pure parts: backoff, handlers, options, settings, observers, dispatch."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from structlog.testing import capture_logs
 
 from listener.consumer import Backoff, Consumer, Observer, UpgradeFinished
 from listener.consumer.observer import Guarded
-from listener.consumer.options import Options
+from listener.consumer.options import Chosen, Options
 from listener.consumer.settings import Queue
 from listener.errors import SettingsError
 from listener.settings import Settings
@@ -36,7 +37,11 @@ def test_all_wrong_options_are_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"concurrency must be .*; batch must be .*; max_deliver"):
         Options(concurrency=0, batch=-1, max_deliveries=0)
     with pytest.raises(TypeError, match="concurency"):
-        Consumer(group="g", concurency=2)
+        Consumer(group="g", concurency=2)  # type: ignore[call-arg]
+
+
+def test_the_options_that_can_be_given_are_all_options() -> None:
+    assert [field.name for field in dataclasses.fields(Options)] == list(Chosen.__annotations__)
 
 
 def test_handlers_are_found_by_kind_and_else_the_one_for_the_rest() -> None:
