@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, request
-from marshmallow import INCLUDE, Schema, ValidationError, fields as shapes
+from marshmallow import INCLUDE, Schema, ValidationError
+from marshmallow import fields as shapes
 from redis import Redis
 
 from bench.contenders import fields

@@ -1,0 +1,271 @@
+"""The service alone: a full queue, long messages, several partitions, the spool, a million messages."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+from rich.table import Table
+
+from bench import accounting, contender, environment, figures, filling, messages, report, session
+from bench import store as stores
+from bench.figures import Run, Spread
+from bench.measure import account
+from bench.session import MOST_CONNECTIONS, Session
+from bench.store import Store
+from sandbox import embedded_cluster
+from sandbox.redis_nodes import Node
+
+PARTS = ("queue", "bodies", "partitions", "spool", "memory")
+SIZES = {"0.6 KB": None, "1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000}
+PARTITIONS = (1, 2, 3, 4)
+MEMORY_STEPS = 20
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long, how often, how much."""
+
+    seconds: int
+    rounds: int
+    entries: int
+    messages: int
+
+
+class Growth:
+    """Runs the parts; `runs` and `memory` hold what was found."""
+
+    def __init__(self, options: Options, say: Say) -> None:
+        """Takes the options, and where to tell of progress."""
+        self.runs: list[Run] = []
+        self.memory: list[dict[str, float]] = []
+        self._options = options
+        self._say = say
+        self._parts = messages.samples()
+        self._ours = contender.ours()
+
+    def queue(self) -> None:
+        """An empty queue and a full one, in turn."""
+        with stores.running("everysec") as full:
+            self._say(f"growth: filling a queue with {self._options.entries:,} entries")
+            filling.fill(full, self._options.entries)
+            for number in range(self._options.rounds):
+                for name, where in (("empty", None), ("full", full)):
+                    with session.running(self._ours, where=where) as running:
+                        self._measure("queue", name, number, running)
+
+    def bodies(self) -> None:
+        """Messages of several sizes."""
+        for number in range(self._options.rounds):
+            for name, size in SIZES.items():
+                parts = messages.sized(size) if size else self._parts
+                with session.running(self._ours) as running:
+                    self._measure("bodies", name, number, running, parts)
+
+    def partitions(self) -> None:
+        """One to four partitions on a Cluster of three masters with a replica each."""
+        with (
+            tempfile.TemporaryDirectory(prefix="cluster-", dir=_disk()) as folder,
+            embedded_cluster.running(Path(folder), options={"appendfsync": "everysec"}) as cluster,
+        ):
+            for number in range(self._options.rounds):
+                for count in PARTITIONS:
+                    with (
+                        _in_cluster(cluster, count) as where,
+                        session.running(
+                            self._ours, where=where, QUEUE_PARTITIONS=str(count)
+                        ) as running,
+                    ):
+                        self._measure("partitions", str(count), number, running)
+
+    def spool(self) -> None:
+        """Redis there, and Redis stopped; then it comes back and gets everything."""
+        for number in range(self._options.rounds):
+            with tempfile.TemporaryDirectory(prefix="redis-", dir=_disk()) as folder:
+                node = Node(Path(folder), {"appendfsync": "everysec"})
+                node.start()
+                try:
+                    with (
+                        _of_node(node) as where,
+                        session.running(self._ours, where=where) as running,
+                    ):
+                        self._measure("spool", "Redis", number, running)
+                        self._measure_spool(number, running, node)
+                finally:
+                    node.kill()
+
+    def memory_over_time(self) -> None:
+        """The largest worker's memory while messages go through."""
+        self._say(f"growth: {self._options.messages:,} messages through one service")
+        step = self._options.messages / MEMORY_STEPS
+        with session.running(self._ours) as running:
+            sent = 0.0
+            while sent < self._options.messages:
+                told = running.send(self._parts, MOST_CONNECTIONS, self._seconds_for(step))
+                sent += told["kept"]
+                found = accounting.largest(running.server.processes())
+                self.memory.append(
+                    {"messages": sent, "rss_mb": found.rss_mb, "pss_mb": found.pss_mb}
+                )
+                self._rate = told["kept"] / told["seconds"]
+            running.store.settle()
+
+    _rate = 1000.0
+
+    def _seconds_for(self, count: float) -> int:
+        return max(1, round(count / self._rate))
+
+    def _measure_spool(self, number: int, running: Session, node: Node) -> None:
+        before = running.store.length()
+        node.kill()
+        warmed = running.send(self._parts, MOST_CONNECTIONS, session.WARM_UP_S)
+        found = account(
+            running.server,
+            [],
+            lambda: running.send(self._parts, MOST_CONNECTIONS, self._options.seconds),
+        )
+        node.start()
+        began = time.monotonic()
+        kept = int(warmed["kept"] + found["messages"])
+        stores.check_count(running.store, before, kept, under_way=2 * MOST_CONNECTIONS)
+        drained = {"drained_s": time.monotonic() - began}
+        self._keep("spool", "spool", number, {**found, **drained})
+
+    def _measure(
+        self,
+        part: str,
+        name: str,
+        number: int,
+        running: Session,
+        parts: Sequence[messages.Parts] | None = None,
+    ) -> None:
+        found = running.as_fast_as_it_can(
+            parts or self._parts, connections=MOST_CONNECTIONS, seconds=self._options.seconds
+        )
+        self._keep(part, name, number, found)
+
+    def _keep(self, part: str, name: str, number: int, found: dict[str, Any]) -> None:
+        run = {"part": part, "name": name, "round": number, **found}
+        self.runs.append(run)
+        self._say(report.line({"fsync": part, "contender": name, "connections": 64, **run}))
+
+
+def run(options: Options, parts: Sequence[str], say: Say) -> dict[str, Any]:
+    """Measures the parts that are named.
+
+    Raises:
+        store.MismatchError: what is in Redis is not what was answered.
+        contender.FailedError: the service did not start.
+    """
+    growth = Growth(options, say)
+    steps = {
+        "queue": growth.queue,
+        "bodies": growth.bodies,
+        "partitions": growth.partitions,
+        "spool": growth.spool,
+        "memory": growth.memory_over_time,
+    }
+    for part in parts:
+        steps[part]()
+    return {
+        "runs": growth.runs,
+        "memory": growth.memory,
+        "targets": [target.as_dict() for target in _targets(growth)],
+    }
+
+
+def tables(found: dict[str, Any]) -> Iterator[Table]:
+    """For a terminal."""
+    for title, headings, cells in _all_cells(found):
+        table = Table(*headings, title=title, title_justify="left")
+        for line in cells:
+            table.add_row(*line)
+        yield table
+    yield report.targets_table(found["targets"])
+
+
+def as_markdown(found: dict[str, Any]) -> str:
+    """The part of docs/benchmarks.md that a run of `bench/run growth` fills."""
+    parts = [report.conditions(found)] if found["runs"] else []
+    for title, headings, cells in _all_cells(found):
+        parts += [f"**{title}**", report.markdown(headings, cells)]
+    targets = [report.target_cells(target) for target in found["targets"]]
+    parts += [report.markdown(report.TARGET_HEADINGS, targets)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+TITLES = {
+    "queue": "An empty queue, and a full one with ten groups",
+    "bodies": "The size of a message",
+    "partitions": "Partitions, on a Cluster of three masters with a replica each",
+    "spool": "Redis there, and Redis stopped",
+}
+HEADINGS = ("", *report.HEADINGS[3:])
+MEMORY_HEADINGS = ("messages so far", "RSS MB", "PSS MB")
+
+
+def _all_cells(found: dict[str, Any]) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+    for part, title in TITLES.items():
+        runs = figures.select(found["runs"], part=part)
+        if runs:
+            names = dict.fromkeys(run["name"] for run in runs)
+            cells = [[name, *report.cells(figures.select(runs, name=name))] for name in names]
+            yield title, HEADINGS, cells
+    if found["memory"]:
+        cells = [
+            [f"{at['messages']:,.0f}", f"{at['rss_mb']:.1f}", f"{at['pss_mb']:.1f}"]
+            for at in found["memory"]
+        ]
+        yield "A worker's memory, the largest", MEMORY_HEADINGS, cells
+
+
+def _targets(growth: Growth) -> Iterator[figures.Target]:
+    for part, one, other, what, wanted in (
+        ("queue", "full", "empty", "messages/s with a full queue over an empty one's", 0.95),
+        ("spool", "spool", "Redis", "messages/s with Redis stopped over those with it", 0.5),
+    ):
+        there = figures.ratio(
+            growth.runs, "per_s", {"part": part, "name": one}, {"part": part, "name": other}
+        )
+        if there:
+            yield figures.Target(what, there.median, wanted)
+    if len(growth.memory) > 1:
+        memory = Spread.of([at["rss_mb"] for at in growth.memory])
+        half = growth.memory[len(growth.memory) // 2]["rss_mb"]
+        yield figures.Target("MB of a worker, greatest", memory.greatest, 80, at_most=True)
+        last = growth.memory[-1]["rss_mb"] / half
+        yield figures.Target(
+            "its memory at the end over that at half time", last, 1.02, at_most=True
+        )
+
+
+def _disk() -> Path:
+    environment.HERE.mkdir(parents=True, exist_ok=True)
+    return environment.HERE
+
+
+@contextmanager
+def _in_cluster(cluster: embedded_cluster.Cluster, partitions: int) -> Iterator[Store]:
+    """The Cluster, emptied, as the store of so many partitions."""
+    for master in cluster.masters():
+        master.ask("FLUSHALL", "SYNC")
+    masters = [cluster.master_of(stores.stream(number)) for number in range(partitions)]
+    clients = [master.client() for master in masters]
+    try:
+        yield Store(cluster.url, clients)
+    finally:
+        for client in clients:
+            client.close()
+
+
+@contextmanager
+def _of_node(node: Node) -> Iterator[Store]:
+    url = f"redis://{node.address}/0"
+    with redis.Redis.from_url(url, decode_responses=True, protocol=2) as client:
+        yield Store(url, [client])
