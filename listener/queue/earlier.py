@@ -12,7 +12,8 @@ from listener.queue.keys import Partition
 # Entry ids go by the clock of Redis, arrivals by ours, and a write may be carried out late.
 BEFORE = timedelta(seconds=5)
 AFTER = timedelta(seconds=15)
-PAGE = 500
+# Few, because a message may have megabytes, and a page has to come within ACK_BUDGET_MS.
+PAGE = 50
 
 
 def remember(
