@@ -2,14 +2,16 @@
 
 import json
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
 import redis
+import requests
 
 from sandbox import embedded_redis
 from tests.sandbox_process import Sandbox
@@ -31,6 +33,17 @@ REDIS_PASSWORD = "planted-redis-password"
 SECRETS = [*PROVIDER.values(), *CALLBACK.values(), REDIS_PASSWORD]
 # As they look inside JSON, where the quotation marks are escaped.
 TRACES = [*SECRETS, 'planted-password-\\"quoted', "planted-sent"]
+PAGES = ("/", "/metrics", "/version", "/openapi.json", "/healthz", "/readyz", "/nothing")
+OPERATORS = (
+    "registrar status",
+    "registrar status --json",
+    "listener check",
+    "listener stats --json",
+    "listener quarantine list --json",
+    "listener export",
+)
+# With a Redis where nobody is: errors like to show the URL.
+LOST = ("registrar status", "listener check", "listener stats", "listener export")
 
 
 class World:
@@ -58,12 +71,18 @@ class World:
             "REGISTRAR_INTERVAL_S": "1",
             "LOG_LEVEL": "debug",
         }
+        self.commands = stack.enter_context(Commands(self.redis_url))
         self.service = stack.enter_context(Service(*SUPERVISED, **settings))
 
     def everything_in_redis(self) -> str:
         with redis.Redis.from_url(self.redis_url, decode_responses=True) as client:
             keys: Any = list(client.scan_iter())
-            return "\n".join(f"{key} {self._value(client, key)}" for key in keys)
+            values = [f"{key} {self._value(client, key)}" for key in keys]
+            return "\n".join([*values, str(client.client_list())])
+
+    def refuse_writes(self, *, refuse: bool) -> None:
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.config_set("min-replicas-to-write", int(refuse))
 
     @staticmethod
     def _value(client: "redis.Redis", key: str) -> object:
@@ -74,6 +93,38 @@ class World:
             "zset": lambda: client.zrange(key, 0, -1, withscores=True),
         }
         return readers[client.type(key)]()
+
+
+class Commands:
+    """Every command that Redis is sent, as its MONITOR tells; what is sent to sign in it withholds."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._url = redis_url
+        # It listens for as long as nobody says anything.
+        self._client = redis.Redis.from_url(redis_url, decode_responses=True, socket_timeout=None)
+        self._lines: list[str] = []
+        self._monitor = self._client.monitor().__enter__()  # type: ignore[no-untyped-call]
+        self._thread = threading.Thread(target=self._listen)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with redis.Redis.from_url(self._url) as another:
+            another.echo("the end")
+        self._thread.join()
+        self._monitor.__exit__(None, None, None)
+        self._client.close()
+
+    def text(self) -> str:
+        return "\n".join(list(self._lines))
+
+    def _listen(self) -> None:
+        for command in self._monitor.listen():
+            self._lines.append(command["command"])
+            if command["command"] == "ECHO the end":
+                return
 
 
 @pytest.fixture
@@ -89,8 +140,8 @@ def registered_url(world: World) -> str:
     return str(world.sandbox.registered_url())
 
 
-def send_good_and_bad(world: World, path: str) -> None:
-    message = {"type": "upgradeFinished", "accountName": world.sandbox.account}
+def send_good_and_bad(world: World, path: str, note: str = "") -> None:
+    message = {"type": "upgradeFinished", "accountName": world.sandbox.account, "note": note}
     assert world.sandbox.send(message, wait=True)["result"] == "acknowledged"
     for login in (CALLBACK["CALLBACK_PASSWORD_PREVIOUS"], "planted-sent-wrong"):
         body = {**message, "n": login[-5:], "username": "listener", "password": login}
@@ -102,33 +153,72 @@ def send_good_and_bad(world: World, path: str) -> None:
     assert world.service.post(json.dumps(misshapen), path).status_code == 400
 
 
-def test_no_secret_shows_in_logs_errors_redis_or_files(world: World) -> None:
+def test_no_secret_shows_in_logs_errors_redis_files_pages_or_commands(world: World) -> None:
     assert registered_url(world).endswith("/cb/planted-token")
     send_good_and_bad(world, "/cb/planted-token")
-    # Bad days: the provider echoes and fails, the session dies, another owner takes the URL.
+    # Bad days: the provider echoes and fails, the session dies, Redis refuses, so that messages wait
+    # in the spool.
     for shape in ("html-bad-gateway", "gateway-invalid-credentials", "session-expired"):
         world.sandbox.fault(path="/api/fota", shape=shape)
     world.sandbox.fault(
         path="/api/fota", status=400, body=f'{{"errorMessage": "{CALLBACK["CALLBACK_TOKEN"]}"}}'
     )
     calls = len(world.sandbox.requests(path="/api/fota"))
+    world.refuse_writes(refuse=True)
+    send_good_and_bad(world, "/cb/planted-token", note="spooled")
+    spooled = files_of(world.service)
+    assert "spooled" in spooled
+    world.refuse_writes(refuse=False)
     wait_until(lambda: len(world.sandbox.requests(path="/api/fota")) > calls + 6, world.service.log)
-    status = Service("python", "-m", "registrar", "status", "--json", **world.service.settings)
-    with status:
-        assert status.wait() in (0, 1)
-        shown = status.log()
-    assert "registered" in shown or "url" in shown
+
+    pages = {path: page(world.service, path) for path in PAGES}
     stored = world.everything_in_redis()
     assert "upgradeFinished" in stored
     assert "quarantine" in stored
+    shown = outputs_of(world, OPERATORS)
+    lost = f"redis://:{REDIS_PASSWORD}@127.0.0.1:1/0"
     world.service.signal()
     assert world.service.wait() == 0, world.service.log()
+    commands = world.commands.text()
+    assert "EVAL" in commands
 
-    files = [path.read_text(errors="replace") for path in written_by(world.service)]
-    places = {"log": world.service.log(), "status": shown, "redis": stored, "files": str(files)}
-    for place, text in places.items():
-        found = [trace for trace in TRACES if trace in text]
-        assert not found, f"{place}: {found}"
+    places = {
+        **pages,
+        **shown,
+        **{f"{name}, no Redis": text for name, text in outputs_of(world, LOST, lost).items()},
+        "log": world.service.log(),
+        "redis": stored,
+        "commands": commands,
+        "spool": spooled,
+        "files": files_of(world.service),
+    }
+    assert all(places.values()), [place for place, text in places.items() if not text]
+    found = {place: [trace for trace in TRACES if trace in text] for place, text in places.items()}
+    assert not any(found.values()), found
+
+
+def page(service: Service, path: str) -> str:
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(f"{service.ops_url}{path}", timeout=10)
+        return f"{answer.headers} {answer.text}"
+
+
+def outputs_of(world: World, programs: tuple[str, ...], redis_url: str = "") -> dict[str, str]:
+    """What each of an operator's programs prints, all of them at the same time."""
+    settings = world.service.settings | ({"REDIS_URL": redis_url} if redis_url else {})
+    with ExitStack() as stack:
+        running = {
+            program: stack.enter_context(Service("python", "-m", *program.split(), **settings))
+            for program in programs
+        }
+        for program in running.values():
+            assert program.wait() in (0, 1), program.log()
+        return {name: program.log() for name, program in running.items()}
+
+
+def files_of(service: Service) -> str:
+    return "\n".join(path.read_text(errors="replace") for path in written_by(service))
 
 
 def written_by(service: Service) -> list[Path]:
@@ -142,12 +232,30 @@ def test_web_workers_do_not_have_the_providers_credentials(world: World) -> None
     supervisor, *others = world.service.family()
     assert isinstance(supervisor, psutil.Process)
     assert "planted-provider-password" in str(supervisor.environ())
+    assert held_by(supervisor) == set(PROVIDER.values())
     assert len(others) >= 3
     for process in others:
         environ = process.environ()
         assert environ["REDIS_URL"] == world.redis_url
         assert not set(PROVIDER) & set(environ)
         assert not [value for value in PROVIDER.values() if value in str(environ)]
+        assert held_by(process) == set()
+
+
+def held_by(process: psutil.Process) -> set[str]:
+    """Those of the provider's credentials that stand anywhere in a process's memory."""
+    found: set[str] = set()
+    folder = Path(f"/proc/{process.pid}")
+    with (folder / "mem").open("rb", buffering=0) as memory:
+        for line in (folder / "maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            # What is written to; not the kernel's own pages.
+            if rights.startswith("rw") and "[v" not in line:
+                start, end = (int(text, 16) for text in span.split("-"))
+                memory.seek(start)
+                content = memory.read(end - start)
+                found |= {value for value in PROVIDER.values() if value.encode() in content}
+    return found
 
 
 def test_wrong_settings_do_not_show_their_values() -> None:
