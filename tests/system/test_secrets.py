@@ -264,3 +264,43 @@ def test_wrong_settings_do_not_show_their_values() -> None:
         assert service.wait() == 2
         assert "CALLBACK_TOKEN: " in service.log()
         assert "planted" not in service.log()
+
+
+# The worst that a library could do: it puts a secret into the message of an error that nobody expects.
+FAILS = """
+import os
+from listener import logs
+from listener.app import create_app
+from listener.settings import Settings
+
+settings = Settings.from_env()
+logs.configure(settings.log_format, settings.log_level, settings.secrets)
+
+class Queue:
+    def put(self, message):
+        password = settings.callback_password.reveal()
+        raise KeyError(password, os.environ["REDIS_URL"], settings.callback_token.reveal())
+
+client = create_app(settings, queue=Queue()).test_client()
+body = {"username": "listener", "password": settings.callback_password.reveal()}
+answer = client.post("/cb/" + settings.callback_token.reveal(), json=body)
+print(answer.status_code, answer.headers, answer.text)
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_an_unexpected_errors_traceback_shows_no_secret(log_format: str) -> None:
+    settings = {
+        **CALLBACK,
+        "CALLBACK_USERNAME": "listener",
+        "REDIS_URL": f"redis://:{REDIS_PASSWORD}@localhost/0",
+        "LOG_FORMAT": log_format,
+        "LOG_LEVEL": "debug",
+    }
+    with Service("python", "-c", FAILS, **settings) as program:
+        assert program.wait() == 0, program.log()
+        told = program.log()
+    assert "Traceback" in told
+    assert "KeyError" in told
+    assert "503" in told
+    assert not [trace for trace in TRACES if trace in told], told
