@@ -137,8 +137,8 @@ def main() -> None:
             print(f"Redis does not answer: {error}", flush=True)
             time.sleep(0.5)
         except redis.ResponseError as error:
-            # The stream was deleted, and the group with it.
-            if not str(error).startswith("NOGROUP"):
+            # The stream was deleted, and the group with it; perhaps while it was waited for.
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
             create = True
     client.close()
