@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -48,6 +49,9 @@ def test_the_images_files_are_enough_and_process_1_deregisters_on_sigterm(
             assert service.post(message, f"/cb/{TOKEN}").status_code == 200
             [first] = psutil.Process(service.process.pid if service.process else 0).children()
             assert first.cwd() == str(app)
+            # gunicorn found its configuration.
+            with urllib.request.urlopen(f"{service.ops_url}/version", timeout=10) as answer:
+                assert json.load(answer)["name"] == "thingspace-fota-listener"
             # An engine signals process 1, and so the registrar alone.
             first.send_signal(getattr(signal, instruction("STOPSIGNAL")))
             assert service.wait() == 0, service.log()
