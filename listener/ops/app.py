@@ -15,6 +15,9 @@ from listener.ops.version import version
 from listener.queue.keeper import Queue
 from listener.settings import Settings
 
+# For answers that are no page.
+NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 
 def create_ops_app(
     settings: Settings, *, queue: Queue, clock: Callable[[], float] = time.monotonic
@@ -68,9 +71,7 @@ def _answer_error(error: HTTPException) -> tuple[Response, int]:
 
 
 def _secure(answer: Response) -> Response:
-    answer.headers.setdefault(
-        "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
-    )
+    answer.headers.setdefault("Content-Security-Policy", NOTHING)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers["Cache-Control"] = "no-store"
