@@ -145,12 +145,14 @@ def opened() -> Iterator[Queue]:
 
 
 @contextmanager
-def connected(chosen: Settings) -> "Iterator[redis.Redis]":
-    """A client for commands; connects when first used."""
+def connected(
+    chosen: Settings, *, timeout_s: float = TIMEOUT_S, name: str = "fota-cli"
+) -> "Iterator[redis.Redis]":
+    """A client that decodes what it reads, for people to look at; connects when first used."""
     client = connect(
         chosen.redis_url,
-        timeout_s=TIMEOUT_S,
-        name="fota-cli",
+        timeout_s=timeout_s,
+        name=name,
         decode_responses=True,
         # Anybody can add an entry by hand that is no UTF-8.
         encoding_errors="backslashreplace",
@@ -222,15 +224,26 @@ def confirm(question: str, assumed: bool) -> None:
     """
     if assumed:
         return
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise click.UsageError("there is no terminal to ask at: add --yes")
     click.confirm(question, abort=True)
+
+
+def somebody_is_there() -> bool:
+    """Whether there is a terminal at which a question would be read."""
+    return sys.stdin.isatty()
 
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
     """An empty table; `right` names the columns that hold numbers."""
     # Narrow, so that most tables fit a terminal of 80 columns.
-    made = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    made = Table(
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return made

@@ -55,9 +55,13 @@ for at = 1, #letter[2], 2 do
   end
 end
 
--- Only what has an id's form: anything else would be an error, and may be anybody's text.
+-- It may be anybody's text: what only resembles an id, or is too large for one, is not there.
 local function is_there(id)
-  return string.find(id, '^%d+%-%d+$') and #redis.call('XRANGE', KEYS[1], id, id) == 1
+  if not string.find(id, '^%d+%-%d+$') then
+    return false
+  end
+  local found = redis.pcall('XRANGE', KEYS[1], id, id)
+  return not found.err and #found == 1
 end
 
 local done, id = 'again', original

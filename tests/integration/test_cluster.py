@@ -30,6 +30,7 @@ from registrar.store import Store
 from sandbox import embedded_cluster, embedded_redis
 from sandbox.embedded_cluster import Cluster
 from sandbox.redis_nodes import Node
+from tests.cli_world import listed, run
 from tests.keeper_load import Load, keeping, kept, message, settings
 from tests.service_process import free_port, wait_until
 
@@ -160,6 +161,36 @@ def test_a_reader_sees_all_partitions_each_in_order(empty: Cluster) -> None:
         with opened(empty.url) as writer:
             writer.put(message(99))
         assert any(entry and entry.fields["subject"] == "u-99" for entry in entries)
+
+
+def test_the_operators_commands_look_at_all_partitions_and_give_back(
+    empty: Cluster, client: Any
+) -> None:
+    environ = {"QUEUE_PARTITIONS": str(PARTITIONS)}
+    with opened(empty.url) as writer:
+        for number in range(40):
+            writer.put(message(number))
+    for number in range(PARTITIONS):
+        stream = Partition("fota", number).messages
+        client.xgroup_create(stream, "billing", "0")
+        client.xreadgroup("billing", "worker", {stream: ">"}, count=1)
+        for held in client.xpending_range(stream, "billing", "-", "+", 1):
+            fields = client.xrange(stream, count=1)[0][1]
+            told = {"entry": held["message_id"], "reason": "crashed"}
+            client.xadd(Partition("fota", number).dead("billing"), {**fields, **told})
+            client.xack(stream, "billing", held["message_id"])
+    looked = listed(run(empty.url, "stats", "--json", **environ))
+    assert sum(line.get("entries", 0) for line in looked) == 40
+    assert sum(line.get("dead", 0) for line in looked) == PARTITIONS
+    assert run(empty.url, "check", **environ).exit_code == 0
+    assert len(listed(run(empty.url, "dead", "list", "--json", **environ))) == PARTITIONS
+    assert run(empty.url, "dead", "requeue", "-g", "billing", "--all", **environ).exit_code == 0
+    assert len(listed(run(empty.url, "pending", "--json", **environ))) == PARTITIONS
+    moved = run(empty.url, "replay", "-g", "billing", "--from", "start", "--yes", **environ)
+    assert f"{PARTITIONS} messages will be delivered to billing again" in moved.stdout
+    assert len(listed(run(empty.url, "export", **environ))) == 40
+    words = ("tail", "--from", "start", "--no-follow", "--json")
+    assert len(listed(run(empty.url, *words, **environ))) == 40
 
 
 def test_the_startup_check_asks_every_master(empty: Cluster) -> None:

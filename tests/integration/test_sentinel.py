@@ -14,6 +14,7 @@ from listener.queue.writer import RedisWriter
 from sandbox import embedded_sentinel
 from sandbox.embedded_sentinel import Sentinels
 from sandbox.redis_nodes import Node
+from tests.cli_world import listed, run
 from tests.keeper_load import Load, keeping, kept, message, settings
 from tests.service_process import free_port, wait_until
 
@@ -49,6 +50,14 @@ def test_messages_are_kept_by_the_master_that_sentinel_names(
     assert not writer.put(message(1)).duplicate
     assert writer.put(message(1)).duplicate
     assert empty.master().ask("XLEN", "{fota:0}:messages") == 1
+
+
+def test_the_operators_commands_find_the_master(writer: RedisWriter, empty: Sentinels) -> None:
+    writer.put(message(1))
+    assert listed(run(empty.url, "stats", "--json"))[0]["entries"] == 1
+    checked = run(empty.url, "check", QUEUE_DURABILITY="replicas:2")
+    assert (checked.exit_code, "2 replicas" in checked.stdout) == (0, True)
+    assert PASSWORD not in checked.output
 
 
 def test_one_sentinel_that_answers_is_enough(empty: Sentinels) -> None:
