@@ -47,10 +47,13 @@ def check(*, as_json: bool) -> None:
         raise click.exceptions.Exit(shell.FAILED)
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
-    """Looks at one thing after the other. Without Redis the rest is looked at all the same."""
+def findings(settings: Settings, timeout_s: float = shell.TIMEOUT_S) -> Iterator[Finding]:
+    """Looks at one thing after the other. Without Redis the rest is looked at all the same.
+
+    Each reply of Redis is waited for `timeout_s` seconds at most.
+    """
     yield from environment.findings(settings, os.environ)
-    with shell.connected(settings) as client:
+    with shell.connected(settings, timeout_s=timeout_s) as client:
         try:
             yield from _in_redis(Queue(settings, client))
         except redis.RedisError as problem:

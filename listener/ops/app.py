@@ -10,6 +10,8 @@ from listener.errors import QueueUnavailableError
 from listener.health import Readiness
 from listener.ops.exposition import exposition
 from listener.ops.openapi import document
+from listener.ops.overview import Overviews
+from listener.ops.page import page
 from listener.ops.state import gauges
 from listener.ops.version import version
 from listener.queue.keeper import Queue
@@ -45,7 +47,7 @@ def create_ops_app(
 
     @app.get("/metrics")
     def told_metrics() -> Response:
-        body, content_type = exposition(gauges(queue), request.headers.get("Accept", ""))
+        body, content_type = exposition(gauges(settings), request.headers.get("Accept", ""))
         return Response(body, content_type=content_type)
 
     @app.get("/version")
@@ -56,6 +58,7 @@ def create_ops_app(
     def told_openapi() -> Response:
         return jsonify(document(settings))
 
+    app.register_blueprint(page(settings, Overviews(settings, readiness, clock)))
     app.register_error_handler(HTTPException, _answer_error)
     app.after_request(_secure)
     return app

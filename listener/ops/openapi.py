@@ -23,6 +23,7 @@ PROBLEM = "application/problem+json"
 PLAIN_IN_A_PATH = "/:@!$&'()*+,;=~"
 RETRY_AFTER: Part = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
 ALLOW: Part = {"description": "The methods that there are.", "schema": {"type": "string"}}
+OBJECT: Part = {"type": "object"}
 HEADERS = {405: {"Allow": ALLOW}, 503: {"Retry-After": RETRY_AFTER}}
 
 
@@ -70,19 +71,15 @@ def _callback(settings: Settings) -> Part:
             "are set, for one, no account is refused."
         ),
         "servers": [_public(settings)],
-        "parameters": [TOKEN] if settings.callback_token else [],
+        "parameters": [_token()] if settings.callback_token else [],
         "requestBody": {"required": True, "content": {JSON: {"schema": _body(settings)}}},
         "responses": {"200": _answer("The message is kept.", Kept), **refusals},
     }
 
 
-TOKEN: Part = {
-    "name": "token",
-    "in": "path",
-    "required": True,
-    "description": "The secret CALLBACK_TOKEN, or the one before it.",
-    "schema": {"type": "string", "pattern": f"^{TOKEN_FORM.pattern}$"},
-}
+def _token() -> Part:
+    schema = {"type": "string", "pattern": f"^{TOKEN_FORM.pattern}$"}
+    return _in_path("token", schema, "The secret CALLBACK_TOKEN, or the one before it.")
 
 
 def _body(settings: Settings) -> Part:
@@ -115,7 +112,22 @@ def _questions(settings: Settings) -> dict[str, Part]:
     unready = _refusal(503, "queue-unavailable")
     unready["content"][JSON] = {"schema": _reference(NotReady.__name__)}
     text = {"schema": {"type": "string"}}
+    html = _content("A page.", "text/html", text)
     return {
+        "/": _question([own], "The status page, for people.", {"200": html}),
+        "/messages/{partition}/{entry_id}": _question(
+            [own],
+            "A message that is kept, for people.",
+            {"200": html, "404": _content("There is none.", PROBLEM, {"schema": OBJECT})},
+            _in_path("partition", {"type": "integer", "minimum": 0}),
+            _in_path("entry_id", {"type": "string", "pattern": r"^[0-9]{1,20}-[0-9]{1,20}$"}),
+        ),
+        "/static/{filename}": _question(
+            [own],
+            "What the pages are made with.",
+            {"200": _content("A file.", "text/*", text)},
+            _in_path("filename", {"enum": ["page.css", "page.js"]}),
+        ),
         "/healthz": _question(both, "Is the process alive?", {"200": _answer("Yes.", Alive)}),
         "/readyz": _question(
             both,
@@ -131,13 +143,23 @@ def _questions(settings: Settings) -> dict[str, Part]:
         "/openapi.json": _question(
             [own],
             "This document.",
-            {"200": _content("OpenAPI 3.1.", JSON, {"schema": {"type": "object"}})},
+            {"200": _content("OpenAPI 3.1.", JSON, {"schema": OBJECT})},
         ),
     }
 
 
-def _question(servers: list[Part], summary: str, responses: Part) -> Part:
-    return {"summary": summary, "servers": servers, "responses": responses}
+def _question(servers: list[Part], summary: str, responses: Part, *parameters: Part) -> Part:
+    return {
+        "summary": summary,
+        "servers": servers,
+        "parameters": [*parameters],
+        "responses": responses,
+    }
+
+
+def _in_path(name: str, schema: Part, description: str = "") -> Part:
+    found: Part = {"name": name, "in": "path", "required": True, "schema": schema}
+    return {**found, "description": description} if description else found
 
 
 def _public(settings: Settings) -> Part:

@@ -1,14 +1,78 @@
-"""The state of things, looked up when `/metrics` is asked for."""
+"""The state of things, looked up when `/metrics` is asked for, whichever worker is asked."""
+
+import sqlite3
+from datetime import UTC, datetime
+
+import redis
 
 from listener import metrics
+from listener.commands.moments import age_s
+from listener.commands.shell import Queue as Look
+from listener.commands.shell import connected
 from listener.ops.exposition import Gauges
+from listener.ops.overview import NAME, TIMEOUT_S
+from listener.ops.registrations import NO_MORE_LOGINS, registrations
 from listener.ops.version import version
-from listener.queue.keeper import Queue
+from listener.queue import groups, streams
+from listener.queue.waiting import waiting
+from listener.settings import Settings
 
 
-def gauges(queue: Queue) -> Gauges:  # noqa: ARG001 (the queue's state is not told yet)
+def gauges(settings: Settings) -> Gauges:
     """The values of `metrics.STATES`, as far as they can be found out now."""
     found = Gauges()
     told = version()
     found.set(metrics.BUILD, 1, str(told["version"]), str(told["commit"] or ""))
+    _spool(found, settings)
+    try:
+        with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
+            _queue(found, Look(settings, client))
+            _registrations(found, client, settings.queue_namespace)
+        found.set(metrics.REDIS_UP, 1)
+    except redis.RedisError:
+        # The metric says so; the log of whoever needs Redis for a message says why.
+        found.set(metrics.REDIS_UP, 0)
     return found
+
+
+def _queue(found: Gauges, look: Look) -> None:
+    now = look.now()
+    for where in look.partitions:
+        number = str(where.number)
+        stream = streams.look(look.client, where)
+        found.set(metrics.QUEUE, stream.entries if stream else 0, number)
+        if stream and stream.oldest:
+            found.set(metrics.OLDEST, age_s(stream.oldest, now), number)
+        for group in groups.groups(look.client, where):
+            found.set(metrics.LAG, group.lag.entries, group.name, number)
+            found.set(metrics.PENDING, group.pending, group.name, number)
+            found.set(metrics.DEAD, group.dead, group.name, number)
+    found.set(metrics.QUARANTINED, look.client.xlen(look.partitions[0].quarantine))
+
+
+def _registrations(found: Gauges, client: "redis.Redis", namespace: str) -> None:
+    seen = registrations(client, namespace)
+    for one in seen:
+        slot = (one.account, one.version)
+        if one.ours is not None:
+            found.set(metrics.REGISTRATION, one.ours, *slot)
+        if one.looked:
+            found.set(metrics.OBSERVED, one.looked.timestamp(), *slot)
+        if one.token_age_s is not None:
+            found.set(metrics.TOKEN_AGE, one.token_age_s, *slot)
+    if seen:
+        found.set(metrics.BREAKER, any(one.reason in NO_MORE_LOGINS for one in seen))
+
+
+def _spool(found: Gauges, settings: Settings) -> None:
+    if settings.spool_dir is None:
+        return
+    try:
+        held = waiting(settings.spool_dir)
+    except (OSError, sqlite3.Error):
+        # Missing is what the alert on it looks for.
+        return
+    found.set(metrics.SPOOL, held.messages)
+    found.set(metrics.SPOOL_BYTES, held.bytes)
+    age = (datetime.now(UTC) - held.oldest).total_seconds() if held.oldest else 0
+    found.set(metrics.SPOOL_OLDEST, max(age, 0))

@@ -1,16 +1,15 @@
 """What waits on this host's disk, and could more wait there? Opens the journal for reading only."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from listener.commands.doctor.findings import Finding, error, ok, warning
 from listener.commands.lines import counted
 from listener.commands.moments import duration
-from listener.queue.spool import JOURNAL
+from listener.queue.waiting import waiting
 from listener.settings import Settings
 
 TOPIC = "spool"
@@ -50,12 +49,9 @@ def _writable(folder: Path) -> Finding:
 
 
 def _waiting(settings: Settings, folder: Path, now: datetime) -> Iterator[Finding]:
-    journal = folder / JOURNAL
-    if not journal.exists():
-        yield ok(TOPIC, "nothing has ever waited on this host")
-        return
-    depth, oldest = _depth(journal)
-    share = _bytes(folder) / settings.spool_max_bytes
+    held = waiting(folder)
+    depth, oldest = held.messages, held.oldest
+    share = held.bytes / settings.spool_max_bytes
     if depth and share > FULL:
         yield warning(
             TOPIC,
@@ -71,27 +67,6 @@ def _waiting(settings: Settings, folder: Path, now: datetime) -> Iterator[Findin
         yield warning(TOPIC, text, "see why Redis does not confirm, and whether the service runs")
     else:
         yield ok(TOPIC, text)
-
-
-def _depth(journal: Path) -> tuple[int, datetime | None]:
-    """How many messages wait, and when the first of them arrived."""
-    connection = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
-    try:
-        depth = int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
-        first = connection.execute("SELECT message FROM message ORDER BY place LIMIT 1").fetchone()
-    finally:
-        connection.close()
-    try:
-        return depth, datetime.fromisoformat(json.loads(first[0])["time"]).astimezone(UTC)
-    except (TypeError, ValueError, KeyError):
-        # None waits, or another version wrote it in another form.
-        return depth, None
-
-
-def _bytes(folder: Path) -> int:
-    return sum(
-        path.stat().st_size for path in folder.glob(f"{JOURNAL}*") if ".corrupt-" not in path.name
-    )
 
 
 def _set_aside(folder: Path) -> Iterator[Finding]:

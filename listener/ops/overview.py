@@ -1,0 +1,143 @@
+"""All that the status page shows, looked up once: what is, in Redis and on this host's disk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from threading import Lock
+
+import redis
+
+from listener.commands import check
+from listener.commands.doctor.findings import Finding
+from listener.commands.shell import Queue as Look
+from listener.commands.shell import connected
+from listener.errors import QueueUnavailableError
+from listener.health import Readiness
+from listener.ops.registrations import Registration, registrations
+from listener.ops.upgrades import Upgrade, upgrades
+from listener.queue import arrivals, groups, quarantine, streams
+from listener.queue.arrivals import Counts
+from listener.queue.groups import Group
+from listener.queue.keeper import KeptBy
+from listener.queue.quarantine import Refused
+from listener.queue.reader import Entry, newest_first
+from listener.queue.streams import Stream
+from listener.settings import Settings
+
+# More would make the page slow in the middle of a campaign.
+ENTRIES_READ = 2000
+SHOWN = 20
+FRESH_S = 1.5
+# A page that waits for Redis would not say soon that Redis hangs.
+TIMEOUT_S = 0.5
+NAME = "fota-ops"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a message would be kept now; None: nowhere, and `problem` says why."""
+
+    by: KeptBy | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The service at one moment, by Redis's clock where it answers.
+
+    Attributes:
+        findings: what the doctor says (`python -m listener check`), in full.
+        redis: whether Redis answered; without it the rest is empty.
+        read: of how many entries `upgrades` and `newest` tell.
+    """
+
+    now: datetime
+    findings: Sequence[Finding]
+    kept: Kept
+    redis: bool = False
+    registrations: Sequence[Registration] = ()
+    streams: Sequence[Stream] = ()
+    groups: Sequence[Group] = ()
+    arrivals: Counts = field(default_factory=dict)
+    upgrades: Sequence[Upgrade] = ()
+    newest: Sequence[Entry] = ()
+    read: int = 0
+    quarantined: Sequence[Refused] = ()
+
+    @property
+    def problems(self) -> list[Finding]:
+        """What somebody should look at, the worst first."""
+        found = [finding for finding in self.findings if finding.level != "ok"]
+        return sorted(found, key=lambda finding: finding.level != "error")
+
+    @property
+    def messages(self) -> int:
+        """How many are in the queue, read or not."""
+        return sum(stream.entries for stream in self.streams)
+
+    @property
+    def dead(self) -> int:
+        """What groups gave up on."""
+        return sum(group.dead for group in self.groups)
+
+
+class Overviews:
+    """Looks when asked, but not more often than every one and a half seconds, for all who ask."""
+
+    def __init__(
+        self, settings: Settings, readiness: Readiness, clock: Callable[[], float]
+    ) -> None:
+        """Connects to nothing yet; the clock counts monotonic seconds."""
+        self._settings = settings
+        self._readiness = readiness
+        self._clock = clock
+        self._lock = Lock()
+        self._looked = -float("inf")
+        self._seen: Overview | None = None
+
+    def current(self) -> Overview:
+        """How things are. Never raises for a Redis that fails."""
+        with self._lock:
+            if self._seen is None or self._clock() - self._looked >= FRESH_S:
+                self._seen = overview(self._settings, self._readiness)
+                self._looked = self._clock()
+            return self._seen
+
+
+def overview(settings: Settings, readiness: Readiness) -> Overview:
+    """Looks once."""
+    # Before anything else: the doctor's own words for a Redis that fails are the page's.
+    findings, kept = list(check.findings(settings, TIMEOUT_S)), _kept(readiness)
+    try:
+        with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
+            return _in_redis(Look(settings, client), findings, kept)
+    except redis.RedisError:
+        return Overview(datetime.now(UTC), findings, kept)
+
+
+def _kept(readiness: Readiness) -> Kept:
+    try:
+        return Kept(readiness.check())
+    except QueueUnavailableError as problem:
+        return Kept(None, problem.detail or problem.reason)
+
+
+def _in_redis(look: Look, findings: list[Finding], kept: Kept) -> Overview:
+    client, partitions, now = look.client, look.partitions, look.now()
+    newest = list(islice(newest_first(client, partitions), ENTRIES_READ))
+    found = [streams.look(client, where) for where in partitions]
+    return Overview(
+        now=now,
+        findings=findings,
+        kept=kept,
+        redis=True,
+        registrations=registrations(client, look.settings.queue_namespace),
+        streams=[stream for stream in found if stream],
+        groups=[group for where in partitions for group in groups.groups(client, where)],
+        arrivals=arrivals.read(client, partitions, now),
+        upgrades=upgrades(newest)[:SHOWN],
+        newest=newest[:SHOWN],
+        read=len(newest),
+        quarantined=quarantine.newest(client, partitions[0], SHOWN),
+    )

@@ -1,0 +1,56 @@
+"use strict";
+// Fetches the page anew every two seconds and puts in what has changed, section by section, so that
+// the reader's place, focus and opened details stay. While the service does not answer, says so.
+
+const INTERVAL_MS = 2000;
+
+function replace(old, fresh) {
+  if (old.outerHTML === fresh.outerHTML) return;
+  for (const details of old.querySelectorAll("details[open]")) {
+    const same = fresh.querySelector("#" + details.id);
+    if (same) same.open = true;
+  }
+  const scrolled = [...old.querySelectorAll(".wide")].map((box) => box.scrollLeft);
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const link = focused && focused.getAttribute("href");
+  const summary = focused && focused.closest("summary");
+  old.replaceWith(fresh);
+  fresh.querySelectorAll(".wide").forEach((box, place) => { box.scrollLeft = scrolled[place] || 0; });
+  if (link) fresh.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus();
+  if (summary) fresh.querySelector("summary")?.focus();
+}
+
+// Read aloud by a screen reader when it changes.
+function announce(verdict) {
+  const before = document.querySelector("h1").textContent;
+  if (verdict !== before) document.querySelector("#announcer").textContent = verdict;
+}
+
+async function refresh() {
+  const freshness = document.querySelector("#freshness");
+  try {
+    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.title = fresh.title;
+    announce(fresh.querySelector("h1").textContent);
+    freshness.replaceWith(fresh.querySelector("#freshness"));
+    for (const section of fresh.querySelectorAll("main > section")) {
+      const old = document.getElementById(section.id);
+      if (old) replace(old, document.adoptNode(section));
+    }
+  } catch (problem) {
+    freshness.textContent = "The service does not answer: what stands here is old.";
+    freshness.className = "error";
+  }
+}
+
+async function forever() {
+  for (;;) {
+    await new Promise((done) => { setTimeout(done, INTERVAL_MS); });
+    if (!document.hidden) await refresh();
+  }
+}
+
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+forever();

@@ -1,0 +1,111 @@
+"""How upgrades are doing, told from messages in any order and of any form."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener.ops.upgrades import upgrades
+from listener.queue.reader import Entry
+
+CONTAINERS = {
+    "upgrade-scheduled": "upgradeScheduled",
+    "upgrade-started": "upgradeProgress",
+    "upgrade-finished": "upgradeFinished",
+}
+
+
+def entry(second: int, kind: str, upgrade: str = "u1", **members: Any) -> Entry:
+    data = {CONTAINERS[kind]: {"upgradeId": upgrade, **members}}
+    fields = {
+        "kind": kind,
+        "subject": upgrade,
+        "account": "a",
+        "time": f"2026-11-23T08:00:{second:02}.000000Z",
+        "data": json.dumps(data),
+    }
+    return Entry(f"{second}-0", fields)
+
+
+def device(name: str, status: str = "Device Accepted") -> dict[str, str]:
+    return {"deviceId": name, "status": status}
+
+
+CAMPAIGN = [
+    entry(
+        0,
+        "upgrade-scheduled",
+        deviceList=[device("1"), device("2"), device("3", "Device Rejected")],
+    ),
+    entry(1, "upgrade-started", deviceId="1", firmwareName="F"),
+    entry(2, "upgrade-started", deviceId="2"),
+    entry(3, "upgrade-finished", deviceId="1", status="UpgradeSuccess"),
+    entry(4, "upgrade-finished", deviceId="2", status="UpgradeFailed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "stage", "over"),
+    [
+        (1, "scheduled", 0),
+        (2, "started", 0),
+        (3, "started", 0),
+        (4, "started", 1),
+        (5, "failed", 2),
+    ],
+)
+def test_each_device_is_where_its_last_message_says(seen: int, stage: str, over: int) -> None:
+    [upgrade] = upgrades(CAMPAIGN[:seen])
+    assert (upgrade.stage, upgrade.over, len(upgrade.devices)) == (stage, over, 2)
+    assert upgrade.rejected == {"3"}
+    assert (upgrade.account, upgrade.last) == ("a", CAMPAIGN[seen - 1].fields["time"])
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_reading_does_not_matter(chance: random.Random) -> None:
+    shuffled = [*CAMPAIGN, *CAMPAIGN[:2]]
+    chance.shuffle(shuffled)
+    assert upgrades(shuffled) == upgrades(CAMPAIGN)
+
+
+def test_a_device_that_begins_again_is_started_again_and_a_late_schedule_undoes_nothing() -> None:
+    again = entry(5, "upgrade-started", deviceId="2")
+    late = entry(6, "upgrade-scheduled", deviceList=[device("1")])
+    [upgrade] = upgrades([*CAMPAIGN, again, late])
+    assert upgrade.devices == {"1": "succeeded", "2": "started"}
+    assert upgrade.stage == "started"
+
+
+def test_the_upgrade_with_the_newest_message_stands_first() -> None:
+    other = entry(9, "upgrade-started", "u2", deviceId="9")
+    assert [upgrade.id for upgrade in upgrades([other, *CAMPAIGN])] == ["u2", "u1"]
+
+
+def test_messages_that_name_no_device_still_tell_the_stage() -> None:
+    assert upgrades([entry(1, "upgrade-started")])[0].stage == "started"
+    assert upgrades([entry(1, "upgrade-finished", status="UpgradeFailed")])[0].stage == "failed"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    kind=st.sampled_from([*CONTAINERS, "unknown", "firmware-available"]),
+    container=json_values
+    | st.fixed_dictionaries(
+        {"deviceId": json_values, "deviceList": json_values, "status": json_values}
+    ),
+)
+def test_nothing_that_a_message_holds_raises(kind: str, container: Any) -> None:
+    data = json.dumps({CONTAINERS.get(kind, "x"): container})
+    for text in (data, "no json", "[]"):
+        fields = {"kind": kind, "subject": "u", "time": "t", "data": text}
+        for upgrade in upgrades([Entry("1-0", fields)]):
+            assert isinstance(upgrade.stage, str)
