@@ -4,6 +4,7 @@ gunicorn bounds the time for a request's head, but neither that for its body nor
 answer, and a full pool of connections accepts no more, however idle those in it are.
 """
 
+import random
 import socket
 import time
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 # A sender that is well needs milliseconds; the provider gives up after about four seconds [seen].
 READING_S = 10.0
 WRITING_S = 10.0
+# Bounds vary by so much, or else what began together would all have to be ended together.
+VARIED = 0.25
 
 
 class Crowd:
@@ -70,9 +73,12 @@ class Connection:
         self.is_cut = False
 
     def await_request(self, idle_s: float) -> None:
-        """The client has so long to begin its next request, and `reading_s` from then to end it."""
+        """The client has so long to begin its next request, and `reading_s` from then to end it.
+
+        Both are bounds: it may be up to a quarter less.
+        """
         self.begun = False
-        self._until = time.monotonic() + idle_s
+        self._until = time.monotonic() + _varied(idle_s)
         self._crowd.begin(self)
 
     def hurry(self, seconds: float) -> None:
@@ -92,7 +98,7 @@ class Connection:
         data: bytes = self._sock.recv(size)
         if data and not self.begun:
             self.begun = True
-            self._until = time.monotonic() + self._reading_s
+            self._until = time.monotonic() + _varied(self._reading_s)
         self._crowd.grow(self, len(data))
         return data
 
@@ -122,3 +128,7 @@ class Connection:
     def __getattr__(self, name: str) -> Any:
         """Everything else is the socket's own."""
         return getattr(self._sock, name)
+
+
+def _varied(seconds: float) -> float:
+    return seconds * random.uniform(1 - VARIED, 1)  # noqa: S311 (nothing depends on its being unforeseen)

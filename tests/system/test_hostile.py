@@ -10,6 +10,7 @@ import psutil
 import pytest
 import redis
 
+from bench.slow_connections import Crowd
 from tests import hostile_requests as table
 from tests.service_process import RECEIVER, Service
 
@@ -166,3 +167,16 @@ def test_a_wrong_token_and_a_wrong_path_are_the_same_bytes(service: Service) -> 
     token = table.TOKEN
     paths = [f"/cb/{'x' * len(token)}", f"/cb/{token[:-1]}x", "/cb", "/", "/a/b/c", "/" + "a" * 999]
     assert len({answer(path) for path in paths}) == 1
+
+
+def test_real_messages_are_answered_beside_slow_connections(service: Service) -> None:
+    """How fast is measured by `python -m bench.slow_connections`, with 500 and for a minute."""
+    head = table.head(f"POST {table.PATH} HTTP/1.1", table.LISTED)[:-2]
+    crowd = Crowd(service.port, 100, head)
+    try:
+        for number in range(40):
+            crowd.hold(0.01)
+            [(status, _)] = exchange(service, table.post(table.message(slow=number)))
+            assert status == 200
+    finally:
+        crowd.close()
