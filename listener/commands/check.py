@@ -10,10 +10,11 @@ import click
 import redis
 from rich.text import Text
 
-from listener.commands import lines, shell
+from listener.commands import lines, options, shell
 from listener.commands.doctor import environment, queue, registration, server, spool
 from listener.commands.doctor.findings import Finding, error
-from listener.commands.shell import Queue, Screen
+from listener.commands.screen import Screen
+from listener.commands.shell import Queue
 from listener.settings import Settings
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -24,7 +25,7 @@ REDIS_DOWN = "start Redis, or correct REDIS_URL; messages go to the spool meanwh
     short_help="Look at everything, and say what to do.",
     epilog="Example: python -m listener check --json",
 )
-@shell.as_json
+@options.as_json
 def check(*, as_json: bool) -> None:
     """Look at settings, Redis, queue, consumer groups, spool and registration; say what to do.
 

@@ -1,18 +1,14 @@
 """`dead`: what consumer groups gave up on."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import click
 
-from listener.commands import lines, shell
-from listener.commands.shell import Queue, Screen
+from listener.commands import letter_lines, lines, options, shell
+from listener.commands.shell import Queue
 from listener.queue import dead as letters
 from listener.queue.dead import DeadLetter, Requeuer
-
-SHORT = 60
 
 
 @click.group(
@@ -24,17 +20,17 @@ def dead() -> None:
 
 
 @dead.command("list", epilog="Example: python -m listener dead list --group billing --json")
-@shell.group_wanted
-@shell.as_json
+@options.group_wanted
+@options.as_json
 def list_(*, group: str | None, as_json: bool) -> None:
     """List dead letters, the oldest first."""
     with shell.opened() as queue:
         found = _all(queue, _groups(queue, group))
         if as_json:
             for letter in found:
-                click.echo(lines.json_line(data(letter, short=True)))
+                click.echo(lines.json_line(letter_lines.data(letter, short=True)))
         else:
-            _print(list(found))
+            letter_lines.show(list(found))
 
 
 @dead.command(
@@ -42,8 +38,8 @@ def list_(*, group: str | None, as_json: bool) -> None:
     epilog="Example: python -m listener dead show 1795397513221-0 --group billing",
 )
 @click.argument("entry_id", metavar="ID")
-@shell.group_wanted
-@shell.as_json
+@options.group_wanted
+@options.as_json
 def show(*, entry_id: str, group: str | None, as_json: bool) -> None:
     """Show all there is of a dead letter: the message, the error, the traceback."""
     shell.check_ids([entry_id])
@@ -57,7 +53,9 @@ def show(*, entry_id: str, group: str | None, as_json: bool) -> None:
     if not found:
         shell.fail(f"there is no dead letter {entry_id}")
     for letter in found:
-        click.echo(lines.json_line(data(letter)) if as_json else _text(letter))
+        click.echo(
+            lines.json_line(letter_lines.data(letter)) if as_json else letter_lines.text(letter)
+        )
 
 
 @dead.command(
@@ -65,8 +63,8 @@ def show(*, entry_id: str, group: str | None, as_json: bool) -> None:
     epilog="Example: python -m listener dead requeue --group billing --all",
 )
 @click.argument("entry_ids", metavar="[ID]...", nargs=-1)
-@shell.group_needed
-@shell.every
+@options.group_needed
+@options.every
 def requeue(*, entry_ids: tuple[str, ...], group: str, every: bool) -> None:
     """Give dead letters back to their group, whose consumers then take them over.
 
@@ -91,9 +89,9 @@ def requeue(*, entry_ids: tuple[str, ...], group: str, every: bool) -> None:
 
 @dead.command(epilog="Example: python -m listener dead drop 1795397513221-0 --group billing --yes")
 @click.argument("entry_ids", metavar="[ID]...", nargs=-1)
-@shell.group_needed
-@shell.every
-@shell.yes
+@options.group_needed
+@options.every
+@options.yes
 def drop(*, entry_ids: tuple[str, ...], group: str, every: bool, yes: bool) -> None:
     """Delete dead letters for good."""
     shell.chosen_ids(entry_ids, every)
@@ -106,29 +104,6 @@ def drop(*, entry_ids: tuple[str, ...], group: str, every: bool, yes: bool) -> N
             )
         dropped = sum(letters.drop(queue.client, letter) for letter in chosen)
     _tell(dropped, "dropped", entry_ids)
-
-
-def data(letter: DeadLetter, *, short: bool = False) -> dict[str, Any]:
-    """One line of --json; the short form has neither the message's data nor the traceback."""
-    message = letter.message
-    told = {name: letter.told(name) for name in ("reason", "error", "consumer", "failed")}
-    deliveries = letter.told("deliveries")
-    common = {
-        "dead": letter.entry_id,
-        "group": letter.group,
-        "partition": letter.where.number,
-        **told,
-        "deliveries": int(deliveries) if deliveries.isdecimal() else None,
-        "entry": letter.told("entry"),
-    }
-    if short:
-        named = ("kind", "account", "subject", "id")
-        return {**common, **{name: message.get(name) for name in named}}
-    return {
-        **common,
-        "traceback": letter.told("traceback"),
-        "message": {**message, "data": lines.data_of(message)},
-    }
 
 
 def _groups(queue: Queue, wanted: str | None) -> list[str]:
@@ -176,50 +151,3 @@ def _tell(count: int, what: str, ids: Sequence[str]) -> None:
     click.echo(f"{lines.counted(count, 'dead letter')} {what}.")
     if count < len(set(ids)):
         raise click.exceptions.Exit(shell.FAILED)
-
-
-def _print(found: list[DeadLetter]) -> None:
-    if not found:
-        click.echo("There are no dead letters.")
-        return
-    made = shell.table(
-        "id", "failed", "group", "kind", "account", "upgrade", "reason", "error", "deliveries",
-        right=("deliveries",),
-    )  # fmt: skip
-    for letter in found:
-        message = letter.message
-        shell.row(
-            made,
-            letter.entry_id,
-            letter.told("failed")[:19].replace("T", " "),
-            letter.group,
-            message.get("kind", "-"),
-            message.get("account", "-"),
-            message.get("subject", "-")[: lines.BEGINNING],
-            letter.told("reason"),
-            lines.cut(letter.told("error"), SHORT),
-            letter.told("deliveries"),
-        )
-    Screen().print(made)
-
-
-def _text(letter: DeadLetter) -> str:
-    message = letter.message
-    facts = {
-        "dead letter": letter.entry_id,
-        "group": letter.group,
-        "stream": letter.where.messages,
-        "reason": letter.told("reason"),
-        "error": letter.told("error"),
-        "deliveries": letter.told("deliveries"),
-        "consumer": letter.told("consumer"),
-        "failed": letter.told("failed"),
-        "entry": letter.told("entry"),
-        **{name: text for name, text in message.items() if name != "data"},
-    }
-    wide = max(map(len, facts))
-    shown = [f"{lines.clean(name):<{wide}}  {lines.clean(text)}" for name, text in facts.items()]
-    pretty = json.dumps(lines.data_of(message), indent=2, ensure_ascii=False)
-    for title, text in (("data", pretty), ("traceback", letter.told("traceback"))):
-        shown += ["", f"{title}:", *(f"  {lines.clean(line)}" for line in text.splitlines())]
-    return "\n".join(shown)

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from listener.commands import lines, moments, shell, spreadsheet
+from listener.commands import lines, moments, options, shell, spreadsheet
 from listener.commands.shell import Queue
 from listener.commands.tail import is_wanted
 from listener.queue import ids, reader
@@ -39,8 +39,8 @@ STEP = 500
 @click.option(
     "--to", "end", default="now", metavar="TIME|ID", show_default=True, help="The last, likewise."
 )
-@shell.kinds
-@shell.accounts
+@options.kinds
+@options.accounts
 @click.option(
     "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
 )

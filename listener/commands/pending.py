@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from listener.commands import lines, shell
+from listener.commands import lines, options, screen, shell
 from listener.commands.moments import duration, when
-from listener.commands.shell import Queue, Screen
+from listener.commands.screen import Screen
+from listener.commands.shell import Queue
 from listener.queue import groups
 from listener.queue.groups import Pending
 
@@ -15,7 +16,7 @@ from listener.queue.groups import Pending
     short_help="What was delivered and not acknowledged.",
     epilog="Example: python -m listener pending --group billing --limit 10",
 )
-@shell.group_wanted
+@options.group_wanted
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -23,7 +24,7 @@ from listener.queue.groups import Pending
     show_default=True,
     help="At most so many, the oldest.",
 )
-@shell.as_json
+@options.as_json
 def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     """List the messages that were delivered and not acknowledged, the oldest first.
 
@@ -73,13 +74,13 @@ def _oldest(queue: Queue, names: list[str], most: int) -> list[Pending]:
 
 
 def _print(found: list[Pending]) -> None:
-    made = shell.table(
+    made = screen.table(
         "entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries",
         right=("deliveries",),
     )  # fmt: skip
     for one in found:
         fields = one.entry.fields
-        shell.row(
+        screen.row(
             made,
             one.entry.entry_id,
             when(one.entry.entry_id),

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from listener.commands import lines, shell
-from listener.commands.shell import Queue, Screen
+from listener.commands import lines, options, screen, shell
+from listener.commands.screen import Screen
+from listener.commands.shell import Queue
 from listener.errors import RefusalError
 from listener.queue import quarantine as kept
 from listener.queue.quarantine import Refused
@@ -25,7 +26,7 @@ def quarantine() -> None:
 
 
 @quarantine.command("list", epilog="Example: python -m listener quarantine list --json")
-@shell.as_json
+@options.as_json
 def list_(*, as_json: bool) -> None:
     """List what is in the quarantine, the oldest first."""
     with shell.opened() as queue:
@@ -39,7 +40,7 @@ def list_(*, as_json: bool) -> None:
 
 @quarantine.command(epilog="Example: python -m listener quarantine show 1795397513221-0")
 @click.argument("entry_id", metavar="ID")
-@shell.as_json
+@options.as_json
 def show(*, entry_id: str, as_json: bool) -> None:
     """Show one whole."""
     shell.check_ids([entry_id])
@@ -55,7 +56,7 @@ def show(*, entry_id: str, as_json: bool) -> None:
     epilog="Example: python -m listener quarantine replay --all",
 )
 @click.argument("entry_ids", metavar="[ID]...", nargs=-1)
-@shell.every
+@options.every
 def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
     """Validate again, by the settings of now, and put into the queue what passes.
 
@@ -78,8 +79,8 @@ def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
 
 @quarantine.command(epilog="Example: python -m listener quarantine drop 1795397513221-0 --yes")
 @click.argument("entry_ids", metavar="[ID]...", nargs=-1)
-@shell.every
-@shell.yes
+@options.every
+@options.yes
 def drop(*, entry_ids: tuple[str, ...], every: bool, yes: bool) -> None:
     """Delete for good."""
     shell.chosen_ids(entry_ids, every)
@@ -132,11 +133,11 @@ def _print(found: list[Refused]) -> None:
     if not found:
         click.echo("The quarantine is empty.")
         return
-    made = shell.table("id", "arrived", "reason", "bytes", "begins", right=("bytes",))
+    made = screen.table("id", "arrived", "reason", "bytes", "begins", right=("bytes",))
     for one in found:
         arrived = one.time[:19].replace("T", " ")
         size = len(one.data.encode())
-        shell.row(made, one.entry_id, arrived, one.reason, size, lines.cut(one.data, SHORT))
+        screen.row(made, one.entry_id, arrived, one.reason, size, lines.cut(one.data, SHORT))
     Screen().print(made)
 
 

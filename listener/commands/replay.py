@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import click
 
-from listener.commands import moments, shell
+from listener.commands import moments, options, screen, shell
 from listener.commands.lines import counted
 from listener.commands.moments import when
-from listener.commands.shell import Screen
+from listener.commands.screen import Screen
 from listener.queue import cursors, ids
 from listener.queue.cursors import Move
 from listener.queue.groups import MOST_COUNTED, Count
@@ -17,7 +17,7 @@ from listener.queue.groups import MOST_COUNTED, Count
     short_help="Set a consumer group back or forward.",
     epilog="Example: python -m listener replay --group billing --from 2h --dry-run",
 )
-@shell.group_needed
+@options.group_needed
 @click.option(
     "--from",
     "start",
@@ -27,7 +27,7 @@ from listener.queue.groups import MOST_COUNTED, Count
     "long ago as 2h, or an entry id.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what it means.")
-@shell.yes
+@options.yes
 def replay(*, group: str, start: str, dry_run: bool, yes: bool) -> None:
     """Move a consumer group's cursor, after showing what that means.
 
@@ -78,13 +78,13 @@ def total(counts: Sequence[Count]) -> Count:
 
 
 def _print(moves: Sequence[Move]) -> None:
-    made = shell.table(
+    made = screen.table(
         "partition", "cursor now", "written", "goes on behind", "again", "skipped", "pending",
         right=("partition", "again", "skipped", "pending"),
     )  # fmt: skip
     for move in moves:
         counts = (move.again, move.skipped, move.pending)
-        shell.row(made, move.where.number, move.now, _time(move.now), _time(move.to), *counts)
+        screen.row(made, move.where.number, move.now, _time(move.now), _time(move.to), *counts)
     Screen().print(made)
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: settings, the connection, options, and how they end."""
+"""What the commands share: settings, the connection, questions, and how they end."""
 
 import os
 import sys
@@ -10,10 +10,6 @@ from typing import Any, NoReturn
 
 import click
 import redis
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from listener.commands import moments
 from listener.commands.lines import clean
@@ -23,30 +19,10 @@ from listener.queue import groups
 from listener.queue.connection import connect, servers
 from listener.queue.keys import Partition, every_partition
 from listener.settings import Settings
-from listener.thingspace import KINDS, UNKNOWN
 
 TIMEOUT_S = 5.0
 WRONG = 2
 FAILED = 1
-PIPE_WIDTH = 160
-
-Decorated = Callable[..., Any]
-
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
-every = click.option("--all", "every", is_flag=True, help="All that there are now.")
-group_needed = click.option("--group", "-g", required=True, metavar="GROUP", help="The group.")
-group_wanted = click.option(
-    "--group", "-g", metavar="GROUP", help="Only this consumer group.  [default: all]"
-)
-kinds = click.option(
-    "--kind",
-    "kinds",
-    multiple=True,
-    type=click.Choice([*KINDS.values(), UNKNOWN]),
-    help="Only messages of this kind; may be repeated.",
-)
-accounts = click.option("--account", metavar="ACCOUNT", help="Only messages of this account.")
 
 
 class Commands(click.Group):
@@ -64,20 +40,6 @@ class Commands(click.Group):
             # `| head` has had enough. What is left in the buffer must not fail once more at exit.
             _write_nowhere()
             ctx.exit(0)
-
-
-class Screen(Console):
-    """Prints tables; colours and the terminal's width only on a terminal."""
-
-    def __init__(self, **options: Any) -> None:
-        """Writes to what is standard output now."""
-        # Into a pipe or a file there is no terminal whose width would matter.
-        width = None if sys.stdout.isatty() else PIPE_WIDTH
-        super().__init__(width=width, highlight=False, **options)
-
-    def on_broken_pipe(self) -> None:
-        """Leaves it to `Commands`."""
-        raise BrokenPipeError
 
 
 @dataclass(frozen=True)
@@ -232,26 +194,6 @@ def confirm(question: str, assumed: bool) -> None:
 def somebody_is_there() -> bool:
     """Whether there is a terminal at which a question would be read."""
     return sys.stdin.isatty()
-
-
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table; `right` names the columns that hold numbers."""
-    # Narrow, so that most tables fit a terminal of 80 columns.
-    made = Table(
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        collapse_padding=True,
-    )
-    for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    return made
-
-
-def row(made: Table, *cells: object) -> None:
-    """Adds a row: as texts, because what somebody else wrote must not be read as markup."""
-    made.add_row(*(Text(clean(cell)) for cell in cells))
 
 
 def fail(text: str) -> NoReturn:

@@ -11,9 +11,10 @@ from rich.console import Group as Together
 from rich.live import Live
 from rich.table import Table
 
-from listener.commands import lines, moments, shell
+from listener.commands import lines, moments, options, screen, shell
 from listener.commands.moments import age_s, duration
-from listener.commands.shell import Queue, Screen
+from listener.commands.screen import Screen
+from listener.commands.shell import Queue
 from listener.queue import groups, streams
 from listener.queue.groups import Group
 from listener.queue.streams import Rate, Stream
@@ -37,7 +38,7 @@ class Look:
 @click.option(
     "--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Look again and again."
 )
-@shell.as_json
+@options.as_json
 def stats(*, watch: float | None, as_json: bool) -> None:
     """Show what each partition keeps, and what each consumer group has still to do.
 
@@ -84,14 +85,14 @@ def _print_json(queue: Queue, watch: float | None) -> None:
 
 
 def _print_tables(queue: Queue, watch: float | None) -> None:
-    screen = Screen()
-    if watch is None or not screen.is_terminal:
+    console = Screen()
+    if watch is None or not console.is_terminal:
         while True:
-            screen.print(_tables(look(queue)))
+            console.print(_tables(look(queue)))
             if watch is None:
                 return
             time.sleep(watch)
-    with Live(_tables(look(queue)), console=screen, auto_refresh=False) as live:
+    with Live(_tables(look(queue)), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(watch)
             live.update(_tables(look(queue)), refresh=True)
@@ -151,24 +152,24 @@ def _tables(seen: Look) -> Together | str:
 
 
 def _streams(seen: Look) -> Table:
-    made = shell.table(
+    made = screen.table(
         "partition", "messages", "oldest", "newest", "per min, 5 min", "per min, 1 h",
         right=("partition", "messages", "per min, 5 min", "per min, 1 h"),
     )  # fmt: skip
     for stream, rates in seen.streams:
         ages = (_ago(entry_id, seen.now) for entry_id in (stream.oldest, stream.newest))
         shown = (_rate(one, window) for one, window in zip(rates, WINDOWS_S, strict=True))
-        shell.row(made, stream.partition, stream.entries, *ages, *shown)
+        screen.row(made, stream.partition, stream.entries, *ages, *shown)
     return made
 
 
 def _groups(seen: Look) -> Table:
-    made = shell.table(
+    made = screen.table(
         "group", "partition", "lag", "pending", "oldest", "untouched", "consumers",
         "seen", "dead", right=("partition", "lag", "pending", "consumers", "dead"),
     )  # fmt: skip
     for one in seen.groups:
-        shell.row(
+        screen.row(
             made,
             one.name,
             one.partition,

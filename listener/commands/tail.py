@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from listener.commands import lines, moments, shell
+from listener.commands import lines, moments, options, shell
 from listener.commands.shell import Queue
 from listener.queue import ids, reader
 from listener.queue.reader import Entry
@@ -30,12 +30,12 @@ Wanted = Callable[[Entry], bool]
     "-n", "--last", type=click.IntRange(1), metavar="N", help="Begin with the last N messages."
 )
 @click.option("--no-follow", is_flag=True, help="Stop after the newest message there is.")
-@shell.kinds
-@shell.accounts
+@options.kinds
+@options.accounts
 @click.option(
     "--upgrade", metavar="ID", help="Only messages of this upgrade; its beginning will do."
 )
-@shell.as_json
+@options.as_json
 def tail(
     *,
     start: str | None,

@@ -88,7 +88,7 @@ def _dead(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[Fi
         yield warning(
             "dead letters",
             f"group {name} gave up on {counted(count, 'message')}",
-            f"python -m listener dead list --group {name}, then dead requeue or dead drop",
+            f"python -m listener dead list --group {name}; then dead requeue or dead drop",
         )
     if not found:
         yield ok("dead letters", "none")
@@ -100,6 +100,6 @@ def _quarantine(client: "redis.Redis", where: Partition) -> Finding:
         return warning(
             "quarantine",
             f"{counted(count, 'message')} refused although the sender proved itself",
-            "python -m listener quarantine list, then quarantine replay or quarantine drop",
+            "python -m listener quarantine list; then quarantine replay or quarantine drop",
         )
     return ok("quarantine", "empty")
