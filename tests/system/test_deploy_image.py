@@ -39,6 +39,8 @@ def test_the_images_files_are_enough_and_process_1_deregisters_on_sigterm(
         else:
             shutil.copy(ROOT / name, app)
     own = {k: v for k, v in image_environment().items() if k.startswith("PYTHON")}
+    # A folder of its own for temporary files, too, as a container has: it would meet others' process numbers.
+    own["TMPDIR"] = str(tmp_path)
     command = json.loads(instruction("CMD"))
     with Sandbox() as sandbox:
         environ = settings(sandbox, tmp_path, REDIS_URL=redis_url, **own)
