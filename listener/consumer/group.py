@@ -125,7 +125,7 @@ class Group:
         """Moves it to the dead stream; 1: it is there, 0: it was not ours, -1: its data is deleted."""
         added: dict[str, str | bytes] = {
             "reason": verdict.reason,
-            "error": _head(verdict.error, ERROR_BYTES),
+            "error": _head(" ".join(verdict.error.splitlines()), ERROR_BYTES),
             "traceback": _tail(verdict.traceback, TRACEBACK_BYTES),
             "deliveries": str(delivery.recorded),
             "entry": delivery.entry_id,

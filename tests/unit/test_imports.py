@@ -29,6 +29,13 @@ SHARED = {
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
     "listener/auth.py",
+    "listener/consumer/backoff.py",
+    "listener/consumer/delivery.py",
+    "listener/consumer/desk.py",
+    "listener/consumer/entries.py",
+    "listener/consumer/handlers.py",
+    "listener/consumer/messages.py",
+    "listener/consumer/options.py",
     "listener/errors.py",
     "listener/json_schemas.py",
     "listener/messages.py",

@@ -1,0 +1,161 @@
+"""The scripts of the consumer library, one by one: what is another's stays another's, whoever is late."""
+
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from listener.consumer.delivery import Delivery, Verdict
+from listener.consumer.group import Group, Scripts
+from listener.queue.keys import Partition
+from tests.consumer_feed import STREAM, feed
+
+GROUP = "g"
+DEAD = f"{{fota:0}}:dead:{GROUP}"
+VERDICT = Verdict(reason="handler-failed", error="e")
+
+
+@pytest.fixture
+def scripts(redis_url: str) -> Any:
+    with redis.Redis.from_url(redis_url) as client:
+        yield Scripts(client)
+
+
+@pytest.fixture
+def me(scripts: Scripts, redis_url: str) -> Any:
+    with redis.Redis.from_url(redis_url) as client:
+        group = Group(client, scripts, Partition("fota", 0), GROUP, "me", clock=time.monotonic)
+        group.create()
+        yield group
+
+
+def read(client: Any, consumer: str, count: int = 1) -> list[bytes]:
+    batches = client.xreadgroup(GROUP, consumer, {STREAM: ">"}, count=count)
+    return [entry_id.encode() for _, entries in batches for entry_id, _ in entries]
+
+
+def delivery(entry_id: bytes, **changed: Any) -> Delivery:
+    values: dict[str, Any] = {"recorded": 1, "is_next_recorded": True, "held_at": 0.0, **changed}
+    return Delivery(partition=0, entry_id=entry_id, fields={}, **values)
+
+
+def holders(client: Any) -> dict[bytes, tuple[str, int]]:
+    rows = client.xpending_range(STREAM, GROUP, "-", "+", 100)
+    return {r["message_id"].encode(): (r["consumer"], r["times_delivered"]) for r in rows}
+
+
+def test_making_a_group_that_is_there_changes_nothing(me: Group, redis_client: Any) -> None:
+    feed(redis_client, range(2))
+    read(redis_client, "other")
+    assert not me.create()
+    assert len(holders(redis_client)) == 1
+
+
+def test_an_error_that_is_not_benign_is_raised_when_a_group_is_made(
+    me: Group, redis_client: Any
+) -> None:
+    redis_client.set("{fota:0}:messages:x", "")
+    redis_client.rename("{fota:0}:messages:x", STREAM)
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        me.create()
+
+
+def test_what_was_renewed_after_it_was_found_idle_is_not_taken(
+    me: Group, scripts: Scripts, redis_client: Any
+) -> None:
+    feed(redis_client, range(2))
+    renewed, idle = read(redis_client, "other", 2)
+    redis_client.execute_command(
+        *("XCLAIM", STREAM, GROUP, "other", 0, idle, "IDLE", 60_000, "JUSTID")
+    )
+    # Both were found; in between their owner showed a sign of life for one.
+    arguments: list[Any] = [GROUP, "me", 30_000, "", renewed, idle]
+    taken, gone = scripts.claim(keys=[STREAM], args=arguments)
+    assert [row[0] for row in taken] == [idle]
+    assert gone == []
+    assert holders(redis_client) == {renewed: ("other", 1), idle: ("me", 1)}
+
+
+def test_taking_over_is_bounded_and_says_whether_there_is_more(
+    me: Group, redis_client: Any
+) -> None:
+    feed(redis_client, range(5))
+    ids = read(redis_client, "gone", 5)
+    first = me.take_over(0, 3, in_hand=set())
+    assert [it.entry_id for it in first.deliveries] == ids[:3]
+    assert first.holders == ["gone"]
+    assert not first.is_all
+    # Those in hand are as idle as the rest, and must not hide it.
+    rest = me.take_over(0, 3, in_hand={it.key for it in first.deliveries})
+    assert [it.entry_id for it in rest.deliveries] == ids[3:]
+    assert rest.is_all
+
+
+def test_a_delivery_is_counted_for_its_holder_alone(me: Group, redis_client: Any) -> None:
+    feed(redis_client, range(2))
+    (mine,), (others,) = read(redis_client, "me"), read(redis_client, "other")
+    again = delivery(mine, is_next_recorded=False)
+    assert me.count(again)
+    assert (again.recorded, again.number) == (2, 2)
+    assert not me.count(delivery(others, is_next_recorded=False))
+    assert holders(redis_client) == {mine: ("me", 2), others: ("other", 1)}
+
+
+def test_what_is_another_consumers_is_neither_buried_nor_handed_back(
+    me: Group, redis_client: Any
+) -> None:
+    feed(redis_client, [1])
+    (others,) = read(redis_client, "other")
+    assert me.bury(delivery(others), VERDICT) == 0
+    me.hand_back([delivery(others)])
+    assert holders(redis_client) == {others: ("other", 1)}
+    assert not redis_client.exists(DEAD)
+
+
+def test_burying_twice_buries_once(me: Group, redis_client: Any) -> None:
+    feed(redis_client, [1])
+    (mine,) = read(redis_client, "me")
+    assert [me.bury(delivery(mine), VERDICT) for _ in range(2)] == [1, 0]
+    assert redis_client.xlen(DEAD) == 1
+    assert holders(redis_client) == {}
+
+
+def test_what_was_deleted_is_acknowledged_and_not_buried(me: Group, redis_client: Any) -> None:
+    feed(redis_client, [1])
+    (mine,) = read(redis_client, "me")
+    redis_client.xdel(STREAM, mine)
+    assert me.bury(delivery(mine), VERDICT) == -1
+    assert not redis_client.exists(DEAD)
+    assert holders(redis_client) == {}
+
+
+def test_more_than_one_step_is_held(
+    me: Group, redis_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.consumer.group.STEP", 2)
+    feed(redis_client, range(5))
+    mine = read(redis_client, "me", 5)
+    redis_client.xclaim(STREAM, GROUP, "other", 0, [mine[3]], justid=True)
+    lost = me.hold([delivery(entry_id) for entry_id in mine])
+    assert [it.entry_id for it in lost] == [mine[3]]
+
+
+def test_a_name_that_holds_something_does_not_leave(me: Group, redis_client: Any) -> None:
+    feed(redis_client, [1])
+    (mine,) = read(redis_client, "me")
+    me.leave()
+    assert holders(redis_client) == {mine: ("me", 1)}
+    me.acknowledge([mine])
+    me.leave()
+    assert redis_client.xinfo_consumers(STREAM, GROUP) == []
+
+
+def test_error_and_traceback_are_cut_between_letters(me: Group, redis_client: Any) -> None:
+    feed(redis_client, [1])
+    (mine,) = read(redis_client, "me")
+    letter = "\N{EURO SIGN}"
+    me.bury(delivery(mine), Verdict(reason="crashed", error=letter * 999, traceback=letter * 9999))
+    ((_, dead),) = redis_client.xrange(DEAD)
+    assert dead["error"] == letter * (1024 // 3)
+    assert dead["traceback"] == letter * (16 * 1024 // 3)
