@@ -13,7 +13,10 @@ from pathlib import Path
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "fota-metrics-"
-OWNER_FORM = re.compile(rf"{PREFIX}(\d+)-")
+# Containers may share the folder for temporary files, and each numbers its processes by itself: the
+# name tells in whose numbering the owner is meant.
+NAMESPACE = Path("/proc/self/ns/pid")
+OWNER_FORM = re.compile(rf"{PREFIX}(\d+)-(\d+)-")
 WRITER_FORM = re.compile(r"_(\d+)\.db")
 # The files that prometheus_client gives to a process with counters and histograms, and more than
 # all of ours take in them.
@@ -30,7 +33,8 @@ def prepare() -> str | None:
     try:
         if not os.environ.get(VARIABLE):
             _remove_abandoned(Path(tempfile.gettempdir()))
-            os.environ[VARIABLE] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+            prefix = f"{PREFIX}{_namespace()}-{os.getpid()}-"
+            os.environ[VARIABLE] = tempfile.mkdtemp(prefix=prefix)
         reserve()
     except OSError as error:
         remove()
@@ -75,7 +79,7 @@ def remove() -> None:
     """Removes the folder, if this process made it."""
     folder = Path(os.environ.get(VARIABLE, ""))
     owner = OWNER_FORM.match(folder.name)
-    if owner and int(owner[1]) == os.getpid():
+    if owner and (int(owner[1]), int(owner[2])) == (_namespace(), os.getpid()):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -83,9 +87,16 @@ def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{PREFIX}*"):
         writers = (WRITER_FORM.search(file.name) for file in folder.glob("*.db"))
         owner = OWNER_FORM.match(folder.name)
-        pids = [int(found[1]) for found in (owner, *writers) if found]
-        if owner and not any(_lives(pid) for pid in pids):
+        if owner is None or int(owner[1]) != _namespace():
+            continue
+        pids = [int(owner[2]), *(int(found[1]) for found in writers if found)]
+        if not any(_lives(pid) for pid in pids):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _namespace() -> int:
+    """In whose numbering this process's number is meant; 0 where a system has only one."""
+    return NAMESPACE.stat().st_ino if NAMESPACE.exists() else 0
 
 
 def _lives(pid: int) -> bool:
@@ -96,4 +107,9 @@ def _lives(pid: int) -> bool:
     except PermissionError:
         # Another user's: alive.
         return True
-    return True
+    try:
+        # A killed process keeps its number until whoever inherited it collects it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        # A system that does not tell so much; or it ended just now, and the next start will see that.
+        return True
