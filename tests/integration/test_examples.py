@@ -5,10 +5,12 @@ The entries are the receiver's own: its writer puts them there.
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import redis
@@ -26,13 +28,20 @@ def python(script: str) -> list[str]:
 
 
 def node() -> list[str]:
-    command = [needed("node"), str(EXAMPLES / "node" / "consumer.mjs")]
+    program = needed("node")
+    version = subprocess.check_output([program, "--version"], text=True)
+    if int(version.lstrip("v").partition(".")[0]) < 20:
+        unusable(f"the Node.js example needs Node.js 20 or later, and this is {version}")
     if not NODE_MODULES.exists():
-        reason = "the Node.js example's package is not installed: bin/setup does that with npm"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return command
+        unusable("the Node.js example's package is not installed: bin/setup does that with npm")
+    return [program, str(EXAMPLES / "node" / "consumer.mjs")]
+
+
+def unusable(reason: str) -> NoReturn:
+    """Like `needed`: a skip here, a failure in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def bash() -> list[str]:
@@ -142,6 +151,25 @@ def test_a_dead_letter_is_what_the_contract_says(
     assert isinstance(dead.pop("traceback"), str)
     assert re.fullmatch(r"2[\d-]{9}T[\d:]{8}\.\d{6}Z", dead.pop("failed"))
     assert dead == {"reason": reason, "deliveries": deliveries, "entry": entry}
+
+
+def test_plain_redis_buries_what_nobody_came_back_from(folder: Path) -> None:
+    with Server(folder, rights("plain_redis")) as server:
+        queue = Queue(server.url, 1)
+        queue.put(1)
+        [stream] = queue.streams
+        queue.client.xgroup_create(stream, "billing", id="0")
+        [[_, [(entry, fields)]]] = queue.client.xreadgroup("billing", "gone", {stream: ">"})
+        queue.client.xclaim(stream, "billing", "gone", 0, [entry], idle=9999, retrycount=2)
+        settings = {"MAX_DELIVERIES": "2", "REDIS_URL": server.consumers_url}
+        with Example(python("plain_redis.py"), folder, **settings) as example:
+            example.start()
+            wait_until(lambda: queue.client.xlen("{fota:0}:dead:billing"), example.log)
+            wait_until(queue.all_read_and_acknowledged, example.log)
+        [(_, dead)] = queue.client.xrange("{fota:0}:dead:billing")
+    assert {field: dead[field] for field in fields} == fields
+    assert (dead["reason"], dead["deliveries"], dead["entry"]) == ("crashed", "3", entry)
+    assert not example.handled()
 
 
 def test_a_consumers_rights_are_no_more_than_it_needs(folder: Path) -> None:
