@@ -1,6 +1,7 @@
 """The operator's commands on a real Redis: looking, and how they fail."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -194,6 +195,21 @@ def test_an_outage_is_told_in_a_sentence_without_secrets(line: str) -> None:
     assert "Redis does not answer" in result.output
     assert "Traceback" not in result.output
     assert "word-of-redis" not in result.output
+
+
+def test_the_rights_that_the_contract_names_are_enough(redis_url: str, groups: Any) -> None:
+    contract = (ROOT / "docs" / "queue.md").read_text()
+    (rights,) = re.findall(r"^    (~\{fota:\* -@all .*)$", contract, re.MULTILINE)
+    groups.execute_command("ACL", "SETUSER", "app", "on", ">word", *rights.split())
+    dead = groups.xrange(DEAD)[0][0]
+    try:
+        for line in (f"dead show {dead}", *EVERY):
+            follow = " --no-follow" if line == "tail" else ""
+            if line != "dead show 1-0":
+                result = run(f"{redis_url}?username=app&password=word", *f"{line}{follow}".split())
+                assert (result.exit_code, "NOPERM" in result.output) == (0, False), result.output
+    finally:
+        groups.execute_command("ACL", "DELUSER", "app")
 
 
 @pytest.mark.parametrize("line", ["stats", "tail", "export", "dead list", "check"])
