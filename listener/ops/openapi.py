@@ -113,19 +113,20 @@ def _questions(settings: Settings) -> dict[str, Part]:
     unready["content"][JSON] = {"schema": _reference(NotReady.__name__)}
     text = {"schema": {"type": "string"}}
     html = _content("A page.", "text/html", text)
+    nothing = _content("There is none.", PROBLEM, {"schema": OBJECT})
     return {
         "/": _question([own], "The status page, for people.", {"200": html}),
         "/messages/{partition}/{entry_id}": _question(
             [own],
             "A message that is kept, for people.",
-            {"200": html, "404": _content("There is none.", PROBLEM, {"schema": OBJECT})},
+            {"200": html, "404": nothing},
             _in_path("partition", {"type": "integer", "minimum": 0}),
             _in_path("entry_id", {"type": "string", "pattern": r"^[0-9]{1,20}-[0-9]{1,20}$"}),
         ),
         "/static/{filename}": _question(
             [own],
             "What the pages are made with.",
-            {"200": _content("A file.", "text/*", text)},
+            {"200": _content("A file.", "text/*", text), "404": nothing},
             _in_path("filename", {"enum": ["page.css", "page.js"]}),
         ),
         "/healthz": _question(both, "Is the process alive?", {"200": _answer("Yes.", Alive)}),
