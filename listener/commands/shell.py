@@ -41,6 +41,10 @@ class Commands(click.Group):
             # `| head` has had enough. What is left in the buffer must not fail once more at exit.
             _write_nowhere()
             ctx.exit(0)
+        except OSError as error:
+            # A disk that is full, where the output goes into a file.
+            _write_nowhere()
+            raise click.ClickException(f"output failed: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True)

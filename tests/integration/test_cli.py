@@ -243,6 +243,22 @@ def test_output_into_head_ends_quietly(redis_url: str, redis_client: Any) -> Non
             assert (process.stderr.read(), process.wait(30)) == ("", 0)
 
 
+@pytest.mark.parametrize("line", ["stats", "export"])
+def test_a_disk_that_is_full_is_told_in_a_sentence(redis_url: str, groups: Any, line: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "listener", line],
+            cwd=ROOT,
+            env={"REDIS_URL": redis_url},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "Error: output failed: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
+
+
 def findings(result: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in result.stdout.splitlines():
