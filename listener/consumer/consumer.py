@@ -2,39 +2,26 @@
 
 import os
 import queue
-import secrets
-import socket
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, Unpack
 
 import structlog
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from listener import forms
-from listener.consumer import entries
-from listener.consumer.context import Context
-from listener.consumer.desk import Desk
+from listener.consumer import assembly, entries
 from listener.consumer.engine import Engine
-from listener.consumer.group import Group, Scripts
 from listener.consumer.handlers import Handler, Handlers
 from listener.consumer.messages import Message
 from listener.consumer.observer import Guarded, Observer
 from listener.consumer.options import Chosen, Options
 from listener.consumer.settings import DEFAULT_URL, Queue
 from listener.consumer.signals import caught
-from listener.queue.connection import connect
-from listener.queue.keys import every_partition
 from listener.secret import Secret
 
 log = structlog.get_logger("listener.consumer")
 
 H = TypeVar("H", bound=Handler)
-
-# Beyond the wait of a read: how long Redis may take to reply.
-REPLY_S = 4.0
 
 
 class Consumer:
@@ -171,7 +158,15 @@ class Consumer:
         self._stops.put(None)
 
     def _run(self) -> None:
-        context = self._context()
+        context = assembly.context_of(
+            self._queue,
+            self._only,
+            group=self.group,
+            name=self._name,
+            options=self.options,
+            handlers=self._handlers,
+            observer=self._observer,
+        )
         engine = Engine(context)
         where = {"group": self.group, "consumer": context.consumer}
         log.info("consumer started", **where, unhandled=self._handlers.unhandled)
@@ -187,41 +182,9 @@ class Consumer:
             while self._told_again(0):
                 pass
 
-    def _context(self) -> Context:
-        options = self.options
-        url, limit_s = self._queue.redis_url, options.block_s + REPLY_S
-        client = connect(url, timeout_s=limit_s, name="fota-consumer")
-        once = Retry(NoBackoff(), retries=0)
-        reading = connect(url, timeout_s=limit_s, name="fota-consumer", retry=once)
-        consumer, scripts = self._name or _own_name(), Scripts(client)
-        partitions = every_partition(self._queue.namespace, self._queue.partitions)
-        groups = {
-            partition.number: Group(
-                client, scripts, partition, self.group, consumer, clock=time.monotonic
-            )
-            for partition in partitions
-            if partition.number in self._only
-        }
-        return Context(
-            client=client,
-            reading=reading,
-            group=self.group,
-            consumer=consumer,
-            groups=groups,
-            desk=Desk(batch=options.batch, ordered=options.ordered),
-            handlers=self._handlers,
-            options=options,
-            observer=self._observer,
-        )
-
     def _told_again(self, wait_s: float) -> bool:
         try:
             self._stops.get(block=wait_s > 0, timeout=wait_s or None)
         except queue.Empty:
             return False
         return True
-
-
-def _own_name() -> str:
-    # Chosen when it runs, not when it is made: a process may have forked in between.
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

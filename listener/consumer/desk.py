@@ -50,8 +50,6 @@ class Desk:
         self._room = threading.Condition(lock)
         self._done = threading.Condition(lock)
 
-    # --- readers -------------------------------------------------------------
-
     def room(self, partitions: Iterable[int]) -> int:
         """How many more may be read of these partitions together; waits a moment for some."""
         with self._lock:
@@ -73,8 +71,6 @@ class Desk:
                     self._arrange(delivery)
                     count += 1
         return count
-
-    # --- workers -------------------------------------------------------------
 
     def take(self) -> Delivery | None:
         """The next one to be handled; waits for it. None once the desk is closed."""
@@ -106,8 +102,6 @@ class Desk:
             self._work.notify()
             self._room.notify_all()
 
-    # --- the acknowledger ----------------------------------------------------
-
     def finished(self) -> list[Delivery]:
         """Those that have to be acknowledged, each told once; waits a moment for some."""
         with self._lock:
@@ -127,8 +121,6 @@ class Desk:
                 if delivery.lane is not None:
                     self._advance(delivery.lane)
             self._room.notify_all()
-
-    # --- those who look after it ---------------------------------------------
 
     def __contains__(self, key: Key) -> bool:
         """Whether an entry is in hand."""
@@ -163,8 +155,6 @@ class Desk:
             self._work.notify_all()
             self._room.notify_all()
             self._done.notify_all()
-
-    # --- under the lock ------------------------------------------------------
 
     def _free(self, partitions: Iterable[int]) -> int:
         in_hand = sum(self._in_hand[number] for number in partitions)

@@ -1,127 +1,17 @@
 """From the fields of a stream's entry to a typed message, and from a sample of JSON as well. Pure."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from listener import messages as received
 from listener.consumer.errors import MalformedError
-from listener.consumer.messages import (
-    Device,
-    Firmware,
-    FirmwareAvailable,
-    Message,
-    Unknown,
-    UpgradeFinished,
-    UpgradeScheduled,
-    UpgradeStarted,
-)
-from listener.thingspace import KINDS, UNKNOWN
+from listener.consumer.members import CLASSES
+from listener.consumer.messages import Message
+from listener.thingspace import UNKNOWN
 
 Fields = Mapping[bytes, bytes]
-
-FIRMWARE = {
-    "firmwareName": "firmware_name",
-    "participantName": "participant_name",
-    "launchDate": "launch_date",
-    "releaseNote": "release_note",
-    "model": "model",
-    "make": "make",
-    "fromVersion": "from_version",
-    "toVersion": "to_version",
-}
-DEVICE = {"deviceId": "device_id", "status": "status", "resultReason": "result_reason"}
-SCHEDULED = {
-    "firmwareName": "firmware_name",
-    "upgradeId": "upgrade_id",
-    "startDate": "start_date",
-}
-STARTED = {
-    "firmwareName": "firmware_name",
-    "upgradeId": "upgrade_id",
-    "deviceId": "device_id",
-    "status": "status",
-    "upgradeStartTime": "upgrade_start_time",
-}
-FINISHED = {
-    "firmwareName": "firmware_name",
-    "upgradeId": "upgrade_id",
-    "deviceId": "device_id",
-    "status": "status",
-    "reason": "reason",
-    "upgradeFinishTime": "upgrade_finish_time",
-}
-ENVELOPE = frozenset(("accountName", "participantName", "type", *KINDS))
-LISTS = frozenset(("deviceList",))
-
-Members = dict[str, Any]
-"""What a kind has beyond every message: attributes by name, `extra` among them."""
-
-
-def _firmware_available(data: Members) -> Members:
-    found = data.get("firmwareList")
-    items = found if isinstance(found, list) else ()
-    firmware = tuple(
-        Firmware(**_named(item, FIRMWARE), extra=_others(item, FIRMWARE))
-        for item in items
-        if isinstance(item, dict)
-    )
-    return {"firmware": firmware, "extra": _others(data, ENVELOPE)}
-
-
-def _upgrade_scheduled(data: Members) -> Members:
-    container = _container(data, "upgradeScheduled")
-    found = container.get("deviceList")
-    items = found if isinstance(found, list) else ()
-    devices = tuple(
-        Device(**_named(item, DEVICE), extra=_others(item, DEVICE))
-        for item in items
-        if isinstance(item, dict)
-    )
-    extra = {**_others(data, ENVELOPE), **_others(container, SCHEDULED.keys() | LISTS)}
-    return {**_named(container, SCHEDULED), "devices": devices, "extra": extra}
-
-
-def _upgrade_started(data: Members) -> Members:
-    return _flat(data, "upgradeProgress", STARTED)
-
-
-def _upgrade_finished(data: Members) -> Members:
-    return _flat(data, "upgradeFinished", FINISHED)
-
-
-def _unknown(data: Members) -> Members:
-    return {"extra": _others(data, ENVELOPE)}
-
-
-def _flat(data: Members, name: str, attributes: Mapping[str, str]) -> Members:
-    container = _container(data, name)
-    members = _named(container, attributes)
-    members["extra"] = {**_others(data, ENVELOPE), **_others(container, attributes)}
-    return members
-
-
-def _container(data: Members, name: str) -> Members:
-    found = data.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _named(container: Members, attributes: Mapping[str, str]) -> Members:
-    return {attribute: container.get(name) for name, attribute in attributes.items()}
-
-
-def _others(container: Members, known: Any) -> Members:
-    return {name: container[name] for name in container if name not in known}
-
-
-CLASSES: Mapping[str, tuple[type[Message], Callable[[Members], Members]]] = {
-    "firmware-available": (FirmwareAvailable, _firmware_available),
-    "upgrade-scheduled": (UpgradeScheduled, _upgrade_scheduled),
-    "upgrade-started": (UpgradeStarted, _upgrade_started),
-    "upgrade-finished": (UpgradeFinished, _upgrade_finished),
-    UNKNOWN: (Unknown, _unknown),
-}
 
 
 def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> Message:
@@ -192,7 +82,7 @@ def kind_of(fields: Fields) -> str:
     return kind if kind in CLASSES else UNKNOWN
 
 
-def _parsed(raw: bytes) -> Members:
+def _parsed(raw: bytes) -> dict[str, Any]:
     try:
         data = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:

@@ -9,8 +9,8 @@ from typing import Any
 import redis
 from redis.commands.core import Script
 
+from listener.consumer import burial
 from listener.consumer.delivery import Delivery, Verdict
-from listener.messages import timestamp
 from listener.queue.cluster import ClusterScript
 from listener.queue.keys import Partition
 
@@ -20,8 +20,6 @@ HANDED_BACK = "handed-back"
 # Longer than anybody's takeover_idle_s, and the same that `dead requeue` sets.
 LONG_AGO_MS = 24 * 3600 * 1000
 DAY_MS = 24 * 3600 * 1000
-ERROR_BYTES = 1024
-TRACEBACK_BYTES = 16 * 1024
 # Redis serves nobody else while a script runs: so many entries at once.
 STEP = 500
 
@@ -123,15 +121,7 @@ class Group:
 
     def bury(self, delivery: Delivery, verdict: Verdict) -> int:
         """Moves it to the dead stream; 1: it is there, 0: it was not ours, -1: its data is deleted."""
-        added: dict[str, str | bytes] = {
-            "reason": verdict.reason,
-            "error": _head(" ".join(verdict.error.splitlines()), ERROR_BYTES),
-            "traceback": _tail(verdict.traceback, TRACEBACK_BYTES),
-            "deliveries": str(delivery.recorded),
-            "entry": delivery.entry_id,
-            "consumer": self._consumer,
-            "failed": timestamp(datetime.now(UTC)),
-        }
+        added = burial.fields(delivery, verdict, self._consumer, datetime.now(UTC))
         words: list[str | bytes] = [word for pair in added.items() for word in pair]
         result: int = self._scripts.bury(
             keys=[self.stream, self._dead],
@@ -222,53 +212,7 @@ class Group:
         )
 
 
-def read(
-    client: "redis.Redis",
-    groups: Mapping[bytes, Group],
-    group: str,
-    consumer: str,
-    *,
-    count: int,
-    block_s: float,
-) -> list[Delivery]:
-    """New messages of some partitions, at most about `count`; waits for one.
-
-    Args:
-        client: of this thread alone as long as it waits.
-        groups: by the names of their streams; in a Cluster only one.
-        group: their name.
-        consumer: for whom they are then pending.
-        count: of messages.
-        block_s: seconds to wait.
-
-    Raises:
-        redis.RedisError: some may be pending for the consumer all the same: see `Group.recover`.
-    """
-    found: Any = client.xreadgroup(
-        group,
-        consumer,
-        {name.decode(): ">" for name in groups},
-        count=max(1, count // len(groups)),
-        block=max(1, int(block_s * 1000)),
-    )
-    return [delivery for name, entries in found for delivery in groups[name].fresh(entries)]
-
-
 def is_missing(error: "redis.RedisError") -> bool:
     """Whether an error says that the stream or the group is not there (any more)."""
     text = str(error)
     return "NOGROUP" in text or "UNBLOCKED" in text or "no such key" in text
-
-
-def _head(text: str, size: int) -> bytes:
-    return _cut(text.encode(errors="backslashreplace")[:size])
-
-
-def _tail(text: str, size: int) -> bytes:
-    # The end of a traceback says where it happened.
-    return _cut(text.encode(errors="backslashreplace")[-size:])
-
-
-def _cut(data: bytes) -> bytes:
-    """Without the halves of letters at either end."""
-    return data.decode(errors="ignore").encode()

@@ -1,12 +1,13 @@
 """Reads what is new, as far as there is room for it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import redis
 import structlog
 
 from listener.consumer.context import Context
-from listener.consumer.group import Group, is_missing, read
+from listener.consumer.group import Group, is_missing
 from listener.consumer.outages import Attempts
 from listener.queue.connection import renew
 
@@ -45,19 +46,19 @@ class Reader:
             self._context.outages.end("read", self._partitions)
 
     def _read(self, room: int) -> None:
-        deliveries = read(
-            self._context.reading,
-            self._groups,
+        """Raises redis.RedisError; then some may be pending for us all the same."""
+        options = self._context.options
+        found: Any = self._context.reading.xreadgroup(
             self._context.group,
             self._context.consumer,
-            count=room,
-            block_s=self._context.options.block_s,
+            {name.decode(): ">" for name in self._groups},
+            count=max(1, room // len(self._groups)),
+            block=max(1, int(options.block_s * 1000)),
         )
-        if deliveries:
-            self._context.desk.put(deliveries)
-            for number in {delivery.partition for delivery in deliveries}:
-                count = sum(delivery.partition == number for delivery in deliveries)
-                self._context.observer.received(count, number)
+        for name, entries in found:
+            group = self._groups[name]
+            self._context.desk.put(group.fresh(entries))
+            self._context.observer.received(len(entries), group.partition)
 
     def _make_sure(self) -> None:
         """That the groups are there, and that nothing is pending for us of which we do not know."""

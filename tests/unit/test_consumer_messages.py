@@ -22,7 +22,7 @@ from listener.consumer import (
     message,
     typed,
 )
-from listener.consumer.entries import CLASSES
+from listener.consumer.members import CLASSES
 from listener.errors import RefusalError
 from listener.thingspace import KINDS, UNKNOWN
 

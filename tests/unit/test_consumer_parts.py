@@ -1,6 +1,7 @@
 """The consumer's small pure parts: backoff, handlers, options, settings, observers, dispatch."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,12 @@ def test_an_observer_that_fails_harms_nobody() -> None:
 def test_a_guarded_observer_passes_every_method_on() -> None:
     names = [name for name in vars(Observer) if not name.startswith("_")]
     assert set(names) <= set(vars(Guarded))
+
+
+def test_the_guides_example_of_a_handlers_test_passes() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "consumer.md").read_text()
+    program, _, test = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    space: dict[str, Any] = {}
+    exec(program.replace("consumer.run()", ""), space)
+    exec(test, space)
+    space["test_a_late_finish_is_kept"]()

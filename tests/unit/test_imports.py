@@ -30,10 +30,12 @@ SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
     "listener/auth.py",
     "listener/consumer/backoff.py",
+    "listener/consumer/burial.py",
     "listener/consumer/delivery.py",
     "listener/consumer/desk.py",
     "listener/consumer/entries.py",
     "listener/consumer/handlers.py",
+    "listener/consumer/members.py",
     "listener/consumer/messages.py",
     "listener/consumer/options.py",
     "listener/errors.py",
