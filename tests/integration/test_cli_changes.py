@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from listener.commands import export as exporting
 from listener.commands import shell
@@ -138,7 +139,8 @@ def test_what_is_requeued_is_handled(redis_url: str, redis_client: Any) -> None:
 
     for number in range(3):
         add(redis_client, number)
-    with running(consumer(redis_url, handle, max_deliveries=2)):
+    # What the consumer logs must not come between the lines that the command prints.
+    with capture_logs(), running(consumer(redis_url, handle, max_deliveries=2)):
         wait_until(lambda: redis_client.exists(f"{{fota:0}}:dead:{GROUP}"))
         wait_until(lambda: is_done(redis_client))
         assert sorted(mended) == ["u-0", "u-2"], "the others flow meanwhile"
