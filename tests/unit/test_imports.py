@@ -29,6 +29,10 @@ SHARED = {
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
     "listener/auth.py",
+    "listener/commands/doctor/findings.py",
+    "listener/commands/lines.py",
+    "listener/commands/moments.py",
+    "listener/commands/spreadsheet.py",
     "listener/consumer/backoff.py",
     "listener/consumer/burial.py",
     "listener/consumer/delivery.py",
@@ -44,6 +48,7 @@ PURE = (
     "listener/payload.py",
     "listener/probe.py",
     "listener/redaction.py",
+    "listener/queue/ids.py",
     "listener/redis_url.py",
     "listener/schemas.py",
     "listener/settings.py",
