@@ -121,7 +121,7 @@ def grow(target: Path, only: tuple[str, ...], docs: bool, **options: Any) -> Non
         raise click.ClickException(str(error)) from None
     result = {"format": 1, "machine": machine.facts(), "options": options, **found}
     _write(target, result)
-    console = Console()
+    console = _console()
     for table in growth.tables(found):
         console.print(table)
     if docs:
@@ -159,11 +159,17 @@ def _plan(names: str, values: dict[str, Any], options: dict[str, Any]) -> compar
 
 
 def _print(result: dict[str, Any]) -> None:
-    console = Console()
+    console = _console()
     found = report.rows(result["runs"])
     for load in dict.fromkeys(row.load for row in found):
         console.print(report.table(found, load))
     console.print(report.targets_table(result["targets"]))
+
+
+def _console() -> Console:
+    # In a file or a pipe there is no terminal whose width could be asked for.
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
 
 
 def _write(target: Path, result: dict[str, Any]) -> None:

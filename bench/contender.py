@@ -154,6 +154,8 @@ def _environ(port: int, redis_url: str, log_level: str, folder: Path) -> dict[st
         "CALLBACK_USERNAME": USERNAME,
         "CALLBACK_PASSWORD": PASSWORD,
         "LOG_LEVEL": log_level,
+        # What other services have left behind in the common one is none of ours.
+        "TMPDIR": str(folder),
         # The service's own.
         "PUBLIC_URL": f"http://127.0.0.1:{port}/cb",
         "OPS_BIND": f"127.0.0.1:{free_port()}",

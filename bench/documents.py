@@ -28,8 +28,8 @@ def replaced(text: str, name: str, part: str) -> str:
     Raises:
         ValueError: the marks are missing.
     """
-    form = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-    result, count = form.subn(lambda found: found[1] + part.strip() + found[2], text)
+    form = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    result, count = form.subn(lambda found: found[1] + part.strip() + "\n" + found[2], text)
     if count != 1:
         raise ValueError(f"no place for {name}")
     return result

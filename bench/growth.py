@@ -21,7 +21,9 @@ from sandbox import embedded_cluster
 from sandbox.redis_nodes import Node
 
 PARTS = ("queue", "bodies", "partitions", "spool", "memory")
-SIZES = {"0.6 KB": None, "1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000}
+SIZES = {"0.5 KB": None, "1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000}
+# So many of a large size at once would be a test of the bounds rather than of the pace.
+LARGE, LARGE_CONNECTIONS = 100_000, 8
 PARTITIONS = (1, 2, 3, 4)
 MEMORY_STEPS = 20
 
@@ -65,8 +67,11 @@ class Growth:
         for number in range(self._options.rounds):
             for name, size in SIZES.items():
                 parts = messages.sized(size) if size else self._parts
+                connections = LARGE_CONNECTIONS if (size or 0) >= LARGE else MOST_CONNECTIONS
                 with session.running(self._ours) as running:
-                    self._measure("bodies", name, number, running, parts)
+                    self._measure(
+                        "bodies", name, number, running, parts=parts, connections=connections
+                    )
 
     def partitions(self) -> None:
         """One to four partitions on a Cluster of three masters with a replica each."""
@@ -143,17 +148,21 @@ class Growth:
         name: str,
         number: int,
         running: Session,
+        *,
         parts: Sequence[messages.Parts] | None = None,
+        connections: int = MOST_CONNECTIONS,
     ) -> None:
         found = running.as_fast_as_it_can(
-            parts or self._parts, connections=MOST_CONNECTIONS, seconds=self._options.seconds
+            parts or self._parts, connections=connections, seconds=self._options.seconds
         )
         self._keep(part, name, number, found)
 
     def _keep(self, part: str, name: str, number: int, found: dict[str, Any]) -> None:
         run = {"part": part, "name": name, "round": number, **found}
         self.runs.append(run)
-        self._say(report.line({"fsync": part, "contender": name, "connections": 64, **run}))
+        self._say(
+            report.line({"fsync": part, "contender": name, "connections": MOST_CONNECTIONS, **run})
+        )
 
 
 def run(options: Options, parts: Sequence[str], say: Say) -> dict[str, Any]:

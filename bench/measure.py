@@ -28,7 +28,10 @@ def measure(server: Server, where: Store, load: Load, *, under_way: int) -> dict
     length = where.length()
     found = account(server, where.processes(), load)
     added = store.check_count(where, length, found["messages"], under_way=under_way)
-    return {**found, "entries": added}
+    # Those that were under way at the end cost as much as those that were answered.
+    share = found["messages"] / added
+    cpu = {name: found[name] * share for name in ("cpu_us", "redis_cpu_us")}
+    return {**found, **cpu, "entries": added}
 
 
 def account(server: Server, of_redis: Sequence[psutil.Process], load: Load) -> dict[str, Any]:
