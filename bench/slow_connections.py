@@ -167,6 +167,8 @@ def main(connections: int, seconds: float, rate: float) -> None:
         crowd = multiprocessing.Process(target=hold, args=arguments, daemon=True)
         crowd.start()
         told.get(timeout=60)
+        [first] = send(service.port, 1, 1, "first")
+        click.echo(f"the first message after {connections} opened at once: {first:.1f} ms")
         report(f"beside {connections} slow ones", send(service.port, rate, seconds, "beside"))
         opened = told.get(timeout=60)
         crowd.join()
