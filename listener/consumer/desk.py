@@ -105,7 +105,7 @@ class Desk:
     def finished(self) -> list[Delivery]:
         """Those that have to be acknowledged, each told once; waits a moment for some."""
         with self._lock:
-            if not self._finished:
+            if not self._finished and not self._closed:
                 self._done.wait(GLANCE_S)
             found, self._finished = self._finished, []
             return found

@@ -69,9 +69,10 @@ class Engine:
                 break
         self._context.ended.set()
         self._context.desk.close()
+        # What a read brought after the rest is handed back would wait for a takeover.
+        deadline = time.monotonic() + JOIN_S + self._context.options.block_s
         for thread in (*self._others, *self._readers):
-            # What a read brings after the rest is handed back would wait for a takeover.
-            thread.join(JOIN_S + self._context.options.block_s)
+            thread.join(max(0.0, deadline - time.monotonic()))
         # One that is in a handler is left to itself: nothing can stop it.
         for thread in self._workers:
             thread.join(0.01)
@@ -89,6 +90,9 @@ class Engine:
     def _leave(self) -> None:
         try:
             self._acknowledger.step()
+            if self._acknowledger.unsent:
+                # Every further command would take its time limit.
+                raise redis.ConnectionError("what was handled cannot be acknowledged")
             back = self._hand_back()
             for group in self._context.groups.values():
                 group.leave()
@@ -99,11 +103,9 @@ class Engine:
             log.info("stopped", handed_back=back)
 
     def _hand_back(self) -> int:
-        unsent = {delivery.key for delivery in self._acknowledger.unsent}
         rest: dict[int, list[Delivery]] = defaultdict(list)
         for delivery in self._context.desk.in_hand():
-            if delivery.key not in unsent:
-                rest[delivery.partition].append(delivery)
+            rest[delivery.partition].append(delivery)
         for number, deliveries in rest.items():
             self._context.groups[number].hand_back(deliveries)
         return sum(map(len, rest.values()))

@@ -158,6 +158,33 @@ def test_without_redis_it_waits_for_it_and_can_be_stopped(node: Node) -> None:
             wait_until(lambda: got == [1] and is_done(client))
 
 
+def test_a_redis_that_does_not_answer_does_not_hold_up_the_end(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.consumer.assembly.REPLY_S", 0.2)
+    got: list[int] = []
+    entered, leave = threading.Event(), threading.Event()
+
+    def handler(message: Any) -> None:
+        entered.set()
+        leave.wait(30)
+        got.append(number_of(message))
+
+    with node.client() as client:
+        feed(client, range(3))
+        reader = consumer(url_of(node), handler, shutdown_s=0.2)
+        with capture_logs() as logs, running(reader):
+            entered.wait(30)
+            node.freeze()
+            leave.set()
+            wait_until(lambda: len(got) == 3)
+        # It has returned, by itself.
+        node.thaw()
+        assert any("others take over" in line["event"] for line in logs)
+        with running(reader):
+            wait_until(lambda: is_done(client))
+
+
 def test_in_a_cluster_all_partitions_are_read_and_a_failover_is_followed(nodes: Cluster) -> None:
     got: Counter[int] = Counter()
     streams = [f"{{fota:{number}}}:messages" for number in range(PARTITIONS)]

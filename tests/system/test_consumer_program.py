@@ -145,14 +145,16 @@ def test_what_is_dead_is_handled_after_an_operator_requeued_it(
         mended.touch()
         listener = [sys.executable, "-m", "listener"]
         environment = {"PATH": os.environ["PATH"], "REDIS_URL": redis_url}
-        subprocess.run(
+        requeued = subprocess.run(
             [*listener, "dead", "requeue", "--group", GROUP, "--all"],
             cwd=ROOT,
             env=environment,
-            check=True,
+            check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            text=True,
         )
+        assert requeued.returncode == 0, requeued.stderr
         wait_until(lambda: got(run)[3] == 4, run.output)
         wait_until(lambda: not pending(redis_client))
         run.signal()
