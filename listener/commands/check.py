@@ -1,24 +1,18 @@
 """`check`: the doctor."""
 
-import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import click
-import redis
 from rich.text import Text
 
-from listener.commands import lines, options, shell
-from listener.commands.doctor import environment, queue, registration, server, spool
-from listener.commands.doctor.findings import Finding, error
+from listener import lines
+from listener.commands import options, shell
 from listener.commands.screen import Screen
-from listener.commands.shell import Queue
-from listener.settings import Settings
+from listener.doctor.examination import findings
+from listener.doctor.findings import Finding
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
-REDIS_DOWN = "start Redis, or correct REDIS_URL; messages go to the spool meanwhile"
 
 
 @click.command(
@@ -34,7 +28,7 @@ def check(*, as_json: bool) -> None:
     """
     settings = shell.settings()
     screen, levels = Screen(), Counter[str]()
-    for finding in findings(settings):
+    for finding in findings(settings, shell.TIMEOUT_S):
         levels[finding.level] += 1
         if as_json:
             click.echo(lines.json_line(asdict(finding)))
@@ -46,28 +40,6 @@ def check(*, as_json: bool) -> None:
         )
     if levels["error"]:
         raise click.exceptions.Exit(shell.FAILED)
-
-
-def findings(settings: Settings, timeout_s: float = shell.TIMEOUT_S) -> Iterator[Finding]:
-    """Looks at one thing after the other. Without Redis the rest is looked at all the same.
-
-    Each reply of Redis is waited for `timeout_s` seconds at most.
-    """
-    yield from environment.findings(settings, os.environ)
-    with shell.connected(settings, timeout_s=timeout_s) as client:
-        try:
-            yield from _in_redis(Queue(settings, client))
-        except redis.RedisError as problem:
-            yield error("redis", shell.problem(problem, settings), REDIS_DOWN)
-    yield from spool.findings(settings, datetime.now(UTC))
-
-
-def _in_redis(looked_at: Queue) -> Iterator[Finding]:
-    settings, client = looked_at.settings, looked_at.client
-    yield from server.findings(settings, client)
-    now = looked_at.now()
-    yield from queue.findings(client, looked_at.partitions, now)
-    yield from registration.findings(client, settings.queue_namespace, now)
 
 
 def _print(screen: Screen, finding: Finding) -> None:

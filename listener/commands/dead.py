@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from listener.commands import letter_lines, lines, options, shell
-from listener.commands.shell import Queue
+from listener import lines
+from listener.commands import letter_lines, options, shell
 from listener.queue import dead as letters
 from listener.queue.dead import DeadLetter, Requeuer
+from listener.queue.view import View
 
 
 @click.group(
@@ -106,7 +107,7 @@ def drop(*, entry_ids: tuple[str, ...], group: str, every: bool, yes: bool) -> N
     _tell(dropped, "dropped", entry_ids)
 
 
-def _groups(queue: Queue, wanted: str | None) -> list[str]:
+def _groups(queue: View, wanted: str | None) -> list[str]:
     """The groups to look at. One that was destroyed may have left dead letters.
 
     Raises UsageError for one that is neither there nor has any.
@@ -114,17 +115,17 @@ def _groups(queue: Queue, wanted: str | None) -> list[str]:
     if wanted is None:
         return letters.groups_with_letters(queue.client, queue.partitions)
     if not any(queue.client.exists(where.dead(wanted)) for where in queue.partitions):
-        return queue.groups(wanted)
+        return shell.wanted_groups(queue, wanted)
     return [wanted]
 
 
-def _all(queue: Queue, names: Sequence[str]) -> Iterator[DeadLetter]:
+def _all(queue: View, names: Sequence[str]) -> Iterator[DeadLetter]:
     for name in names:
         for where in queue.partitions:
             yield from letters.letters(queue.client, where, name)
 
 
-def _chosen(queue: Queue, group: str, ids: Sequence[str]) -> Iterator[DeadLetter]:
+def _chosen(queue: View, group: str, ids: Sequence[str]) -> Iterator[DeadLetter]:
     """Those with the ids, or all; the same id may stand in several partitions."""
     if not ids:
         yield from _all(queue, [group])

@@ -13,11 +13,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from listener.commands import lines, moments, options, shell, spreadsheet
-from listener.commands.shell import Queue
+from listener import lines, moments
+from listener.commands import options, shell, spreadsheet
 from listener.commands.tail import is_wanted
 from listener.queue import ids, reader
 from listener.queue.reader import Entry
+from listener.queue.view import View
 
 # How often the progress is told.
 STEP = 500
@@ -140,7 +141,7 @@ def _progress(output: Path | None) -> Iterator[Progress]:
         yield progress
 
 
-def _span(queue: Queue, first: str, last: str) -> tuple[int, int]:
+def _span(queue: View, first: str, last: str) -> tuple[int, int]:
     """The times, in ms, between which there are messages."""
     with_first = next(reader.entries(queue.client, queue.partitions, first=first, last=last), None)
     with_last = next(

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from listener.commands import lines, screen
+from listener import lines
+from listener.commands import screen
 from listener.commands.screen import Screen
 from listener.queue.dead import DeadLetter
 

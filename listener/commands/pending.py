@@ -4,12 +4,13 @@ from typing import Any
 
 import click
 
-from listener.commands import lines, options, screen, shell
-from listener.commands.moments import duration, when
+from listener import lines
+from listener.commands import options, screen, shell
 from listener.commands.screen import Screen
-from listener.commands.shell import Queue
+from listener.moments import duration, when
 from listener.queue import groups
 from listener.queue.groups import Pending
+from listener.queue.view import View
 
 
 @click.command(
@@ -32,7 +33,7 @@ def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     another takes them over. The consumer `requeued` holds what `dead requeue` gave back.
     """
     with shell.opened() as queue:
-        found = _oldest(queue, queue.groups(group), limit + 1)
+        found = _oldest(queue, shell.wanted_groups(queue, group), limit + 1)
     if as_json:
         for one in found[:limit]:
             click.echo(lines.json_line(data(one)))
@@ -62,7 +63,7 @@ def data(one: Pending) -> dict[str, Any]:
     }
 
 
-def _oldest(queue: Queue, names: list[str], most: int) -> list[Pending]:
+def _oldest(queue: View, names: list[str], most: int) -> list[Pending]:
     found = [
         one
         for where in queue.partitions

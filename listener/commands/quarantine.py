@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from listener.commands import lines, options, screen, shell
+from listener import lines
+from listener.commands import options, screen, shell
 from listener.commands.screen import Screen
-from listener.commands.shell import Queue
 from listener.errors import RefusalError
 from listener.queue import quarantine as kept
 from listener.queue.quarantine import Refused
+from listener.queue.view import View
 from listener.queue.writer import RedisWriter
 
 SHORT = 70
@@ -103,7 +104,7 @@ def data(one: Refused, *, whole: bool = False) -> dict[str, Any]:
     return {**told, "data": one.data} if whole else {**told, "begins": one.data[:SHORT]}
 
 
-def _chosen(queue: Queue, ids: Sequence[str]) -> Iterator[Refused | None]:
+def _chosen(queue: View, ids: Sequence[str]) -> Iterator[Refused | None]:
     """Those with the ids, or all that are there now; None for one that is not there."""
     where = queue.partitions[0]
     if not ids:
@@ -115,7 +116,7 @@ def _chosen(queue: Queue, ids: Sequence[str]) -> Iterator[Refused | None]:
         yield found
 
 
-def _replay(queue: Queue, writer: RedisWriter, one: Refused) -> bool:
+def _replay(queue: View, writer: RedisWriter, one: Refused) -> bool:
     try:
         message = one.message(queue.settings)
     except RefusalError as refusal:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import click
 
-from listener.commands import moments, options, screen, shell
-from listener.commands.lines import counted
-from listener.commands.moments import when
+from listener import moments
+from listener.commands import options, screen, shell
 from listener.commands.screen import Screen
+from listener.lines import counted
+from listener.moments import when
 from listener.queue import cursors, ids
 from listener.queue.cursors import Move
 from listener.queue.groups import MOST_COUNTED, Count
@@ -35,7 +36,7 @@ def replay(*, group: str, start: str, dry_run: bool, yes: bool) -> None:
     between is skipped, which loses it for this group. What is pending remains pending.
     """
     with shell.opened() as queue:
-        queue.groups(group)
+        shell.wanted_groups(queue, group)
         first = shell.place(moments.first_id, start, queue.now(), "--from")
         moves = cursors.plan(queue.client, queue.partitions, group, ids.before(first))
         _print(moves)

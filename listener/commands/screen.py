@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from listener.commands.lines import clean
+from listener.lines import clean
 
 PIPE_WIDTH = 160
 

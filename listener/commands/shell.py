@@ -4,21 +4,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 
 import click
 import redis
-from redis.exceptions import NoPermissionError
 
-from listener.commands import moments
-from listener.commands.lines import clean
+from listener import moments
 from listener.errors import QueueUnavailableError, SettingsError
-from listener.logs import Redactor
+from listener.lines import clean
 from listener.queue import groups
-from listener.queue.connection import connect, servers
-from listener.queue.keys import Partition, every_partition
+from listener.queue.view import View, connected, problem
 from listener.settings import Settings
 
 TIMEOUT_S = 5.0
@@ -47,42 +43,19 @@ class Commands(click.Group):
             raise click.ClickException(f"output failed: {error.strerror or error}") from None
 
 
-@dataclass(frozen=True)
-class Queue:
-    """The queue as a command sees it: settings, and a client that decodes what it reads."""
+def wanted_groups(queue: View, wanted: str | None) -> list[str]:
+    """The wanted group, or all.
 
-    settings: Settings
-    client: "redis.Redis"
-
-    @property
-    def partitions(self) -> list[Partition]:
-        """All of them."""
-        return every_partition(self.settings.queue_namespace, self.settings.queue_partitions)
-
-    def now(self) -> datetime:
-        """The time by Redis's clock, from which entry ids are made; by ours if TIME is not allowed.
-
-        Raises redis.RedisError.
-        """
-        try:
-            told: Any = servers(self.client)[0].time()
-        except NoPermissionError:
-            return datetime.now(UTC)
-        return datetime.fromtimestamp(told[0] + told[1] / 1_000_000, UTC)
-
-    def groups(self, wanted: str | None) -> list[str]:
-        """The wanted group, or all.
-
-        Raises:
-            UsageError: it is none; names those that there are.
-            redis.RedisError: Redis did not answer.
-        """
-        known = groups.names(self.client, self.partitions)
-        if wanted is None:
-            return known
-        if wanted not in known:
-            raise no_group(wanted, known)
-        return [wanted]
+    Raises:
+        UsageError: it is none; names those that there are.
+        redis.RedisError: Redis did not answer.
+    """
+    known = groups.names(queue.client, queue.partitions)
+    if wanted is None:
+        return known
+    if wanted not in known:
+        raise no_group(wanted, known)
+    return [wanted]
 
 
 def no_group(wanted: str, known: Sequence[str]) -> click.UsageError:
@@ -106,34 +79,15 @@ def settings(environ: dict[str, str] | None = None) -> Settings:
 
 
 @contextmanager
-def opened() -> Iterator[Queue]:
+def opened() -> Iterator[View]:
     """The queue that the environment names.
 
     Raises:
         ClickException: Redis fails; says how, without secrets.
     """
     chosen = settings()
-    with failing_clearly(chosen), connected(chosen) as client:
-        yield Queue(chosen, client)
-
-
-@contextmanager
-def connected(
-    chosen: Settings, *, timeout_s: float = TIMEOUT_S, name: str = "fota-cli"
-) -> "Iterator[redis.Redis]":
-    """A client that decodes what it reads, for people to look at; connects when first used."""
-    client = connect(
-        chosen.redis_url,
-        timeout_s=timeout_s,
-        name=name,
-        decode_responses=True,
-        # Anybody can add an entry by hand that is no UTF-8.
-        encoding_errors="backslashreplace",
-    )
-    try:
-        yield client
-    finally:
-        client.close()
+    with failing_clearly(chosen), connected(chosen, timeout_s=TIMEOUT_S, name="fota-cli") as client:
+        yield View(chosen, client)
 
 
 @contextmanager
@@ -143,17 +97,6 @@ def failing_clearly(chosen: Settings) -> Iterator[None]:
         yield
     except (redis.RedisError, QueueUnavailableError) as error:
         raise click.ClickException(problem(error, chosen)) from None
-
-
-def problem(error: Exception, chosen: Settings) -> str:
-    """What is wrong with Redis, in a sentence, free of secrets and control characters."""
-    if isinstance(error, QueueUnavailableError):
-        said = f"Redis did not confirm: {error.detail}"
-    elif isinstance(error, redis.ResponseError):
-        said = f"Redis refuses: {error}"
-    else:
-        said = f"Redis does not answer: {error}"
-    return clean(Redactor(chosen.secrets).redact(said))
 
 
 def place(read: Callable[[str, datetime], str], text: str, now: datetime, option: str) -> str:

@@ -1,6 +1,6 @@
 """Messages as the rows of a CSV file. Pure."""
 
-from listener.commands.lines import escaped
+from listener.lines import escaped
 from listener.queue.reader import Entry
 
 COLUMNS = (

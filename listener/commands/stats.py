@@ -11,13 +11,14 @@ from rich.console import Group as Together
 from rich.live import Live
 from rich.table import Table
 
-from listener.commands import lines, moments, options, screen, shell
-from listener.commands.moments import age_s, duration
+from listener import lines, moments
+from listener.commands import options, screen, shell
 from listener.commands.screen import Screen
-from listener.commands.shell import Queue
+from listener.moments import age_s, duration
 from listener.queue import groups, streams
 from listener.queue.groups import Group
 from listener.queue.streams import Rate, Stream
+from listener.queue.view import View
 
 WINDOWS_S = (300, 3600)
 
@@ -59,7 +60,7 @@ def stats(*, watch: float | None, as_json: bool) -> None:
             return
 
 
-def look(queue: Queue) -> Look:
+def look(queue: View) -> Look:
     """Looks once. Raises redis.RedisError."""
     now = queue.now()
     now_ms = int(now.timestamp() * 1000)
@@ -72,7 +73,7 @@ def look(queue: Queue) -> Look:
     return Look(now, found, sorted(held, key=lambda one: (one.name, one.partition)))
 
 
-def _print_json(queue: Queue, watch: float | None) -> None:
+def _print_json(queue: View, watch: float | None) -> None:
     while True:
         seen = look(queue)
         for stream, rates in seen.streams:
@@ -84,7 +85,7 @@ def _print_json(queue: Queue, watch: float | None) -> None:
         time.sleep(watch)
 
 
-def _print_tables(queue: Queue, watch: float | None) -> None:
+def _print_tables(queue: View, watch: float | None) -> None:
     console = Screen()
     if watch is None or not console.is_terminal:
         while True:

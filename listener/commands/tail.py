@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from listener.commands import lines, moments, options, shell
-from listener.commands.shell import Queue
+from listener import lines, moments
+from listener.commands import options, shell
 from listener.queue import ids, reader
 from listener.queue.reader import Entry
+from listener.queue.view import View
 
 BLOCK_MS = 500
 
@@ -78,7 +79,7 @@ def is_wanted(
 
 
 def _entries(
-    queue: Queue, first: str, last: int | None, wanted: Wanted, *, follow: bool
+    queue: View, first: str, last: int | None, wanted: Wanted, *, follow: bool
 ) -> Iterator[Entry]:
     """What is there, by time, and then what arrives."""
     newest = reader.newest_ids(queue.client, queue.partitions)
@@ -95,7 +96,7 @@ def _entries(
     yield from (entry for entry in arriving if entry and wanted(entry))
 
 
-def _kept(queue: Queue, first: str, newest: dict[str, str]) -> Iterator[Entry]:
+def _kept(queue: View, first: str, newest: dict[str, str]) -> Iterator[Entry]:
     """Nothing beyond `newest`: that is followed, and would be printed twice."""
     bound = {where.number: ids.order(newest[where.messages]) for where in queue.partitions}
     for entry in reader.entries(queue.client, queue.partitions, first=first):
@@ -103,7 +104,7 @@ def _kept(queue: Queue, first: str, newest: dict[str, str]) -> Iterator[Entry]:
             yield entry
 
 
-def _last(queue: Queue, most: int, wanted: Wanted) -> Iterator[Entry]:
+def _last(queue: View, most: int, wanted: Wanted) -> Iterator[Entry]:
     found: deque[Entry] = deque()
     for entry in reader.newest_first(queue.client, queue.partitions):
         if wanted(entry):

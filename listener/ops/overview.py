@@ -8,10 +8,8 @@ from threading import Lock
 
 import redis
 
-from listener.commands import check
-from listener.commands.doctor.findings import Finding
-from listener.commands.shell import Queue as Look
-from listener.commands.shell import connected
+from listener.doctor.examination import findings
+from listener.doctor.findings import Finding
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
 from listener.ops.registrations import Registration, registrations
@@ -23,6 +21,7 @@ from listener.queue.keeper import KeptBy
 from listener.queue.quarantine import Refused
 from listener.queue.reader import Entry, newest_first
 from listener.queue.streams import Stream
+from listener.queue.view import View, connected
 from listener.settings import Settings
 
 # More would make the page slow in the middle of a campaign.
@@ -108,12 +107,12 @@ class Overviews:
 def overview(settings: Settings, readiness: Readiness) -> Overview:
     """Looks once."""
     # Before anything else: the doctor's own words for a Redis that fails are the page's.
-    findings, kept = list(check.findings(settings, TIMEOUT_S)), _kept(readiness)
+    found, kept = list(findings(settings, TIMEOUT_S)), _kept(readiness)
     try:
         with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
-            return _in_redis(Look(settings, client), findings, kept)
+            return _in_redis(View(settings, client), found, kept)
     except redis.RedisError:
-        return Overview(datetime.now(UTC), findings, kept)
+        return Overview(datetime.now(UTC), found, kept)
 
 
 def _kept(readiness: Readiness) -> Kept:
@@ -123,7 +122,7 @@ def _kept(readiness: Readiness) -> Kept:
         return Kept(None, problem.detail or problem.reason)
 
 
-def _in_redis(look: Look, findings: list[Finding], kept: Kept) -> Overview:
+def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
     client, partitions, now = look.client, look.partitions, look.now()
     newest = list(islice(newest_first(client, partitions), ENTRIES_READ))
     found = [streams.look(client, where) for where in partitions]

@@ -7,14 +7,14 @@ from typing import Any
 from flask import Blueprint, Response, abort, render_template
 
 from listener import __version__
-from listener.commands.lines import data_of
-from listener.commands.moments import ENTRY_ID_FORM, age_s, duration
-from listener.commands.shell import connected
+from listener.lines import data_of
+from listener.moments import ENTRY_ID_FORM, age_s, duration
 from listener.ops.chart import HEIGHT, HOURS, WIDTH, chart
 from listener.ops.overview import NAME, TIMEOUT_S, Overview, Overviews
 from listener.queue.arrivals import QUARANTINED
 from listener.queue.keys import every_partition
 from listener.queue.reader import Entry
+from listener.queue.view import connected
 from listener.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
 

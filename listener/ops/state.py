@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 import redis
 
 from listener import metrics
-from listener.commands.moments import age_s
-from listener.commands.shell import Queue as Look
-from listener.commands.shell import connected
+from listener.moments import age_s
 from listener.ops.exposition import Gauges
 from listener.ops.overview import NAME, TIMEOUT_S
 from listener.ops.registrations import NO_MORE_LOGINS, registrations
 from listener.ops.version import version
 from listener.queue import groups, streams
+from listener.queue.view import View, connected
 from listener.queue.waiting import waiting
 from listener.settings import Settings
 
@@ -26,7 +25,7 @@ def gauges(settings: Settings) -> Gauges:
     _spool(found, settings)
     try:
         with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
-            _queue(found, Look(settings, client))
+            _queue(found, View(settings, client))
             _registrations(found, client, settings.queue_namespace)
         found.set(metrics.REDIS_UP, 1)
     except redis.RedisError:
@@ -35,7 +34,7 @@ def gauges(settings: Settings) -> Gauges:
     return found
 
 
-def _queue(found: Gauges, look: Look) -> None:
+def _queue(found: Gauges, look: View) -> None:
     now = look.now()
     for where in look.partitions:
         number = str(where.number)

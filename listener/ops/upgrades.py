@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from listener.commands.lines import data_of
+from listener.lines import data_of
 from listener.queue.reader import Entry
 
 Stage = Literal["scheduled", "started", "succeeded", "failed", "finished"]

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from listener.commands import shell
 from listener.commands import tail as tailing
-from listener.commands.shell import Queue
 from listener.queue.spool import Spool
+from listener.queue.view import View, connected
 from tests.cli_world import (
     ACCOUNT,
     DEAD,
@@ -97,11 +96,9 @@ def test_tail_goes_on_behind_what_was_there_without_gap_or_repetition(
 ) -> None:
     ids = [add(redis_client, number) for number in range(3)]
     chosen = settings(redis_url)
-    with shell.connected(chosen) as client:
+    with connected(chosen, timeout_s=5, name="test") as client:
         for last in (None, 2):
-            found = tailing._entries(
-                Queue(chosen, client), "0-0", last, lambda _: True, follow=True
-            )
+            found = tailing._entries(View(chosen, client), "0-0", last, lambda _: True, follow=True)
             seen = [next(found).entry_id]
             ids.append(add(redis_client, 9))
             seen += [entry.entry_id for entry in islice(found, last or 3)]

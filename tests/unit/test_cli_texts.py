@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from listener.commands import lines, moments, spreadsheet
-from listener.commands.doctor import registration
+from listener import lines, moments
+from listener.commands import spreadsheet
+from listener.doctor import registration
 from listener.queue import ids, keys, streams
 from listener.queue.reader import Entry
 from registrar.keys import Keys

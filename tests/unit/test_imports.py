@@ -29,9 +29,9 @@ SHARED = {
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
     "listener/auth.py",
-    "listener/commands/doctor/findings.py",
-    "listener/commands/lines.py",
-    "listener/commands/moments.py",
+    "listener/doctor/findings.py",
+    "listener/lines.py",
+    "listener/moments.py",
     "listener/commands/spreadsheet.py",
     "listener/consumer/backoff.py",
     "listener/consumer/burial.py",

@@ -138,7 +138,7 @@ def test_a_nul_that_is_escaped_is_kept() -> None:
         (b"{}", " GZIP "),
         (b"{}", "identity, br"),
         (b"{}", "x"),
-        (gzip.compress(b"{}"), ""),
+        (gzip.compress(b"{}", mtime=0), ""),
         (zlib.compress(b"{}"), ""),
         (zlib.compress(b"{}", 9), ""),
         (b"\x28\xb5\x2f\xfd", ""),

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from listener.commands.doctor.findings import Finding, error, ok, warning
-from listener.commands.lines import counted
-from listener.commands.moments import duration
+from listener.doctor.findings import Finding, error, ok, warning
+from listener.lines import counted
+from listener.moments import duration
 from listener.queue.waiting import waiting
 from listener.settings import Settings
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from listener.commands.doctor.findings import Finding, error, ok, warning
+from listener.doctor.findings import Finding, error, ok, warning
 from listener.errors import SettingsError
 from listener.redis_url import parse
 from listener.settings import Settings

@@ -7,8 +7,8 @@ from typing import Any
 
 import redis
 
-from listener.commands.doctor.findings import Finding, error, ok, warning
-from listener.commands.moments import duration
+from listener.doctor.findings import Finding, error, ok, warning
+from listener.moments import duration
 from listener.queue.keys import observations
 
 TOPIC = "registration"

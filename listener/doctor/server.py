@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import redis
 
-from listener.commands.doctor.findings import Finding, error, ok, warning
-from listener.commands.lines import counted
+from listener.doctor.findings import Finding, error, ok, warning
 from listener.errors import QueueUnavailableError
+from listener.lines import counted
 from listener.queue.connection import servers
 from listener.queue.durability import Server, refusal, warnings
 from listener.queue.retention import FULL, memory_share

@@ -5,9 +5,9 @@ from datetime import datetime
 
 import redis
 
-from listener.commands.doctor.findings import Finding, ok, warning
-from listener.commands.lines import counted
-from listener.commands.moments import age_s, duration
+from listener.doctor.findings import Finding, ok, warning
+from listener.lines import counted
+from listener.moments import age_s, duration
 from listener.queue import dead, groups, streams
 from listener.queue.groups import Group
 from listener.queue.keys import Partition

@@ -1,0 +1,69 @@
+"""The queue as people look at it: through a client that decodes, and with words for what goes wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from redis.exceptions import NoPermissionError
+
+from listener.errors import QueueUnavailableError
+from listener.lines import clean
+from listener.logs import Redactor
+from listener.queue.connection import connect, servers
+from listener.queue.keys import Partition, every_partition
+from listener.settings import Settings
+
+
+@dataclass(frozen=True)
+class View:
+    """The queue as people look at it: settings, and a client that decodes what it reads."""
+
+    settings: Settings
+    client: "redis.Redis"
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """All of them."""
+        return every_partition(self.settings.queue_namespace, self.settings.queue_partitions)
+
+    def now(self) -> datetime:
+        """The time by Redis's clock, from which entry ids are made; by ours if TIME is not allowed.
+
+        Raises redis.RedisError.
+        """
+        try:
+            told: Any = servers(self.client)[0].time()
+        except NoPermissionError:
+            return datetime.now(UTC)
+        return datetime.fromtimestamp(told[0] + told[1] / 1_000_000, UTC)
+
+
+@contextmanager
+def connected(chosen: Settings, *, timeout_s: float, name: str) -> "Iterator[redis.Redis]":
+    """A client that decodes what it reads, for people to look at; connects when first used."""
+    client = connect(
+        chosen.redis_url,
+        timeout_s=timeout_s,
+        name=name,
+        decode_responses=True,
+        # Anybody can add an entry by hand that is no UTF-8.
+        encoding_errors="backslashreplace",
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def problem(error: Exception, chosen: Settings) -> str:
+    """What is wrong with Redis, in a sentence, free of secrets and control characters."""
+    if isinstance(error, QueueUnavailableError):
+        said = f"Redis did not confirm: {error.detail}"
+    elif isinstance(error, redis.ResponseError):
+        said = f"Redis refuses: {error}"
+    else:
+        said = f"Redis does not answer: {error}"
+    return clean(Redactor(chosen.secrets).redact(said))
