@@ -30,9 +30,10 @@ Try it by hand:
   have the stand-in send one to whatever is registered
     curl -d @tests/messages/upgrade-started.json '{root}/sandbox/messages?wait=1'
   see what the service asked of it: {root}/sandbox/requests
-  see whether it can keep messages: http://127.0.0.1:{port}/readyz
-  read the queue
+  see how it does, in a browser: http://{ops}/ (its metrics: http://{ops}/metrics)
+  read the queue, and have everything looked at
     {redis}.venv/bin/python -m listener tail --from start --json
+    {redis}.venv/bin/python -m listener check
 
 Ctrl-C deregisters and stops everything."""
 
@@ -99,7 +100,7 @@ class Demo:
         shown = self._deployment
         # Somebody else's Redis has a password, perhaps; the shell knows its URL already.
         redis = f"REDIS_URL={shown.redis_url} " if shown.own_redis else ""
-        say(BY_HAND.format(url=shown.public_url, root=shown.root, port=shown.port, redis=redis))
+        say(BY_HAND.format(url=shown.public_url, root=shown.root, ops=shown.ops_bind, redis=redis))
 
     def wait(self) -> None:
         """Returns when the user has had enough.
