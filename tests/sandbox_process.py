@@ -11,11 +11,12 @@ import re
 import selectors
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO, Any, Self
 
 import requests
+
+from tests.tools import log_file
 
 ROOT = Path(__file__).parent.parent
 READY = re.compile(r"http://[^ ]+/api")
@@ -89,8 +90,7 @@ class Sandbox:
 
     def start(self) -> None:
         login = ("key", "secret", "username", "password")
-        # For appending: reading moves the place that the processes share, and must not move theirs.
-        self._log = tempfile.TemporaryFile("a+")  # noqa: SIM115 - stop() closes it
+        self._log = log_file()
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "sandbox", "--port=0", "--exit-on-eof"),

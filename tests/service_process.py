@@ -13,10 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import psutil
 import requests
+
+from tests.tools import log_file
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -51,8 +53,7 @@ class Service:
             **settings,
         }
         self._command = command
-        # For appending: reading moves the place that the processes share, and must not move theirs.
-        self._log: IO[str] = tempfile.TemporaryFile("a+")  # noqa: SIM115 - __exit__ closes it
+        self._log = log_file()
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:

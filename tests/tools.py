@@ -1,7 +1,10 @@
-"""Programs of the machine that some tests need."""
+"""What tests of real processes need: programs of the machine, and files for their logs."""
 
+import fcntl
 import os
 import shutil
+import tempfile
+from typing import IO
 
 import pytest
 
@@ -15,3 +18,14 @@ def needed(program: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def log_file() -> IO[str]:
+    """A temporary file that processes may write to while a test reads it; the caller closes it.
+
+    Reading moves the place that they share, and must not move where they write. The mode alone does
+    not see to that: tempfile has opened the file before it looks at it.
+    """
+    file = tempfile.TemporaryFile("a+")  # noqa: SIM115 - the caller's
+    fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
+    return file
