@@ -68,8 +68,12 @@ def main(context: click.Context, /, target: Path, contenders: str, **options: An
     try:
         plan = _plan(contenders, values, options)
         comparison = compare.Comparison(plan, lambda run: say(report.line(run)))
+    except KNOWN_ERRORS as error:
+        raise click.ClickException(str(error)) from None
+    try:
         comparison.run()
     except KNOWN_ERRORS as error:
+        _write(target.with_suffix(".partial.json"), {"runs": comparison.runs})
         raise click.ClickException(str(error)) from None
     told = _log(options)
     result = {

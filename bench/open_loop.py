@@ -42,8 +42,11 @@ class _Connection:
         self.socket.sendall(request)
 
     def status(self) -> int | None:
-        """Reads what is there: the status once the answer is whole, 0 if the server hung up."""
-        part = self.socket.recv(65536)
+        """Reads what is there: the status once the answer is whole, 0 if the connection broke."""
+        try:
+            part = self.socket.recv(65536)
+        except OSError:
+            part = b""
         if not part:
             return 0
         self._got += part

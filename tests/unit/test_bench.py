@@ -23,7 +23,7 @@ CONTENDERS = ("ours", "fastapi", "flask", "fastify")
 def run(contender: str, fsync: str, number: int, **more: Any) -> figures.Run:
     figures_of_one = {"seconds": 5.0, "rate": None, "p50_ms": 5.0, "p99_ms": 9.0, "p999_ms": 12.0}
     usage = {"cpu_us": 200.0, "redis_cpu_us": 30.0, "rss_mb": 60.0, "pss_mb": 40.0}
-    machine = {"messages": 5000, "entries": 5001, "foreign": 0.02, "stolen": 0.0}
+    machine = {"messages": 5000, "entries": 5001, "unanswered": 0, "foreign": 0.02, "stolen": 0.0}
     where = {"contender": contender, "fsync": fsync, "round": number, "connections": 64}
     return {"load": "closed", "per_s": 1000.0} | figures_of_one | usage | machine | where | more
 
