@@ -11,6 +11,7 @@ from listener.commands import options, shell
 from listener.commands.screen import Screen
 from listener.doctor.examination import findings
 from listener.doctor.findings import Finding
+from listener.queue.view import View, connected
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
@@ -28,12 +29,13 @@ def check(*, as_json: bool) -> None:
     """
     settings = shell.settings()
     screen, levels = Screen(), Counter[str]()
-    for finding in findings(settings, shell.TIMEOUT_S):
-        levels[finding.level] += 1
-        if as_json:
-            click.echo(lines.json_line(asdict(finding)))
-        else:
-            _print(screen, finding)
+    with connected(settings, timeout_s=shell.TIMEOUT_S, name="fota-check") as client:
+        for finding in findings(View(settings, client)):
+            levels[finding.level] += 1
+            if as_json:
+                click.echo(lines.json_line(asdict(finding)))
+            else:
+                _print(screen, finding)
     if not as_json:
         click.echo(
             f"\n{lines.counted(levels['error'], 'error')}, {lines.counted(levels['warning'], 'warning')}."

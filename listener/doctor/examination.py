@@ -8,29 +8,34 @@ import redis
 
 from listener.doctor import environment, queue, registration, server, spool
 from listener.doctor.findings import Finding, error
-from listener.queue.view import View, connected, problem
-from listener.settings import Settings
+from listener.queue.view import View, problem
 
 REDIS_DOWN = "start Redis, or correct REDIS_URL; messages go to the spool meanwhile"
 
 
-def findings(settings: Settings, timeout_s: float) -> Iterator[Finding]:
+def findings(look: View, *, search: bool = True) -> Iterator[Finding]:
     """Looks at one thing after the other. Without Redis the rest is looked at all the same.
 
-    Each reply of Redis is waited for `timeout_s` seconds at most.
+    Args:
+        look: the queue.
+        search: look for what destroyed groups left behind; takes a look at every key of the database.
     """
-    yield from environment.findings(settings, os.environ)
-    with connected(settings, timeout_s=timeout_s, name="fota-check") as client:
-        try:
-            yield from _in_redis(View(settings, client))
-        except redis.RedisError as failure:
-            yield error("redis", problem(failure, settings), REDIS_DOWN)
-    yield from spool.findings(settings, datetime.now(UTC))
+    yield from environment.findings(look.settings, os.environ)
+    try:
+        yield from _in_redis(look, search=search)
+    except redis.RedisError as failure:
+        yield unreachable(look, failure)
+    yield from spool.findings(look.settings, datetime.now(UTC))
 
 
-def _in_redis(looked_at: View) -> Iterator[Finding]:
-    settings, client = looked_at.settings, looked_at.client
+def unreachable(look: View, failure: redis.RedisError) -> Finding:
+    """Redis could not be asked, or refused something."""
+    return error("redis", problem(failure, look.settings), REDIS_DOWN)
+
+
+def _in_redis(look: View, *, search: bool) -> Iterator[Finding]:
+    settings, client = look.settings, look.client
     yield from server.findings(settings, client)
-    now = looked_at.now()
-    yield from queue.findings(client, looked_at.partitions, now)
+    now = look.now()
+    yield from queue.findings(look, now, search=search)
     yield from registration.findings(client, settings.queue_namespace, now)

@@ -1,6 +1,7 @@
 """Is the queue read, and what was left behind?"""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 
 import redis
@@ -8,9 +9,10 @@ import redis
 from listener.doctor.findings import Finding, ok, warning
 from listener.lines import counted
 from listener.moments import age_s, duration
-from listener.queue import dead, groups, streams
+from listener.queue import dead
 from listener.queue.groups import Group
 from listener.queue.keys import Partition
+from listener.queue.view import View
 
 # From here on somebody should look. They are for people: no part of the service acts on them.
 MUCH_LAG = 1_000
@@ -18,24 +20,29 @@ LONG_IDLE_S = 300
 LONG_PENDING_S = 3600
 
 
-def findings(
-    client: "redis.Redis", partitions: Sequence[Partition], now: datetime
-) -> Iterator[Finding]:
-    """Raises redis.RedisError. `now` is by Redis's clock."""
-    for where in partitions:
-        yield from _stream(client, where, now)
-    yield from _dead(client, partitions)
-    yield _quarantine(client, partitions[0])
+def findings(look: View, now: datetime, *, search: bool) -> Iterator[Finding]:
+    """Raises redis.RedisError.
+
+    Args:
+        look: the queue.
+        now: by Redis's clock.
+        search: look for dead letters of destroyed groups as well, among all keys of the database.
+    """
+    for where in look.partitions:
+        yield from _stream(look, where, now)
+    yield from _dead(look, search=search)
+    yield _quarantine(look.client, look.partitions[0])
 
 
-def _stream(client: "redis.Redis", where: Partition, now: datetime) -> Iterator[Finding]:
-    topic, stream = f"partition {where.number}", streams.look(client, where)
+def _stream(look: View, where: Partition, now: datetime) -> Iterator[Finding]:
+    topic = f"partition {where.number}"
+    stream = next((one for one in look.streams if one.partition == where.number), None)
     if stream is None:
         yield ok(topic, "no stream yet: nothing was received, and no consumer group was made")
         return
     oldest = f", the oldest {duration(age_s(stream.oldest, now))} old" if stream.oldest else ""
     yield ok(topic, f"{counted(stream.entries, 'message')}{oldest}")
-    found = groups.groups(client, where)
+    found = [group for group in look.groups if group.partition == where.number]
     if not found:
         yield warning(
             topic,
@@ -78,12 +85,14 @@ def _why_not_read(group: Group) -> tuple[str, str] | None:
     return None
 
 
-def _dead(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[Finding]:
-    left = {
-        name: sum(client.xlen(where.dead(name)) for where in partitions)
-        for name in dead.groups_with_letters(client, partitions)
-    }
-    found = {name: count for name, count in left.items() if count}
+def _dead(look: View, *, search: bool) -> Iterator[Finding]:
+    left = Counter[str]()
+    for group in look.groups:
+        left[group.name] += group.dead
+    if search:
+        for name in dead.groups_with_letters(look.client, look.partitions):
+            left[name] = sum(look.client.xlen(where.dead(name)) for where in look.partitions)
+    found = {name: count for name, count in sorted(left.items()) if count}
     for name, count in found.items():
         yield warning(
             "dead letters",

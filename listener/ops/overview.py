@@ -8,13 +8,13 @@ from threading import Lock
 
 import redis
 
-from listener.doctor.examination import findings
+from listener.doctor.examination import findings, unreachable
 from listener.doctor.findings import Finding
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
 from listener.ops.registrations import Registration, registrations
 from listener.ops.upgrades import Upgrade, upgrades
-from listener.queue import arrivals, groups, quarantine, streams
+from listener.queue import arrivals, quarantine
 from listener.queue.arrivals import Counts
 from listener.queue.groups import Group
 from listener.queue.keeper import KeptBy
@@ -24,8 +24,10 @@ from listener.queue.streams import Stream
 from listener.queue.view import View, connected
 from listener.settings import Settings
 
-# More would make the page slow in the middle of a campaign.
+# More would make the page slow in the middle of a campaign, and messages with it: both are the work of
+# the same processes. A list of many devices makes an entry long.
 ENTRIES_READ = 2000
+LETTERS_READ = 4 * 2**20
 SHOWN = 20
 FRESH_S = 1.5
 # A page that waits for Redis would not say soon that Redis hangs.
@@ -106,13 +108,17 @@ class Overviews:
 
 def overview(settings: Settings, readiness: Readiness) -> Overview:
     """Looks once."""
-    # Before anything else: the doctor's own words for a Redis that fails are the page's.
-    found, kept = list(findings(settings, TIMEOUT_S)), _kept(readiness)
-    try:
-        with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
-            return _in_redis(View(settings, client), found, kept)
-    except redis.RedisError:
-        return Overview(datetime.now(UTC), found, kept)
+    with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
+        look = View(settings, client)
+        # Before anything else: the doctor's own words for a Redis that fails are the page's. It does not
+        # search all keys: that would keep Redis busy for as long as anybody has the page open.
+        found, kept = list(findings(look, search=False)), _kept(readiness)
+        try:
+            return _in_redis(look, found, kept)
+        except redis.RedisError as failure:
+            if not any(one.topic == "redis" and one.level == "error" for one in found):
+                found.append(unreachable(look, failure))
+            return Overview(datetime.now(UTC), found, kept)
 
 
 def _kept(readiness: Readiness) -> Kept:
@@ -124,19 +130,29 @@ def _kept(readiness: Readiness) -> Kept:
 
 def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
     client, partitions, now = look.client, look.partitions, look.now()
-    newest = list(islice(newest_first(client, partitions), ENTRIES_READ))
-    found = [streams.look(client, where) for where in partitions]
+    newest = _newest(look)
     return Overview(
         now=now,
         findings=findings,
         kept=kept,
         redis=True,
         registrations=registrations(client, look.settings.queue_namespace),
-        streams=[stream for stream in found if stream],
-        groups=[group for where in partitions for group in groups.groups(client, where)],
+        streams=look.streams,
+        groups=look.groups,
         arrivals=arrivals.read(client, partitions, now),
         upgrades=upgrades(newest)[:SHOWN],
         newest=newest[:SHOWN],
         read=len(newest),
         quarantined=quarantine.newest(client, partitions[0], SHOWN),
     )
+
+
+def _newest(look: View) -> list[Entry]:
+    found: list[Entry] = []
+    letters = 0
+    for entry in islice(newest_first(look.client, look.partitions), ENTRIES_READ):
+        found.append(entry)
+        letters += len(entry.fields.get("data", ""))
+        if letters > LETTERS_READ:
+            break
+    return found

@@ -11,7 +11,6 @@ from listener.ops.exposition import Gauges
 from listener.ops.overview import NAME, TIMEOUT_S
 from listener.ops.registrations import NO_MORE_LOGINS, registrations
 from listener.ops.version import version
-from listener.queue import groups, streams
 from listener.queue.view import View, connected
 from listener.queue.waiting import waiting
 from listener.settings import Settings
@@ -36,16 +35,17 @@ def gauges(settings: Settings) -> Gauges:
 
 def _queue(found: Gauges, look: View) -> None:
     now = look.now()
+    kept = {stream.partition: stream for stream in look.streams}
     for where in look.partitions:
-        number = str(where.number)
-        stream = streams.look(look.client, where)
+        stream, number = kept.get(where.number), str(where.number)
         found.set(metrics.QUEUE, stream.entries if stream else 0, number)
         if stream and stream.oldest:
             found.set(metrics.OLDEST, age_s(stream.oldest, now), number)
-        for group in groups.groups(look.client, where):
-            found.set(metrics.LAG, group.lag.entries, group.name, number)
-            found.set(metrics.PENDING, group.pending, group.name, number)
-            found.set(metrics.DEAD, group.dead, group.name, number)
+    for group in look.groups:
+        labels = (group.name, str(group.partition))
+        found.set(metrics.LAG, group.lag.entries, *labels)
+        found.set(metrics.PENDING, group.pending, *labels)
+        found.set(metrics.DEAD, group.dead, *labels)
     found.set(metrics.QUARANTINED, look.client.xlen(look.partitions[0].quarantine))
 
 

@@ -1,11 +1,12 @@
 """What consumer groups have read, hold and left behind. Only looks; changes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
+from listener.queue.ids import order
 from listener.queue.keys import Partition
 from listener.queue.reader import Entry, stream_info
 
@@ -80,14 +81,23 @@ def infos(client: "redis.Redis", where: Partition) -> list[dict[str, Any]]:
 
 def groups(client: "redis.Redis", where: Partition) -> list[Group]:
     """All groups of a partition, by name. Raises redis.RedisError."""
-    found = [_group(client, where, info) for info in infos(client, where)]
-    return sorted(found, key=lambda group: group.name)
+    stream = stream_info(client, where.messages)
+    if stream is None:
+        return []
+    found: Any = client.xinfo_groups(where.messages)
+    if not found:
+        return []
+    lags = _lags(client, where, stream, found)
+    told = zip(found, lags, _details(client, where, found), strict=True)
+    return sorted((_group(where, *one) for one in told), key=lambda group: group.name)
 
 
-def count(client: "redis.Redis", stream: str, first: str, last: str = "+") -> Count:
+def count(
+    client: "redis.Redis", stream: str, first: str, last: str = "+", most: int = MOST_COUNTED
+) -> Count:
     """How many entries there are from one id to another; `(` before an id leaves itself out."""
     found = 0
-    while found < MOST_COUNTED:
+    while found < most:
         batch: Any = client.xrange(stream, first, last, count=PAGE)
         found += len(batch)
         if len(batch) < PAGE:
@@ -117,22 +127,73 @@ def pending(client: "redis.Redis", where: Partition, group: str, most: int) -> l
     ]
 
 
-def _group(client: "redis.Redis", where: Partition, info: dict[str, Any]) -> Group:
-    name, cursor = str(info["name"]), str(info["last-delivered-id"])
-    lag = info.get("lag")
-    oldest: Any = client.xpending_range(where.messages, name, "-", "+", 1)
-    all_consumers: Any = client.xinfo_consumers(where.messages, name)
-    idle = [int(one["idle"]) for one in all_consumers if one["name"] != REQUEUED]
+def _lags(
+    client: "redis.Redis",
+    where: Partition,
+    stream: Mapping[str, Any],
+    found: Sequence[Mapping[str, Any]],
+) -> list[Count]:
+    """What each group has not read: Redis's own figure, else counted, for all groups at once."""
+    # Servers before Redis 7 do not say, and newer ones not after entries were deleted.
+    untold = [str(info["last-delivered-id"]) for info in found if info.get("lag") is None]
+    counted = _behind(client, where, stream, untold)
+    return [
+        counted[str(info["last-delivered-id"])]
+        if info.get("lag") is None
+        else Count(int(info["lag"]))
+        for info in found
+    ]
+
+
+def _behind(
+    client: "redis.Redis", where: Partition, stream: Mapping[str, Any], cursors: Iterable[str]
+) -> dict[str, Count]:
+    """How many entries stand behind each cursor; most need no counting, the others share it."""
+    length, first, last = stream["length"], stream["first-entry"], stream["last-entry"]
+    known: dict[str, Count] = {}
+    for cursor in set(cursors):
+        if not length or order(cursor) >= order(last[0]):
+            known[cursor] = Count(0)
+        elif order(cursor) < order(first[0]):
+            known[cursor] = Count(int(length))
+    left = sorted(set(cursors) - known.keys(), key=order, reverse=True)
+    before, end = Count(0), "+"
+    for cursor in left:
+        if before.exact:
+            more = count(client, where.messages, f"({cursor}", end, MOST_COUNTED - before.entries)
+            entries = before.entries + more.entries
+            before = Count(entries if more.exact else MOST_COUNTED, more.exact)
+        known[cursor], end = before, cursor
+    return known
+
+
+def _details(
+    client: "redis.Redis", where: Partition, found: Sequence[Mapping[str, Any]]
+) -> list[tuple[Any, Any, int]]:
+    """Of each group its oldest pending entry, its consumers and its dead letters; one round trip."""
+    with client.pipeline(transaction=False) as pipeline:
+        for info in found:
+            pipeline.xpending_range(where.messages, info["name"], "-", "+", 1)
+            pipeline.xinfo_consumers(where.messages, info["name"])
+            pipeline.xlen(where.dead(info["name"]))
+        replies: Sequence[Any] = pipeline.execute()
+    return list(zip(replies[::3], replies[1::3], replies[2::3], strict=True))
+
+
+def _group(
+    where: Partition, info: Mapping[str, Any], lag: Count, details: tuple[Any, Any, int]
+) -> Group:
+    oldest, consumers, dead = details
+    idle = [int(one["idle"]) for one in consumers if one["name"] != REQUEUED]
     return Group(
-        name=name,
+        name=str(info["name"]),
         partition=where.number,
-        # Servers before Redis 7 do not say, and newer ones not after entries were deleted.
-        lag=count(client, where.messages, f"({cursor}") if lag is None else Count(int(lag)),
+        lag=lag,
         pending=int(info["pending"]),
         oldest_pending=oldest[0]["message_id"] if oldest else None,
         oldest_pending_idle_ms=oldest[0]["time_since_delivered"] if oldest else None,
         consumers=len(idle),
         idle_ms=min(idle, default=None),
-        dead=client.xlen(where.dead(name)),
-        cursor=cursor,
+        dead=int(dead),
+        cursor=str(info["last-delivered-id"]),
     )

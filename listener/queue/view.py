@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -12,8 +13,11 @@ from redis.exceptions import NoPermissionError
 from listener.errors import QueueUnavailableError
 from listener.lines import clean
 from listener.logs import Redactor
+from listener.queue import groups, streams
 from listener.queue.connection import connect, servers
+from listener.queue.groups import Group
 from listener.queue.keys import Partition, every_partition
+from listener.queue.streams import Stream
 from listener.settings import Settings
 
 
@@ -28,6 +32,17 @@ class View:
     def partitions(self) -> list[Partition]:
         """All of them."""
         return every_partition(self.settings.queue_namespace, self.settings.queue_partitions)
+
+    @cached_property
+    def streams(self) -> list[Stream]:
+        """Those of the partitions that have one; looked up once. Raises redis.RedisError."""
+        found = (streams.look(self.client, where) for where in self.partitions)
+        return [stream for stream in found if stream]
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Those of all partitions; looked up once. Raises redis.RedisError."""
+        return [one for where in self.partitions for one in groups.groups(self.client, where)]
 
     def now(self) -> datetime:
         """The time by Redis's clock, from which entry ids are made; by ours if TIME is not allowed.
