@@ -85,7 +85,13 @@ def requeue(*, entry_ids: tuple[str, ...], group: str, every: bool) -> None:
                 click.echo(f"{letter.entry_id}: added as {entry_id}: every group gets it again")
             elif how == "again":
                 click.echo(f"{letter.entry_id}: {entry_id} is pending again")
+            elif how == "empty":
+                click.echo(
+                    f"{letter.entry_id}: nothing of its message is left: only drop it", err=True
+                )
     _tell(done["again"] + done["added"], "given back", entry_ids)
+    if done["empty"]:
+        raise click.exceptions.Exit(shell.FAILED)
 
 
 @dead.command(epilog="Example: python -m listener dead drop 1795397513221-0 --group billing --yes")

@@ -18,7 +18,7 @@ ADDED = ("reason", "error", "traceback", "deliveries", "entry", "consumer", "fai
 # Groups that were destroyed are found by their dead letters alone; a larger database is not searched.
 MOST_KEYS = 2_000_000
 
-Done = Literal["again", "added", "gone", "no-group"]
+Done = Literal["again", "added", "empty", "gone", "no-group"]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@
 -- Returns what was done, and the entry id in the stream of messages:
 --   'again'     the original entry is pending
 --   'added'     a new entry
+--   'empty'     the original entry is gone, and the dead letter has no field of it; nothing was done
 --   'gone'      there is no such dead letter (any more); nothing was done
 --   'no-group'  the stream has no such group; nothing was done
 
@@ -71,6 +72,9 @@ if is_there(original) then
   if claimed[1] ~= original then
     return redis.error_reply('ERR XCLAIM did not take ' .. original)
   end
+elseif #fields == 0 then
+  -- Somebody's entry that was no message, or a dead letter written by hand.
+  return { 'empty', '' }
 else
   done, id = 'added', redis.call('XADD', KEYS[1], '*', unpack(fields))
 end

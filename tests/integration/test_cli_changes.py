@@ -117,6 +117,18 @@ def test_a_dead_letter_with_a_wrong_entry_is_added_anew(
     assert (groups.xlen(STREAM), groups.xlen(DEAD)) == (2, 0)
 
 
+def test_a_dead_letter_without_a_message_keeps_no_other_from_coming_back(
+    redis_url: str, groups: Any, letter: tuple[str, str]
+) -> None:
+    groups.xtrim(DEAD, maxlen=0)
+    empty = groups.xadd(DEAD, {"reason": "malformed", "entry": "1-0"})
+    bury(groups, letter[0])
+    result = requeue(redis_url, "--all")
+    assert (result.exit_code, "1 dead letter given back" in result.stdout) == (1, True)
+    assert result.stderr == f"{empty}: nothing of its message is left: only drop it\n"
+    assert [entry_id for entry_id, _ in groups.xrange(DEAD)] == [empty]
+
+
 def test_nothing_is_given_back_to_a_group_that_is_gone(
     redis_url: str, groups: Any, letter: tuple[str, str]
 ) -> None:
