@@ -5,12 +5,14 @@ import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 from uuid import uuid4
 
 import redis
 import structlog
+from redis.exceptions import NoScriptError
 
 from listener.queue.connection import connect
 from listener.queue.keys import Partition, every_partition
@@ -26,6 +28,7 @@ LEADS_FOR = 3
 # Nobody waits for a turn, except who stops the thread.
 TIMEOUT_S = 2.0
 HOUR_MS = 3600 * 1000
+BEGINNING = "-"
 # Shares of maxmemory. The second is lower so that memory round the first is told once.
 FULL = 0.80
 NO_LONGER_FULL = 0.75
@@ -39,6 +42,8 @@ class Look:
     groups: int
     trimmed: int
     memory: float
+    # Where the next call goes on; empty if nothing is left to do.
+    go_on_at: str = ""
 
     @property
     def unheeded(self) -> bool:
@@ -51,8 +56,8 @@ class Retention:
 
     Guaranteed: an entry is trimmed only if it is older than RETENTION_HOURS and every consumer group
     that the stream has at that moment has read and acknowledged it; without a group none is. Not
-    guaranteed: when. Nothing but the message streams is touched, and QUEUE_MAX_LENGTH is the
-    writer's affair.
+    guaranteed: when, and before Redis 8.2.1 whether, if an older entry is open. Nothing but the
+    message streams is touched, and QUEUE_MAX_LENGTH is the writer's affair.
     """
 
     def __init__(self, settings: Settings, *, every_s: float = EVERY_S) -> None:
@@ -65,8 +70,8 @@ class Retention:
         self._every_s = every_s
         self._keep_ms = settings.retention_hours * HOUR_MS
         self._redis = connect(settings.redis_url, timeout_s=TIMEOUT_S, name="fota-retention")
-        script = files("listener.queue").joinpath("retention.lua").read_text()
-        self._script = self._redis.register_script(script)
+        self._script = files("listener.queue").joinpath("retention.lua").read_text()
+        self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
         self._me = uuid4().hex
         self._told: dict[str, set[int]] = {}
@@ -108,26 +113,31 @@ class Retention:
 
     def _trim(self, partition: Partition) -> Look | None:
         """Trims in steps, because Redis serves nobody else during one; None if another does it."""
-        look, trimmed = self._step(partition), 0
-        while look and look.trimmed:
+        look, trimmed = self._step(partition, BEGINNING), 0
+        while look:
             trimmed += look.trimmed
-            if self._stopped.is_set():
+            if not look.go_on_at or self._stopped.is_set():
                 break
-            look = self._step(partition)
+            look = self._step(partition, look.go_on_at)
         if trimmed:
             log.info("messages trimmed", partition=partition.number, messages=trimmed)
         return look
 
-    def _step(self, partition: Partition) -> Look | None:
+    def _step(self, partition: Partition, go_on_at: str) -> Look | None:
         leads_ms = int(LEADS_FOR * self._every_s * 1000)
-        found: Any = self._script(
-            keys=[partition.messages, partition.retention],
-            args=[self._me, leads_ms, self._keep_ms],
-        )
+        keys = [partition.messages, partition.retention]
+        found = self._call(len(keys), *keys, self._me, leads_ms, self._keep_ms, go_on_at)
         if found is None:
             return None
-        entries, groups, trimmed, info = found
-        return Look(entries, groups, trimmed, memory_share(info.decode()))
+        entries, groups, trimmed, go_on, info = found
+        return Look(entries, groups, trimmed, memory_share(info.decode()), go_on.decode())
+
+    def _call(self, *words: Any) -> Any:
+        try:
+            return self._redis.evalsha(self._sha, *words)
+        except NoScriptError:
+            # Not SCRIPT LOAD: teaching a server a script that way is a right that few users have.
+            return self._redis.eval(self._script, *words)
 
     def _warn(self, looks: dict[int, Look], failed: dict[int, str]) -> None:
         if new := self._news("failed", failed):
