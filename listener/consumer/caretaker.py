@@ -4,14 +4,12 @@ import time
 from collections import defaultdict
 
 import redis
-import structlog
 
 from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery
 from listener.consumer.group import Group, is_missing
+from listener.consumer.log import log
 from listener.queue.connection import renew
-
-log = structlog.get_logger("listener.consumer")
 
 SWEEP_S = 3600.0
 # There is more to take over than could be taken at once.

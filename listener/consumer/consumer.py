@@ -6,20 +6,17 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, Unpack
 
-import structlog
-
 from listener import forms
 from listener.consumer import assembly, entries
 from listener.consumer.engine import Engine
 from listener.consumer.handlers import Handler, Handlers
+from listener.consumer.log import log
 from listener.consumer.messages import Message
 from listener.consumer.observer import Guarded, Observer
 from listener.consumer.options import Chosen, Options
 from listener.consumer.settings import DEFAULT_URL, Queue
 from listener.consumer.signals import caught
 from listener.secret import Secret
-
-log = structlog.get_logger("listener.consumer")
 
 H = TypeVar("H", bound=Handler)
 
@@ -170,8 +167,8 @@ class Consumer:
         engine = Engine(context)
         where = {"group": self.group, "consumer": context.consumer}
         log.info("consumer started", **where, unhandled=self._handlers.unhandled)
-        engine.start()
         try:
+            engine.start()
             self._stops.get()
             log.info("consumer stopping", **where)
         finally:

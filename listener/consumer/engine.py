@@ -7,17 +7,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 import redis
-import structlog
 
 from listener.consumer.acknowledger import Acknowledger
 from listener.consumer.caretaker import Caretaker
 from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery
+from listener.consumer.log import log
 from listener.consumer.reader import Reader
 from listener.consumer.worker import Worker
 from listener.queue.cluster import Cluster
-
-log = structlog.get_logger("listener.consumer")
 
 # How long threads that have nothing to wait for may take to end.
 JOIN_S = 2.0
@@ -72,10 +70,10 @@ class Engine:
         # What a read brought after the rest is handed back would wait for a takeover.
         deadline = time.monotonic() + JOIN_S + self._context.options.block_s
         for thread in (*self._others, *self._readers):
-            thread.join(max(0.0, deadline - time.monotonic()))
+            _join(thread, max(0.0, deadline - time.monotonic()))
         # One that is in a handler is left to itself: nothing can stop it.
         for thread in self._workers:
-            thread.join(0.01)
+            _join(thread, 0.01)
         self._leave()
 
     def _shares(self) -> list[list[int]]:
@@ -111,12 +109,18 @@ class Engine:
         return sum(map(len, rest.values()))
 
 
+def _join(thread: threading.Thread, timeout_s: float) -> None:
+    # Where one thread could not be started, those after it were not either.
+    if thread.ident is not None:
+        thread.join(timeout_s)
+
+
 def _thread(name: str, part: Part, until: threading.Event) -> threading.Thread:
     def run() -> None:
         while not until.is_set():
             try:
                 part.step()
-            except Exception:
+            except BaseException:  # noqa: BLE001
                 # A thread that ended would leave a consumer that looks alive and does nothing.
                 log.exception("the consumer has a fault", thread=name)
                 until.wait(1)

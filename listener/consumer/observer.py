@@ -1,8 +1,6 @@
 """Where a program hears what its consumer does: for metrics."""
 
-import structlog
-
-log = structlog.get_logger("listener.consumer")
+from listener.consumer.log import log
 
 
 class Observer:
@@ -72,5 +70,5 @@ class Guarded(Observer):
     def _tell(self, name: str, *what: object) -> None:
         try:
             getattr(self._observer, name)(*what)
-        except Exception:
+        except BaseException:  # noqa: BLE001 - even sys.exit() is the observer's failure alone
             log.exception("the observer failed", method=name)

@@ -3,11 +3,8 @@
 import threading
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from listener.consumer.backoff import Backoff
-
-log = structlog.get_logger("listener.consumer")
+from listener.consumer.log import log
 
 PAUSE = Backoff(base_s=0.1, cap_s=3.0)
 

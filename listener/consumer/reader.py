@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
-import structlog
 
 from listener.consumer.context import Context
 from listener.consumer.group import Group, is_missing
+from listener.consumer.log import log
 from listener.consumer.outages import Attempts
 from listener.queue.connection import renew
-
-log = structlog.get_logger("listener.consumer")
 
 
 class Reader:

@@ -4,7 +4,6 @@ import time
 import traceback
 
 import redis
-import structlog
 
 from listener.consumer import entries
 from listener.consumer.context import Context
@@ -12,10 +11,9 @@ from listener.consumer.delivery import Delivery, Verdict
 from listener.consumer.errors import MalformedError
 from listener.consumer.group import is_missing
 from listener.consumer.handlers import Handler
+from listener.consumer.log import log
 from listener.consumer.messages import Message
 from listener.consumer.outages import PAUSE
-
-log = structlog.get_logger("listener.consumer")
 
 # Redis did not answer, or we have a fault: about how long until such a delivery is taken again.
 AGAIN_S = PAUSE.base_s * 8
@@ -46,9 +44,9 @@ class Worker:
                 return
             self._context.outages.begin("deliver", where, error)
             self._desk.retry(delivery, AGAIN_S)
-        except Exception:
-            log.exception("a delivery failed", entry=delivery.entry_id.decode())
+        except BaseException:  # noqa: BLE001 - whatever it is, the delivery must not be forgotten
             self._desk.retry(delivery, AGAIN_S)
+            log.exception("a delivery failed", entry=delivery.entry_id.decode())
         else:
             self._context.outages.end("deliver", where)
 
@@ -106,16 +104,19 @@ class Worker:
         self._desk.finish(delivery)
 
     def _fail(self, delivery: Delivery, message: Message, error: BaseException) -> None:
+        number = delivery.number
+        # This one is over, whatever fails from here on: the next one counts anew.
+        delivery.is_next_recorded = delivery.is_suspect = False
         self._context.observer.failed(message.kind, error)
         text = "".join(traceback.format_exception_only(error)).strip()
         if delivery.is_lost:
             self._lose(delivery)
-        elif delivery.number >= self._context.options.max_deliveries:
+        elif number >= self._context.options.max_deliveries:
             trace = "".join(traceback.format_exception(error))
             delivery.verdict = Verdict(reason="handler-failed", error=text, traceback=trace)
             self._bury(delivery, delivery.verdict)
         else:
-            delay_s = self._context.options.backoff.after(delivery.number)
+            delay_s = self._context.options.backoff.after(number)
             log.warning(
                 "handler failed; the message will be handled again",
                 kind=message.kind,
@@ -125,7 +126,6 @@ class Worker:
                 delay_s=round(delay_s, 1),
                 error=text[:300],
             )
-            delivery.is_next_recorded = delivery.is_suspect = False
             self._desk.retry(delivery, delay_s)
             self._context.observer.retried(message.kind, delay_s)
 
