@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 
+import structlog
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
@@ -16,6 +17,8 @@ from listener.ops.state import gauges
 from listener.ops.version import version
 from listener.queue.keeper import Queue
 from listener.settings import Settings
+
+log = structlog.get_logger("listener")
 
 # For answers that are no page.
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -60,8 +63,15 @@ def create_ops_app(
 
     app.register_blueprint(page(settings, Overviews(settings, readiness, clock)))
     app.register_error_handler(HTTPException, _answer_error)
+    app.register_error_handler(Exception, _answer_failure)
     app.after_request(_secure)
     return app
+
+
+def _answer_failure(error: Exception) -> tuple[Response, int]:
+    """A fault of ours; its traceback is for the log."""
+    log.error("operating request failed", route=str(request.url_rule), exc_info=error)
+    return _answer_error(InternalServerError())
 
 
 def _answer_error(error: HTTPException) -> tuple[Response, int]:

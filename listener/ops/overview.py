@@ -12,7 +12,6 @@ from listener.doctor.examination import findings, unreachable
 from listener.doctor.findings import Finding
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
-from listener.ops.registrations import Registration, registrations
 from listener.ops.upgrades import Upgrade, upgrades
 from listener.queue import arrivals, quarantine
 from listener.queue.arrivals import Counts
@@ -20,6 +19,7 @@ from listener.queue.groups import Group
 from listener.queue.keeper import KeptBy
 from listener.queue.quarantine import Refused
 from listener.queue.reader import Entry, newest_first
+from listener.queue.registrations import Registration, registrations
 from listener.queue.streams import Stream
 from listener.queue.view import View, connected
 from listener.settings import Settings

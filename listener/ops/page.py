@@ -4,14 +4,16 @@ import json
 from datetime import datetime
 from typing import Any
 
+import redis
 from flask import Blueprint, Response, abort, render_template
 
 from listener import __version__
-from listener.lines import data_of
-from listener.moments import ENTRY_ID_FORM, age_s, duration
+from listener.lines import cut, data_of, escaped
+from listener.moments import ENTRY_ID_FORM, duration
 from listener.ops.chart import HEIGHT, HOURS, WIDTH, chart
 from listener.ops.overview import NAME, TIMEOUT_S, Overview, Overviews
 from listener.queue.arrivals import QUARANTINED
+from listener.queue.ids import GREATEST, order
 from listener.queue.keys import every_partition
 from listener.queue.reader import Entry
 from listener.queue.view import connected
@@ -19,6 +21,9 @@ from listener.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
 
 DRAWN = (*KINDS.values(), UNKNOWN, QUARANTINED)
+# Of a text that somebody else wrote, and of things to look at: the page is to be read at a glance.
+LONGEST = 120
+MOST_PROBLEMS = 20
 # Its own style sheet and script, and nothing from anywhere else.
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -42,11 +47,19 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
 
     @routes.get("/messages/<int:partition>/<entry_id>")
     def message(partition: int, entry_id: str) -> str:
-        entry = _entry(settings, partition, entry_id)
+        try:
+            entry = _entry(settings, partition, entry_id)
+        except redis.RedisError:
+            # The page says what is wrong with Redis.
+            abort(503)
         if entry is None:
             abort(404)
-        shown = json.dumps(data_of(entry.fields), indent=2, ensure_ascii=False)
-        return render_template("message.html", entry=entry, data=shown, version=__version__)
+        data = _printed(data_of(entry.fields))
+        return render_template("message.html", entry=entry, data=data, version=__version__)
+
+    @routes.app_template_filter("shown")
+    def shown(text: object, most: int = LONGEST) -> str:
+        return cut(text, most)
 
     @routes.after_request
     def restrict(answer: Response) -> Response:
@@ -67,8 +80,17 @@ def _rendered(template: str, seen: Overview) -> str:
         version=__version__,
         since=lambda moment: _since(moment, seen.now),
         duration=duration,
-        age=lambda entry_id: duration(age_s(entry_id, seen.now)),
+        most_problems=MOST_PROBLEMS,
     )
+
+
+def _printed(data: Any) -> str:
+    """JSON for people to read; what does not print, or would turn the text round, as in JSON."""
+    try:
+        lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
+    except RecursionError:
+        lines = ["nested too deeply to be shown"]
+    return "\n".join(escaped(line) for line in lines)
 
 
 def _since(moment: datetime | str | None, now: datetime) -> str:
@@ -79,12 +101,14 @@ def _since(moment: datetime | str | None, now: datetime) -> str:
         at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
         return f"{duration(max((now - at).total_seconds(), 0))} ago"
     except (ValueError, TypeError):
-        return str(moment)
+        return cut(moment, LONGEST)
 
 
 def _entry(settings: Settings, partition: int, entry_id: str) -> Entry | None:
     known = every_partition(settings.queue_namespace, settings.queue_partitions)
     if partition >= len(known) or not ENTRY_ID_FORM.fullmatch(entry_id):
+        return None
+    if max(order(entry_id)) > GREATEST:
         return None
     with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
         found: Any = client.xrange(known[partition].messages, entry_id, entry_id)

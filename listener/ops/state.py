@@ -9,8 +9,8 @@ from listener import metrics
 from listener.moments import age_s
 from listener.ops.exposition import Gauges
 from listener.ops.overview import NAME, TIMEOUT_S
-from listener.ops.registrations import NO_MORE_LOGINS, registrations
 from listener.ops.version import version
+from listener.queue.registrations import NO_MORE_LOGINS, registrations
 from listener.queue.view import View, connected
 from listener.queue.waiting import waiting
 from listener.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from listener import lines, moments
 from listener.commands import spreadsheet
 from listener.doctor import registration
-from listener.queue import ids, keys, streams
+from listener.queue import ids, keys, registrations, streams
 from listener.queue.reader import Entry
 from registrar.keys import Keys
 from tests.cli_world import HOSTILE
@@ -140,7 +140,8 @@ SEEN = {
     ],
 )
 def test_the_last_observation_is_judged(told: dict[str, object], level: str, says: str) -> None:
-    found = registration.finding("a/v1", json.dumps({**SEEN, **told}), NOW)
+    seen = registrations.registration("a/v1", json.dumps({**SEEN, **told}))
+    found = registration.finding(seen, NOW)
     assert (found.level, says in found.text) == (level, True), found
     assert bool(found.advice) == (level != "ok")
 

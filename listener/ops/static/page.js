@@ -3,6 +3,7 @@
 // the reader's place, focus and opened details stay. While the service does not answer, says so.
 
 const INTERVAL_MS = 2000;
+const SILENT = "No answer from the service; what stands below is old";
 
 function replace(old, fresh) {
   if (old.outerHTML === fresh.outerHTML) return;
@@ -14,16 +15,27 @@ function replace(old, fresh) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const link = focused && focused.getAttribute("href");
   const summary = focused && focused.closest("summary");
+  const box = [...old.querySelectorAll(".wide")].indexOf(focused);
   old.replaceWith(fresh);
-  fresh.querySelectorAll(".wide").forEach((box, place) => { box.scrollLeft = scrolled[place] || 0; });
-  if (link) fresh.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus();
-  if (summary) fresh.querySelector("summary")?.focus();
+  fresh.querySelectorAll(".wide").forEach((wide, place) => { wide.scrollLeft = scrolled[place] || 0; });
+  if (box >= 0) fresh.querySelectorAll(".wide")[box]?.focus({ preventScroll: true });
+  if (link) fresh.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus({ preventScroll: true });
+  if (summary) fresh.querySelector("summary")?.focus({ preventScroll: true });
 }
 
 // Read aloud by a screen reader when it changes.
 function announce(verdict) {
   const before = document.querySelector("h1").textContent;
   if (verdict !== before) document.querySelector("#announcer").textContent = verdict;
+}
+
+// A green verdict must not stay when nobody stands behind it any more.
+function doubt() {
+  const verdict = document.querySelector("h1");
+  document.title = "No answer · ThingSpace firmware listener";
+  announce(SILENT);
+  verdict.textContent = SILENT;
+  verdict.className = "error";
 }
 
 async function refresh() {
@@ -40,7 +52,7 @@ async function refresh() {
       if (old) replace(old, document.adoptNode(section));
     }
   } catch (problem) {
-    freshness.textContent = "The service does not answer: what stands here is old.";
+    doubt();
     freshness.className = "error";
   }
 }

@@ -1,0 +1,189 @@
+"""The operating port's answers, whatever lies in Redis: in time, never a bare failure, never green by mistake."""
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+from structlog.testing import capture_logs
+
+from listener.ops import overview
+from listener.ops.app import create_ops_app
+from listener.queue import groups
+from listener.queue.arrivals import hour_of
+from listener.queue.keeper import Keeper
+from listener.queue.keys import Partition
+from listener.settings import Settings
+from tests.service_process import free_port
+
+WHERE = Partition("fota", 0)
+OBSERVATIONS = "{fota:registrar}:observations"
+# Markup, a change of direction, a terminal's control characters, and more than fits on any screen.
+NASTY = "</td><script>alert(1)</script>\u202e\x1b[31m" + "W" * 100_000
+
+
+def app_for(url: str) -> Iterator[FlaskClient]:
+    settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "REDIS_URL": url, "SPOOL_DIR": ""})
+    queue = Keeper(settings)
+    yield create_ops_app(settings, queue=queue).test_client()
+    queue.close()
+
+
+@pytest.fixture
+def ops(redis_url: str) -> Iterator[FlaskClient]:
+    yield from app_for(redis_url)
+
+
+def told(ops: FlaskClient, path: str = "/") -> str:
+    answer = ops.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def add(client: Any, data: str, **fields: str) -> str:
+    """An entry by hand, of whatever form."""
+    about = {"kind": "upgrade-started", "subject": "u", "time": "2026-11-23T08:00:00Z", **fields}
+    return str(client.xadd(WHERE.messages, {**about, "data": data}))
+
+
+def test_a_page_never_searches_the_database(ops: FlaskClient, redis_client: Any) -> None:
+    add(redis_client, "{}")
+    redis_client.config_resetstat()
+    told(ops)
+    assert redis_client.info("commandstats").keys().isdisjoint({"cmdstat_scan", "cmdstat_keys"})
+
+
+def test_groups_are_looked_at_in_as_many_steps_however_many_there_are(
+    ops: FlaskClient, redis_client: Any
+) -> None:
+    add(redis_client, "{}")
+    for number in range(20):
+        redis_client.xgroup_create(WHERE.messages, f"group-{number}", "0")
+    redis_client.config_resetstat()
+    told(ops)
+    assert redis_client.info("commandstats")["cmdstat_xinfo|consumers"]["calls"] == 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_lag_that_redis_does_not_know_is_counted_for_all_groups_at_once(
+    redis_client: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "PAGE", 7)
+    monkeypatch.setattr(groups, "MOST_COUNTED", 30)
+    chance = random.Random(seed)
+    ids = [add(redis_client, "{}") for _ in range(50)]
+    cursors = ["0-0", ids[0], ids[-1], *chance.sample(ids, 6)]
+    for number, cursor in enumerate(cursors):
+        redis_client.xgroup_create(WHERE.messages, f"{number}", cursor)
+    redis_client.xdel(WHERE.messages, *chance.sample(ids, 5), ids[-1])
+    left = [entry_id for entry_id, _ in redis_client.xrange(WHERE.messages)]
+
+    def place(entry_id: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in entry_id.split("-"))
+
+    for group in groups.groups(redis_client, WHERE):
+        lag = sum(place(entry_id) > place(group.cursor) for entry_id in left)
+        if group.lag.exact:
+            assert group.lag.entries == lag
+        else:
+            assert group.lag.entries == 30 <= lag
+
+
+def test_what_anybody_wrote_is_shown_as_text_and_short(ops: FlaskClient, redis_client: Any) -> None:
+    data = json.dumps({"upgradeProgress": {"firmwareName": "\ud800" + NASTY, "deviceId": NASTY}})
+    entry_id = add(redis_client, data, subject=NASTY, account=NASTY, kind=NASTY)
+    add(redis_client, data, subject=NASTY, account=NASTY, time=NASTY)
+    redis_client.xadd(WHERE.quarantine, {"reason": NASTY, "data": NASTY, "time": NASTY})
+    redis_client.xgroup_create(WHERE.messages, NASTY[:1000], "0")
+    page = told(ops)
+    message = told(ops, f"/messages/0/{entry_id}")
+    for text in (page, message):
+        assert "<script>alert" not in text
+        assert "\u202e" not in text
+        assert "\x1b" not in text
+    assert len(page) < 60_000
+    assert "\\u202e" in message
+    told(ops, "/metrics")
+
+
+@pytest.mark.parametrize(
+    "data", ["[" * 900 + "]" * 900, "[" * 100_000, '"\\ud800"', "\x00", "1" * 9999]
+)
+def test_a_foreign_entry_of_any_form_is_shown(
+    ops: FlaskClient, redis_client: Any, data: str
+) -> None:
+    entry_id = add(redis_client, data)
+    told(ops)
+    told(ops, f"/messages/0/{entry_id}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "1", "{", "[" * 100_000, "{}",
+        '{"tick": "0001-01-01T00:00:00+23:59", "registered_url": null, "ours": true, "result": "x", "reason": "x"}',
+        '{"tick": "2026-11-23T08:00:00Z", "registered_url": null, "ours": "yes", "result": "x", "reason": "x"}',
+        '{"tick": "2026-11-23T08:00:00Z", "registered_url": {}, "ours": true, "result": "x", "reason": "x"}',
+    ],
+)  # fmt: skip
+def test_an_observation_of_another_form_is_unknown(
+    ops: FlaskClient, redis_client: Any, text: str
+) -> None:
+    redis_client.hset(OBSERVATIONS, "a/v1", text)
+    assert "another version of the registrar wrote it" in told(ops)
+    assert "fota_registration_ours{" not in told(ops, "/metrics")
+
+
+def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
+    ops: FlaskClient, redis_client: Any
+) -> None:
+    redis_client.xgroup_create(WHERE.messages, "billing", "0", mkstream=True)
+    redis_client.set(WHERE.arrived(hour_of(datetime.now(UTC).timestamp())), "no hash")
+    page = told(ops)
+    assert "Messages may be lost" in page
+    assert "WRONGTYPE" in page
+
+
+def test_of_long_messages_fewer_are_read(
+    ops: FlaskClient, redis_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "LETTERS_READ", 1000)
+    for _ in range(20):
+        add(redis_client, json.dumps({"filler": "x" * 300}))
+    assert "As the newest 4 messages tell" in told(ops)
+
+
+@pytest.mark.parametrize(
+    "entry_id", ["1-0", "99999999999999999999999-1", "1-99999999999999999999999"]
+)
+def test_a_message_that_is_not_there_is_not_found(ops: FlaskClient, entry_id: str) -> None:
+    assert ops.get(f"/messages/0/{entry_id}").status_code == 404
+
+
+def test_a_message_cannot_be_shown_without_redis() -> None:
+    [ops] = app_for(f"redis://127.0.0.1:{free_port()}")
+    answer = ops.get("/messages/0/1-0")
+    assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+
+
+def test_a_fault_of_ours_is_a_problem_and_is_logged_once(
+    ops: FlaskClient, redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("unexpected")
+
+    monkeypatch.setattr(overview, "registrations", fail)
+    with capture_logs() as logged:
+        answer = ops.get("/")
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert "unexpected" not in answer.text
+    [line] = logged
+    assert (line["event"], line["log_level"], line["route"]) == (
+        "operating request failed",
+        "error",
+        "/",
+    )
