@@ -8,6 +8,9 @@
 -- ARGV[3]  the entry's id
 -- ARGV[4…] field, value, …: what is added behind the entry's own fields
 --
+-- A command takes no more than 8000 words from a script. Of an entry of more than 2000 fields, which
+-- the listener never makes, the rest becomes one field, `more`: a list of names and values in JSON.
+--
 -- Returns 1 if the entry is in the dead stream now, 0 if it was not the consumer's, and -1 if its data
 -- was deleted from the stream: then it is acknowledged, and nothing of it is kept.
 
@@ -20,7 +23,15 @@ if not entry then
   redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
   return -1
 end
-local fields = entry[2]
+local fields, rest = {}, {}
+for at, word in ipairs(entry[2]) do
+  local list = at <= 4000 and fields or rest
+  list[#list + 1] = word
+end
+if #rest > 0 then
+  fields[#fields + 1] = 'more'
+  fields[#fields + 1] = cjson.encode(rest)
+end
 for at = 4, #ARGV do
   fields[#fields + 1] = ARGV[at]
 end

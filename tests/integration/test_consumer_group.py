@@ -1,5 +1,6 @@
 """The scripts of the consumer library, one by one: what is another's stays another's, whoever is late."""
 
+import json
 import time
 from typing import Any
 
@@ -118,6 +119,21 @@ def test_burying_twice_buries_once(me: Group, redis_client: Any) -> None:
     (mine,) = read(redis_client, "me")
     assert [me.bury(delivery(mine), VERDICT) for _ in range(2)] == [1, 0]
     assert redis_client.xlen(DEAD) == 1
+    assert holders(redis_client) == {}
+
+
+@pytest.mark.parametrize("count", [2_000, 2_001, 30_000])
+def test_an_entry_of_many_fields_is_buried_with_all_of_them(
+    me: Group, redis_client: Any, count: int
+) -> None:
+    words = [word for number in range(count) for word in (f"name-{number}", f"value-{number}")]
+    redis_client.execute_command("XADD", STREAM, "*", *words)
+    (mine,) = read(redis_client, "me")
+    assert me.bury(delivery(mine), VERDICT) == 1
+    ((_, dead),) = redis_client.xrange(DEAD)
+    assert list(dead)[:2_000] == words[:4_000:2]
+    assert json.loads(dead.get("more", "[]")) == words[4_000:]
+    assert (dead["reason"], dead["entry"]) == ("handler-failed", mine.decode())
     assert holders(redis_client) == {}
 
 
