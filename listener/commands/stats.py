@@ -1,5 +1,6 @@
 """`stats`: how full the queue is, how fast it grows, and how far its consumer groups are."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from listener.queue.streams import Rate, Stream
 from listener.queue.view import View
 
 WINDOWS_S = (300, 3600)
+DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Look:
     epilog="Example: python -m listener stats --watch 5",
 )
 @click.option(
-    "--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Look again and again."
+    "--watch", type=click.FloatRange(0.1, DAY_S), metavar="SECONDS", help="Look again and again."
 )
 @options.as_json
 def stats(*, watch: float | None, as_json: bool) -> None:
@@ -49,6 +51,8 @@ def stats(*, watch: float | None, as_json: bool) -> None:
     none, counted up to 10,000. Oldest is the age of the oldest pending message, untouched for how
     long nobody was given it, seen how long ago the last consumer was.
     """
+    if watch is not None and math.isnan(watch):
+        raise click.BadParameter("must be a number", param_hint="--watch")
     with shell.opened() as queue:
         try:
             if as_json:

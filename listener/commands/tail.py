@@ -48,12 +48,12 @@ def tail(
     as_json: bool,
 ) -> None:
     """Print messages as they arrive, until Ctrl-C. Takes nothing away from any consumer."""
-    if start and last:
+    if start is not None and last:
         raise click.UsageError("--from and --last exclude each other")
     show = lines.event_json if as_json else lines.event_text
     with shell.opened() as queue:
         now = queue.now()
-        first = shell.place(moments.first_id, start or "now", now, "--from")
+        first = shell.place(moments.first_id, "now" if start is None else start, now, "--from")
 
         def wanted(entry: Entry) -> bool:
             return is_wanted(entry, kinds, account, upgrade)

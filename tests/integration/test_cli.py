@@ -372,6 +372,7 @@ def shown_time(seconds: int) -> str:
     "line",
     [
         "tail --from yesterday",
+        "tail --from= --no-follow",
         "tail --kind other",
         "tail --from 2h --last 5",
         "dead requeue --group billing",
@@ -384,6 +385,8 @@ def shown_time(seconds: int) -> str:
         "replay --group billing",
         "export --json --format csv",
         "stats --watch 0",
+        "stats --watch nan",
+        "stats --watch 1e300",
         "unheard-of",
     ],
 )
