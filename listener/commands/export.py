@@ -22,6 +22,7 @@ from listener.queue.view import View
 
 # How often the progress is told.
 STEP = 500
+STANDARD_OUTPUT = Path("-")
 
 
 @click.command(
@@ -49,9 +50,9 @@ STEP = 500
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="Only you may read it; it is there once it is complete.  [default: standard output]",
+    help="Only you may read it; it is there once it is complete.  [default: -, standard output]",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def export(
@@ -72,8 +73,8 @@ def export(
     """
     if as_json and form == "csv":
         raise click.UsageError("--json and --format csv exclude each other")
-    if output and output.exists() and not force:
-        raise click.UsageError(f"{output} exists: choose another name, or add --force")
+    output = None if output == STANDARD_OUTPUT else output
+    _check(output, force)
     with shell.opened() as queue:
         now = queue.now()
         first = shell.place(moments.first_id, start, now, "--from")
@@ -85,6 +86,16 @@ def export(
             count = _write(file, wanted, form)
     if output:
         click.echo(f"{lines.counted(count, 'message')} written to {output}", err=True)
+
+
+def _check(output: Path | None, force: bool) -> None:
+    """Raises UsageError for what must not be replaced."""
+    if output and os.path.lexists(output):
+        # A device, a pipe or a link would become a file that is there in its place.
+        if output.is_symlink() or not output.is_file():
+            raise click.UsageError(f"{output} is no ordinary file: write to - and redirect it")
+        if not force:
+            raise click.UsageError(f"{output} exists: choose another name, or add --force")
 
 
 def _write(file: IO[str], entries: Iterator[Entry], form: str) -> int:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +350,21 @@ def test_a_csv_file_appears_complete_and_is_not_replaced_unasked(
     assert run(redis_url, *words, "--kind", "unknown", "--force").exit_code == 0
     assert file.read_text().count("\n") == 1
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_export_replaces_no_device_and_no_link(
+    redis_url: str, redis_client: Any, tmp_path: Path
+) -> None:
+    entry = add(redis_client, 1)
+    pipe, link, target = (tmp_path / name for name in ("pipe", "link", "target"))
+    os.mkfifo(pipe)
+    target.touch()
+    link.symlink_to(target)
+    for file in (pipe, link):
+        result = run(redis_url, "export", "--force", "--output", str(file))
+        assert (result.exit_code, "no ordinary file" in result.stderr) == (2, True)
+    assert (pipe.is_fifo(), link.is_symlink()) == (True, True)
+    assert exported(run(redis_url, "export", "--output", "-")) == [entry]
 
 
 def test_an_export_that_fails_leaves_no_file(
