@@ -14,6 +14,7 @@ from rich.table import Table
 from bench import accounting, contender, environment, figures, filling, messages, report, session
 from bench import store as stores
 from bench.figures import Run, Spread
+from bench.load import Numbers
 from bench.measure import account
 from bench.session import MOST_CONNECTIONS, Session
 from bench.store import Store
@@ -54,12 +55,14 @@ class Growth:
 
     def queue(self) -> None:
         """An empty queue and a full one, in turn."""
+        # The full one stays: a number that came again would be a duplicate there.
+        numbers = Numbers()
         with stores.running("everysec") as full:
             self._say(f"growth: filling a queue with {self._options.entries:,} entries")
             filling.fill(full, self._options.entries)
             for number in range(self._options.rounds):
                 for name, where in (("empty", None), ("full", full)):
-                    with session.running(self._ours, where=where) as running:
+                    with session.running(self._ours, where=where, numbers=numbers) as running:
                         self._measure("queue", name, number, running)
 
     def bodies(self) -> None:

@@ -73,7 +73,11 @@ class Session:
 
 @contextmanager
 def running(
-    who: Contender, fsync: str = "everysec", where: Store | None = None, **settings: str
+    who: Contender,
+    fsync: str = "everysec",
+    where: Store | None = None,
+    numbers: Numbers | None = None,
+    **settings: str,
 ) -> Iterator[Session]:
     """Runs both while the block runs.
 
@@ -81,6 +85,7 @@ def running(
         who: the contender.
         fsync: of its Redis.
         where: a Redis that runs already, instead of an empty one.
+        numbers: of messages that this Redis did not get yet, if it is not empty.
         settings: more of the contender's environment.
 
     Raises:
@@ -92,7 +97,7 @@ def running(
                 store.running(fsync) as own,
                 contender.running(who, own.url, **settings) as server,
             ):
-                yield Session(own, server, Path(folder))
+                yield Session(own, server, Path(folder), numbers or Numbers())
         else:
             with contender.running(who, where.url, **settings) as server:
-                yield Session(where, server, Path(folder))
+                yield Session(where, server, Path(folder), numbers or Numbers())
