@@ -9,6 +9,7 @@ from typing import Any, TypeVar, Unpack
 from listener import forms
 from listener.consumer import assembly, entries
 from listener.consumer.engine import Engine
+from listener.consumer.group import HANDED_BACK
 from listener.consumer.handlers import Handler, Handlers
 from listener.consumer.log import log
 from listener.consumer.messages import Message
@@ -16,6 +17,7 @@ from listener.consumer.observer import Guarded, Observer
 from listener.consumer.options import Chosen, Options
 from listener.consumer.settings import DEFAULT_URL, Queue
 from listener.consumer.signals import caught
+from listener.queue.groups import REQUEUED
 from listener.secret import Secret
 
 H = TypeVar("H", bound=Handler)
@@ -61,6 +63,8 @@ class Consumer:
         """
         if not group or not namespace or partitions < 1:
             raise ValueError("group and namespace must not be empty, and partitions at least 1")
+        if name in ("", HANDED_BACK, REQUEUED):
+            raise ValueError(f"name must not be empty, {HANDED_BACK!r} or {REQUEUED!r}")
         self._only = range(partitions) if only is None else sorted(set(only))
         if not self._only or not set(self._only) <= set(range(partitions)):
             raise ValueError(f"only may have numbers from 0 to {partitions - 1}, one at least")
@@ -109,7 +113,10 @@ class Consumer:
 
         Raises:
             ValueError: there is no such kind, or it has a handler already.
+            TypeError: it is used without parentheses, or for what is no plain function: a call of
+                an `async def`, for one, does nothing yet.
         """
+        self._handlers.check(kinds)
 
         def decorate(handler: H) -> H:
             self._handlers.add(kinds, handler)

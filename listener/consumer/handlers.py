@@ -1,5 +1,6 @@
 """Which handler a kind has. Pure."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,9 +24,26 @@ class Handlers:
         """Gives kinds their handler; no kinds: it is the one for every other kind.
 
         Raises:
+            ValueError: see `check`.
+            TypeError: it is not callable, or a call would only make a coroutine or a generator.
+        """
+        self.check(kinds)
+        if not callable(handler) or _is_deferred(handler):
+            raise TypeError(f"a handler must be a plain function of a message, not {handler!r}")
+        if not kinds:
+            self._rest = handler
+        self._by_kind.update(dict.fromkeys(kinds, handler))
+
+    def check(self, kinds: tuple[str, ...]) -> None:
+        """Whether kinds may be given a handler.
+
+        Raises:
             ValueError: there is no such kind, or it has a handler already.
+            TypeError: a kind is no text.
         """
         for kind in kinds:
+            if not isinstance(kind, str):
+                raise TypeError(f"{kind!r} is no kind; write @consumer.on() with its parentheses")
             if kind not in EVERY_KIND:
                 raise ValueError(
                     f"there is no kind {kind!r}; the kinds are {', '.join(EVERY_KIND)}"
@@ -34,9 +52,6 @@ class Handlers:
                 raise ValueError(f"the kind {kind} has a handler already")
         if not kinds and self._rest:
             raise ValueError("there is a handler for the rest already")
-        if not kinds:
-            self._rest = handler
-        self._by_kind.update(dict.fromkeys(kinds, handler))
 
     def find(self, kind: str) -> Handler | None:
         """The handler of a kind; None if it has none, and there is none for the rest."""
@@ -46,3 +61,16 @@ class Handlers:
     def unhandled(self) -> list[str]:
         """The known kinds without any handler."""
         return [kind for kind in EVERY_KIND if not self.find(kind)]
+
+
+def _is_deferred(handler: Handler) -> bool:
+    """Whether a call does nothing yet: its message would be acknowledged unhandled."""
+    return any(
+        test(it)
+        for it in (handler, getattr(handler, "__call__", None))  # noqa: B004 - its method is wanted
+        for test in (
+            inspect.iscoroutinefunction,
+            inspect.isgeneratorfunction,
+            inspect.isasyncgenfunction,
+        )
+    )

@@ -1,6 +1,7 @@
 """The consumer's small pure parts: backoff, handlers, options, settings, observers, dispatch."""
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,36 @@ def test_a_kind_that_is_not_there_and_a_second_handler_are_refused() -> None:
         consumer.on()(print)
 
 
+def test_a_decorator_without_its_parentheses_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match=r"@consumer\.on\(\)"):
+
+        @Consumer(group="g").on  # type: ignore[arg-type]
+        def handler(_: Any) -> None:
+            """Would never be called, and its messages would be acknowledged."""
+
+
+async def waits(_: Any) -> None:
+    """Calling it only makes a coroutine."""
+
+
+def yields(_: Any) -> Any:
+    """Calling it only makes a generator."""
+    yield
+
+
+class Waits:
+    async def __call__(self, _: Any) -> None:
+        """As above."""
+
+
+@pytest.mark.parametrize("handler", [waits, yields, Waits(), functools.partial(waits), "text"])
+def test_what_would_do_nothing_when_it_is_called_is_no_handler(handler: Any) -> None:
+    consumer = Consumer(group="g")
+    with pytest.raises(TypeError, match="a handler must be"):
+        consumer.on("upgrade-finished")(handler)
+    assert not consumer.dispatch(SAMPLE)
+
+
 def test_the_queue_is_where_the_listener_says_it_is() -> None:
     for environ in (
         {},
@@ -110,10 +141,20 @@ def test_all_problems_of_the_environment_are_told_and_of_no_other_variable() -> 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"group": ""}, {"namespace": "a:b"}, {"partitions": 0}, {"only": [1]}, {"only": []}]
+    "wrong",
+    [
+        {"group": ""},
+        {"namespace": "a:b"},
+        {"partitions": 0},
+        {"only": [1]},
+        {"only": []},
+        {"name": ""},
+        {"name": "handed-back"},
+        {"name": "requeued"},
+    ],
 )
 def test_wrong_arguments_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"empty|may h"):
+    with pytest.raises(ValueError, match=r"empty|may h|name"):
         Consumer(**{"group": "g", **wrong})
 
 
