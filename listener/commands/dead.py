@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import click
 
@@ -22,16 +23,20 @@ def dead() -> None:
 
 @dead.command("list", epilog="Example: python -m listener dead list --group billing --json")
 @options.group_wanted
+@options.limit
 @options.as_json
-def list_(*, group: str | None, as_json: bool) -> None:
-    """List dead letters, the oldest first."""
+def list_(*, group: str | None, limit: int | None, as_json: bool) -> None:
+    """List dead letters, group by group, the oldest first."""
     with shell.opened() as queue:
         found = _all(queue, _groups(queue, group))
         if as_json:
-            for letter in found:
+            for letter in islice(found, limit):
                 click.echo(lines.json_line(letter_lines.data(letter, short=True)))
         else:
-            letter_lines.show(list(found))
+            most = limit or options.MOST_IN_A_TABLE
+            some = list(islice(found, most + 1))
+            letter_lines.show(some[:most])
+            shell.tell_of_more(some, most)
 
 
 @dead.command(

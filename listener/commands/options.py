@@ -4,6 +4,9 @@ import click
 
 from listener.thingspace import KINDS, UNKNOWN
 
+# Drawing a table of tens of thousands takes half a minute, and nobody reads it.
+MOST_IN_A_TABLE = 50
+
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 every = click.option("--all", "every", is_flag=True, help="All that there are now.")
@@ -19,3 +22,9 @@ kinds = click.option(
     help="Only messages of this kind; may be repeated.",
 )
 accounts = click.option("--account", metavar="ACCOUNT", help="Only messages of this account.")
+limit = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"At most so many, the oldest.  [default: {MOST_IN_A_TABLE}; all with --json]",
+)

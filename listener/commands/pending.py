@@ -21,7 +21,7 @@ from listener.queue.view import View
 @click.option(
     "--limit",
     type=click.IntRange(1),
-    default=50,
+    default=options.MOST_IN_A_TABLE,
     show_default=True,
     help="At most so many, the oldest.",
 )
@@ -41,8 +41,7 @@ def pending(*, group: str | None, limit: int, as_json: bool) -> None:
         click.echo("Nothing is pending.")
     else:
         _print(found[:limit])
-    if len(found) > limit:
-        click.echo(f"There are more than {limit}: raise --limit to see them.", err=True)
+    shell.tell_of_more(found, limit)
 
 
 def data(one: Pending) -> dict[str, Any]:

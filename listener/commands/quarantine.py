@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import click
@@ -27,16 +28,20 @@ def quarantine() -> None:
 
 
 @quarantine.command("list", epilog="Example: python -m listener quarantine list --json")
+@options.limit
 @options.as_json
-def list_(*, as_json: bool) -> None:
+def list_(*, limit: int | None, as_json: bool) -> None:
     """List what is in the quarantine, the oldest first."""
     with shell.opened() as queue:
         found = kept.refused(queue.client, queue.partitions[0])
         if as_json:
-            for one in found:
+            for one in islice(found, limit):
                 click.echo(lines.json_line(data(one)))
         else:
-            _print(list(found))
+            most = limit or options.MOST_IN_A_TABLE
+            some = list(islice(found, most + 1))
+            _print(some[:most])
+            shell.tell_of_more(some, most)
 
 
 @quarantine.command(epilog="Example: python -m listener quarantine show 1795397513221-0")
@@ -108,7 +113,7 @@ def _chosen(queue: View, ids: Sequence[str]) -> Iterator[Refused | None]:
     """Those with the ids, or all that are there now; None for one that is not there."""
     where = queue.partitions[0]
     if not ids:
-        yield from list(kept.refused(queue.client, where))
+        yield from kept.refused(queue.client, where)
     for entry_id in ids:
         found = next(kept.refused(queue.client, where, only=entry_id), None)
         if found is None:

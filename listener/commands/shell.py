@@ -150,6 +150,12 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty()
 
 
+def tell_of_more(found: Sequence[object], limit: int) -> None:
+    """Says on standard error that there are more than `limit`, if so many were found."""
+    if len(found) > limit:
+        click.echo(f"There are more than {limit}: raise --limit to see them.", err=True)
+
+
 def fail(text: str) -> NoReturn:
     """Ends the program with status 1 and a sentence on standard error."""
     raise click.ClickException(clean(text))

@@ -11,7 +11,7 @@ import redis
 from listener.queue.connection import servers
 from listener.queue.groups import REQUEUED, names
 from listener.queue.keys import Partition
-from listener.queue.reader import Entry, in_stream
+from listener.queue.reader import Entry, standing
 
 # What a dead letter has besides the fields of its message.
 ADDED = ("reason", "error", "traceback", "deliveries", "entry", "consumer", "failed")
@@ -58,11 +58,8 @@ def letters(
         only: the id of the one that is wanted.
     """
     stream = where.dead(group)
-    last: Any = client.xrevrange(stream, count=1)
-    if last:
-        first, end = (only, only) if only else ("-", last[0][0])
-        for entry in in_stream(client, stream, first=first, last=end, number=where.number):
-            yield DeadLetter(where, group, entry)
+    for entry in standing(client, stream, only=only, number=where.number):
+        yield DeadLetter(where, group, entry)
 
 
 def groups_with_letters(client: "redis.Redis", partitions: Sequence[Partition]) -> list[str]:

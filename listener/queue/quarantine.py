@@ -10,7 +10,7 @@ import redis
 from listener import auth, messages
 from listener.messages import Message
 from listener.queue.keys import Partition
-from listener.queue.reader import in_stream
+from listener.queue.reader import standing
 from listener.settings import Settings
 
 
@@ -48,12 +48,14 @@ def refused(
 ) -> Iterator[Refused]:
     """What is in the quarantine, the oldest first. Raises redis.RedisError.
 
+    What is added while this runs is left out.
+
     Args:
         client: one that decodes responses.
         where: partition 0: the quarantine is there.
         only: the id of the one that is wanted.
     """
-    for entry in in_stream(client, where.quarantine, first=only or "-", last=only or "+"):
+    for entry in standing(client, where.quarantine, only=only):
         yield _refused(entry.entry_id, entry.fields)
 
 

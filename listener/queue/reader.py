@@ -90,11 +90,21 @@ def newest_first(
     )
 
 
-def in_stream(
-    client: "redis.Redis", stream: str, *, first: str = "-", last: str = "+", number: int = 0
+def standing(
+    client: "redis.Redis", stream: str, *, only: str | None = None, number: int = 0
 ) -> Iterator[Entry]:
-    """The entries of any one stream, in pages; `number` is said of each as its partition."""
-    return _page_of(client.xrange, stream, first, last, number)
+    """The entries that are in any one stream now, in pages; not those that are added meanwhile.
+
+    Args:
+        client: one that decodes responses.
+        stream: which.
+        only: the id of the one that is wanted.
+        number: said of each as its partition.
+    """
+    last: Any = client.xrevrange(stream, count=1)
+    if last:
+        first, end = (only, only) if only else ("-", last[0][0])
+        yield from _page_of(client.xrange, stream, first, end, number)
 
 
 def newest_ids(client: "redis.Redis", partitions: Sequence[Partition]) -> dict[str, str]:

@@ -147,6 +147,21 @@ def test_pending_tells_who_holds_what_for_how_long(redis_url: str, groups: Any) 
     assert run(redis_url, "pending", "--group", "dashboard").stdout == "Nothing is pending.\n"
 
 
+@pytest.mark.parametrize("line", ["dead list", "quarantine list"])
+def test_a_table_has_an_end_and_says_so(redis_url: str, redis_client: Any, line: str) -> None:
+    for number in range(1, 53):
+        redis_client.xadd(DEAD, {"reason": f"no-{number}-"}, id=f"{number}-0")
+        redis_client.xadd(QUARANTINE, {"reason": f"no-{number}-"}, id=f"{number}-0")
+    table = run(redis_url, *line.split())
+    assert (table.stdout.count("no-"), "no-51-" in table.stdout) == (50, False)
+    assert table.stderr == "There are more than 50: raise --limit to see them.\n"
+    every = run(redis_url, *line.split(), "--limit", "52")
+    assert (every.stdout.count("no-"), every.stderr) == (52, "")
+    assert len(listed(run(redis_url, *line.split(), "--json"))) == 52
+    first, second = listed(run(redis_url, *line.split(), "--json", "--limit", "2"))
+    assert (first["reason"], second["reason"]) == ("no-1-", "no-2-")
+
+
 @pytest.mark.parametrize(
     "line", ["pending -g x", "dead list -g x", "dead drop 1-0 -g x --yes", "replay -g x --from 1h"]
 )
