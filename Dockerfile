@@ -1,5 +1,5 @@
 # The service with all that it runs on. No setting and no secret is in it: they come from the environment of the container.
-#   docker build -t thingspace-fota-listener:0.1.0 .
+#   docker build -t thingspace-fota-listener:0.1.0 --build-arg BUILD_COMMIT="$(git rev-parse HEAD)" .
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -29,6 +29,9 @@ ENV PATH=/venv/bin:$PATH \
     SPOOL_DIR=/var/lib/thingspace-fota/spool \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+# What /version and the metric fota_build_info tell; last, so that a new commit alone makes no layer anew.
+ARG BUILD_COMMIT=
+ENV BUILD_COMMIT=$BUILD_COMMIT
 USER 10001:10001
 # Must outlive the container: what Redis has not confirmed yet is here alone.
 VOLUME /var/lib/thingspace-fota

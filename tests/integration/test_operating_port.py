@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from listener import __version__
 from listener.ops import ports
 from listener.ops.app import create_ops_app
+from listener.ops.version import COMMIT_VARIABLES, version
 from listener.queue.keeper import Keeper
 from listener.settings import Settings
 from tests.service_process import RECEIVER, Service, free_port
@@ -46,6 +47,22 @@ def test_the_operating_port_says_alive_ready_and_version(service: Service) -> No
     told = get(f"{service.ops_url}/version").json()
     assert told["version"] == __version__
     assert {"python", "libraries", "commit"} <= told.keys()
+
+
+def test_whoever_built_it_tells_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in COMMIT_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert version()["commit"] is None
+    monkeypatch.setenv("HEROKU_SLUG_COMMIT", "of-the-platform")
+    monkeypatch.setenv("BUILD_COMMIT", "")
+    assert version()["commit"] == "of-the-platform"
+    monkeypatch.setenv("BUILD_COMMIT", "0123abc")
+    assert version()["commit"] == "0123abc"
+
+
+def test_the_server_header_names_no_version(service: Service) -> None:
+    for url in (service.url, service.ops_url):
+        assert get(f"{url}/healthz").headers["Server"] == "gunicorn"
 
 
 def test_what_is_not_there_is_a_problem_and_no_answer_may_be_framed_or_kept(

@@ -33,10 +33,10 @@ BY_HAND = {
     "THINGSPACE_USERNAME": "user",
     "THINGSPACE_PASSWORD": "password",
 }
-NOT_OURS = {"GUNICORN_CMD_ARGS", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+NOT_OURS = {"BUILD_COMMIT", "GUNICORN_CMD_ARGS", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 INSTRUCTIONS = {
     *("FROM", "ENV", "WORKDIR", "RUN", "COPY", "LABEL", "USER", "VOLUME", "EXPOSE"),
-    *("STOPSIGNAL", "HEALTHCHECK", "CMD"),
+    *("STOPSIGNAL", "HEALTHCHECK", "CMD", "ARG"),
 }
 # https://devcenter.heroku.com/articles/app-json-schema
 APP_JSON = {"name", "description", "keywords", "stack", "buildpacks", "addons", "formation", "env"}
