@@ -77,7 +77,7 @@ def problem(error: Exception, chosen: Settings) -> str:
     """What is wrong with Redis, in a sentence, free of secrets and control characters."""
     if isinstance(error, QueueUnavailableError):
         said = f"Redis did not confirm: {error.detail}"
-    elif isinstance(error, redis.ResponseError):
+    elif isinstance(error, redis.ResponseError | redis.AuthenticationError):
         said = f"Redis refuses: {error}"
     else:
         said = f"Redis does not answer: {error}"

@@ -209,6 +209,13 @@ def test_an_outage_is_told_in_a_sentence_without_secrets(line: str) -> None:
     assert "word-of-redis" not in result.output
 
 
+def test_a_wrong_password_is_no_outage(redis_url: str, redis_client: Any) -> None:
+    result = run(f"{redis_url}?username=app&password=word-of-redis", "stats")
+    assert result.exit_code == 1
+    assert "Redis refuses: " in result.stderr
+    assert "word-of-redis" not in result.stderr
+
+
 def test_the_rights_that_the_contract_names_are_enough(redis_url: str, groups: Any) -> None:
     contract = (ROOT / "docs" / "queue.md").read_text()
     (rights,) = re.findall(r"^    (~\{fota:\* -@all .*)$", contract, re.MULTILINE)
