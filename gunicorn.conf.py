@@ -84,8 +84,8 @@ timeout = 30
 # What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.
 graceful_timeout = 10
 keepalive = 5
-# One log line a message is our own; an access log would hold the path, and so the token.
 accesslog = None
+logger_class = "listener.server_log.ServerLog"
 errorlog = "-"
 logconfig_dict = logs.config(settings.log_format, settings.log_level, settings.secrets)
 # Nobody uses gunicorn's control socket here, and it would lie in the home folder.
