@@ -9,7 +9,7 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no type informati
     """One line a message is our own; gunicorn's would hold the path, and so the token.
 
     With a `logconfig_dict` gunicorn gathers an access line's facts for each request even where nobody
-    takes the line: that was the eighth part of the time that a message took.
+    takes the line: that was about a twelfth of the time that a message took.
     """
 
     def access(self, *_: Any) -> None:

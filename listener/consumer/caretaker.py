@@ -9,6 +9,7 @@ from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery
 from listener.consumer.group import Group, is_missing
 from listener.consumer.log import log
+from listener.consumer.takeover import take_over
 from listener.queue.connection import renew
 
 SWEEP_S = 3600.0
@@ -73,28 +74,13 @@ class Caretaker:
         return all(looks)
 
     def _take_over(self, group: Group) -> bool:
-        desk, number = self._context.desk, group.partition
-        limit = desk.allowance(number)
-        if not limit:
-            return True
-        in_hand = {delivery.key for delivery in desk.in_hand()}
         try:
-            taken = group.take_over(self._context.options.takeover_idle_s, limit, in_hand)
+            is_all = take_over(self._context, group)
         except redis.RedisError as error:
-            self._excuse("take over", number, error)
+            self._excuse("take over", group.partition, error)
             return True
-        self._context.outages.end("take over", [number])
-        if taken.gone:
-            log.warning(
-                "messages are gone: their entries were deleted from the stream",
-                partition=number,
-                messages=len(taken.gone),
-                entries=taken.gone[:10],
-            )
-        if count := desk.put(taken.deliveries):
-            log.info("took messages over", partition=number, messages=count, held_by=taken.holders)
-            self._context.observer.taken_over(count, number)
-        return taken.is_all
+        self._context.outages.end("take over", [group.partition])
+        return is_all
 
     def _sweep(self) -> None:
         for number, group in self._context.groups.items():

@@ -34,6 +34,9 @@ class Taken:
     is_all: bool
 
 
+NOTHING = Taken([], [], [], is_all=True)
+
+
 class Scripts:
     """The scripts, registered once for all partitions."""
 
@@ -129,19 +132,31 @@ class Group:
         )
         return result
 
-    def take_over(self, idle_s: float, limit: int, in_hand: Collection[Any]) -> Taken:
-        """What others hold, or this consumer without knowing it, and was idle for so long.
+    def take(self, idle_s: float, limit: int, in_hand: Collection[Any], holder: str = "") -> Taken:
+        """Makes pending for this consumer what was idle for so long and is not in its hand.
 
         Args:
             idle_s: seconds.
             limit: how many at most.
             in_hand: the keys of what is in hand.
+            holder: only what this consumer holds, which may be this one itself; empty: whoever.
         """
-        return self._claim(int(idle_s * 1000), limit, in_hand, holder="")
-
-    def recover(self, limit: int, in_hand: Collection[Any]) -> Taken:
-        """What is pending for this consumer without its knowing: the reply to a read was lost."""
-        return self._claim(0, limit, in_hand, holder=self._consumer)
+        idle_ms = int(idle_s * 1000)
+        # Those in hand may be among the found: they must not hide the others.
+        pending: Any = self._client.xpending_range(
+            self.stream,
+            self._group,
+            min="-",
+            max="+",
+            count=limit + len(in_hand),
+            consumername=holder or None,
+            idle=idle_ms or None,
+        )
+        ids = [row["message_id"] for row in pending]
+        ids = [entry_id for entry_id in ids if (self.partition, entry_id) not in in_hand]
+        chosen = ids[:limit]
+        is_all = len(ids) < limit
+        return self._claim(chosen, idle_ms, holder, is_all) if chosen else NOTHING
 
     def leave(self) -> None:
         """Deletes the consumer's name, if nothing is pending for it."""
@@ -170,31 +185,16 @@ class Group:
                 delivery.held_at = now
         return [delivery for delivery, _ in counted if delivery.is_lost]
 
-    def _claim(self, idle_ms: int, limit: int, in_hand: Collection[Any], holder: str) -> Taken:
-        # Those in hand may be among the found: they must not hide the others.
-        pending: Any = self._client.xpending_range(
-            self.stream,
-            self._group,
-            min="-",
-            max="+",
-            count=limit + len(in_hand),
-            consumername=holder or None,
-            idle=idle_ms or None,
-        )
-        ids = [row["message_id"] for row in pending]
-        ids = [entry_id for entry_id in ids if (self.partition, entry_id) not in in_hand]
-        chosen = ids[:limit]
-        if not chosen:
-            return Taken([], [], [], is_all=True)
+    def _claim(self, ids: Sequence[bytes], idle_ms: int, holder: str, is_all: bool) -> Taken:
         now = self._clock()
         taken, gone = self._scripts.claim(
-            keys=[self.stream], args=[self._group, self._consumer, idle_ms, holder, *chosen]
+            keys=[self.stream], args=[self._group, self._consumer, idle_ms, holder, *ids]
         )
         return Taken(
             [self._taken(now, *row) for row in taken],
             sorted({row[1].decode(errors="replace") for row in taken}),
             [entry_id.decode() for entry_id in gone],
-            is_all=len(chosen) == len(ids) < limit,
+            is_all=is_all,
         )
 
     def _taken(

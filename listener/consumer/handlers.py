@@ -28,7 +28,7 @@ class Handlers:
             TypeError: it is not callable, or a call would only make a coroutine or a generator.
         """
         self.check(kinds)
-        if not callable(handler) or _is_deferred(handler):
+        if not _does_it(handler):
             raise TypeError(f"a handler must be a plain function of a message, not {handler!r}")
         if not kinds:
             self._rest = handler
@@ -63,11 +63,11 @@ class Handlers:
         return [kind for kind in EVERY_KIND if not self.find(kind)]
 
 
-def _is_deferred(handler: Handler) -> bool:
-    """Whether a call does nothing yet: its message would be acknowledged unhandled."""
-    return any(
+def _does_it(handler: object) -> bool:
+    """Whether a call does the work, not only makes what would: that message would be unhandled."""
+    return callable(handler) and not any(
         test(it)
-        for it in (handler, getattr(handler, "__call__", None))  # noqa: B004 - its method is wanted
+        for it in (handler, getattr(handler, "__call__", None))  # noqa: B004 - the method is wanted
         for test in (
             inspect.iscoroutinefunction,
             inspect.isgeneratorfunction,

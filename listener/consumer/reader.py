@@ -9,7 +9,11 @@ from listener.consumer.context import Context
 from listener.consumer.group import Group, is_missing
 from listener.consumer.log import log
 from listener.consumer.outages import Attempts
+from listener.consumer.takeover import take_back
 from listener.queue.connection import renew
+
+# With `ordered`, until there is room for more of what is older than what is new.
+SOON_S = 0.05
 
 
 class Reader:
@@ -30,16 +34,16 @@ class Reader:
         if not room or self._context.stopping.is_set():
             return
         try:
-            if not self._is_sure:
-                self._make_sure()
-            self._read(room)
+            self._is_sure = self._is_sure or self._take_back()
+            if self._is_sure or not self._context.options.ordered:
+                self._read(room)
+            else:
+                self._context.stopping.wait(SOON_S)
         except redis.RedisError as error:
             self._is_sure = False
-            if not is_missing(error):
-                self._context.outages.begin("read", self._partitions, error)
-                renew(self._context.reading)
-                self._attempts.failed()
+            self._mend(error)
         else:
+            self._is_new = False
             self._attempts.succeeded()
             self._context.outages.end("read", self._partitions)
 
@@ -58,13 +62,30 @@ class Reader:
             self._context.desk.put(group.fresh(entries))
             self._context.observer.received(len(entries), group.partition)
 
-    def _make_sure(self) -> None:
-        """That the groups are there, and that nothing is pending for us of which we do not know."""
-        for group in self._groups.values():
-            if group.create():
-                self._tell_made(group)
-            self._recover(group)
-        self._is_new, self._is_sure = False, True
+    def _take_back(self) -> bool:
+        """Sees that nothing is pending for us of which we do not know; whether that was all."""
+        back = [take_back(self._context, group) for group in self._groups.values()]
+        return all(back)
+
+    def _mend(self, error: "redis.RedisError") -> None:
+        try:
+            if is_missing(error):
+                self._make_groups()
+                return
+        except redis.RedisError as another:
+            error = another
+        self._context.outages.begin("read", self._partitions, error)
+        renew(self._context.reading)
+        self._attempts.failed()
+
+    def _make_groups(self) -> None:
+        # Only now, and not at each start: a server that is full refuses it even for those it has.
+        made = [group for group in self._groups.values() if group.create()]
+        for group in made:
+            self._tell_made(group)
+        if not made:
+            # Another consumer was quicker; should it go on like this, it must not go on in haste.
+            self._attempts.failed()
 
     def _tell_made(self, group: Group) -> None:
         name, number = self._context.group, group.partition
@@ -76,9 +97,3 @@ class Reader:
                 group=name,
                 partition=number,
             )
-
-    def _recover(self, group: Group) -> None:
-        desk = self._context.desk
-        in_hand = {delivery.key for delivery in desk.in_hand()}
-        taken = group.recover(desk.allowance(group.partition) or 1, in_hand)
-        desk.put(taken.deliveries)

@@ -273,6 +273,27 @@ def test_in_order_a_failing_message_holds_back_its_subject_alone(
     assert [number for number in got if number] == list(dict.fromkeys(n for n in got if n))
 
 
+@pytest.mark.parametrize("ending", ["handed back", "killed"])
+def test_in_order_what_the_last_run_left_comes_before_what_is_newer(
+    redis_url: str, redis_client: Any, ending: str
+) -> None:
+    got: list[int] = []
+    # More than there is room for at once.
+    entries = feed(redis_client, range(30), upgrade="the same")
+    redis_client.xgroup_create(STREAM, GROUP, "0")
+    redis_client.xreadgroup(GROUP, "me", {STREAM: ">"}, count=25)
+    if ending == "handed back":
+        # As it is when one stops that had not begun with them.
+        redis_client.execute_command(
+            *("XCLAIM", STREAM, GROUP, "handed-back", 0, *entries[:25]),
+            *("IDLE", DAY_MS, "RETRYCOUNT", 0, "JUSTID"),
+        )
+    options = {"name": "me", "ordered": True, "batch": 5, "concurrency": 2, "takeover_idle_s": 60}
+    with running(consumer(redis_url, lambda it: got.append(number_of(it)), **options)):
+        wait_until(lambda: is_done(redis_client))
+    assert got == list(range(30))
+
+
 def test_as_many_handlers_run_at_once_as_there_are_threads(
     redis_url: str, redis_client: Any
 ) -> None:

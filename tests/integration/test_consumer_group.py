@@ -83,12 +83,12 @@ def test_taking_over_is_bounded_and_says_whether_there_is_more(
 ) -> None:
     feed(redis_client, range(5))
     ids = read(redis_client, "gone", 5)
-    first = me.take_over(0, 3, in_hand=set())
+    first = me.take(0, 3, in_hand=set())
     assert [it.entry_id for it in first.deliveries] == ids[:3]
     assert first.holders == ["gone"]
     assert not first.is_all
     # Those in hand are as idle as the rest, and must not hide it.
-    rest = me.take_over(0, 3, in_hand={it.key for it in first.deliveries})
+    rest = me.take(0, 3, in_hand={it.key for it in first.deliveries})
     assert [it.entry_id for it in rest.deliveries] == ids[3:]
     assert rest.is_all
 

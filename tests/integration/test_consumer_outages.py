@@ -144,6 +144,21 @@ def test_what_came_on_a_connection_that_broke_is_looked_for_at_once(node: Node) 
         feed(client, [2])
 
 
+def test_a_full_redis_is_read_all_the_same(node: Node) -> None:
+    got: list[int] = []
+    with node.client() as client:
+        feed(client, range(5))
+        client.xgroup_create(STREAM, GROUP, "0")
+        client.xreadgroup(GROUP, "gone", {STREAM: ">"}, count=2)
+        client.config_set("maxmemory", "1mb")
+        with pytest.raises(redis.ResponseError, match="maxmemory"):
+            client.set("more", "x" * 2**20)
+            feed(client, [5])
+        with running(consumer(url_of(node), lambda it: got.append(number_of(it)))):
+            wait_until(lambda: is_done(client))
+    assert sorted(got) == [0, 1, 2, 3, 4]
+
+
 def test_without_redis_it_waits_for_it_and_can_be_stopped(node: Node) -> None:
     got: list[int] = []
     node.kill()

@@ -1,0 +1,52 @@
+"""Takes in hand what others left, and what this consumer was given without its knowing."""
+
+from listener.consumer.context import Context
+from listener.consumer.group import HANDED_BACK, Group, Taken
+from listener.consumer.log import log
+
+
+def take_over(context: Context, group: Group) -> bool:
+    """Takes what was idle for too long, whoever held it, as far as there is room.
+
+    Returns:
+        Whether that was all.
+
+    Raises:
+        redis.RedisError: as each method of the group.
+    """
+    idle_s = context.options.takeover_idle_s
+    return _take(context, group, idle_s, holder="")
+
+
+def take_back(context: Context, group: Group) -> bool:
+    """Takes what is pending for this consumer's own name, and what was handed back.
+
+    The first is what the process of the same name had before it was killed, or came on a connection
+    that broke. Returns and raises the same as `take_over`.
+    """
+    back = [_take(context, group, 0, holder) for holder in (context.consumer, HANDED_BACK)]
+    return all(back)
+
+
+def _take(context: Context, group: Group, idle_s: float, holder: str) -> bool:
+    limit = context.desk.allowance(group.partition)
+    if not limit:
+        return False
+    in_hand = {delivery.key for delivery in context.desk.in_hand()}
+    taken = group.take(idle_s, limit, in_hand, holder)
+    _accept(context, group.partition, taken)
+    return taken.is_all
+
+
+def _accept(context: Context, partition: int, taken: Taken) -> None:
+    if taken.gone:
+        log.warning(
+            "messages are gone: their entries were deleted from the stream",
+            partition=partition,
+            messages=len(taken.gone),
+            entries=taken.gone[:10],
+        )
+    if count := context.desk.put(taken.deliveries):
+        holders = taken.holders
+        log.info("took messages over", partition=partition, messages=count, held_by=holders)
+        context.observer.taken_over(count, partition)
