@@ -46,7 +46,8 @@ def handle(fields: Fields, data: dict[str, Any]) -> None:
 
 def work(client: Any, stream: str, entry: str, fields: Fields, deliveries: int) -> None:
     """Handles a message once, and acknowledges it; leaves it pending if the handler fails."""
-    handled = f"{GROUP}:handled:{fields['id']}"
+    # Anybody may add an entry that is no message, without an id of its own.
+    handled = f"{GROUP}:handled:{fields.get('id', entry)}"
     try:
         if not client.exists(handled):
             handle(fields, json.loads(fields["data"]))
@@ -55,7 +56,7 @@ def work(client: Any, stream: str, entry: str, fields: Fields, deliveries: int) 
     except redis.RedisError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the other messages must flow
-        print(f"{fields['id']} failed: {error!r}", flush=True)
+        print(f"{entry} failed: {error!r}", flush=True)
         if deliveries >= MAX_DELIVERIES:
             why = {"error": repr(error), "traceback": traceback.format_exc()}
             bury(client, stream, entry, fields, reason="handler-failed", **why)

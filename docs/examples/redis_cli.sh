@@ -45,6 +45,11 @@ work() {
     for ((number = 2; number + 1 < ${#texts[@]}; number += 2)); do
         fields[${texts[number]}]=${texts[number + 1]}
     done
+    # Anybody may add an entry that is no message. It stays pending, for somebody to look at.
+    if [[ -z ${fields[id]-} || -z ${fields[kind]-} || -z ${fields[data]-} ]]; then
+        echo "$entry is no message" >&2
+        return
+    fi
     redis EXISTS "$group:handled:${fields[id]}" || return
     if [[ $reply == '(integer) 0' ]]; then
         handle || return 0

@@ -33,13 +33,14 @@ async function handle(fields, data) {
 
 // Handles a message once, and acknowledges it; leaves it pending if the handler fails.
 async function work(client, stream, entry, fields) {
-  const handled = `${GROUP}:handled:${fields.id}`;
+  // Anybody may add an entry that is no message: without an id, for instance.
+  const handled = `${GROUP}:handled:${fields.id ?? entry}`;
   if (!(await client.exists(handled))) {
     try {
       // Numbers beyond 2^53, such as an ICCID that was sent as one, lose digits in JSON.parse.
       await handle(fields, JSON.parse(fields.data));
     } catch (error) {
-      console.error(fields.id, 'failed:', error);
+      console.error(entry, 'failed:', error);
       return;
     }
     // After the work: a crash between the two does the work twice rather than never.
