@@ -32,5 +32,6 @@ class Counting(Telemetry):
     def ticked(self, seen: Observation, before: Observation | None) -> None:
         """See above."""
         self._metrics.count(self._metrics.TICKS, seen.account, seen.version, seen.result)
-        if before and before.ours and seen.result in {"registered", "yielded"}:
-            self._metrics.count(self._metrics.DRIFT, seen.account, seen.version)
+        drifted = bool(before and before.ours) and seen.result in {"registered", "yielded"}
+        # Also by 0: the alert asks for a rise, and sees none in a count that begins with its first drift.
+        self._metrics.count(self._metrics.DRIFT, seen.account, seen.version, by=drifted)

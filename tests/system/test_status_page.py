@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,15 @@ from tests.tools import needed
 SOON_MS = 5_000
 AXE = ROOT / "tests/browser/node_modules/axe-core/axe.min.js"
 # Without these Chromium looks for its maker's servers at every start.
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
 VIEWS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
@@ -144,12 +153,35 @@ def test_a_registration_that_was_taken_shows(page: Page, world: World) -> None:
     expect(page.locator("h1.error")).to_be_visible()
 
 
+def test_a_service_that_stops_answering_shows_in_place_of_the_verdict(
+    browser: Browser, world: World
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(world.service.ops_url)
+    page.route("**/*", lambda route: route.fulfill(status=500))
+    expect(page.locator("h1.error")).to_contain_text("No answer", timeout=SOON_MS)
+    expect(page).to_have_title(re.compile("No answer"))
+    page.unroute_all()
+    expect(page.locator("h1")).not_to_contain_text("No answer", timeout=SOON_MS)
+    context.close()
+
+
+def test_who_scrolls_a_table_by_keyboard_stays_in_it(page: Page, world: World) -> None:
+    box, rows = page.locator("#newest .wide"), page.locator("#newest tbody tr")
+    world.send("upgradeProgress", upgradeId="before--", deviceId="1", status="InProgress")
+    expect(rows.filter(has_text="before--")).to_have_count(1, timeout=SOON_MS)
+    box.focus()
+    world.send("upgradeProgress", upgradeId="after---", deviceId="1", status="InProgress")
+    expect(rows.filter(has_text="after---")).to_have_count(1, timeout=SOON_MS)
+    expect(box).to_be_focused()
+
+
 def test_the_details_of_a_message_are_one_link_away(page: Page, world: World) -> None:
-    world.send("upgradeProgress", deviceId="77", status="InProgress")
-    link = page.locator("#newest tbody tr").first.get_by_role("link")
-    expect(page.locator("#newest tbody tr").first).to_contain_text(
-        "upgrade-started", timeout=SOON_MS
-    )
+    world.send("upgradeProgress", upgradeId="details-", deviceId="77", status="InProgress")
+    row = page.locator("#newest tbody tr").filter(has_text="details-")
+    link = row.get_by_role("link")
+    expect(row).to_contain_text("upgrade-started", timeout=SOON_MS)
     with page.context.expect_page() as opening:
         link.click(modifiers=["Control"])
     details = opening.value
