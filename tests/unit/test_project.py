@@ -112,6 +112,12 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
+def test_the_readme_leads_to_every_document() -> None:
+    targets = set(re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()))
+    documents = {f"docs/{path.name}" for path in ROOT.glob("docs/*.md")}
+    assert documents | {"docs/adr/", "docs/examples/"} <= targets
+
+
 def test_the_readmes_curl_example_is_valid_json() -> None:
     block = re.search(r"```sh\n(curl .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block
