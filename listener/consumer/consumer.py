@@ -9,7 +9,6 @@ from typing import Any, TypeVar, Unpack
 from listener import forms
 from listener.consumer import assembly, entries
 from listener.consumer.engine import Engine
-from listener.consumer.group import HANDED_BACK
 from listener.consumer.handlers import Handler, Handlers
 from listener.consumer.log import log
 from listener.consumer.messages import Message
@@ -17,7 +16,7 @@ from listener.consumer.observer import Guarded, Observer
 from listener.consumer.options import Chosen, Options
 from listener.consumer.settings import DEFAULT_URL, Queue
 from listener.consumer.signals import caught
-from listener.queue.groups import REQUEUED
+from listener.queue.groups import HANDED_BACK, REQUEUED
 from listener.secret import Secret
 
 H = TypeVar("H", bound=Handler)

@@ -12,10 +12,8 @@ from redis.commands.core import Script
 from listener.consumer import burial
 from listener.consumer.delivery import Delivery, Verdict
 from listener.queue.cluster import ClusterScript
+from listener.queue.groups import HANDED_BACK
 from listener.queue.keys import Partition
-
-HANDED_BACK = "handed-back"
-"""The consumer that holds what one handed back when it stopped; others take it over at once."""
 
 # Longer than anybody's takeover_idle_s, and the same that `dead requeue` sets.
 LONG_AGO_MS = 24 * 3600 * 1000

@@ -1,8 +1,9 @@
 """Takes in hand what others left, and what this consumer was given without its knowing."""
 
 from listener.consumer.context import Context
-from listener.consumer.group import HANDED_BACK, Group, Taken
+from listener.consumer.group import Group, Taken
 from listener.consumer.log import log
+from listener.queue.groups import HANDED_BACK
 
 
 def take_over(context: Context, group: Group) -> bool:

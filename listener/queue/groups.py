@@ -13,8 +13,12 @@ from listener.queue.reader import Entry, stream_info
 # Counting means reading. Beyond this many it is only said that there are more.
 MOST_COUNTED = 10_000
 PAGE = 500
-# Nobody: it holds what `dead requeue` gave back until a consumer takes it over.
 REQUEUED = "requeued"
+"""The consumer that holds what `dead requeue` gave back, until another takes it over."""
+HANDED_BACK = "handed-back"
+"""The consumer that holds what one handed back when it stopped; others take it over at once."""
+# No process reads under these names.
+NOBODY = (REQUEUED, HANDED_BACK)
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ def _group(
     where: Partition, info: Mapping[str, Any], lag: Count, details: tuple[Any, Any, int]
 ) -> Group:
     oldest, consumers, dead = details
-    idle = [int(one["idle"]) for one in consumers if one["name"] != REQUEUED]
+    idle = [int(one["idle"]) for one in consumers if one["name"] not in NOBODY]
     return Group(
         name=str(info["name"]),
         partition=where.number,

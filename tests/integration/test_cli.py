@@ -337,6 +337,19 @@ def test_check_warns_of_groups_that_nobody_serves(redis_url: str, redis_client: 
     assert "nobody reads it" in found["warning group billing"][0]
 
 
+@pytest.mark.parametrize("holder", ["requeued", "handed-back"])
+def test_who_only_holds_messages_does_not_count_as_a_consumer(
+    redis_url: str, redis_client: Any, holder: str
+) -> None:
+    redis_client.xgroup_create(STREAM, "billing", "0", mkstream=True)
+    add(redis_client, 1)
+    read(redis_client, "billing", consumer=holder)
+    _, billing = listed(run(redis_url, "stats", "--json"))
+    assert (billing["consumers"], billing["last_active_s"], billing["pending"]) == (0, None, 1)
+    found = findings(run(redis_url, "check", "--json"))
+    assert "nobody reads it" in found["warning group billing"][0]
+
+
 def test_check_finds_dead_letters_of_groups_that_were_destroyed(
     redis_url: str, groups: Any
 ) -> None:
