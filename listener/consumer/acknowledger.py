@@ -1,12 +1,13 @@
 """Acknowledges what was handled: whatever is there when the reply to the last command has come."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import redis
 
 from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery
-from listener.consumer.outages import Attempts
+from listener.consumer.outages import RestingError
 
 
 class Acknowledger:
@@ -15,7 +16,6 @@ class Acknowledger:
     def __init__(self, context: Context) -> None:
         """Takes what the threads share."""
         self._context = context
-        self._attempts = Attempts(context.ended.wait)
         self.unsent: list[Delivery] = []
 
     def step(self) -> None:
@@ -31,15 +31,20 @@ class Acknowledger:
         self.unsent = []
         for number, deliveries in by_partition.items():
             try:
-                ids = [delivery.entry_id for delivery in deliveries]
-                self._context.groups[number].acknowledge(ids)
+                self._send(number, [delivery.entry_id for delivery in deliveries])
+            except RestingError:
+                self.unsent += deliveries
             except redis.RedisError as error:
                 self._context.outages.begin("acknowledge", [number], error)
                 self.unsent += deliveries
             else:
                 self._context.outages.end("acknowledge", [number])
                 self._context.desk.clear(deliveries)
-        if self.unsent:
-            self._attempts.failed()
-        else:
-            self._attempts.succeeded()
+
+    def _send(self, number: int, ids: Sequence[bytes]) -> None:
+        if self._context.ended.is_set():
+            # There is no later.
+            self._context.groups[number].acknowledge(ids)
+            return
+        with self._context.outages.attempt("acknowledge", number):
+            self._context.groups[number].acknowledge(ids)

@@ -9,6 +9,7 @@ from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery
 from listener.consumer.group import Group, is_missing
 from listener.consumer.log import log
+from listener.consumer.outages import RestingError
 from listener.consumer.takeover import take_over
 from listener.queue.connection import renew
 
@@ -59,7 +60,10 @@ class Caretaker:
 
     def _hold(self, number: int, deliveries: list[Delivery]) -> bool:
         try:
-            lost = self._context.groups[number].hold(deliveries)
+            with self._context.outages.attempt("hold", number):
+                lost = self._context.groups[number].hold(deliveries)
+        except RestingError:
+            return False
         except redis.RedisError as error:
             return self._excuse("hold", number, error)
         self._context.outages.end("hold", [number])
@@ -75,7 +79,10 @@ class Caretaker:
 
     def _take_over(self, group: Group) -> bool:
         try:
-            is_all = take_over(self._context, group)
+            with self._context.outages.attempt("take over", group.partition):
+                is_all = take_over(self._context, group)
+        except RestingError:
+            return True
         except redis.RedisError as error:
             self._excuse("take over", group.partition, error)
             return True

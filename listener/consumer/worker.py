@@ -2,6 +2,8 @@
 
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import redis
 
@@ -9,14 +11,14 @@ from listener.consumer import entries
 from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery, Verdict
 from listener.consumer.errors import MalformedError
-from listener.consumer.group import is_missing
+from listener.consumer.group import Group, is_missing
 from listener.consumer.handlers import Handler
 from listener.consumer.log import log
 from listener.consumer.messages import Message
-from listener.consumer.outages import PAUSE
+from listener.consumer.outages import REST_S, RestingError
 
-# Redis did not answer, or we have a fault: about how long until such a delivery is taken again.
-AGAIN_S = PAUSE.base_s * 8
+# Redis did not answer, or we have a fault: how long until such a delivery is taken again.
+AGAIN_S = REST_S
 
 
 class Worker:
@@ -37,6 +39,8 @@ class Worker:
         where = [delivery.partition]
         try:
             self._serve(delivery)
+        except RestingError as resting:
+            self._desk.retry(delivery, resting.left_s)
         except redis.RedisError as error:
             if is_missing(error):
                 # The group that it was delivered to is no more; a new one gets it again.
@@ -85,12 +89,20 @@ class Worker:
         error = f"no consumer came back from {delivery.recorded} deliveries"
         return Verdict(reason="crashed", error=error)
 
+    @contextmanager
+    def _group(self, delivery: Delivery) -> Iterator[Group]:
+        """For one command. A partition that hangs must not take the time of all the others."""
+        with self._context.outages.attempt("deliver", delivery.partition):
+            yield self._context.groups[delivery.partition]
+
     def _is_ours(self, delivery: Delivery) -> bool:
         if not delivery.is_next_recorded:
-            return self._context.groups[delivery.partition].count(delivery)
+            with self._group(delivery) as group:
+                return group.count(delivery)
         if time.monotonic() - delivery.held_at > self._stale_s:
             # The process was suspended, or Redis away for long: another may have taken it over.
-            return not self._context.groups[delivery.partition].hold([delivery])
+            with self._group(delivery) as group:
+                return not group.hold([delivery])
         return True
 
     def _handle(self, delivery: Delivery, message: Message, handler: Handler) -> None:
@@ -131,7 +143,8 @@ class Worker:
 
     def _bury(self, delivery: Delivery, verdict: Verdict) -> None:
         delivery.verdict = verdict
-        result = self._context.groups[delivery.partition].bury(delivery, verdict)
+        with self._group(delivery) as group:
+            result = group.bury(delivery, verdict)
         self._desk.clear([delivery])
         kind, entry = entries.kind_of(delivery.fields), delivery.entry_id.decode()
         if result < 0:
