@@ -1,5 +1,7 @@
 """`pending`: what was given to a consumer and not acknowledged."""
 
+import heapq
+from itertools import islice
 from typing import Any
 
 import click
@@ -9,7 +11,8 @@ from listener.commands import options, screen, shell
 from listener.commands.screen import Screen
 from listener.moments import duration, when
 from listener.queue import groups
-from listener.queue.groups import Pending
+from listener.queue import pending as held
+from listener.queue.pending import Pending
 from listener.queue.view import View
 
 
@@ -64,13 +67,12 @@ def data(one: Pending) -> dict[str, Any]:
 
 def _oldest(queue: View, names: list[str], most: int) -> list[Pending]:
     found = [
-        one
+        held.pending(queue.client, where, name)
         for where in queue.partitions
         for name in names
         if any(info["name"] == name for info in groups.infos(queue.client, where))
-        for one in groups.pending(queue.client, where, name, most)
     ]
-    return sorted(found, key=lambda one: one.entry.order)[:most]
+    return list(islice(heapq.merge(*found, key=lambda one: one.entry.order), most))
 
 
 def _print(found: list[Pending]) -> None:

@@ -8,7 +8,7 @@ import redis
 
 from listener.queue.ids import order
 from listener.queue.keys import Partition
-from listener.queue.reader import Entry, stream_info
+from listener.queue.reader import stream_info
 
 # Counting means reading. Beyond this many it is only said that there are more.
 MOST_COUNTED = 10_000
@@ -59,17 +59,6 @@ class Group:
     cursor: str
 
 
-@dataclass(frozen=True)
-class Pending:
-    """An entry that was delivered to a consumer and not acknowledged; no fields if it is gone."""
-
-    entry: Entry
-    group: str
-    consumer: str
-    idle_ms: int
-    deliveries: int
-
-
 def names(client: "redis.Redis", partitions: Iterable[Partition]) -> list[str]:
     """The groups of all partitions. Raises redis.RedisError."""
     return sorted({str(info["name"]) for where in partitions for info in infos(client, where)})
@@ -108,27 +97,6 @@ def count(
             return Count(found)
         first = f"({batch[-1][0]}"
     return Count(found, exact=False)
-
-
-def pending(client: "redis.Redis", where: Partition, group: str, most: int) -> list[Pending]:
-    """The entries that a group holds, the oldest first, `most` at most. Raises redis.RedisError."""
-    rows: Any = client.xpending_range(where.messages, group, "-", "+", most)
-    if not rows:
-        return []
-    with client.pipeline(transaction=False) as pipeline:
-        for row in rows:
-            pipeline.xrange(where.messages, row["message_id"], row["message_id"])
-        replies: Sequence[Any] = pipeline.execute()
-    return [
-        Pending(
-            Entry(row["message_id"], reply[0][1] if reply else {}, where.number),
-            group,
-            row["consumer"],
-            row["time_since_delivered"],
-            row["times_delivered"],
-        )
-        for row, reply in zip(rows, replies, strict=True)
-    ]
 
 
 def _lags(

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from listener.commands import tail as tailing
+from listener.queue import pending as held
+from listener.queue.keys import Partition
 from listener.queue.spool import Spool
 from listener.queue.view import View, connected
 from tests.cli_world import (
@@ -145,6 +147,22 @@ def test_pending_tells_who_holds_what_for_how_long(redis_url: str, groups: Any) 
     assert "no longer there" in limited.stdout
     assert "more than 1" in limited.stderr
     assert run(redis_url, "pending", "--group", "dashboard").stdout == "Nothing is pending.\n"
+
+
+def test_what_is_pending_is_told_by_time_over_groups_and_partitions(
+    redis_url: str, redis_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "PAGE", 2)
+    ids = [add(redis_client, n, at=f"{n + 1}-0", partition=n % 2) for n in range(9)]
+    for partition in (0, 1):
+        stream = Partition("fota", partition).messages
+        for group in ("billing", "dashboard"):
+            redis_client.xgroup_create(stream, group, "0")
+            redis_client.xreadgroup(group, "worker-1", {stream: ">"})
+    found = listed(run(redis_url, "pending", "--json", QUEUE_PARTITIONS="2"))
+    assert [one["entry"] for one in found] == [entry for entry in ids for _ in "12"]
+    of_one = listed(run(redis_url, "pending", "-g", "billing", "--json", QUEUE_PARTITIONS="2"))
+    assert [one["entry"] for one in of_one] == ids
 
 
 @pytest.mark.parametrize("line", ["dead list", "quarantine list"])
