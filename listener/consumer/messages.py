@@ -99,7 +99,7 @@ class UpgradeScheduled(Message):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpgradeStarted(Message):
-    """An upgrade started: the provider's `upgradeProgress`. The id is documented [doc], the rest not [?]."""
+    """An upgrade started: `upgradeProgress`. It has the id [doc]; where, and all the rest, is likely [?]."""
 
     firmware_name: str | None
     upgrade_id: str | None
@@ -110,7 +110,7 @@ class UpgradeStarted(Message):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpgradeFinished(Message):
-    """An upgrade finished. The id is documented [doc], the rest not [?]."""
+    """An upgrade finished. It has the id [doc]; where, and all the rest, is likely [?]."""
 
     firmware_name: str | None
     upgrade_id: str | None

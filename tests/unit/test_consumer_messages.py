@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from listener import schemas
 from listener.consumer import (
+    Device,
     Firmware,
     FirmwareAvailable,
     MalformedError,
@@ -19,6 +22,7 @@ from listener.consumer import (
     UpgradeFinished,
     UpgradeScheduled,
     UpgradeStarted,
+    members,
     message,
     typed,
 )
@@ -49,6 +53,56 @@ def of(data: Any, kind: str = "upgrade-finished", **fields: bytes) -> Any:
 
 def test_every_kind_has_a_class() -> None:
     assert set(CLASSES) == {*KINDS.values(), UNKNOWN}
+
+
+LISTED = "deviceList"
+
+
+@pytest.mark.parametrize(
+    ("described", "attributes"),
+    [
+        (schemas.FIRMWARE, members.FIRMWARE),
+        (schemas.SCHEDULED, members.SCHEDULED),
+        (schemas.STARTED, members.STARTED),
+        (schemas.FINISHED, members.FINISHED),
+    ],
+    ids=["firmware", "scheduled", "started", "finished"],
+)
+def test_what_the_schemas_describe_are_the_attributes_and_nothing_else(
+    described: Any, attributes: dict[str, str]
+) -> None:
+    leaves = dict(described.metadata["members"]().fields)
+    assert (leaves.pop(LISTED, None) is not None) == (attributes is members.SCHEDULED)
+    assert set(attributes) == set(leaves)
+
+
+def test_what_the_schemas_describe_of_a_device_and_of_every_message_are_attributes() -> None:
+    text = schemas.SCHEDULED.metadata["members"]().fields[LISTED].metadata["description"]
+    assert set(re.findall(r"`(\w+)`", text)) == set(members.DEVICE)
+    assert set(schemas.OF_EVERY_MESSAGE().fields) | {"type"} | set(KINDS) == members.ENVELOPE
+
+
+@pytest.mark.parametrize(
+    ("class_", "attributes", "others"),
+    [
+        (Firmware, members.FIRMWARE, {"extra"}),
+        (Device, members.DEVICE, {"extra"}),
+        (UpgradeScheduled, members.SCHEDULED, {"devices"}),
+        (UpgradeStarted, members.STARTED, set()),
+        (UpgradeFinished, members.FINISHED, set()),
+    ],
+)
+def test_a_class_has_an_attribute_for_each_member_and_the_guide_names_it(
+    class_: Any, attributes: dict[str, str], others: set[str]
+) -> None:
+    of_every_message = {field.name for field in dataclasses.fields(Message)}
+    named = {field.name for field in dataclasses.fields(class_)}
+    if issubclass(class_, Message):
+        named -= of_every_message
+    assert named == set(attributes.values()) | others
+    guide = (SAMPLES.parents[1] / "docs" / "consumer.md").read_text()
+    (row,) = re.findall(rf"^.*`{class_.__name__}`.*$", guide, re.MULTILINE)
+    assert named - {"extra"} <= set(re.findall(r"`(\w+)`", row))
 
 
 def test_a_finished_upgrade() -> None:
