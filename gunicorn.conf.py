@@ -83,7 +83,9 @@ limit_request_field_size = 8190
 timeout = 30
 # What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.
 graceful_timeout = 10
-keepalive = 5
+# How long a connection that was used may be idle: longer than in most proxies and load balancers
+# (60 to 90 s), since a POST that meets a connection that is just being closed is lost.
+keepalive = 95
 accesslog = None
 logger_class = "listener.server_log.ServerLog"
 errorlog = "-"

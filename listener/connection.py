@@ -11,6 +11,8 @@ from typing import Any
 
 # A sender that is well needs milliseconds; the provider gives up after about four seconds [seen].
 READING_S = 10.0
+# For the first byte on a new connection.
+BEGINNING_S = 5.0
 WRITING_S = 10.0
 # Bounds vary by so much, or else what began together would all have to be ended together.
 VARIED = 0.25
@@ -47,6 +49,11 @@ class Crowd:
         """It is over, or has made way."""
         self._bytes -= self._held.pop(connection, 0)
 
+    def end_idle(self, idle_s: float) -> None:
+        """Those that have waited for so long for a request make way."""
+        for connection in [held for held in self._held if held.has_idled(idle_s)]:
+            self._cut(connection)
+
     def _make_way(self) -> None:
         if len(self._held) > self._most:
             self._cut(next(iter(self._held)))
@@ -68,18 +75,26 @@ class Connection:
         self._crowd = crowd
         self._reading_s = reading_s
         self._writing_s = writing_s
+        self._since = 0.0
         self._until = 0.0
         self.begun = False
         self.is_cut = False
 
-    def await_request(self, idle_s: float) -> None:
+    def await_request(self, idle_s: float, *, begun: bool = False) -> None:
         """The client has so long to begin its next request, and `reading_s` from then to end it.
 
-        Both are bounds: it may be up to a quarter less.
+        Args:
+            idle_s: never less: a proxy relies on it when it uses its connection again.
+            begun: some of the request came with the one before.
         """
-        self.begun = False
-        self._until = time.monotonic() + _varied(idle_s)
+        self.begun = begun
+        self._since = time.monotonic()
+        self._until = self._since + (varied(self._reading_s) if begun else idle_s)
         self._crowd.begin(self)
+
+    def has_idled(self, seconds: float) -> bool:
+        """Whether it has waited for so long for a request that has not begun."""
+        return not self.begun and time.monotonic() - self._since >= seconds
 
     def hurry(self, seconds: float) -> None:
         """Leaves no more than so long for whatever is still to be read of this request."""
@@ -98,7 +113,7 @@ class Connection:
         data: bytes = self._sock.recv(size)
         if data and not self.begun:
             self.begun = True
-            self._until = time.monotonic() + _varied(self._reading_s)
+            self._until = time.monotonic() + varied(self._reading_s)
         self._crowd.grow(self, len(data))
         return data
 
@@ -130,5 +145,6 @@ class Connection:
         return getattr(self._sock, name)
 
 
-def _varied(seconds: float) -> float:
+def varied(seconds: float) -> float:
+    """So many seconds, or up to a quarter less."""
     return seconds * random.uniform(1 - VARIED, 1)  # noqa: S311 (nothing depends on its being unforeseen)

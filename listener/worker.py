@@ -16,7 +16,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.ggevent import GeventWorker
 
-from listener.connection import READING_S, WRITING_S, Connection, Crowd
+from listener.connection import BEGINNING_S, READING_S, WRITING_S, Connection, Crowd, varied
 from listener.errors import RefusalError
 from listener.refusal_log import RefusalLog
 
@@ -37,9 +37,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     """Serves HTTP/1.1 connections; TLS ends in the proxy before it.
 
     Guaranteed: a request that is not there whole `READING_S` after its first byte ends, and so does a
-    connection that does not begin one in gunicorn's `keepalive` seconds or does not take its answers.
+    connection that does not take its answers, does not begin a first request in `BEGINNING_S`, or a
+    further one in gunicorn's `keepalive` seconds. While the worker is well and its places suffice
+    it waits for a further one for no less than that.
     """
 
+    beginning_s = BEGINNING_S
     reading_s = READING_S
     writing_s = WRITING_S
 
@@ -50,6 +53,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         # Below the size of the pool, whose last places are for those that are being closed.
         most = min(self.worker_connections, _allowed_files() - OTHER_FILES) * 9 // 10
         self._crowd = Crowd(max(most, 1), UNFINISHED_BYTES)
+
+    def notify(self) -> None:
+        """Tells the master that the worker is well, every second; also while it is to end."""
+        super().notify()
+        if not self.alive:
+            # Whoever kept a connection longer than a new one may be silent would hold up the end.
+            self._crowd.end_idle(self.beginning_s)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serves one connection to its end."""
@@ -83,7 +93,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
                 stays = False
 
     def _next_request(self, parser: Any, connection: Connection) -> Any:
-        connection.await_request(self.cfg.keepalive)
+        first = not parser.req_count
+        idle_s = varied(self.beginning_s) if first else self.cfg.keepalive
+        connection.await_request(idle_s, begun=bool(parser.unreader.buf.tell()))
         try:
             return next(parser)
         except TOO_LARGE as error:

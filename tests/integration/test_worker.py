@@ -2,6 +2,7 @@
 
 import json
 import logging
+import select
 import socket
 import threading
 import time
@@ -12,10 +13,13 @@ from typing import Any
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.workers.ggevent import GeventWorker
 
 from listener.worker import Worker
+from tests.service_process import wait_until
 
 READING_S = 0.3
+KEPT_S = 1
 
 
 class Listener:
@@ -47,10 +51,11 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 @pytest.fixture
 def worker() -> Worker:
     config = Config()
-    config.set("keepalive", 1)
+    config.set("keepalive", KEPT_S)
     made = Worker(0, 0, [], None, 30, config, Log())
     made.tmp.close()
     made.wsgi = echo
+    made.beginning_s = READING_S
     made.reading_s = READING_S
     made.writing_s = READING_S
     return made
@@ -121,6 +126,55 @@ def test_a_body_that_drips_is_ended(framing: bytes, worker: Worker) -> None:
 def test_who_says_nothing_is_let_go_without_a_word(worker: Worker) -> None:
     with client(worker) as connection:
         assert connection.recv(100) == b""
+
+
+def test_a_connection_that_was_used_is_waited_for_no_less_than_said(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda least, _most: least)
+    with client(worker) as connection:
+        started = time.monotonic()
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+        assert answer(connection) == (200, b"ab")
+        assert connection.recv(100) == b"", "without a word"
+        assert time.monotonic() - started >= KEPT_S
+
+
+def test_who_has_waited_makes_way_without_a_word(worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+        assert answer(connection) == (200, b"ab")
+        wait_until(lambda: any(not held.begun for held in worker._crowd._held))
+        for held in list(worker._crowd._held):
+            held.cut()
+        assert connection.recv(100) == b""
+
+
+def test_when_the_worker_is_to_end_idle_connections_do(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
+    worker.cfg.set("keepalive", 100)
+    with client(worker) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+        assert answer(connection) == (200, b"ab")
+        wait_until(lambda: all(held.has_idled(READING_S) for held in worker._crowd._held))
+        worker.notify()
+        assert select.select([connection], [], [], 0.05)[0] == [], "nothing ends yet"
+        worker.alive = False
+        worker.notify()
+        assert connection.recv(100) == b""
+
+
+def test_what_came_of_a_request_with_the_one_before_has_begun_it(worker: Worker) -> None:
+    worker.cfg.set("keepalive", 100)
+    whole = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
+    with client(worker) as connection:
+        connection.sendall(whole + whole + whole[:10])
+        with connection.makefile("rb") as answers:
+            told = answers.read()
+    assert told.count(b"HTTP/1.1 200 OK") == 2
+    assert b"too-slow" in told
 
 
 def test_a_new_request_has_a_time_of_its_own(worker: Worker) -> None:
@@ -202,10 +256,7 @@ def test_who_makes_way_is_told_so(worker: Worker) -> None:
 
 
 def wait_until_begun(worker: Worker) -> None:
-    deadline = time.monotonic() + 10
-    while not any(held.begun for held in worker._crowd._held):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until(lambda: any(held.begun for held in worker._crowd._held))
 
 
 def test_when_the_worker_is_to_end_a_connection_does_after_its_answer(worker: Worker) -> None:

@@ -84,3 +84,20 @@ def test_a_connection_is_the_socket_in_all_else() -> None:
 
     connection = Connection(Socket(), Crowd(1, 1), 1.0, 1.0)
     assert connection.getsockname() == ("127.0.0.1", 8000)
+
+
+def test_only_who_has_waited_for_so_long_is_ended() -> None:
+    class Waiting(Guest):
+        def __init__(self, since_s: float) -> None:
+            super().__init__()
+            self.since_s = since_s
+
+        def has_idled(self, seconds: float) -> bool:
+            return self.since_s >= seconds
+
+    crowd = Crowd(most=10, most_bytes=100)
+    found: list[Any] = [Waiting(since_s) for since_s in (4.0, 5.0, 6.0)]
+    for guest in found:
+        crowd.begin(guest)
+    crowd.end_idle(5.0)
+    assert cut(found) == [1, 2]
