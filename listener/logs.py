@@ -82,6 +82,7 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
         "foreign_pre_chain": _shared(),
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *([] if log_format == "json" else [_printable]),
             Renderer(_renderer(log_format), Redactor(secrets)),
         ],
     }
@@ -111,6 +112,21 @@ def _shared() -> list[Processor]:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,
     ]
+
+
+def _printable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Escapes what is not printable: an account's name may come from a sender, and the reader's terminal obeys.
+
+    A traceback keeps its lines. JSON needs none of this.
+    """
+
+    def escaped(letter: str) -> str:
+        return letter if letter.isprintable() else json.dumps(letter)[1:-1]
+
+    for name, value in event.items():
+        if name != "exception" and isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(map(escaped, value))
+    return event
 
 
 def _renderer(log_format: str) -> Processor:

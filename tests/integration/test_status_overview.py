@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +27,8 @@ OBSERVATIONS = "{fota:registrar}:observations"
 NASTY = "</td><script>alert(1)</script>\u202e\x1b[31m" + "W" * 100_000
 
 
-def app_for(url: str) -> Iterator[FlaskClient]:
-    settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "REDIS_URL": url, "SPOOL_DIR": ""})
+def app_for(url: str, spool: str = "") -> Iterator[FlaskClient]:
+    settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "REDIS_URL": url, "SPOOL_DIR": spool})
     queue = Keeper(settings)
     yield create_ops_app(settings, queue=queue).test_client()
     queue.close()
@@ -144,8 +145,24 @@ def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
     redis_client.xgroup_create(WHERE.messages, "billing", "0", mkstream=True)
     redis_client.set(WHERE.arrived(hour_of(datetime.now(UTC).timestamp())), "no hash")
     page = told(ops)
-    assert "Messages may be lost" in page
+    assert "Messages are kept; act before they are not" in page
     assert "WRONGTYPE" in page
+
+
+def test_the_verdict_tells_what_is_kept_from_what_is_not(tmp_path: Path) -> None:
+    url = f"redis://127.0.0.1:{free_port()}"
+    [without] = app_for(url)
+    assert "No message can be kept" in told(without)
+    [spooling] = app_for(url, str(tmp_path))
+    assert "Messages are kept; act before they are not" in told(spooling)
+
+
+def test_a_registration_that_was_taken_is_no_loss_of_what_comes_but_of_what_does_not(
+    ops: FlaskClient, redis_client: Any
+) -> None:
+    seen = {"tick": "2026-11-23T08:00:00Z", "ours": False, "result": "yielded", "reason": "yielded"}
+    redis_client.hset(OBSERVATIONS, "a/v1", json.dumps({**seen, "registered_url": "https://x/"}))
+    assert "Messages may be lost" in told(ops)
 
 
 def test_of_long_messages_fewer_are_read(

@@ -27,8 +27,24 @@ def test_short_texts_are_left_alone() -> None:
     assert json.loads(_line("to"))["event"] == "connecting to to"
 
 
-def _line(secret: str) -> str:
-    configuration = logs.config("json", "info", [Secret(secret)])
+@pytest.mark.parametrize("nasty", ["\x1b[31m", "\u202e", "\u2028", "\x85", "a\nb"])
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_line_is_one_line_and_moves_no_cursor(log_format: str, nasty: str) -> None:
+    line = _line(nasty, log_format)
+    assert line.isprintable() or log_format == "json"
+    assert not {"\x1b", "\n"} & set(line)
+    assert "connecting to" in line
+
+
+def test_a_traceback_keeps_its_lines() -> None:
+    event = {"event": "failed", "exception": "Traceback:\n  File"}
+    assert logs._printable(None, "", dict(event)) == event
+
+
+def _line(secret: str, log_format: str = "json") -> str:
+    configuration = logs.config(
+        log_format, "info", [Secret(secret)] if log_format == "json" else []
+    )
     formatter = logging.config.DictConfigurator(configuration).configure_formatter(
         dict(configuration["formatters"]["line"])
     )
