@@ -48,8 +48,9 @@ def parse(body: bytes) -> dict[str, Any]:
             object_pairs_hook=note,
         )
         _check_depth(value)
-        # A lone surrogate reads, but cannot be written: what cannot be kept is refused now.
-        json.dumps(value, ensure_ascii=False).encode()
+        if b"\\u" in body:
+            # A lone surrogate reads, but cannot be written: what cannot be kept is refused now.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise RefusalError("not-json", type(error).__name__) from error
     if not isinstance(value, dict):

@@ -3,8 +3,9 @@
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import structlog
 from flask import Blueprint, Request, Response, g, jsonify, request
@@ -88,7 +89,7 @@ class Endpoint:
     def _accept(self, raw: bytes) -> messages.Message:
         arrived = self._now()
         proven = self._settings.proves_sender_before_body
-        data = None
+        content = None
         try:
             codings = (request.headers.get(name, "") for name in CODINGS)
             payload.check_encoding(raw, *codings)
@@ -97,14 +98,14 @@ class Endpoint:
             proven = self._settings.proves_sender
             if old_password:
                 self._note_previous("password")
-            data = payload.serialize(payload.without_credentials(content)).decode()
             auth.check_account(content, self._settings)
             return messages.validate(content, arrived=arrived, request_id=request_id())
         except RefusalError as refusal:
             # A password that is wrong is no proof of sender, whatever token came with it.
             refusal.proven = proven and refusal.answer.status != 401
             if refusal.proven:
-                self._keep_refused(data or _readable(raw, refusal, self._secrets), refusal, arrived)
+                data = _readable(raw, content, refusal, self._secrets)
+                self._keep_refused(data, refusal, arrived)
             raise
 
     def _keep(self, message: messages.Message) -> bool:
@@ -212,11 +213,22 @@ def _forwarded_for(incoming: Request) -> list[str]:
     return header.split(",") if header is not None else []
 
 
-def _readable(raw: bytes, refusal: RefusalError, secrets: Iterable[Secret]) -> str:
+def _readable(
+    raw: bytes,
+    content: Mapping[str, Any] | None,
+    refusal: RefusalError,
+    secrets: Iterable[Secret],
+) -> str:
+    """A refused body without the credentials: what was parsed of it, if it was, else its text."""
+    if content is not None:
+        return payload.serialize(payload.without_credentials(content)).decode()
     # Of what is compressed nothing can be shown that a password could not be unpacked from.
     return "" if refusal.reason == "compressed" else redact_raw(raw, secrets)
 
 
 def _shown(text: str | None) -> str | None:
     """What a sender wrote, fit for a line on a terminal: short, and without control characters."""
-    return text and "".join(c if c.isprintable() else "\ufffd" for c in text[:SHOWN])
+    text = text and text[:SHOWN]
+    if not text or text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
