@@ -29,7 +29,12 @@ class Acknowledger:
         for delivery in self.unsent:
             by_partition[delivery.partition].append(delivery)
         self.unsent = []
-        for number, deliveries in by_partition.items():
+        for number in sorted(by_partition, key=self._context.outages.is_failing):
+            deliveries = by_partition[number]
+            if self.unsent and self._context.ended.is_set():
+                # The end has a bound: after one time limit no other is waited for.
+                self.unsent += deliveries
+                continue
             try:
                 self._send(number, [delivery.entry_id for delivery in deliveries])
             except RestingError:

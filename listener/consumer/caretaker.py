@@ -67,8 +67,9 @@ class Caretaker:
         except redis.RedisError as error:
             return self._excuse("hold", number, error)
         self._context.outages.end("hold", [number])
-        # What was acknowledged meanwhile is no loss.
-        if count := sum(delivery.key in self._context.desk for delivery in lost):
+        # What is acknowledged at this moment is no loss.
+        unfinished = [delivery for delivery in lost if not delivery.is_done]
+        if count := sum(delivery.key in self._context.desk for delivery in unfinished):
             log.warning("messages in hand belong to another consumer now", messages=count)
         return True
 

@@ -29,6 +29,7 @@ class Delivery:
         is_suspect: whether it may have brought down the consumer that held it before.
         held_at: when it was last known to be ours, in seconds of a monotonic clock.
         is_lost: another consumer holds it now, or nobody.
+        is_done: it was handled, and only has to be acknowledged.
         verdict: it is dead, and only has to be moved.
         lane: what is handled in order has the same lane; None: in no order.
     """
@@ -41,6 +42,7 @@ class Delivery:
     held_at: float
     is_suspect: bool = False
     is_lost: bool = False
+    is_done: bool = False
     verdict: Verdict | None = None
     lane: bytes | None = None
 

@@ -89,6 +89,7 @@ class Desk:
     def finish(self, delivery: Delivery) -> None:
         """It was handled, and has to be acknowledged."""
         with self._lock:
+            delivery.is_done = True
             self._finished.append(delivery)
             self._done.notify()
 

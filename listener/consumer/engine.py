@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,7 +10,6 @@ import redis
 from listener.consumer.acknowledger import Acknowledger
 from listener.consumer.caretaker import Caretaker
 from listener.consumer.context import Context
-from listener.consumer.delivery import Delivery
 from listener.consumer.log import log
 from listener.consumer.reader import Reader
 from listener.consumer.worker import Worker
@@ -86,27 +84,33 @@ class Engine:
         return self._context.desk.is_busy or any(thread.is_alive() for thread in self._readers)
 
     def _leave(self) -> None:
+        self._acknowledger.step()
+        unacknowledged = {delivery.partition for delivery in self._acknowledger.unsent}
+        # Those that are known to fail come last, and the first failure is the last: there every
+        # command takes its time limit.
+        numbers = sorted(
+            self._context.groups.keys() - unacknowledged, key=self._context.outages.is_failing
+        )
+        back = 0
         try:
-            self._acknowledger.step()
-            if self._acknowledger.unsent:
-                # Every further command would take its time limit.
-                raise redis.ConnectionError("what was handled cannot be acknowledged")
-            back = self._hand_back()
-            for group in self._context.groups.values():
-                group.leave()
+            while numbers:
+                back += self._leave_partition(numbers[0])
+                del numbers[0]
         except redis.RedisError as error:
             detail = f"{type(error).__name__}: {error}"[:300]
-            log.warning("stopped; others take over what was in hand", detail=detail)
+            log.warning("redis fails; a partition is not left", partition=numbers[0], detail=detail)
+        told = {"handed_back": back}
+        if left := sorted(unacknowledged.union(numbers)):
+            log.warning("stopped; others take over what was in hand", partitions=left, **told)
         else:
-            log.info("stopped", handed_back=back)
+            log.info("stopped", **told)
 
-    def _hand_back(self) -> int:
-        rest: dict[int, list[Delivery]] = defaultdict(list)
-        for delivery in self._context.desk.in_hand():
-            rest[delivery.partition].append(delivery)
-        for number, deliveries in rest.items():
-            self._context.groups[number].hand_back(deliveries)
-        return sum(map(len, rest.values()))
+    def _leave_partition(self, number: int) -> int:
+        group, in_hand = self._context.groups[number], self._context.desk.in_hand()
+        back = [delivery for delivery in in_hand if delivery.partition == number]
+        group.hand_back(back)
+        group.leave()
+        return len(back)
 
 
 def _join(thread: threading.Thread, timeout_s: float) -> None:

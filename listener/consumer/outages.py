@@ -60,6 +60,10 @@ class Outages:
             raise
         self._rests.pop(key, None)
 
+    def is_failing(self, partition: int) -> bool:
+        """Whether anything has failed there and not succeeded since."""
+        return partition in self._failing
+
     def begin(self, activity: str, partitions: Iterable[int], error: Exception) -> None:
         """It failed: told in the log if nothing failed there so far."""
         with self._lock:

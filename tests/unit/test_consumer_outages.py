@@ -1,14 +1,18 @@
 """A partition that fails is left alone for a while, so that the others get the threads' time."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from listener.consumer.acknowledger import Acknowledger
+from listener.consumer.caretaker import Caretaker
 from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery, Verdict
 from listener.consumer.desk import Desk
+from listener.consumer.engine import Engine
+from listener.consumer.group import NOTHING, Taken
 from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Observer
 from listener.consumer.options import Options
@@ -29,6 +33,8 @@ class Clock:
 class Silent:
     """A group in a partition whose server does not answer: each command takes its whole limit."""
 
+    stream = "silent"
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.asked = 0
@@ -37,6 +43,9 @@ class Silent:
         return self._time_out()
 
     def acknowledge(self, *_: Any) -> int:
+        return self._time_out()
+
+    def hand_back(self, *_: Any) -> int:
         return self._time_out()
 
     def _time_out(self) -> int:
@@ -48,6 +57,9 @@ class Silent:
 class Answering:
     """A group in a partition that works."""
 
+    stream = "answering"
+    partition = 1
+
     def __init__(self) -> None:
         self.done: list[bytes] = []
 
@@ -57,6 +69,22 @@ class Answering:
 
     def acknowledge(self, ids: list[bytes]) -> None:
         self.done += ids
+
+    def hand_back(self, deliveries: list[Delivery]) -> None:
+        self.done += [it.entry_id for it in deliveries]
+
+    def hold(self, deliveries: list[Delivery]) -> list[Delivery]:
+        self.done.append(b"held")
+        return deliveries
+
+    def take(self, *_: Any) -> Taken:
+        return NOTHING
+
+    def sweep(self) -> list[str]:
+        return []
+
+    def leave(self) -> None:
+        self.done.append(b"left")
 
 
 def delivery(partition: int, number: int) -> Delivery:
@@ -155,8 +183,53 @@ def test_acknowledgements_go_to_the_other_partitions_meanwhile(context: Context)
     assert silent.asked == 1
     assert answering.done == [b"0-0", b"1-0", b"2-0"]
     assert len(acknowledger.unsent) == 3
-    # At the end there is no later to wait for.
+    # At the end there is no later to wait for, but those that work come first.
     context.ended.set()
-    context.desk.close()
+    context.desk.finish(done := delivery(1, 9))
     acknowledger.step()
     assert silent.asked == 2
+    assert answering.done[-1] == done.entry_id
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_at_the_end_the_other_partitions_are_left_as_they_should_be(
+    context: Context, known: bool
+) -> None:
+    silent, answering = context.groups[0], context.groups[1]
+    assert isinstance(silent, Silent)
+    assert isinstance(answering, Answering)
+    context.desk.put([delivery(0, 1), delivery(1, 2)])
+    if known:
+        context.outages.begin("read", [0], redis.TimeoutError())
+    with capture_logs() as logs:
+        Engine(context).finish(lambda _: True)
+    assert silent.asked == 1
+    assert answering.done == ([b"2-0", b"left"] if known else [])
+    assert logs[-1]["partitions"] == ([0] if known else [0, 1])
+
+
+def test_what_is_being_acknowledged_is_not_told_as_lost() -> None:
+    answering = Answering()
+    none, groups = cast("Any", None), cast("Any", {1: answering})
+    context = Context(
+        client=none,
+        reading=none,
+        group="g",
+        consumer="me",
+        groups=groups,
+        desk=Desk(batch=50, ordered=False),
+        handlers=Handlers(),
+        options=Options(takeover_idle_s=0.1),
+        observer=Observer(),
+    )
+    context.desk.put([handled := delivery(1, 1), taken_away := delivery(1, 2)])
+    context.desk.finish(handled)
+    caretaker = Caretaker(context)
+    with capture_logs() as logs:
+        while not answering.done:
+            caretaker.step()
+        context.desk.clear([taken_away])
+        answering.done.clear()
+        while not answering.done:
+            caretaker.step()
+    assert [line["messages"] for line in logs if "belong to another" in line["event"]] == [1]
