@@ -81,7 +81,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     def _serve(self, address: Any, connection: Connection, addr: Any) -> None:
         parser = http.get_parser(self.cfg, connection, addr)
         stays = True
-        while stays and self.alive:
+        # Who was cut while it was served makes way after its answer, or it would push out another.
+        while stays and self.alive and not connection.is_cut:
             request = self._next_request(parser, connection)
             try:
                 self.handle_request(address, request, connection, addr)

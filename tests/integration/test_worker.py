@@ -15,6 +15,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.ggevent import GeventWorker
 
+from listener.connection import Crowd
 from listener.worker import Worker
 from tests.service_process import wait_until
 
@@ -38,6 +39,8 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     """Reads the body unless the path says otherwise, and tells how it went."""
     if environ["PATH_INFO"] == "/raises":
         raise KeyError("secret-path")
+    if environ["PATH_INFO"] == "/waits":
+        return waited(environ, start_response)
     try:
         told = b"unread" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
     except TimeoutError:
@@ -46,6 +49,14 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         told = b"broken"
     start_response("200 OK", [("Content-Length", str(len(told)))])
     return [told]
+
+
+def waited(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Has read its body, and then takes its time, as one that waits for Redis."""
+    body: bytes = environ["wsgi.input"].read()
+    wait_until(lambda: environ["gunicorn.socket"].is_cut)
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
 
 
 @pytest.fixture
@@ -138,6 +149,17 @@ def test_a_connection_that_was_used_is_waited_for_no_less_than_said(
         assert answer(connection) == (200, b"ab")
         assert connection.recv(100) == b"", "without a word"
         assert time.monotonic() - started >= KEPT_S
+
+
+def test_who_was_read_whole_is_answered_though_it_makes_way(worker: Worker) -> None:
+    worker._crowd = Crowd(most=1, most_bytes=100)
+    with client(worker) as first:
+        first.sendall(b"POST /waits HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+        wait_until_begun(worker)
+        with client(worker) as second:
+            assert answer(first) == (200, b"ab")
+            second.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\ncd")
+            assert answer(second) == (200, b"cd")
 
 
 def test_who_has_waited_makes_way_without_a_word(worker: Worker) -> None:
