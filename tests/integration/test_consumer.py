@@ -206,7 +206,8 @@ def test_a_handler_that_takes_longer_than_the_idle_time_keeps_its_message(
     with running(*both):
         wait_until(lambda: got)
         until = time.monotonic() + 2.2 * idle_s
-        holders, renewed, last_ms = set(), 0, 0
+        holders: set[tuple[str, str]] = set()
+        renewed, last_ms = 0, 0
         while time.monotonic() < until:
             rows = redis_client.xpending_range(STREAM, GROUP, "-", "+", 10)
             holders.update((row["message_id"], row["consumer"]) for row in rows)
