@@ -15,6 +15,9 @@ from tests.sandbox_process import Sandbox
 from tests.service_process import ROOT, SUPERVISED, Service
 from tests.tools import needed
 
+# All in one process of the run: a browser and a world of its own for each would take half a minute more.
+pytestmark = pytest.mark.xdist_group("status-page")
+
 # What the page promises; the registrar looks once a second here.
 SOON_MS = 5_000
 AXE = ROOT / "tests/browser/node_modules/axe-core/axe.min.js"
