@@ -158,6 +158,8 @@ def test_tail_prints_a_line_for_each_message(receiver: Service) -> None:
         env=receiver.settings,
         stdout=subprocess.PIPE,
         text=True,
+        # A shell's background, where tests may run, ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as tail:
         try:
             assert tail.stdout is not None

@@ -253,7 +253,11 @@ def held_by(process: psutil.Process) -> set[str]:
             if rights.startswith("rw") and "[v" not in line:
                 start, end = (int(text, 16) for text in span.split("-"))
                 memory.seek(start)
-                content = memory.read(end - start)
+                try:
+                    content = memory.read(end - start)
+                except OSError:
+                    # Given back since the list was read.
+                    continue
                 found |= {value for value in PROVIDER.values() if value.encode() in content}
     return found
 
