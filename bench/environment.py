@@ -1,4 +1,7 @@
-"""Where the contenders' dependencies are: installed under var/, never into the service's .venv."""
+"""Where the contenders' dependencies are: installed under var/, never into the service's .venv.
+
+`python -m bench.environment` installs them and does nothing else.
+"""
 
 import shutil
 import subprocess
@@ -79,3 +82,8 @@ def _run(words: Sequence[str]) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise MissingToolError(f"{' '.join(words[:3])} … failed:\n{done.stderr[-1000:]}")
+
+
+if __name__ == "__main__":
+    python()
+    node_server()

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from typing import IO
+from typing import IO, NoReturn
 
 import pytest
 
@@ -12,9 +12,13 @@ import pytest
 def needed(program: str) -> str:
     """Its path; where it is missing, the test is skipped with a reason, and in CI it fails."""
     found = shutil.which(program)
-    if found:
-        return found
-    reason = f"{program} is not installed"
+    if not found:
+        lacking(f"{program} is not installed")
+    return found
+
+
+def lacking(reason: str) -> NoReturn:
+    """Something that the test needs is not there: it is skipped with a reason, and in CI it fails."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

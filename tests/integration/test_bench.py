@@ -1,4 +1,4 @@
-"""The contenders of bench/run do the same work; where a stack is not installed, it is left out."""
+"""The contenders of bench/run do the same work; where a stack is not installed, it is left out, but not in CI."""
 
 import json
 import subprocess
@@ -13,6 +13,7 @@ import requests
 from bench import contender, environment, load, messages, store
 from bench.contender import Contender, Server
 from bench.store import Store
+from tests.tools import lacking, needed
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "tests" / "messages").glob("*.json"))
@@ -45,13 +46,14 @@ def entry(kind: str) -> dict[str, Any]:
 
 def found(name: str) -> Contender:
     """As far as it is there: tests install nothing."""
+    needed("wrk")
     if name == "ours":
         return contender.ours()
     if name == "fastify":
         if not (environment.NODE / "installed").exists():
-            pytest.skip("bench/run has not installed the Node contender")
+            lacking("the Node contender is not installed: python -m bench.environment")
     elif name == "fastapi" and not (environment.VENV / "installed").exists():
-        pytest.skip("bench/run has not installed the Python contenders")
+        lacking("the Python contenders are not installed: python -m bench.environment")
     elif name == "flask":
         # All that it needs the service needs as well.
         return contender.PYTHON_CONTENDERS[name](sys.executable)
