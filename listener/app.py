@@ -1,20 +1,71 @@
-"""Builds the Flask application, in the order in which its parts depend on each other."""
+"""Builds the Flask application of the public port, in the order in which its parts depend on each other."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from listener import views
+from listener.endpoint import Endpoint
 from listener.errors import RefusalError
 from listener.health import Readiness
+from listener.incoming import Incoming
 from listener.queue.keeper import Queue
 from listener.refusal_log import RefusalLog
 from listener.settings import Settings
 
 REASON_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
+
+
+class Receiver(Flask):
+    """A Flask application in which whatever is no health check goes to the endpoint.
+
+    To all paths alike, so that a wrong token and a wrong path cannot be told apart, and without
+    Flask's routing, contexts and sessions, of which the endpoint uses nothing (docs/adr/0009).
+    """
+
+    request_class = Incoming
+
+    def __init__(self, endpoint: Endpoint, readiness: Readiness, refusals: RefusalLog) -> None:
+        """Takes what answers, and what tells of those who are refused."""
+        super().__init__("listener", static_folder=None)
+        # A redirect would tell a stranger which paths exist.
+        self.url_map.merge_slashes = False
+        self.url_map.strict_slashes = False
+        self.register_blueprint(views.health(readiness))
+        self.register_error_handler(Exception, lambda error: self._answer_error(error, request))
+        self._endpoint = endpoint
+        self._refusals = refusals
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serves one request; Flask's own entrance."""
+        if views.is_health(environ["PATH_INFO"]):
+            return super().wsgi_app(environ, start_response)
+        incoming = Incoming(environ)
+        try:
+            answer = self._endpoint.receive(incoming)
+        except Exception as error:  # noqa: BLE001 (here every error becomes an answer)
+            answer = self._answer_error(error, incoming)
+        return answer(environ, start_response)
+
+    def _answer_error(self, error: Exception, incoming: Any) -> Response:
+        """The one place where errors become answers."""
+        refusal = _refusal(error)
+        # Of an error of our own code, and only of that, its traceback tells more.
+        known = isinstance(error, RefusalError | HTTPException)
+        more: dict[str, Any] = {} if known else {"exc_info": error}
+        more["request_id"] = incoming.request_id
+        if refusal.answer.status < 500:
+            self._refusals.note(refusal, **more)
+        elif views.is_health(incoming.path):
+            # A question was answered; no message was refused.
+            self._refusals.tell(refusal, "not ready", **more)
+        else:
+            self._refusals.note(refusal, "message not kept", **more)
+        return views.problem(refusal, incoming.path)
 
 
 def create_app(
@@ -32,29 +83,8 @@ def create_app(
         now: the time of day, with a time zone.
         clock: monotonic seconds.
     """
-    app = Flask("listener", static_folder=None)
-    # A redirect would tell a stranger which paths exist, and a sender of POSTs nothing.
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
-    app.register_blueprint(views.public(settings, queue, Readiness(queue, clock), now, clock))
-    refusals = RefusalLog(clock)
-    app.register_error_handler(Exception, lambda error: _answer_error(error, refusals))
-    return app
-
-
-def _answer_error(error: Exception, refusals: RefusalLog) -> Response:
-    """The one place where errors become answers."""
-    refusal = _refusal(error)
-    # Of an error of our own code, and only of that, its traceback tells more.
-    more = {} if isinstance(error, RefusalError | HTTPException) else {"exc_info": error}
-    if refusal.answer.status < 500:
-        refusals.note(refusal, request_id=views.request_id())
-    elif request.path == "/readyz":
-        # A question was answered; no message was refused.
-        refusals.tell(refusal, "not ready", request_id=views.request_id(), **more)
-    else:
-        refusals.note(refusal, "message not kept", request_id=views.request_id(), **more)
-    return views.problem(refusal)
+    endpoint = Endpoint(settings, queue, now, clock)
+    return Receiver(endpoint, Readiness(queue, clock), RefusalLog(clock))
 
 
 def _refusal(error: Exception) -> RefusalError:

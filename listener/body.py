@@ -1,14 +1,14 @@
 """Reads a request's body: the whole of it and nothing more, within its limit."""
 
-from flask import Request
 from gunicorn.http.errors import ParseException
 
 from listener.errors import RefusalError
+from listener.incoming import Incoming
 
 READ_SIZE = 64 * 1024
 
 
-def check_announced_size(incoming: Request, limit: int) -> None:
+def check_announced_size(incoming: Incoming, limit: int) -> None:
     """Checks a size that the headers announce, before anything is read.
 
     Raises:
@@ -18,7 +18,7 @@ def check_announced_size(incoming: Request, limit: int) -> None:
         raise RefusalError("too-large")
 
 
-def read(incoming: Request, limit: int) -> bytes:
+def read(incoming: Incoming, limit: int) -> bytes:
     """The whole body; nothing less, and not more than the limit.
 
     Werkzeug's own limit would cut a chunked body off at the limit without a word, and gunicorn ends
@@ -27,9 +27,13 @@ def read(incoming: Request, limit: int) -> bytes:
     Raises:
         RefusalError: `too-large`, `too-slow`, or `bad-request`: the body is broken off.
     """
+    announced = incoming.content_length
     found = bytearray()
     try:
-        while part := incoming.stream.read(min(READ_SIZE, limit + 1 - len(found))):
+        while len(found) != announced:
+            part = incoming.stream.read(min(READ_SIZE, limit + 1 - len(found)))
+            if not part:
+                break
             found += part
             if len(found) > limit:
                 raise RefusalError("too-large")
@@ -39,6 +43,6 @@ def read(incoming: Request, limit: int) -> bytes:
     except (OSError, ParseException) as error:
         # The connection broke, or gunicorn found the chunks malformed.
         raise RefusalError("bad-request", type(error).__name__) from error
-    if incoming.content_length is not None and len(found) != incoming.content_length:
+    if announced is not None and len(found) != announced:
         raise RefusalError("bad-request", "the body is shorter than announced")
     return bytes(found)

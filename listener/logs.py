@@ -1,12 +1,17 @@
-"""Structured logs on standard error: one event a line, JSON or text, free of secrets."""
+"""Structured logs on standard error: one event a line, JSON or text, free of secrets.
+
+Our own lines go from structlog straight to standard error; what libraries and gunicorn log by the standard
+library gets the same form. A line that cannot be written is lost: it must cost no message.
+"""
 
 import json
 import logging
 import logging.config
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
+import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
@@ -51,6 +56,26 @@ class Renderer:
         return self._redactor.redact(str(self._render(logger, name, event)))
 
 
+class Lines:
+    """Where structlog's finished lines go; it calls the method that is named like the level."""
+
+    def __init__(self, name: str = "", stream: TextIO | None = None) -> None:
+        """Takes the logger's name, which shows in the line, and where to write: standard error."""
+        self.name = name
+        self._stream = stream or sys.stderr
+
+    def write(self, line: str) -> None:
+        """Writes a line, in one piece."""
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # A full disk, a reader that is gone, a closed stream: there is nowhere to tell it.
+            pass
+
+    debug = info = warning = error = critical = exception = write
+
+
 def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> None:
     """Sets up structlog and the standard library's logging, for this process, once.
 
@@ -59,31 +84,34 @@ def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -
         log_level: `debug`, `info`, `warning` or `error`.
         secrets: what must not appear in any line.
     """
+    secrets = tuple(secrets)
     logging.config.dictConfig(config(log_format, log_level, secrets))
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,
+            structlog.processors.add_log_level,
+            structlog.stdlib.add_logger_name,
             *_shared(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            *_ending(log_format, secrets),
         ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
         cache_logger_on_first_use=True,
     )
 
 
 def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> dict[str, Any]:
-    """The configuration of the standard library's logging; gunicorn takes the same.
-
-    The lines of libraries, and of gunicorn, get the same form as our own.
-    """
+    """The configuration of the standard library's logging; gunicorn takes the same."""
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": _shared(),
+        "foreign_pre_chain": [
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *_shared(),
+        ],
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([] if log_format == "json" else [_printable]),
-            Renderer(_renderer(log_format), Redactor(secrets)),
+            *_ending(log_format, secrets),
         ],
     }
     gunicorn_level = "INFO" if log_level == "debug" else log_level.upper()
@@ -106,12 +134,15 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
 
 def _shared() -> list[Processor]:
     return [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,
     ]
+
+
+def _ending(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
+    """From an event to a line."""
+    printable = [] if log_format == "json" else [_printable]
+    return [*printable, Renderer(_renderer(log_format), Redactor(secrets))]
 
 
 def _printable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
@@ -131,10 +162,18 @@ def _printable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDic
 
 def _renderer(log_format: str) -> Processor:
     if log_format == "json":
-        return structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)
+        return _json
     return structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(),
         timestamp_key="time",
         # The one that rich makes shows local variables, secrets among them.
         exception_formatter=structlog.dev.plain_traceback,
     )
+
+
+def _json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # A long number, or a lone surrogate: rare, and not to be lost for that.
+        return json.dumps(event, default=repr)

@@ -93,7 +93,7 @@ def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) 
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339, UTC, microseconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _upgrade_id(content: Mapping[str, Any]) -> str | None:

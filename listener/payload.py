@@ -14,6 +14,10 @@ DECISIVE = ("type", "accountName", *CREDENTIALS)
 DEEPEST = 64
 # Far more than any number means; the time that Python takes over one grows with their square.
 MOST_DIGITS = 1000
+# Not orjson's: it has no integers beyond 64 bits, and writes some doubles in another form, which would change
+# the ids of messages.
+PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 # gzip, zlib at its levels, and Zstandard begin so; no JSON does.
 COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
 
@@ -31,32 +35,20 @@ def parse(body: bytes) -> dict[str, Any]:
             than `MOST_DIGITS`, lone surrogates, nesting deeper than `DEEPEST`), `not-an-object`, or
             `ambiguous`: one of `DECISIVE` comes twice with different values.
     """
-    members: list[tuple[str, Any]] = []
-
-    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        # The outermost object is complete last.
-        nonlocal members
-        members = pairs
-        return dict(pairs)
-
     try:
-        value = json.loads(
-            body.decode("utf-8-sig"),
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_whole,
-            object_pairs_hook=note,
-        )
-        _check_depth(value)
+        value = DECODER.decode(body.decode("utf-8-sig"))
+        # Not even all of its brackets, one in the other, would be too deep.
+        if body.count(b"[") + body.count(b"{") > DEEPEST:
+            _check_depth(value)
         if b"\\u" in body:
             # A lone surrogate reads, but cannot be written: what cannot be kept is refused now.
-            json.dumps(value, ensure_ascii=False).encode()
+            PLAIN.encode(value).encode()
     except (ValueError, RecursionError) as error:
         raise RefusalError("not-json", type(error).__name__) from error
     if not isinstance(value, dict):
         raise RefusalError("not-an-object")
-    if len(members) != len(value):
-        _refuse_ambiguous(members, value)
+    if isinstance(value, Repeating):
+        _refuse_ambiguous(value)
     return value
 
 
@@ -93,7 +85,7 @@ def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:
         RefusalError: `not-json`, nested too deep to write, though not to read.
     """
     try:
-        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=canonical)
+        text = (CANONICAL if canonical else PLAIN).encode(content)
     except RecursionError as error:
         raise RefusalError("not-json", type(error).__name__) from error
     return text.encode()
@@ -105,10 +97,23 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
-def _refuse_ambiguous(members: list[tuple[str, Any]], value: dict[str, Any]) -> None:
+class Repeating(dict[str, Any]):
+    """An object in which a name comes more than once: the last values, and all `members` as they came."""
+
+    def __init__(self, members: list[tuple[str, Any]]) -> None:
+        super().__init__(members)
+        self.members = members
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    return found if len(found) == len(members) else Repeating(members)
+
+
+def _refuse_ambiguous(value: Repeating) -> None:
     # True equals 1 in Python, and 1.0 does as well: as they are written they differ.
     last = {name: repr(value[name]) for name in DECISIVE if name in value}
-    for name, earlier in members:
+    for name, earlier in value.members:
         if name in last and repr(earlier) != last[name]:
             raise RefusalError("ambiguous", name)
 
@@ -143,3 +148,11 @@ def _finite(text: str) -> float:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_refuse_constant,
+    parse_float=_finite,
+    parse_int=_whole,
+)

@@ -1,13 +1,14 @@
 """gunicorn's gevent worker with bounds on what strangers may take, and answers of our own form."""
 
-import json
 import resource
 import time
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 import structlog
 from gunicorn import http, util
+from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
@@ -16,6 +17,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.ggevent import GeventWorker
 
+from listener import exchange
 from listener.connection import BEGINNING_S, READING_S, WRITING_S, Connection, Crowd, varied
 from listener.errors import RefusalError
 from listener.refusal_log import RefusalLog
@@ -53,6 +55,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         # Below the size of the pool, whose last places are for those that are being closed.
         most = min(self.worker_connections, _allowed_files() - OTHER_FILES) * 9 // 10
         self._crowd = Crowd(max(most, 1), UNFINISHED_BYTES)
+        self._parsing = exchange.Settings(self.cfg)
 
     def notify(self) -> None:
         """Tells the master that the worker is well, every second; also while it is to end."""
@@ -78,20 +81,30 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         finally:
             connection.close()
 
-    def _serve(self, address: Any, connection: Connection, addr: Any) -> None:
-        parser = http.get_parser(self.cfg, connection, addr)
+    def _serve(self, address: Any, connection: Connection, client: Any) -> None:
+        parser = http.get_parser(self._parsing, connection, client)
         stays = True
         # Who was cut while it was served makes way after its answer, or it would push out another.
         while stays and self.alive and not connection.is_cut:
             request = self._next_request(parser, connection)
-            try:
-                self.handle_request(address, request, connection, addr)
-            except StopIteration:
-                # gunicorn's word for: close, either side wants it.
-                stays = False
-            if not _read_up(parser, connection):
+            stays = self._answer(request, connection, client, address)
+            if not _read_up(parser, request, connection):
                 _close_gently(connection)
                 stays = False
+
+    def _answer(self, request: Any, connection: Connection, client: Any, address: Any) -> bool:
+        """Answers a request; whether either side wants to go on then."""
+        if request._expected_100_continue:  # noqa: SLF001 (gunicorn tells it nowhere else)
+            connection.sendall(exchange.CONTINUE)
+        environ = exchange.environ_of(request, connection, client, address)
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.log.info("This worker has served as many requests as it may (max_requests).")
+            self.alive = False
+        closes = request.should_close() or not self.alive
+        answer = exchange.answered(self.wsgi, environ, version=request.version, closes=closes)
+        connection.sendall(answer)
+        return not closes
 
     def _next_request(self, parser: Any, connection: Connection) -> Any:
         first = not parser.req_count
@@ -115,15 +128,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     def _refuse(self, connection: Connection, refusal: RefusalError) -> None:
         """Answers what never became a request for the application, and ends the connection."""
         self._refusals.note(refusal)
-        content = json.dumps(refusal.problem()).encode()
+        content = orjson.dumps(refusal.problem())
         status = HTTPStatus(refusal.answer.status)
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-            f"Server: gunicorn\r\nDate: {util.http_date()}\r\nConnection: close\r\n"
-            f"Content-Type: application/problem+json\r\nContent-Length: {len(content)}\r\n\r\n"
-        )
+        lines = f"Content-Type: application/problem+json\r\nContent-Length: {len(content)}\r\n"
+        head = exchange.head(f"{status.value} {status.phrase}", lines, closes=True)
         try:
-            connection.sendall(head.encode() + content)
+            connection.sendall(head + content)
             connection.hurry(DRAINING_S)
             _close_gently(connection)
         except OSError:
@@ -131,8 +141,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             pass
 
 
-def _read_up(parser: Any, connection: Connection) -> bool:
+def _read_up(parser: Any, request: Any, connection: Connection) -> bool:
     """Whether what the client sent of its request is read to its end, or was so little that it is now."""
+    reader = request.body.reader
+    if isinstance(reader, LengthReader) and not reader.length:
+        return True
     connection.hurry(DRAINING_S)
     ends = time.monotonic() + DRAINING_S
     try:

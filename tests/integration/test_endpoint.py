@@ -405,9 +405,4 @@ def test_every_reason_has_an_answer_of_its_own_kind() -> None:
 
 def test_no_route_is_there_that_is_not_meant() -> None:
     app = create_app(Settings.from_env(ENVIRON), queue=BrokenQueue(KeyError()))
-    assert {rule.rule for rule in app.url_map.iter_rules()} == {
-        "/healthz",
-        "/readyz",
-        "/",
-        "/<path:path>",
-    }
+    assert {rule.rule for rule in app.url_map.iter_rules()} == {"/healthz", "/readyz"}

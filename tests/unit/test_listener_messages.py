@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import messages
+from listener import messages, schemas
 from listener.errors import RefusalError
+from listener.thingspace import KINDS
 
 SAMPLES = Path(__file__).parents[1] / "messages"
 ARRIVED = datetime(2026, 11, 23, 8, 5, 1, 7, tzinfo=UTC)
@@ -64,6 +65,42 @@ def test_the_id_is_the_digest_of_the_canonical_json_without_credentials() -> Non
     canonical = '{"accountName":"ä","n":[1,2.5,{"a":2,"b":1}],"type":"new"}'
     expected = hashlib.sha256(canonical.encode()).hexdigest()[:32]
     assert validated({**content, "username": "u", "password": "p"}).id == expected
+
+
+SHAPES: list[Any] = [
+    None,
+    "",
+    0,
+    False,
+    "text",
+    [],
+    {},
+    [{}],
+    {"a": 1},
+    [{"a": 1}, {}],
+    [1],
+    [{}, None],
+]
+
+
+@given(
+    st.sampled_from(sorted(KINDS)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(sorted(KINDS), st.sampled_from(SHAPES))),
+)
+def test_the_envelope_has_the_last_word_on_every_shape(type_: str, groups: dict[str, Any]) -> None:
+    payload = {"type": type_, "accountName": 7, **groups}
+    told = ", ".join(sorted(schemas.ENVELOPE.validate(payload)))
+    found = ""
+    try:
+        schemas.check(payload)
+    except RefusalError as refusal:
+        found = refusal.detail
+    assert found == told
+
+
+def test_the_envelope_checks_containers_and_the_type_and_nothing_else() -> None:
+    containers = {name for name, *_ in schemas.CONTAINERS}
+    assert set(schemas.ENVELOPE.fields) == {"type", *containers}
 
 
 @given(st.permutations(list(sample("upgrade-started").items())), st.text(), st.text())

@@ -1,0 +1,158 @@
+"""The callback endpoint: a delivery's way from the first byte to the answer."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from flask import Response
+
+from listener import auth, body, messages, metrics, payload, probe, views
+from listener.errors import QueueUnavailableError, RefusalError
+from listener.incoming import Incoming
+from listener.queue.keeper import Queue
+from listener.redaction import redact_raw
+from listener.refusal_log import Throttle
+from listener.secret import Secret
+from listener.settings import Settings
+
+log = structlog.get_logger("listener")
+
+# What a message says of itself is shown in a log line up to so many characters.
+SHOWN = 100
+
+
+class Endpoint:
+    """Takes a delivery from the first byte to the answer; `receive` is the whole way."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
+    ) -> None:
+        """Takes what decides, what keeps, the time of day, and a monotonic clock in seconds."""
+        self._settings = settings
+        self._secrets = settings.secrets
+        self._queue = queue
+        self._now = now
+        self._throttle = Throttle(clock)
+
+    def receive(self, incoming: Incoming) -> Response:
+        """Answers 200 only when the message is kept.
+
+        Raises:
+            RefusalError: for every other answer.
+        """
+        started = time.perf_counter()
+        body.check_announced_size(incoming, self._settings.max_body_bytes)
+        old_token = auth.check_path(incoming.whole_path, self._settings)
+        if incoming.method == "GET" and probe.NONCE_HEADER in incoming.headers:
+            return self._answer_probe(incoming)
+        if incoming.method != "POST":
+            raise RefusalError("method-not-allowed")
+        auth.check_source(incoming.remote_addr, incoming.forwarded_for, self._settings)
+        message = self._accept(incoming, self._read(incoming))
+        if old_token:
+            self._note_previous("token")
+        result = "duplicate" if self._keep(message) else "new"
+        taken_s = time.perf_counter() - started
+        metrics.count(metrics.MESSAGES, message.kind, result)
+        metrics.observe(metrics.ACKNOWLEDGEMENT, taken_s)
+        log.info(
+            "message kept",
+            kind=message.kind,
+            id=message.id,
+            account=_shown(message.account),
+            upgrade=_shown(message.subject),
+            result=result,
+            ms=round(taken_s * 1000, 1),
+            request_id=message.request_id,
+        )
+        return views.answer(id=message.id, duplicate=result == "duplicate")
+
+    def _read(self, incoming: Incoming) -> bytes:
+        try:
+            return body.read(incoming, self._settings.max_body_bytes)
+        except RefusalError as refusal:
+            refusal.proven = self._settings.proves_sender_before_body
+            raise
+
+    def _accept(self, incoming: Incoming, raw: bytes) -> messages.Message:
+        arrived = self._now()
+        proven = self._settings.proves_sender_before_body
+        content = None
+        try:
+            payload.check_encoding(raw, *incoming.codings)
+            content = payload.parse(raw)
+            old_password = auth.check_credentials(content, self._settings)
+            proven = self._settings.proves_sender
+            if old_password:
+                self._note_previous("password")
+            auth.check_account(content, self._settings)
+            return messages.validate(content, arrived=arrived, request_id=incoming.request_id)
+        except RefusalError as refusal:
+            # A password that is wrong is no proof of sender, whatever token came with it.
+            refusal.proven = proven and refusal.answer.status != 401
+            if refusal.proven:
+                data = _readable(raw, content, refusal, self._secrets)
+                self._keep_refused(data, refusal, arrived, incoming.request_id)
+            raise
+
+    def _keep(self, message: messages.Message) -> bool:
+        try:
+            return self._queue.put(message)
+        except RefusalError as refusal:
+            refusal.proven = True
+            raise
+
+    def _note_previous(self, secret: str) -> None:
+        """Tells that a secret which is being replaced is still in use, and so cannot go yet."""
+        metrics.count(metrics.PREVIOUS_SECRETS, secret)
+        untold = self._throttle.passes(secret)
+        if untold is not None:
+            setting = f"CALLBACK_{secret.upper()}_PREVIOUS"
+            log.warning("sender still uses the previous secret", setting=setting, untold=untold)
+
+    def _keep_refused(
+        self, data: str, refusal: RefusalError, arrived: datetime, request_id: str
+    ) -> None:
+        try:
+            self._queue.quarantine(data, reason=refusal.reason, arrived=arrived)
+        except QueueUnavailableError as problem:
+            # The sender's mistake is what it gets told; that nobody will find the body is ours.
+            log.error(  # noqa: TRY400 (an outage, not a bug: its traceback says nothing)
+                "refused message not quarantined",
+                reason=problem.reason,
+                detail=problem.detail,
+                request_id=request_id,
+            )
+
+    def _answer_probe(self, incoming: Incoming) -> Response:
+        nonce = incoming.headers[probe.NONCE_HEADER]
+        if len(nonce) > probe.MAX_NONCE_LENGTH:
+            raise RefusalError("bad-request")
+        return views.answer(answer=probe.answer(nonce, self._settings))
+
+
+def _readable(
+    raw: bytes,
+    content: Mapping[str, Any] | None,
+    refusal: RefusalError,
+    secrets: Iterable[Secret],
+) -> str:
+    """A refused body without the credentials: what was parsed of it, if it was, else its text."""
+    if content is not None:
+        return payload.serialize(payload.without_credentials(content)).decode()
+    # Of what is compressed nothing can be shown that a password could not be unpacked from.
+    return "" if refusal.reason == "compressed" else redact_raw(raw, secrets)
+
+
+def _shown(text: str | None) -> str | None:
+    """What a sender wrote, fit for a line on a terminal: short, and without control characters."""
+    text = text and text[:SHOWN]
+    if not text or text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

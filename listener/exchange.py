@@ -1,0 +1,152 @@
+"""One request and its answer under gunicorn: the WSGI environ that it makes, and the bytes that go back.
+
+gunicorn's own way does the same for any application: hooks, an access line, answers in pieces. Here every answer
+is whole when it is begun, and goes out in one piece: one system call, one packet.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http.wsgi import FileWrapper
+
+Headers = list[tuple[str, str]]
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# PEP 3333's, the same for each request of a worker.
+BASE: dict[str, Any] = {
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    "wsgi.file_wrapper": FileWrapper,
+    # The body ends by itself, whether its length was announced or not.
+    "wsgi.input_terminated": True,
+    "SERVER_SOFTWARE": "gunicorn",
+    "SCRIPT_NAME": "",
+}
+
+
+class Settings:
+    """gunicorn's settings, each looked up once: its own objects take a twentieth of a message's time."""
+
+    def __init__(self, cfg: Any) -> None:
+        """Takes gunicorn's `Config`, which does not change while a worker runs."""
+        self._cfg = cfg
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what has not been looked up yet."""
+        value = getattr(self._cfg, name)
+        setattr(self, name, value)
+        return value
+
+
+def environ_of(request: Any, connection: Any, client: Any, address: Any) -> dict[str, Any]:
+    """The WSGI environ of a request.
+
+    Header names come from gunicorn's parser in capitals, and with no underscore in them, so no two
+    different ones meet in one variable.
+
+    Args:
+        request: gunicorn's.
+        connection: on which it came.
+        client: the peer's host and port; on a Unix socket an empty text.
+        address: likewise of the listening socket, or its path.
+    """
+    major, minor = request.version
+    environ = {
+        **BASE,
+        "wsgi.errors": sys.stderr,
+        "wsgi.input": request.body,
+        "gunicorn.socket": connection,
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": util.unquote_to_wsgi_str(request.path),
+        "QUERY_STRING": request.query,
+        "RAW_URI": request.uri,
+        "SERVER_PROTOCOL": f"HTTP/{major}.{minor}",
+    }
+    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = _name(client)
+    environ["SERVER_NAME"], environ["SERVER_PORT"] = _name(address)
+    for name, value in request.headers:
+        key = name.replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ
+
+
+def answered(
+    application: Callable[..., Iterable[bytes]],
+    environ: dict[str, Any],
+    *,
+    version: tuple[int, int],
+    closes: bool,
+) -> bytes:
+    """What a WSGI application answers, whole, as HTTP.
+
+    Args:
+        application: it must not use the `write` of PEP 3333.
+        environ: of the request.
+        version: of HTTP, as the client speaks it.
+        closes: whether the connection is to end then.
+
+    Raises:
+        Exception: whatever the application raises.
+    """
+    begun: tuple[str, Headers] = ("500 Internal Server Error", [])
+
+    def start_response(status: str, headers: Headers, _exc_info: object = None) -> None:
+        nonlocal begun
+        begun = status, headers
+
+    parts = application(environ, start_response)
+    try:
+        content = b"".join(parts)
+    finally:
+        if close := getattr(parts, "close", None):
+            close()
+    status, headers = begun
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    if not any(name.lower() == "content-length" for name, _ in headers):
+        lines.append(f"Content-Length: {len(content)}\r\n")
+    if environ["REQUEST_METHOD"] == "HEAD":
+        content = b""
+    return head(status, "".join(lines), version=version, closes=closes) + content
+
+
+def head(status: str, lines: str, *, version: tuple[int, int] = (1, 1), closes: bool) -> bytes:
+    """The head of an answer, up to its body.
+
+    Args:
+        status: code and phrase.
+        lines: headers of its own, each with its end of line.
+        version: of HTTP.
+        closes: what it says of the connection.
+    """
+    connection = "close" if closes else "keep-alive"
+    major, minor = version
+    text = (
+        f"HTTP/{major}.{minor} {status}\r\nServer: gunicorn\r\nDate: {_date()}\r\n"
+        f"Connection: {connection}\r\n{lines}\r\n"
+    )
+    return text.encode("latin-1")
+
+
+def _name(address: Any) -> tuple[str, str]:
+    """Host and port; nothing of a Unix socket, and never what a Host header says."""
+    return (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
+
+
+def _date() -> str:
+    """Now, as HTTP wants it, made once a second."""
+    now = int(time.time())
+    if _last[0] != now:
+        _last[:] = now, formatdate(now, usegmt=True)
+    return str(_last[1])
+
+
+_last: list[Any] = [0, ""]
