@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from listener import views
@@ -24,10 +24,8 @@ class Receiver(Flask):
     """A Flask application in which whatever is no health check goes to the endpoint.
 
     To all paths alike, so that a wrong token and a wrong path cannot be told apart, and without
-    Flask's routing, contexts and sessions, of which the endpoint uses nothing (docs/adr/0009).
+    Flask's routing, contexts and objects, of which the endpoint uses nothing (docs/adr/0009).
     """
-
-    request_class = Incoming
 
     def __init__(self, endpoint: Endpoint, readiness: Readiness, refusals: RefusalLog) -> None:
         """Takes what answers, and what tells of those who are refused."""
@@ -36,7 +34,9 @@ class Receiver(Flask):
         self.url_map.merge_slashes = False
         self.url_map.strict_slashes = False
         self.register_blueprint(views.health(readiness))
-        self.register_error_handler(Exception, lambda error: self._answer_error(error, request))
+        self.register_error_handler(
+            Exception, lambda error: self._answer_error(error, Incoming(request.environ))
+        )
         self._endpoint = endpoint
         self._refusals = refusals
 
@@ -51,7 +51,7 @@ class Receiver(Flask):
             answer = self._answer_error(error, incoming)
         return answer(environ, start_response)
 
-    def _answer_error(self, error: Exception, incoming: Any) -> Response:
+    def _answer_error(self, error: Exception, incoming: Incoming) -> views.Answer:
         """The one place where errors become answers."""
         refusal = _refusal(error)
         # Of an error of our own code, and only of that, its traceback tells more.

@@ -14,7 +14,7 @@ def check_announced_size(incoming: Incoming, limit: int) -> None:
     Raises:
         RefusalError: `too-large`.
     """
-    if (incoming.content_length or 0) > limit:
+    if (incoming.announced or 0) > limit:
         raise RefusalError("too-large")
 
 
@@ -27,11 +27,11 @@ def read(incoming: Incoming, limit: int) -> bytes:
     Raises:
         RefusalError: `too-large`, `too-slow`, or `bad-request`: the body is broken off.
     """
-    announced = incoming.content_length
+    announced = incoming.announced
     found = bytearray()
     try:
         while len(found) != announced:
-            part = incoming.stream.read(min(READ_SIZE, limit + 1 - len(found)))
+            part = incoming.body.read(min(READ_SIZE, limit + 1 - len(found)))
             if not part:
                 break
             found += part

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from flask import Response
 
 from listener import auth, body, messages, metrics, payload, probe, views
 from listener.errors import QueueUnavailableError, RefusalError
@@ -40,7 +39,7 @@ class Endpoint:
         self._now = now
         self._throttle = Throttle(clock)
 
-    def receive(self, incoming: Incoming) -> Response:
+    def receive(self, incoming: Incoming) -> views.Answer:
         """Answers 200 only when the message is kept.
 
         Raises:
@@ -48,12 +47,13 @@ class Endpoint:
         """
         started = time.perf_counter()
         body.check_announced_size(incoming, self._settings.max_body_bytes)
-        old_token = auth.check_path(incoming.whole_path, self._settings)
-        if incoming.method == "GET" and probe.NONCE_HEADER in incoming.headers:
-            return self._answer_probe(incoming)
+        old_token = auth.check_path(incoming.path, self._settings)
+        nonce = incoming.header(probe.NONCE_HEADER) if incoming.method == "GET" else None
+        if nonce is not None:
+            return self._answer_probe(nonce)
         if incoming.method != "POST":
             raise RefusalError("method-not-allowed")
-        auth.check_source(incoming.remote_addr, incoming.forwarded_for, self._settings)
+        auth.check_source(incoming.sender, incoming.forwarded_for, self._settings)
         message = self._accept(incoming, self._read(incoming))
         if old_token:
             self._note_previous("token")
@@ -130,8 +130,7 @@ class Endpoint:
                 request_id=request_id,
             )
 
-    def _answer_probe(self, incoming: Incoming) -> Response:
-        nonce = incoming.headers[probe.NONCE_HEADER]
+    def _answer_probe(self, nonce: str) -> views.Answer:
         if len(nonce) > probe.MAX_NONCE_LENGTH:
             raise RefusalError("bad-request")
         return views.answer(answer=probe.answer(nonce, self._settings))

@@ -9,6 +9,7 @@ import logging
 import logging.config
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
@@ -87,12 +88,7 @@ def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -
     secrets = tuple(secrets)
     logging.config.dictConfig(config(log_format, log_level, secrets))
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.stdlib.add_logger_name,
-            *_shared(),
-            *_ending(log_format, secrets),
-        ],
+        processors=[_framed, structlog.processors.format_exc_info, *_ending(log_format, secrets)],
         logger_factory=Lines,
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
         cache_logger_on_first_use=True,
@@ -107,7 +103,8 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.PositionalArgumentsFormatter(),
-            *_shared(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.format_exc_info,
         ],
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -132,11 +129,15 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
     }
 
 
-def _shared() -> list[Processor]:
-    return [
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        structlog.processors.format_exc_info,
-    ]
+def _framed(logger: Lines, level: str, event: EventDict) -> EventDict:
+    """What every line has: level, logger, time; in one step, since each message has a line."""
+    moment = datetime.now(UTC).replace(tzinfo=None)
+    return {
+        **event,
+        "level": level,
+        "logger": logger.name,
+        "time": f"{moment.isoformat(timespec='microseconds')}Z",
+    }
 
 
 def _ending(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:

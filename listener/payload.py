@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from listener.errors import RefusalError
+from listener.thingspace import KINDS
 
 CREDENTIALS = ("username", "password")
 DECISIVE = ("type", "accountName", *CREDENTIALS)
+# Members that most messages have; all others are looked at more closely.
+HARMLESS = frozenset(("accountName", "participantName", "type", *KINDS))
 # The least that a common JSON reader takes without being told: a consumer's may be that one.
 DEEPEST = 64
 # Far more than any number means; the time that Python takes over one grows with their square.
@@ -75,7 +78,11 @@ def without_credentials(payload: Mapping[str, Any]) -> dict[str, Any]:
     In any letter case, and in letters that Unicode holds to be the same, such as the long s or wide
     ones.
     """
-    return {name: value for name, value in payload.items() if _plain(name) not in CREDENTIALS}
+    return {
+        name: value
+        for name, value in payload.items()
+        if name in HARMLESS or _plain(name) not in CREDENTIALS
+    }
 
 
 def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:

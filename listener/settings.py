@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -159,7 +160,7 @@ class Settings:
             return thingspace.DEFAULT_CALLBACK_PATH
         return unquote(urlsplit(self.public_url).path) or "/"
 
-    @property
+    @cached_property
     def callback_paths(self) -> tuple[str, ...]:
         """The paths at which messages are accepted: with the token, with the one before it."""
         tokens = (self.callback_token, self.callback_token_previous)
