@@ -97,6 +97,11 @@ class Example:
         """As a supervisor does; its exit status."""
         assert self.process
         self.process.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Until it ends by itself; its exit status."""
+        assert self.process
         return self.process.wait(DEADLINE_S)
 
     def log(self) -> str:

@@ -59,16 +59,15 @@ def work(client: Any, stream: str, entry: str, fields: Fields, deliveries: int) 
         print(f"{entry} failed: {error!r}", flush=True)
         if deliveries >= MAX_DELIVERIES:
             why = {"error": repr(error), "traceback": traceback.format_exc()}
-            bury(client, stream, entry, fields, reason="handler-failed", **why)
+            bury(client, stream, entry, fields, deliveries, reason="handler-failed", **why)
         return
     client.xack(stream, GROUP, entry)
 
 
-def bury(client: Any, stream: str, entry: str, fields: Fields, **why: str) -> None:
+def bury(client: Any, stream: str, entry: str, fields: Fields, deliveries: int, **why: str) -> None:
     """Moves a message to the dead stream, in one step."""
-    [pending] = client.xpending_range(stream, GROUP, entry, entry, 1)
     about = {
-        "deliveries": pending["times_delivered"],
+        "deliveries": deliveries,
         "entry": entry,
         "consumer": CONSUMER,
         "failed": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -88,19 +87,35 @@ def read_new(client: Any) -> None:
 
 
 def take_over(client: Any) -> None:
-    """Handles what was read long ago and never acknowledged, by whomever."""
+    """Handles what was read long ago and never acknowledged, by whomever.
+
+    One at a time: of several that are claimed together all count as delivered if one ends the process.
+    """
     for stream in STREAMS.values():
-        found = client.xautoclaim(stream, GROUP, CONSUMER, TAKE_OVER_AFTER_MS, count=BATCH)[1]
-        for entry, fields in found:
-            # Redis 6.2 also lists entries that are gone.
-            if not fields:
-                continue
-            [pending] = client.xpending_range(stream, GROUP, entry, entry, 1)
-            deliveries = pending["times_delivered"]
-            if deliveries > MAX_DELIVERIES:
-                bury(client, stream, entry, fields, reason="crashed", error="", traceback="")
-            else:
-                work(client, stream, entry, fields, deliveries)
+        start = "0-0"
+        while not stopping:
+            start, found, *_ = client.xautoclaim(
+                stream, GROUP, CONSUMER, TAKE_OVER_AFTER_MS, start, count=1
+            )
+            for entry, fields in found:
+                # Redis 6.2 also lists entries that are gone.
+                if fields:
+                    work_again(client, stream, entry, fields)
+            # Each call looks at a part of what is pending, and says where the next has to go on.
+            if start == "0-0":
+                break
+
+
+def work_again(client: Any, stream: str, entry: str, fields: Fields) -> None:
+    """Handles what was taken over, unless it was delivered too often."""
+    # None if the one that had it was only slow, and has acknowledged it now.
+    for pending in client.xpending_range(stream, GROUP, entry, entry, 1):
+        deliveries = pending["times_delivered"]
+        if deliveries > MAX_DELIVERIES:
+            why = {"reason": "crashed", "error": "", "traceback": ""}
+            bury(client, stream, entry, fields, deliveries, **why)
+        else:
+            work(client, stream, entry, fields, deliveries)
 
 
 def create_groups(client: Any) -> None:
@@ -126,13 +141,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     # Without a socket timeout a lost connection would be waited on for ever.
     client = redis.Redis.from_url(URL, decode_responses=True, socket_timeout=BLOCK_MS / 1000 + 5)
-    create = True
+    create, look_at = True, 0.0
     while not stopping:
         try:
             if create:
                 create_groups(client)
                 create = False
-            take_over(client)
+            if time.monotonic() >= look_at:
+                take_over(client)
+                look_at = time.monotonic() + TAKE_OVER_AFTER_MS / 4000
             read_new(client)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             print(f"Redis does not answer: {error}", flush=True)

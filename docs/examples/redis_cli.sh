@@ -61,10 +61,14 @@ work() {
 
 # Handles an entry that was read long ago and never acknowledged, and one that is new.
 turn() {
-    redis XAUTOCLAIM "$stream" "$group" "$consumer" "$take_over_after_ms" 0-0 COUNT 1 && work &&
+    redis XAUTOCLAIM "$stream" "$group" "$consumer" "$take_over_after_ms" "$start" COUNT 1 || return
+    # It looked at a few of those that are pending, and says first where the next turn has to go on.
+    [[ $reply =~ \"([0-9]+-[0-9]+)\" ]] && start=${BASH_REMATCH[1]}
+    work &&
         redis XREADGROUP GROUP "$group" "$consumer" COUNT 1 BLOCK 1000 STREAMS "$stream" '>' && work
 }
 
+start=0-0
 stopping=false
 trap 'stopping=true' TERM INT
 until $stopping; do

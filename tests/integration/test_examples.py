@@ -111,6 +111,31 @@ def test_an_example_handles_everything_whatever_crashes(name: str, folder: Path)
             assert example.stop() == 0, example.log()
 
 
+@pytest.mark.parametrize("name", CONSUMERS)
+def test_what_a_crashed_one_left_is_found_behind_all_that_another_is_at(
+    name: str, folder: Path
+) -> None:
+    command, _ = CONSUMERS[name]
+    # One XAUTOCLAIM looks at ten times its COUNT.
+    at_work = 120 if name in ("plain_redis", "node") else 12
+    with Server(folder, rights(name)) as server:
+        queue = Queue(server.url, 1)
+        queue.put(at_work)
+        before = set(queue.ids)
+        queue.put(3)
+        [stream] = queue.streams
+        queue.client.xgroup_create(stream, "billing", id="0")
+        queue.client.xreadgroup("billing", "busy", {stream: ">"}, count=at_work)
+        [[_, left]] = queue.client.xreadgroup("billing", "gone", {stream: ">"})
+        ids = [entry for entry, _ in left]
+        queue.client.xclaim(stream, "billing", "gone", 0, ids, idle=3_600_000, retrycount=1)
+        settings = {"TAKE_OVER_AFTER_MS": "600000", "REDIS_URL": server.consumers_url}
+        with Example(command(), folder, **settings) as example:
+            example.start()
+            wait_until(lambda: set(example.handled()) == queue.ids - before, example.log)
+            wait_until(lambda: queue.pending() == at_work, example.log)
+
+
 def wait_until_done(example: Example, queue: Queue) -> None:
     wait_until(lambda: set(example.handled()) == queue.ids, example.log)
     wait_until(queue.all_read_and_acknowledged, example.log)
@@ -175,6 +200,30 @@ def test_plain_redis_buries_what_nobody_came_back_from(folder: Path) -> None:
     assert {field: dead[field] for field in fields} == fields
     assert (dead["reason"], dead["deliveries"], dead["entry"]) == ("crashed", "3", entry)
     assert not example.handled()
+
+
+def test_plain_redis_buries_what_ends_it_and_nothing_beside(folder: Path) -> None:
+    script = (EXAMPLES / "plain_redis.py").read_text()
+    ends = """    if fields["subject"] == "u-1":
+        os._exit(9)
+    print(fields["""
+    poisoned = folder / "poisoned.py"
+    poisoned.write_text(script.replace("    print(fields[", ends, 1))
+    settings = {"MAX_DELIVERIES": "3", "TAKE_OVER_AFTER_MS": "200", "CONSUMER": "one"}
+    with Server(folder, rights("plain_redis")) as server:
+        queue = Queue(server.url, 1)
+        queue.put(6)
+        command = [sys.executable, str(poisoned)]
+        with Example(command, folder, REDIS_URL=server.consumers_url, **settings) as example:
+            for _ in range(3):
+                example.start()
+                assert example.wait() == 9, example.log()
+            example.start()
+            wait_until(queue.all_read_and_acknowledged, example.log)
+            handled = example.handled()
+        [(_, dead)] = queue.client.xrange("{fota:0}:dead:billing")
+    assert (dead["subject"], dead["reason"], dead["deliveries"]) == ("u-1", "crashed", "4")
+    assert set(handled) == queue.ids - {dead["id"]}
 
 
 def test_a_consumers_rights_are_no_more_than_it_needs(folder: Path) -> None:

@@ -52,11 +52,16 @@ async function work(client, stream, entry, fields) {
 // Handles what was read long ago and never acknowledged, by whomever.
 async function takeOver(client) {
   for (const stream of STREAMS) {
-    const found = await client.xAutoClaim(stream, GROUP, CONSUMER, TAKE_OVER_AFTER_MS, '0-0', { COUNT: BATCH });
-    for (const entry of found.messages) {
-      // Redis 6.2 also lists entries that are gone.
-      if (entry) await work(client, stream, entry.id, entry.message);
-    }
+    // Each call looks at a part of what is pending, and says where the next has to go on.
+    let start = '0-0';
+    do {
+      const found = await client.xAutoClaim(stream, GROUP, CONSUMER, TAKE_OVER_AFTER_MS, start, { COUNT: BATCH });
+      for (const entry of found.messages) {
+        // Redis 6.2 also lists entries that are gone.
+        if (entry) await work(client, stream, entry.id, entry.message);
+      }
+      start = found.nextId;
+    } while (start !== '0-0' && !stopping);
   }
 }
 
