@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack
 from listener import forms
 from listener.consumer import assembly, entries
 from listener.consumer.engine import Engine
-from listener.consumer.handlers import Handler, Handlers
+from listener.consumer.handlers import Handler, Handlers, handle
 from listener.consumer.log import log
 from listener.consumer.messages import Message
 from listener.consumer.observer import Guarded, Observer
@@ -136,7 +136,7 @@ class Consumer:
         handler = self._handlers.find(typed.kind)
         if handler is None:
             return False
-        handler(typed)
+        handle(handler, typed)
         return True
 
     def run(self) -> None:

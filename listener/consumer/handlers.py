@@ -50,17 +50,39 @@ class Handlers:
                 )
             if kind in self._by_kind:
                 raise ValueError(f"the kind {kind} has a handler already")
-        if not kinds and self._rest:
+        if not kinds and self._rest is not None:
             raise ValueError("there is a handler for the rest already")
 
     def find(self, kind: str) -> Handler | None:
-        """The handler of a kind; None if it has none, and there is none for the rest."""
-        return self._by_kind.get(kind) or self._rest
+        """The handler of a kind; None if it has none, and there is none for the rest.
+
+        A kind of a later version, without one for the rest, is `unknown`, which it was before.
+        """
+        handler = self._by_kind.get(kind, self._rest)
+        if handler is None and kind not in EVERY_KIND:
+            return self._by_kind.get(UNKNOWN)
+        return handler
 
     @property
     def unhandled(self) -> list[str]:
         """The known kinds without any handler."""
-        return [kind for kind in EVERY_KIND if not self.find(kind)]
+        return [kind for kind in EVERY_KIND if self.find(kind) is None]
+
+
+def handle(handler: Handler, message: Any) -> None:
+    """Calls a handler; what it raises is raised.
+
+    Raises:
+        TypeError: it returned what would do the work, and did not do it: there is, for one, a plain
+            function round an `async def`, as decorators make it.
+    """
+    result = handler(message)
+    if result is None:
+        return
+    if inspect.iscoroutine(result):
+        result.close()
+    if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError(f"the handler did nothing yet: it returned a {type(result).__name__}")
 
 
 def _does_it(handler: object) -> bool:

@@ -12,7 +12,7 @@ from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery, Verdict
 from listener.consumer.errors import MalformedError
 from listener.consumer.group import Group, is_missing
-from listener.consumer.handlers import Handler
+from listener.consumer.handlers import Handler, handle
 from listener.consumer.log import log
 from listener.consumer.messages import Message
 from listener.consumer.outages import REST_S, RestingError
@@ -108,7 +108,7 @@ class Worker:
     def _handle(self, delivery: Delivery, message: Message, handler: Handler) -> None:
         began = time.monotonic()
         try:
-            handler(message)
+            handle(handler, message)
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is the handler's failure alone
             self._fail(delivery, message, error)
             return

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from listener.consumer import Backoff, Consumer, Observer, UpgradeFinished
+from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Guarded
 from listener.consumer.options import Chosen, Options
 from listener.consumer.settings import Queue
@@ -117,6 +118,45 @@ def test_what_would_do_nothing_when_it_is_called_is_no_handler(handler: Any) -> 
     with pytest.raises(TypeError, match="a handler must be"):
         consumer.on("upgrade-finished")(handler)
     assert not consumer.dispatch(SAMPLE)
+
+
+def wrapped(function: Any) -> Any:
+    """As many decorators do it."""
+
+    @functools.wraps(function)
+    def wrapper(message: Any) -> Any:
+        return function(message)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("function", [waits, yields])
+def test_a_handler_that_returns_what_would_do_the_work_has_failed(function: Any) -> None:
+    consumer = Consumer(group="g")
+    consumer.on()(wrapped(function))
+    with pytest.raises(TypeError, match="did nothing yet: it returned a (coroutine|generator)"):
+        consumer.dispatch(SAMPLE)
+
+
+def test_a_handler_that_is_an_empty_collection_is_a_handler_all_the_same() -> None:
+    class Batch(list[Any]):
+        def __call__(self, message: Any) -> None:
+            self.append(message)
+
+    for kinds in ((), ("upgrade-finished",)):
+        consumer, batch = Consumer(group="g"), Batch()
+        consumer.on(*kinds)(batch)
+        assert consumer.dispatch(SAMPLE)
+        assert len(batch) == 1
+
+
+def test_a_kind_of_a_later_version_is_for_the_rest_or_else_unknown() -> None:
+    handlers = Handlers()
+    handlers.add(("unknown",), print)
+    assert handlers.find("upgrade-paused") is print
+    assert handlers.find("upgrade-started") is None
+    handlers.add((), repr)
+    assert handlers.find("upgrade-paused") is repr
 
 
 def test_the_queue_is_where_the_listener_says_it_is() -> None:
