@@ -33,7 +33,8 @@ def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     """List the messages that were delivered and not acknowledged, the oldest first.
 
     Those of a consumer that is at work are normal; those that stay belong to one that crashed, until
-    another takes them over. The consumer `requeued` holds what `dead requeue` gave back.
+    another takes them over. `requeued` is no consumer, but holds what `dead requeue` gave back, and
+    `handed-back` what one gave back when it stopped: idle is for how long that waits.
     """
     with shell.opened() as queue:
         found = _oldest(queue, shell.wanted_groups(queue, group), limit + 1)

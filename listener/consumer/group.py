@@ -12,11 +12,9 @@ from redis.commands.core import Script
 from listener.consumer import burial
 from listener.consumer.delivery import Delivery, Verdict
 from listener.queue.cluster import ClusterScript
-from listener.queue.groups import HANDED_BACK
+from listener.queue.groups import HANDED_BACK, LONG_AGO_MS
 from listener.queue.keys import Partition
 
-# Longer than anybody's takeover_idle_s, and the same that `dead requeue` sets.
-LONG_AGO_MS = 24 * 3600 * 1000
 DAY_MS = 24 * 3600 * 1000
 # Redis serves nobody else while a script runs: so many entries at once.
 STEP = 500

@@ -19,6 +19,9 @@ HANDED_BACK = "handed-back"
 """The consumer that holds what one handed back when it stopped; others take it over at once."""
 # No process reads under these names.
 NOBODY = (REQUEUED, HANDED_BACK)
+# How long what is given to them counts as idle from the first: longer than anybody's takeover_idle_s.
+# It stands in requeue.lua as well.
+LONG_AGO_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,16 @@ def groups(client: "redis.Redis", where: Partition) -> list[Group]:
     lags = _lags(client, where, stream, found)
     told = zip(found, lags, _details(client, where, found), strict=True)
     return sorted((_group(where, *one) for one in told), key=lambda group: group.name)
+
+
+def idle_ms(row: Mapping[str, Any]) -> int:
+    """For how long nobody touched a pending entry; of what was given back: since when it waits.
+
+    Args:
+        row: one of XPENDING's.
+    """
+    told = int(row["time_since_delivered"])
+    return max(told - LONG_AGO_MS, 0) if row["consumer"] in NOBODY else told
 
 
 def count(
@@ -163,7 +176,7 @@ def _group(
         lag=lag,
         pending=int(info["pending"]),
         oldest_pending=oldest[0]["message_id"] if oldest else None,
-        oldest_pending_idle_ms=oldest[0]["time_since_delivered"] if oldest else None,
+        oldest_pending_idle_ms=idle_ms(oldest[0]) if oldest else None,
         consumers=len(idle),
         idle_ms=min(idle, default=None),
         dead=int(dead),

@@ -6,6 +6,7 @@ from typing import Any
 
 import redis
 
+from listener.queue.groups import idle_ms
 from listener.queue.keys import Partition
 from listener.queue.reader import Entry
 
@@ -32,7 +33,7 @@ def pending(client: "redis.Redis", where: Partition, group: str) -> Iterator[Pen
                 Entry(row["message_id"], fields, where.number),
                 group,
                 row["consumer"],
-                row["time_since_delivered"],
+                idle_ms(row),
                 row["times_delivered"],
             )
         first = f"({rows[-1]['message_id']}"

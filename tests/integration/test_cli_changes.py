@@ -81,6 +81,12 @@ def test_a_requeued_message_comes_back_to_its_group_alone(
     (held,) = groups.xpending_range(STREAM, "billing", "-", "+", 10)
     assert (held["message_id"], held["consumer"], held["times_delivered"]) == (entry, "requeued", 0)
     assert held["time_since_delivered"] >= 86_400_000
+    (shown,) = listed(run(redis_url, "pending", "--json"))
+    billing = next(
+        one for one in listed(run(redis_url, "stats", "--json")) if one.get("group") == "billing"
+    )
+    assert max(shown["idle_s"], billing["oldest_pending_idle_s"]) < 60, "it waits for a moment only"
+    assert "last touched" not in run(redis_url, "check").stdout
     taken = groups.xautoclaim(STREAM, "billing", "worker-2", min_idle_time=60_000)[1]
     assert [entry_id for entry_id, _ in taken] == [entry]
 
