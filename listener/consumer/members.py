@@ -61,7 +61,7 @@ def _firmware_available(data: Members) -> Members:
         for item in items
         if isinstance(item, dict)
     )
-    return {"firmware": firmware, "extra": _others(data, ENVELOPE)}
+    return {"firmware": firmware, "extra": _outside(data, "firmwareList")}
 
 
 def _upgrade_scheduled(data: Members) -> Members:
@@ -73,7 +73,10 @@ def _upgrade_scheduled(data: Members) -> Members:
         for item in items
         if isinstance(item, dict)
     )
-    extra = {**_others(data, ENVELOPE), **_others(container, SCHEDULED.keys() | LISTS)}
+    extra = {
+        **_outside(data, "upgradeScheduled"),
+        **_others(container, SCHEDULED.keys() | LISTS),
+    }
     return {**_named(container, SCHEDULED), "devices": devices, "extra": extra}
 
 
@@ -86,14 +89,23 @@ def _upgrade_finished(data: Members) -> Members:
 
 
 def _unknown(data: Members) -> Members:
-    return {"extra": _others(data, ENVELOPE)}
+    return {"extra": _outside(data, own=None)}
 
 
 def _flat(data: Members, name: str, attributes: Mapping[str, str]) -> Members:
     container = _container(data, name)
     members = _named(container, attributes)
-    members["extra"] = {**_others(data, ENVELOPE), **_others(container, attributes)}
+    members["extra"] = {**_outside(data, name), **_others(container, attributes)}
     return members
+
+
+def _outside(data: Members, own: str | None) -> Members:
+    """The members outside the own container; those of other kinds are mostly sent empty [doc]."""
+    return {
+        name: value
+        for name, value in data.items()
+        if name not in ENVELOPE or (value and name in KINDS and name != own)
+    }
 
 
 def _container(data: Members, name: str) -> Members:

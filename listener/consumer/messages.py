@@ -33,7 +33,8 @@ class Message:
         deliveries: how often it was given to a handler, this time included. See `docs/consumer.md`.
         participant_name: `participantName` of the message.
         extra: the members of the message and of its own container that have no attribute here;
-            where both have one of the same name, the container's.
+            where both have one of the same name, the container's. Of the other kinds' containers
+            those that are not empty.
     """
 
     id: str

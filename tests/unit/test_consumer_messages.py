@@ -166,6 +166,15 @@ def test_an_unknown_structure_has_its_members_in_extra() -> None:
     assert got.extra == {name: it for name, it in got.data.items() if name != "accountName"}
 
 
+def test_a_container_of_another_kind_is_in_extra_unless_it_is_empty() -> None:
+    other = {"upgradeId": "u-2", "status": "InProgress"}
+    unknown = message({"type": "v2", "upgradeFinished": other, "firmwareList": []})
+    assert unknown.extra == {"upgradeFinished": other}
+    for kind in KINDS:
+        got = message({"type": kind, "upgradeProgress": other, "upgradeScheduled": {}})
+        assert got.extra == ({} if kind == "upgradeProgress" else {"upgradeProgress": other})
+
+
 def test_what_is_undocumented_is_in_extra_the_containers_members_first() -> None:
     data = {
         "type": "upgradeFinished",
