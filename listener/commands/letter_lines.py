@@ -44,7 +44,7 @@ def show(found: list[DeadLetter]) -> None:
         return
     made = screen.table(
         "id", "failed", "group", "kind", "account", "upgrade", "reason", "error", "deliveries",
-        right=("deliveries",),
+        right=("deliveries",), whole=("id",),
     )  # fmt: skip
     for letter in found:
         message = letter.message

@@ -79,7 +79,7 @@ def _oldest(queue: View, names: list[str], most: int) -> list[Pending]:
 def _print(found: list[Pending]) -> None:
     made = screen.table(
         "entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries",
-        right=("deliveries",),
+        right=("deliveries",), whole=("entry",),
     )  # fmt: skip
     for one in found:
         fields = one.entry.fields

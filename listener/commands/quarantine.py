@@ -139,7 +139,9 @@ def _print(found: list[Refused]) -> None:
     if not found:
         click.echo("The quarantine is empty.")
         return
-    made = screen.table("id", "arrived", "reason", "bytes", "begins", right=("bytes",))
+    made = screen.table(
+        "id", "arrived", "reason", "bytes", "begins", right=("bytes",), whole=("id",)
+    )
     for one in found:
         arrived = one.time[:19].replace("T", " ")
         size = len(one.data.encode())

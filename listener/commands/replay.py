@@ -81,7 +81,7 @@ def total(counts: Sequence[Count]) -> Count:
 def _print(moves: Sequence[Move]) -> None:
     made = screen.table(
         "partition", "cursor now", "written", "goes on behind", "again", "skipped", "pending",
-        right=("partition", "again", "skipped", "pending"),
+        right=("partition", "again", "skipped", "pending"), whole=("cursor now",),
     )  # fmt: skip
     for move in moves:
         counts = (move.again, move.skipped, move.pending)

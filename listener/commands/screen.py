@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -28,8 +28,15 @@ class Screen(Console):
         raise BrokenPipeError
 
 
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table; `right` names the columns that hold numbers."""
+def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """An empty table.
+
+    Args:
+        columns: their names.
+        right: those that hold numbers.
+        whole: those that are not broken into lines however narrow the terminal is: an id is to be
+            copied into the next command.
+    """
     # Narrow, so that most tables fit a terminal of 80 columns.
     made = Table(
         header_style="bold",
@@ -39,7 +46,8 @@ def table(*columns: str, right: Sequence[str] = ()) -> Table:
         collapse_padding=True,
     )
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in whole)
     return made
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from listener.commands import screen
 from listener.commands import tail as tailing
 from listener.queue import pending as held
 from listener.queue.keys import Partition
@@ -68,6 +69,18 @@ def groups(redis_client: Any) -> Any:
     for entry_id in read(redis_client, "dashboard", consumer="web-1"):
         redis_client.xack(STREAM, "dashboard", entry_id)
     return redis_client
+
+
+def test_an_id_that_is_to_be_copied_is_in_one_piece_on_a_narrow_terminal(
+    redis_url: str, groups: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "PIPE_WIDTH", 80)
+    refused = groups.xadd(QUARANTINE, {"reason": "not-json", "data": "{" * 200, "time": "?"})
+    held_by_billing = groups.xpending_range(STREAM, "billing", "-", "+", 1)[0]["message_id"]
+    [(dead, _)] = groups.xrange(DEAD)
+    assert dead in run(redis_url, "dead", "list").stdout
+    assert held_by_billing in run(redis_url, "pending").stdout
+    assert refused in run(redis_url, "quarantine", "list").stdout
 
 
 def test_tail_shows_what_is_there_by_time_and_filtered(redis_url: str, redis_client: Any) -> None:
