@@ -146,8 +146,10 @@ class Consumer:
         signal, or `stop`, everything is handed back at once. Without Redis it waits for Redis.
 
         Raises:
-            RuntimeError: it runs already.
+            RuntimeError: it runs already, or has no handler at all, and would acknowledge everything.
         """
+        if self._handlers.is_empty:
+            raise RuntimeError("there is no handler: every message would be acknowledged unhandled")
         if not self._running.acquire(blocking=False):
             raise RuntimeError("the consumer runs already")
         try:

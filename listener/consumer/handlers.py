@@ -64,6 +64,11 @@ class Handlers:
         return handler
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no handler at all."""
+        return not self._by_kind and self._rest is None
+
+    @property
     def unhandled(self) -> list[str]:
         """The known kinds without any handler."""
         return [kind for kind in EVERY_KIND if self.find(kind) is None]

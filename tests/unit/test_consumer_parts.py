@@ -138,6 +138,11 @@ def test_a_handler_that_returns_what_would_do_the_work_has_failed(function: Any)
         consumer.dispatch(SAMPLE)
 
 
+def test_a_consumer_without_any_handler_does_not_run() -> None:
+    with pytest.raises(RuntimeError, match="there is no handler"):
+        Consumer("redis://127.0.0.1:1/0", group="g").run()
+
+
 def test_a_handler_that_is_an_empty_collection_is_a_handler_all_the_same() -> None:
     class Batch(list[Any]):
         def __call__(self, message: Any) -> None:
