@@ -109,12 +109,15 @@ def drop(*, entry_ids: tuple[str, ...], group: str, every: bool, yes: bool) -> N
     shell.chosen_ids(entry_ids, every)
     with shell.opened() as queue:
         _groups(queue, group)
-        chosen = list(_chosen(queue, group, entry_ids))
+        # Not the letters themselves: nothing bounds how many there are.
+        chosen = [(one.where, one.entry_id) for one in _chosen(queue, group, entry_ids)]
         if chosen:
             shell.confirm(
                 f"Delete {lines.counted(len(chosen), 'dead letter')} of {group} for good?", yes
             )
-        dropped = sum(letters.drop(queue.client, letter) for letter in chosen)
+        dropped = sum(
+            letters.drop(queue.client, where, group, entry_id) for where, entry_id in chosen
+        )
     _tell(dropped, "dropped", entry_ids)
 
 

@@ -91,12 +91,13 @@ def drop(*, entry_ids: tuple[str, ...], every: bool, yes: bool) -> None:
     """Delete for good."""
     shell.chosen_ids(entry_ids, every)
     with shell.opened() as queue:
-        found = list(_chosen(queue, entry_ids))
-        there = [one for one in found if one]
+        # Not the bodies themselves: each may have megabytes.
+        found = [one and one.entry_id for one in _chosen(queue, entry_ids)]
+        there = [entry_id for entry_id in found if entry_id]
         if there:
             shell.confirm(f"Delete {lines.counted(len(there), 'refused message')} for good?", yes)
         where = queue.partitions[0]
-        dropped = sum(kept.drop(queue.client, where, one.entry_id) for one in there)
+        dropped = sum(kept.drop(queue.client, where, entry_id) for entry_id in there)
     click.echo(f"{dropped} dropped.")
     if dropped < len(found):
         raise click.exceptions.Exit(shell.FAILED)

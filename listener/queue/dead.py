@@ -94,9 +94,9 @@ class Requeuer:
         return done, entry_id
 
 
-def drop(client: "redis.Redis", letter: DeadLetter) -> bool:
+def drop(client: "redis.Redis", where: Partition, group: str, entry_id: str) -> bool:
     """Deletes a dead letter; false if it was gone. Raises redis.RedisError."""
-    return bool(client.xdel(letter.where.dead(letter.group), letter.entry_id))
+    return bool(client.xdel(where.dead(group), entry_id))
 
 
 def _searched(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[str]:
