@@ -58,15 +58,21 @@ def test_a_page_never_searches_the_database(ops: FlaskClient, redis_client: Any)
     assert redis_client.info("commandstats").keys().isdisjoint({"cmdstat_scan", "cmdstat_keys"})
 
 
-def test_groups_are_looked_at_in_as_many_steps_however_many_there_are(
-    ops: FlaskClient, redis_client: Any
-) -> None:
+def test_each_group_is_looked_at_once(redis_url: str, redis_client: Any) -> None:
     add(redis_client, "{}")
+
+    def looks() -> int:
+        redis_client.config_resetstat()
+        for ops in app_for(redis_url):
+            told(ops)
+        # Redis 7.0 and later count XINFO's subcommands apart.
+        stats = redis_client.info("commandstats").items()
+        return sum(told["calls"] for name, told in stats if name.startswith("cmdstat_xinfo"))
+
+    before = looks()
     for number in range(20):
         redis_client.xgroup_create(WHERE.messages, f"group-{number}", "0")
-    redis_client.config_resetstat()
-    told(ops)
-    assert redis_client.info("commandstats")["cmdstat_xinfo|consumers"]["calls"] == 20
+    assert looks() - before == 20
 
 
 @pytest.mark.parametrize("seed", range(5))
