@@ -35,6 +35,11 @@ from listener.secret import Secret
         b'{"password": 1, "password": "secret-value"}',
         '{"pa\u017f\u017fword": "secret-value", '.encode(),
         '{"password": "secret-value", '.encode("utf-16"),
+        '{"password": "\\u00fc secret-value", '.encode("utf-32-be"),
+        b'{"password": "two\\"secret-value", ',
+        b'{"password": "\\\\\\"secret-value", ',
+        b'"{\\"password\\": \\"two\\\\\\"secret-value\\", ',
+        b'{"password ": "secret-value", ',
     ],
 )
 def test_a_body_that_cannot_be_read_is_kept_without_its_password(body: bytes) -> None:
@@ -50,6 +55,25 @@ def test_known_secrets_go_wherever_they_stand() -> None:
         text = redact_raw(body.encode() + b"{", [Secret(secret)])
         assert "word" not in text
         assert "***" in text
+
+
+def test_a_secret_that_contains_another_goes_whole() -> None:
+    secrets = [Secret("horse"), Secret("correct-horse-battery"), Secret("correct")]
+    assert redact_raw(b"[correct-horse-battery", secrets) == "[***"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"x": "a\\/b\\u00E9", ', '{"x": "a/b\u00e9", '.encode(), b'{"x": "a/b\\u00e9", ']
+)
+def test_a_known_secret_goes_in_each_form_that_json_has_for_it(body: bytes) -> None:
+    assert redact_raw(body, [Secret("a/b\u00e9")]) == '{"x": "***", '
+
+
+@pytest.mark.parametrize("beginning", [b"\x00", b"\x00\x00", b"\xff\xfe", b"\xfe\xff", b"{\x00"])
+def test_a_body_that_only_begins_like_utf_16_is_no_place_to_hide(beginning: bytes) -> None:
+    # Read as UTF-16 it would be Chinese letters, of which the password could be made again.
+    body = beginning + b'{"x": "known-secret", "password": "secret-value", '
+    assert redact_raw(body, [Secret("known-secret")]).endswith('{"x": "***", "password": "***", ')
 
 
 def test_redaction_leaves_the_rest_alone() -> None:
@@ -82,6 +106,8 @@ def test_known_secrets_go_when_their_letters_are_escaped() -> None:
         b"password" + b" " * 4_000_000,
         b"password" * 500_000,
         b'password:"' * 400_000,
+        b'password:"' + b'\\"' * 2_000_000,
+        b"password \\ " * 300_000,
         b"password:[" * 400_000,
         b"password:{" * 400_000,
         b"\xff" * 4_000_000,
