@@ -94,12 +94,18 @@ def _networks(word: str) -> list[Network]:
     if word == "thingspace":
         return [ipaddress.ip_network(address) for address in thingspace.SOURCE_ADDRESSES]
     try:
-        return [ipaddress.ip_network(word)]
+        network = ipaddress.ip_network(word)
     except ValueError:
         raise ValueError(
             "must be `any`, `thingspace` or networks such as 192.0.2.0/24 (no bits set beyond the "
             "prefix), comma-separated"
         ) from None
+    if not network.prefixlen:
+        # It would count as a proof of sender and stop nobody.
+        raise ValueError(
+            "has a network that holds every address: write `any`, which proves nothing"
+        )
+    return [network]
 
 
 def accounts(text: str) -> tuple[str, ...]:

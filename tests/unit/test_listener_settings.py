@@ -129,6 +129,11 @@ def test_sources_mix_the_built_in_list_and_networks() -> None:
     assert len(settings.callback_sources) == 11
 
 
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "192.0.2.0/24,0.0.0.0/0"])
+def test_a_network_of_every_address_is_no_proof_of_sender(network: str) -> None:
+    assert "write `any`" in problems({"CALLBACK_SOURCES": network})["CALLBACK_SOURCES"][0]
+
+
 def test_any_among_the_sources_opens_them_all() -> None:
     settings = Settings.from_env({**PROOF, "CALLBACK_SOURCES": "192.0.2.0/24,any"})
     assert settings.callback_sources is None
