@@ -1,7 +1,10 @@
 """Hostile requests over raw sockets against the real receiver: documented answers, and no trace."""
 
 import json
+import select
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
 from typing import Any
@@ -17,6 +20,8 @@ from tests.service_process import RECEIVER, Service
 STREAM = "{fota:0}:messages"
 QUARANTINE = "{fota:0}:quarantine"
 GROWTH_BYTES = 16 * 2**20
+# What the provider gives up after [seen].
+PATIENCE_S = 4.0
 # What a sender that has shown token and address is refused is kept; nothing else is.
 PROVEN = {"not-json", "not-an-object", "ambiguous", "compressed", "wrong-shape", "account-refused"}
 
@@ -180,3 +185,39 @@ def test_real_messages_are_answered_beside_slow_connections(service: Service) ->
             assert status == 200
     finally:
         crowd.close()
+
+
+def test_who_sends_requests_without_end_does_not_keep_a_worker_to_itself(service: Service) -> None:
+    """Such a connection is never empty, so reading it never waits: a worker must turn to others all the same."""
+    stop = threading.Event()
+    hogs = [threading.Thread(target=hog, args=(service.port, stop)) for _ in range(6)]
+    try:
+        for thread in hogs:
+            thread.start()
+        taken = []
+        for number in range(20):
+            begun = time.monotonic()
+            [(status, _)] = exchange(service, table.post(table.message(beside=number)))
+            assert status == 200
+            taken.append(time.monotonic() - begun)
+        assert all(thread.is_alive() for thread in hogs)
+    finally:
+        stop.set()
+        for thread in hogs:
+            thread.join()
+    # Without turns: as long as the hogs, or the worker, live.
+    assert max(taken) < PATIENCE_S, taken
+
+
+def hog(port: int, stop: threading.Event) -> None:
+    """Sends requests as fast as they are taken, and reads the answers, over one connection."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setblocking(False)
+        sending = b""
+        while not stop.is_set():
+            sending = sending or table.line("GET /h0stile HTTP/1.1") * 1000
+            readable, writable, _ = select.select([connection], [connection], [], 0.1)
+            if readable and not connection.recv(2**20):
+                return
+            if writable:
+                sending = sending[connection.send(sending) :]
