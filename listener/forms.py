@@ -14,6 +14,7 @@ from listener.redis_url import parse as parse_redis_url
 from listener.secret import Secret
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 RESERVED_PATHS = ("/healthz", "/readyz")
 API_VERSIONS = ("v1", "v2", "v3")
@@ -100,6 +101,10 @@ def _networks(word: str) -> list[Network]:
             "must be `any`, `thingspace` or networks such as 192.0.2.0/24 (no bits set beyond the "
             "prefix), comma-separated"
         ) from None
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(MAPPED):
+        # As a socket of both families shows an IPv4 address; a sender's is compared without that.
+        plain = network.network_address.ipv4_mapped
+        network = ipaddress.ip_network(f"{plain}/{network.prefixlen - MAPPED.prefixlen}")
     if not network.prefixlen:
         # It would count as a proof of sender and stop nobody.
         raise ValueError(

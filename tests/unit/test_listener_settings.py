@@ -129,9 +129,17 @@ def test_sources_mix_the_built_in_list_and_networks() -> None:
     assert len(settings.callback_sources) == 11
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "192.0.2.0/24,0.0.0.0/0"])
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "::ffff:0:0/96", "192.0.2.1,0.0.0.0/0"])
 def test_a_network_of_every_address_is_no_proof_of_sender(network: str) -> None:
     assert "write `any`" in problems({"CALLBACK_SOURCES": network})["CALLBACK_SOURCES"][0]
+
+
+def test_an_ipv4_source_may_be_written_as_ipv6_sockets_show_it() -> None:
+    settings = Settings.from_env({"CALLBACK_SOURCES": "::ffff:192.0.2.7,::ffff:198.51.100.0/120"})
+    assert settings.callback_sources == (
+        ipaddress.ip_network("192.0.2.7/32"),
+        ipaddress.ip_network("198.51.100.0/24"),
+    )
 
 
 def test_any_among_the_sources_opens_them_all() -> None:
