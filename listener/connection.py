@@ -14,8 +14,17 @@ READING_S = 10.0
 # For the first byte on a new connection.
 BEGINNING_S = 5.0
 WRITING_S = 10.0
+# What a head may have before its end is there: gunicorn looks through all of it whenever more comes,
+# and bounds its lines alone.
+MOST_OF_HEAD = 64 * 1024
+# A socket takes no bound of nought for one.
+LEAST_S = 0.001
 # Bounds vary by so much, or else what began together would all have to be ended together.
 VARIED = 0.25
+
+
+class LongHeadError(Exception):
+    """A request's head is longer than any that is meant."""
 
 
 class Crowd:
@@ -77,6 +86,7 @@ class Connection:
         self._writing_s = writing_s
         self._since = 0.0
         self._until = 0.0
+        self._head_left: int | None = None
         self.begun = False
         self.is_cut = False
 
@@ -87,10 +97,16 @@ class Connection:
             idle_s: never less: a proxy relies on it when it uses its connection again.
             begun: some of the request came with the one before.
         """
+        _give_turn()
         self.begun = begun
         self._since = time.monotonic()
         self._until = self._since + (varied(self._reading_s) if begun else idle_s)
+        self._head_left = MOST_OF_HEAD
         self._crowd.begin(self)
+
+    def end_head(self) -> None:
+        """The head of the request is read; what comes now is its body."""
+        self._head_left = None
 
     def has_idled(self, seconds: float) -> bool:
         """Whether it has waited for so long for a request that has not begun."""
@@ -105,7 +121,10 @@ class Connection:
 
         Raises:
             TimeoutError: the time for this request is over.
+            LongHeadError: still no end of its head.
         """
+        if self.begun:
+            _give_turn()
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the time for this request is over")
@@ -115,6 +134,11 @@ class Connection:
             self.begun = True
             self._until = time.monotonic() + varied(self._reading_s)
         self._crowd.grow(self, len(data))
+        if self._head_left is not None:
+            self._head_left -= len(data)
+            if self._head_left < 0:
+                self.end_head()
+                raise LongHeadError
         return data
 
     def sendall(self, data: bytes) -> None:
@@ -123,8 +147,13 @@ class Connection:
         Raises:
             TimeoutError: the client does not take its answers.
         """
+        ends = time.monotonic() + self._writing_s
         self._sock.settimeout(self._writing_s)
-        self._sock.sendall(data)
+        # Most answers go at once: gevent's sendall would first ask for the size of the socket's buffer.
+        sent = self._sock.send(data)
+        if sent < len(data):
+            self._sock.settimeout(max(ends - time.monotonic(), LEAST_S))
+            self._sock.sendall(data[sent:])
 
     def cut(self) -> None:
         """Ends the reading, wherever it waits; what is ready to be answered still is."""
@@ -148,3 +177,12 @@ class Connection:
 def varied(seconds: float) -> float:
     """So many seconds, or up to a quarter less."""
     return seconds * random.uniform(1 - VARIED, 1)  # noqa: S311 (nothing depends on its being unforeseen)
+
+
+def _give_turn() -> None:
+    """Lets the other connections be served first.
+
+    Under gevent only what waits makes way, and who sends faster than a worker reads never makes it wait:
+    one such connection silenced a worker until its master killed it.
+    """
+    time.sleep(0)

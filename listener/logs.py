@@ -31,6 +31,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[Secret]) -> None:
         """Takes the secrets, longest first, so that one that contains another goes whole."""
         plain = {secret.reveal() for secret in secrets}
+        # An error's text often shows a value as Python writes it.
+        plain |= {repr(text)[1:-1] for text in plain}
         # In a JSON line a quotation mark or a backslash of the secret is escaped.
         texts = plain | {json.dumps(text, ensure_ascii=False)[1:-1] for text in plain}
         self._texts = sorted(

@@ -6,10 +6,13 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+import orjson
+
 from listener.errors import RefusalError
 from listener.thingspace import KINDS
 
 CREDENTIALS = ("username", "password")
+LONGEST_CREDENTIAL = max(map(len, CREDENTIALS))
 DECISIVE = ("type", "accountName", *CREDENTIALS)
 # Members that most messages have; all others are looked at more closely.
 HARMLESS = frozenset(("accountName", "participantName", "type", *KINDS))
@@ -17,12 +20,14 @@ HARMLESS = frozenset(("accountName", "participantName", "type", *KINDS))
 DEEPEST = 64
 # Far more than any number means; the time that Python takes over one grows with their square.
 MOST_DIGITS = 1000
-# Not orjson's: it has no integers beyond 64 bits, and writes some doubles in another form, which would change
-# the ids of messages.
+# What orjson does not write, or not so: integers beyond 64 bits, and doubles, on whose form ids depend.
 PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-# gzip, zlib at its levels, and Zstandard begin so; no JSON does.
-COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
+# gzip, zlib at its levels, Zstandard, bzip2, xz and zip begin so; no JSON does.
+COMPRESSED = (
+    *(b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd"),
+    *(b"BZh", b"\xfd7zXZ", b"PK\x03\x04"),
+)
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -92,16 +97,28 @@ def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:
         RefusalError: `not-json`, nested too deep to write, though not to read.
     """
     try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS if canonical else None)
+    except TypeError:
+        # One of the rare ones.
+        pass
+    try:
         text = (CANONICAL if canonical else PLAIN).encode(content)
     except RecursionError as error:
         raise RefusalError("not-json", type(error).__name__) from error
     return text.encode()
 
 
+class Double(float):
+    """A number that `serialize` leaves to the standard library: orjson would write `1e+16` as `1e16`."""
+
+
 def _plain(name: str) -> str:
-    if name.isascii():
-        return name.strip().lower()
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    name = name.strip()
+    # Letters that are held to be the same are as many. To normalize takes time with the square of the
+    # length: hours for a name that is made for it.
+    if name.isascii() or len(name) > LONGEST_CREDENTIAL:
+        return name.lower()
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 class Repeating(dict[str, Any]):
@@ -145,9 +162,9 @@ def _check_digits(text: str) -> None:
         raise ValueError("number too long")
 
 
-def _finite(text: str) -> float:
+def _finite(text: str) -> Double:
     _check_digits(text)
-    number = float(text)
+    number = Double(text)
     if math.isinf(number):
         raise ValueError("number out of range")
     return number

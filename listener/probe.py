@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 from listener.settings import Settings
 
@@ -15,8 +16,13 @@ def answer(nonce: str, settings: Settings) -> str:
     The key is made of what all processes of a deployment share: REDIS_URL, to the letter, and the
     namespace. It stays the same while tokens and passwords are rotated. It tells apart deployments
     with queues of their own, which is what the probe is for; it is no proof against somebody who
-    knows, or guesses, both.
+    knows, or guesses, both. Strangers may ask where there is no token, so each guess is made to cost.
     """
-    shared = f"{settings.redis_url.reveal()}\0{settings.queue_namespace}"
-    key = hashlib.sha256(b"fota-probe\0" + shared.encode()).digest()
+    key = _key(settings.redis_url.reveal(), settings.queue_namespace)
     return hmac.new(key, nonce.encode(), hashlib.sha256).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _key(redis_url: str, namespace: str) -> bytes:
+    shared = f"{redis_url}\0{namespace}".encode()
+    return hashlib.scrypt(shared, salt=b"fota-probe", n=2**14, r=8, p=1, dklen=32)

@@ -80,6 +80,15 @@ OF_EVERY_MESSAGE = Schema.from_dict(
 )
 
 
+class Groups(fields.List[Any]):
+    """A list of groups, whose first wrong one is enough: telling of each of a million takes seconds."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.make_error("invalid")
+        return value
+
+
 class Applicable(fields.Field[Any]):
     """A container that applies to the message's type only: elsewhere it may be sent empty.
 
@@ -108,7 +117,7 @@ class Envelope(Schema):
         unknown = INCLUDE
 
     type = fields.String(required=True)
-    firmwareList = Applicable(fields.List(FIRMWARE), type_="firmwareList")  # noqa: N815 (the provider's names)
+    firmwareList = Applicable(Groups(FIRMWARE), type_="firmwareList")  # noqa: N815 (the provider's names)
     upgradeScheduled = Applicable(SCHEDULED, type_="upgradeScheduled")  # noqa: N815
     upgradeProgress = Applicable(STARTED, type_="upgradeProgress")  # noqa: N815
     upgradeFinished = Applicable(FINISHED, type_="upgradeFinished")  # noqa: N815

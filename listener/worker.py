@@ -18,7 +18,15 @@ from gunicorn.http.errors import (
 from gunicorn.workers.ggevent import GeventWorker
 
 from listener import exchange
-from listener.connection import BEGINNING_S, READING_S, WRITING_S, Connection, Crowd, varied
+from listener.connection import (
+    BEGINNING_S,
+    READING_S,
+    WRITING_S,
+    Connection,
+    Crowd,
+    LongHeadError,
+    varied,
+)
 from listener.errors import RefusalError
 from listener.refusal_log import RefusalLog
 
@@ -32,7 +40,7 @@ UNFINISHED_BYTES = 64 * 2**20
 # does not overtake the answer on its way.
 DRAINING_S = 1.0
 DRAINED_BYTES = 64 * 1024
-TOO_LARGE = (LimitRequestLine, LimitRequestHeaders)
+TOO_LARGE = (LimitRequestLine, LimitRequestHeaders, LongHeadError)
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type information
@@ -111,7 +119,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         idle_s = varied(self.beginning_s) if first else self.cfg.keepalive
         connection.await_request(idle_s, begun=bool(parser.unreader.buf.tell()))
         try:
-            return next(parser)
+            request = next(parser)
         except TOO_LARGE as error:
             raise RefusalError("too-large", type(error).__name__) from error
         except ParseException as error:
@@ -124,6 +132,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             if connection.is_cut:
                 raise RefusalError("too-slow", "made way for others") from error
             raise
+        connection.end_head()
+        return request
 
     def _refuse(self, connection: Connection, refusal: RefusalError) -> None:
         """Answers what never became a request for the application, and ends the connection."""

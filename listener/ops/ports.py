@@ -29,17 +29,13 @@ class Ports:
         """Takes a WSGI application for each port, and where the operator's is."""
         self._public = public
         self._operating = operating
-        self._port = bind[1] if bind else None
+        self._port = str(bind[1]) if bind else None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Serves one request."""
-        chosen = self._operating if self._is_operating(environ) else self._public
+        # The worker sets it to the listening socket's own port, whatever a Host header says.
+        chosen = self._operating if environ["SERVER_PORT"] == self._port else self._public
         return chosen(environ, start_response)
-
-    def _is_operating(self, environ: dict[str, Any]) -> bool:
-        # Not SERVER_PORT: on a Unix socket gunicorn takes that from the Host header.
-        name = environ["gunicorn.socket"].getsockname()
-        return isinstance(name, tuple) and name[1] == self._port
 
 
 def to_bind(settings: Settings) -> list[str]:

@@ -226,6 +226,7 @@ def test_who_does_not_take_its_answers_is_let_go(worker: Worker) -> None:
         (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", "413 too-large"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", "413 too-large"),
         (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 101 + b"\r\n", "413 too-large"),
+        (b"GET / HTTP/1.1\r\n" + (b"X: " + b"a" * 8000 + b"\r\n") * 20, "413 too-large"),
     ],
 )
 def test_what_is_no_request_gets_a_problem_and_an_end(

@@ -23,6 +23,13 @@ def test_no_secret_is_left_in_a_json_line(secret: str) -> None:
     assert json.loads(line)["event"] == "connecting to ***"
 
 
+@pytest.mark.parametrize("secret", ["back\\slash", 'it\'s "so"', "tab\tulator"])
+def test_no_secret_is_left_that_an_error_shows_as_python_writes_it(secret: str) -> None:
+    told = json.dumps({"event": str(KeyError(secret))})
+    redacted = logs.Redactor([Secret(secret)]).redact(told)
+    assert json.loads(redacted)["event"] == "'***'"
+
+
 def test_short_texts_are_left_alone() -> None:
     assert json.loads(_line("to"))["event"] == "connecting to to"
 
