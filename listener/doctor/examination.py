@@ -10,7 +10,7 @@ from listener.doctor import environment, queue, registration, server, spool
 from listener.doctor.findings import Finding, error
 from listener.queue.view import View, problem
 
-REDIS_DOWN = "start Redis, or correct REDIS_URL; messages go to the spool meanwhile"
+REDIS_DOWN = "start Redis, or correct REDIS_URL"
 
 
 def findings(look: View, *, search: bool = True) -> Iterator[Finding]:
@@ -30,7 +30,8 @@ def findings(look: View, *, search: bool = True) -> Iterator[Finding]:
 
 def unreachable(look: View, failure: redis.RedisError) -> Finding:
     """Redis could not be asked, or refused something."""
-    return error("redis", problem(failure, look.settings), REDIS_DOWN)
+    advice = f"{REDIS_DOWN}; {spool.meanwhile(look.settings)}"
+    return error("redis", problem(failure, look.settings), advice)
 
 
 def _in_redis(look: View, *, search: bool) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import redis
 
+from listener.doctor import spool
 from listener.doctor.findings import Finding, error, ok, warning
 from listener.errors import QueueUnavailableError
 from listener.lines import counted
@@ -93,7 +94,7 @@ def _writable(settings: Settings) -> Finding:
         return error(
             TOPIC,
             f"cannot keep a message now: {problem.detail}",
-            "messages go to the spool meanwhile; see Redis's own log",
+            f"{spool.meanwhile(settings)}; see Redis's own log",
         )
     finally:
         writer.close()

@@ -37,6 +37,13 @@ def findings(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield error(TOPIC, f"the journal cannot be read: {problem}", "check the disk and the mode")
 
 
+def meanwhile(settings: Settings) -> str:
+    """What becomes of messages that Redis does not confirm."""
+    if settings.spool_dir is None:
+        return "there is no spool, so messages are answered 503 meanwhile"
+    return "messages go to the spool meanwhile"
+
+
 def _writable(folder: Path) -> Finding:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
