@@ -63,7 +63,7 @@ def event_text(entry: Entry) -> str:
         f"{fields.get('kind', '?'):<18}",
         fields.get("account", "-"),
         f"upgrade {subject[:BEGINNING]}" if subject else "",
-        ", ".join(_details(data_of(fields))),
+        ", ".join(details(data_of(fields))),
     ]
     return clean("  ".join(part for part in parts if part))
 
@@ -77,7 +77,8 @@ def data_of(fields: Mapping[str, str]) -> Any:
         return text
 
 
-def _details(data: Any) -> Iterator[str]:
+def details(data: Any) -> Iterator[str]:
+    """What tells a message from the next: devices, firmware, status, as far as they are known."""
     if not isinstance(data, Mapping):
         return
     container = data.get(str(data.get("type")), data)

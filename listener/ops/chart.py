@@ -8,8 +8,10 @@ from listener.queue.arrivals import Counts
 
 HOURS = 3
 MINUTES = 60 * HOURS
-COLUMN = 4
-WIDTH, HEIGHT = COLUMN * MINUTES, 160
+# Across in percent, so that it fits every screen with all of its minutes; down in pixels.
+WIDTH, HEIGHT = 100, 160
+COLUMN = WIDTH / MINUTES
+BAR = round(COLUMN * 0.75, 3)
 TICK_MINUTES = 30
 ROW_MINUTES = 10
 # Round numbers for the top of the scale.
@@ -18,10 +20,10 @@ STEPS = (1, 2, 5)
 
 @dataclass(frozen=True)
 class Bar:
-    """One kind in one minute: a rectangle, in the chart's units."""
+    """One kind in one minute: a rectangle, in the chart's units, as wide as `BAR`."""
 
     kind: str
-    x: int
+    x: float
     y: float
     height: float
 
@@ -76,11 +78,11 @@ def chart(counts: Counts, kinds: Sequence[str], now_minute: int) -> Chart:
         bars=[
             bar
             for place, minute in enumerate(minutes)
-            for bar in _stack(counts.get(minute, {}), kinds, place * COLUMN, HEIGHT / top)
+            for bar in _stack(counts.get(minute, {}), kinds, _across(place), HEIGHT / top)
         ],
         scale=[Mark(HEIGHT, "0"), *_upper(top)],
         ticks=[
-            Mark(place * COLUMN, _clock(minute))
+            Mark(_across(place), _clock(minute))
             for place, minute in enumerate(minutes)
             if minute % TICK_MINUTES == 0
         ],
@@ -92,13 +94,17 @@ def chart(counts: Counts, kinds: Sequence[str], now_minute: int) -> Chart:
     )
 
 
-def _stack(here: Mapping[str, int], kinds: Sequence[str], x: int, unit: float) -> list[Bar]:
+def _stack(here: Mapping[str, int], kinds: Sequence[str], x: float, unit: float) -> list[Bar]:
     bars, below = [], 0
     for kind in kinds:
         if count := here.get(kind, 0):
             below += count
             bars.append(Bar(kind, x, round(HEIGHT - below * unit, 2), round(count * unit, 2)))
     return bars
+
+
+def _across(place: int) -> float:
+    return round(place * COLUMN, 3)
 
 
 def _upper(top: int) -> list[Mark]:

@@ -1,5 +1,6 @@
 """All that the status page shows, looked up once: what is, in Redis and on this host's disk."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from listener.queue.reader import Entry, newest_first
 from listener.queue.registrations import Registration, registrations
 from listener.queue.streams import Stream
 from listener.queue.view import View, connected
+from listener.queue.waiting import waiting
 from listener.settings import Settings
 
 # More would make the page slow in the middle of a campaign, and messages with it: both are the work of
@@ -49,13 +51,16 @@ class Overview:
 
     Attributes:
         findings: what the doctor says (`python -m listener check`), in full.
+        spooled: how many messages wait on this host; None: there is no spool, or it cannot be read.
         redis: whether Redis answered; without it the rest is empty.
         read: of how many entries `upgrades` and `newest` tell.
+        refused: how many are in the quarantine; `quarantined` are the newest of them.
     """
 
     now: datetime
     findings: Sequence[Finding]
     kept: Kept
+    spooled: int | None = None
     redis: bool = False
     registrations: Sequence[Registration] = ()
     streams: Sequence[Stream] = ()
@@ -64,6 +69,7 @@ class Overview:
     upgrades: Sequence[Upgrade] = ()
     newest: Sequence[Entry] = ()
     read: int = 0
+    refused: int = 0
     quarantined: Sequence[Refused] = ()
 
     @property
@@ -118,7 +124,17 @@ def overview(settings: Settings, readiness: Readiness) -> Overview:
         except redis.RedisError as failure:
             if not any(one.topic == "redis" and one.level == "error" for one in found):
                 found.append(unreachable(look, failure))
-            return Overview(datetime.now(UTC), found, kept)
+            return Overview(datetime.now(UTC), found, kept, _spooled(settings))
+
+
+def _spooled(settings: Settings) -> int | None:
+    if settings.spool_dir is None:
+        return None
+    try:
+        return waiting(settings.spool_dir).messages
+    except (OSError, sqlite3.Error):
+        # The doctor says what is wrong with it.
+        return None
 
 
 def _kept(readiness: Readiness) -> Kept:
@@ -130,19 +146,22 @@ def _kept(readiness: Readiness) -> Kept:
 
 def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
     client, partitions, now = look.client, look.partitions, look.now()
+    messages = sum(stream.entries for stream in look.streams)
     newest = _newest(look)
     return Overview(
         now=now,
         findings=findings,
         kept=kept,
+        spooled=_spooled(look.settings),
         redis=True,
         registrations=registrations(client, look.settings.queue_namespace),
         streams=look.streams,
         groups=look.groups,
         arrivals=arrivals.read(client, partitions, now),
-        upgrades=upgrades(newest)[:SHOWN],
+        upgrades=upgrades(newest, all_there=len(newest) >= messages)[:SHOWN],
         newest=newest[:SHOWN],
         read=len(newest),
+        refused=client.xlen(partitions[0].quarantine),
         quarantined=quarantine.newest(client, partitions[0], SHOWN),
     )
 

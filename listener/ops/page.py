@@ -2,15 +2,17 @@
 
 import json
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import redis
 from flask import Blueprint, Response, abort, render_template
 
 from listener import __version__
-from listener.lines import cut, data_of, escaped
+from listener.lines import cut, data_of, details, escaped
 from listener.moments import ENTRY_ID_FORM, duration
-from listener.ops.chart import HEIGHT, HOURS, WIDTH, chart
+from listener.ops.chart import BAR, HEIGHT, HOURS, chart
+from listener.ops.glance import tiles, verdict
 from listener.ops.overview import NAME, TIMEOUT_S, Overview, Overviews
 from listener.queue.arrivals import QUARANTINED
 from listener.queue.ids import GREATEST, order
@@ -24,6 +26,7 @@ DRAWN = (*KINDS.values(), UNKNOWN, QUARANTINED)
 # Of a text that somebody else wrote, and of things to look at: the page is to be read at a glance.
 LONGEST = 120
 MOST_PROBLEMS = 20
+MOST_DETAILS = 6
 # Its own style sheet and script, and nothing from anywhere else.
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -70,13 +73,19 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
 
 
 def _rendered(template: str, seen: Overview) -> str:
+    drawn = chart(seen.arrivals, DRAWN, int(seen.now.timestamp()) // 60)
+    level, sentence = verdict(seen)
     return render_template(
         template,
         seen=seen,
-        chart=chart(seen.arrivals, DRAWN, int(seen.now.timestamp()) // 60),
-        width=WIDTH,
+        level=level,
+        verdict=sentence,
+        tiles=tiles(seen, drawn),
+        chart=drawn,
+        bar=BAR,
         height=HEIGHT,
         hours=HOURS,
+        says=_says,
         version=__version__,
         since=lambda moment: _since(moment, seen.now),
         duration=duration,
@@ -91,6 +100,11 @@ def _printed(data: Any) -> str:
     except RecursionError:
         lines = ["nested too deeply to be shown"]
     return "\n".join(escaped(line) for line in lines)
+
+
+def _says(entry: Entry) -> str:
+    """What tells a message from the next, in a few words."""
+    return ", ".join(islice(details(data_of(entry.fields)), MOST_DETAILS))
 
 
 def _since(moment: datetime | str | None, now: datetime) -> str:

@@ -13,10 +13,11 @@ from listener.queue.reader import Entry
 
 Stage = Literal["scheduled", "started", "succeeded", "failed", "finished"]
 
+SCHEDULED = "upgrade-scheduled"
 STARTED = "upgrade-started"
 FINISHED = "upgrade-finished"
 CONTAINERS = {
-    "upgrade-scheduled": "upgradeScheduled",
+    SCHEDULED: "upgradeScheduled",
     STARTED: "upgradeProgress",
     FINISHED: "upgradeFinished",
 }
@@ -34,6 +35,7 @@ class Upgrade:
         devices: the stage of each device that was named.
         rejected: devices that were not accepted when it was scheduled.
         unnamed: the newest stage told without naming a device.
+        whole: whether all messages about it were read; else there may be devices that none of them names.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Upgrade:
     devices: dict[str, Stage] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
     unnamed: Stage | None = None
+    whole: bool = True
 
     def count(self, *stages: Stage) -> int:
         """How many devices are in some stages."""
@@ -58,22 +61,27 @@ class Upgrade:
         """One word for all of it."""
         if not self.devices:
             return self.unnamed or "scheduled"
+        if not self.whole:
+            return "partly seen"
         if self.over == len(self.devices):
             return "failed" if self.count("failed") else "finished"
         return "started" if self.over or self.count("started") else "scheduled"
 
 
-def upgrades(entries: Iterable[Entry]) -> list[Upgrade]:
+def upgrades(entries: Iterable[Entry], *, all_there: bool = True) -> list[Upgrade]:
     """The upgrades that some messages are about, the one with the newest message first.
 
     Args:
         entries: of message streams, in any order; they are taken in the order of their `time`.
+        all_there: whether there are no older messages than these. Else an upgrade is known in whole
+            only if its being scheduled is among them, from which all else follows.
     """
     found: dict[str, Upgrade] = {}
     for entry in sorted(entries, key=lambda entry: entry.fields.get("time", "")):
         container = _container(entry)
         if container is not None:
-            upgrade = found.setdefault(entry.fields["subject"], Upgrade(entry.fields["subject"]))
+            name, whole = entry.fields["subject"], all_there or entry.fields["kind"] == SCHEDULED
+            upgrade = found.setdefault(name, Upgrade(name, whole=whole))
             _note(upgrade, entry, container)
     return sorted(found.values(), key=lambda upgrade: upgrade.last, reverse=True)
 

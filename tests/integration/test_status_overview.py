@@ -158,7 +158,13 @@ def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
 def test_the_verdict_tells_what_is_kept_from_what_is_not(tmp_path: Path) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
     [without] = app_for(url)
-    assert "No message can be kept" in told(without)
+    page = told(without)
+    assert "No message can be kept" in page
+    assert "go to the spool" not in page
+    # What only Redis knows is not called empty.
+    assert not [
+        text for text in ("0 messages", "No message names", ">None", "Empty") if text in page
+    ]
     [spooling] = app_for(url, str(tmp_path))
     assert "Messages are kept; act before they are not" in told(spooling)
 
@@ -177,7 +183,24 @@ def test_of_long_messages_fewer_are_read(
     monkeypatch.setattr(overview, "LETTERS_READ", 1000)
     for _ in range(20):
         add(redis_client, json.dumps({"filler": "x" * 300}))
-    assert "As the newest 4 messages tell" in told(ops)
+    assert "As the newest 4 of 20 messages tell" in told(ops)
+
+
+def test_of_an_upgrade_that_was_not_read_to_its_beginning_no_bar_claims_how_far_it_is(
+    ops: FlaskClient, redis_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = [{"deviceId": name, "status": "Device Accepted"} for name in "123"]
+    scheduled = json.dumps({"upgradeScheduled": {"deviceList": devices}})
+    finished = json.dumps({"upgradeFinished": {"deviceId": "1", "status": "UpgradeSuccess"}})
+    add(redis_client, scheduled, kind="upgrade-scheduled")
+    add(redis_client, finished, kind="upgrade-finished")
+    assert "1 of 3 devices have ended" in told(ops)
+    monkeypatch.setattr(overview, "ENTRIES_READ", 1)
+    monkeypatch.setattr(overview, "FRESH_S", 0)
+    page = told(ops)
+    assert "partly seen" in page
+    assert "1 of 1 seen" in page
+    assert "devices have ended" not in page
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_a_message_shows_without_a_reload_and_opened_numbers_stay_open(
     world.send("upgradeFinished", deviceId="1", status="UpgradeSuccess")
     expect(page.locator("#upgrades")).to_contain_text("1/2", timeout=SOON_MS)
     expect(page.locator("#newest tbody tr")).to_have_count(2, timeout=SOON_MS)
+    expect(page.locator("#newest")).to_contain_text("UpgradeSuccess")
     expect(page.locator("#arrivals rect.upgrade-finished")).to_have_count(1, timeout=SOON_MS)
     expect(page.locator("#arrivals-numbers table")).to_be_visible()
 
@@ -126,11 +127,16 @@ def test_a_groups_lag_shows(page: Page, world: World) -> None:
 
 def test_a_stopped_redis_shows_and_so_does_its_return(page: Page, world: World) -> None:
     kept = page.locator("#keeping .facts > div").first
+    tile = page.locator("#glance div").filter(has_text="Messages go to")
     expect(kept).to_contain_text("Redis")
+    expect(tile).to_contain_text("Redis")
     world.node.kill()
     try:
         expect(page.locator("h1.error")).to_be_visible(timeout=SOON_MS)
         expect(kept).to_contain_text("the spool", timeout=SOON_MS)
+        expect(tile).to_contain_text("the spool")
+        # The bare figures of before would look like a calm.
+        expect(page.locator("#glance")).to_contain_text("unknown")
     finally:
         world.node.start()
     expect(page.locator("h1.error")).to_have_count(0, timeout=SOON_MS)
@@ -154,6 +160,7 @@ def test_a_registration_that_was_taken_shows(page: Page, world: World) -> None:
     # Its path may be somebody's secret.
     expect(state).to_contain_text("https://other.example/")
     expect(page.locator("h1.error")).to_be_visible()
+    expect(page.locator("#glance div.error")).to_contain_text("not ours")
 
 
 def test_a_service_that_stops_answering_shows_in_place_of_the_verdict(
@@ -206,7 +213,10 @@ def test_it_is_accessible(browser: Browser, world: World, view: str, healthy: bo
     try:
         page = context.new_page()
         page.goto(world.service.ops_url)
-        page.locator("#arrivals-numbers summary").click()
+        if healthy:
+            page.locator("#arrivals-numbers summary").click()
+            right = "document.querySelector('svg.chart').getBoundingClientRect().right"
+            assert page.evaluate(f"{right} <= window.innerWidth"), "now is in sight"
         page.add_script_tag(path=AXE)
         found = page.evaluate("axe.run()")
         assert len(found["passes"]) > 10

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.ops.chart import HEIGHT, MINUTES, WIDTH, chart
+from listener.ops.chart import BAR, COLUMN, HEIGHT, MINUTES, WIDTH, chart
 
 NOW = 29_923_000  # a minute since 1970
 KINDS = ("a", "b")
@@ -22,7 +22,7 @@ def test_the_bars_are_in_the_frame_and_as_high_as_their_counts(
     total = sum(each.get(kind, 0) for each in within for kind in KINDS)
     assert drawn.total == total == sum(row.total for row in drawn.rows)
     for bar in drawn.bars:
-        assert 0 <= bar.x < WIDTH
+        assert 0 <= bar.x < bar.x + BAR < WIDTH
         assert -0.02 <= bar.y <= bar.y + bar.height <= HEIGHT + 0.02
     top = int(drawn.scale[-1].label.replace(",", ""))
     assert drawn.peak <= top
@@ -41,8 +41,7 @@ def test_the_full_minute_before_this_one_is_told_and_rows_are_of_ten_minutes() -
     drawn = chart({NOW: {"a": 1}, NOW - 1: {"a": 7, "b": 2}}, KINDS, NOW)
     assert (drawn.last_minute, drawn.peak) == (9, 9)
     assert [row.counts for row in drawn.rows] == [(1, 0), (7, 2)]
-    assert [(bar.kind, bar.x) for bar in drawn.bars[-3:]] == [
-        ("a", WIDTH - 8),
-        ("b", WIDTH - 8),
-        ("a", WIDTH - 4),
-    ]
+    kinds, places = zip(*((bar.kind, bar.x) for bar in drawn.bars), strict=True)
+    assert kinds == ("a", "b", "a")
+    # Each minute has a column of its own, and the one under way the last.
+    assert [round((WIDTH - place) / COLUMN) for place in places] == [2, 2, 1]

@@ -79,6 +79,14 @@ def test_a_device_that_begins_again_is_started_again_and_a_late_schedule_undoes_
     assert upgrade.stage == "started"
 
 
+def test_an_upgrade_whose_beginning_was_not_read_is_not_called_finished() -> None:
+    [cut] = upgrades(CAMPAIGN[3:], all_there=False)
+    assert (cut.whole, cut.stage) == (False, "partly seen")
+    assert upgrades(CAMPAIGN[3:])[0].stage == "failed"
+    [begun] = upgrades(CAMPAIGN, all_there=False)
+    assert (begun.whole, begun.stage) == (True, "failed")
+
+
 def test_the_upgrade_with_the_newest_message_stands_first() -> None:
     other = entry(9, "upgrade-started", "u2", deviceId="9")
     assert [upgrade.id for upgrade in upgrades([other, *CAMPAIGN])] == ["u2", "u1"]

@@ -1,0 +1,96 @@
+"""The top of the status page: what it says is what there is, and never better than that."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from listener.doctor.findings import Finding, error, ok, warning
+from listener.ops.chart import chart
+from listener.ops.glance import Tile, tiles, verdict
+from listener.ops.overview import Kept, Overview
+from listener.queue.groups import Count, Group
+from listener.queue.registrations import Registration
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+IN_REDIS = Kept("redis")
+REDIS_FAILS = error("redis", "does not answer", "start it")
+
+
+def seen(*findings: Finding, kept: Kept = IN_REDIS, redis: bool = True, **more: Any) -> Overview:
+    return Overview(NOW, findings, kept, redis=redis, **more)
+
+
+def shown(overview: Overview) -> dict[str, Tile]:
+    found = tiles(overview, chart(overview.arrivals, ("a",), int(NOW.timestamp()) // 60))
+    return {tile.name: tile for tile in found}
+
+
+def group(name: str, lag: Count, partition: int = 0) -> Group:
+    return Group(name, partition, lag, 0, None, None, 1, 0, 0, "0-0")
+
+
+def slot(*, ours: bool | None, result: str = "as-desired") -> Registration:
+    return Registration("a", "v1", "https://x/", ours, NOW, result, result, "", None)
+
+
+@pytest.mark.parametrize(
+    ("overview", "level", "words"),
+    [
+        (seen(ok("redis", "answers")), "ok", "All is well"),
+        (seen(warning("group g", "lags", "see")), "warning", "something needs a look"),
+        (seen(REDIS_FAILS, kept=Kept("spool")), "error", "act before they are not"),
+        (seen(REDIS_FAILS, kept=Kept(None, "full")), "error", "No message can be kept"),
+        (seen(REDIS_FAILS, error("registration", "", "")), "error", "may be lost"),
+    ],
+)
+def test_the_verdict_is_the_worst_that_was_found(
+    overview: Overview, level: str, words: str
+) -> None:
+    found = verdict(overview)
+    assert found[0] == level
+    assert words in found[1]
+
+
+@pytest.mark.parametrize(
+    ("slots", "value", "level"),
+    [
+        ([], "unknown", "warning"),
+        ([slot(ours=True), slot(ours=True)], "ours", "ok"),
+        ([slot(ours=True), slot(ours=None)], "unknown", "warning"),
+        ([slot(ours=True), slot(ours=False)], "not ours", "error"),
+        ([slot(ours=False, result="deregistered")], "removed", "warning"),
+        ([slot(ours=False, result="deregistered"), slot(ours=False)], "not ours", "error"),
+    ],
+)
+def test_the_registration_is_as_good_as_the_worst_account(
+    slots: list[Registration], value: str, level: str
+) -> None:
+    tile = shown(seen(registrations=slots))["Registration"]
+    assert (tile.value, tile.level) == (value, level)
+
+
+def test_the_group_that_is_furthest_behind_is_told_over_all_partitions() -> None:
+    groups = [group("near", Count(9)), group("far", Count(5)), group("far", Count(6, False), 1)]
+    tile = shown(seen(warning("group far", "lags", "see"), groups=groups))["Unread"]
+    assert (tile.value, tile.about, tile.level) == ("11+", "by far", "warning")
+
+
+def test_without_redis_nothing_is_told_that_only_redis_knows() -> None:
+    found = shown(seen(REDIS_FAILS, kept=Kept("spool"), redis=False, spooled=1234))
+    told = {name for name, tile in found.items() if tile.value != "unknown"}
+    assert told == {"Messages go to", "Spool"}
+    assert (found["Messages go to"].value, found["Spool"].value) == ("the spool", "1,234")
+
+
+def test_a_spool_that_cannot_be_read_is_not_called_empty() -> None:
+    unread = shown(seen(error("spool", "cannot be read", "mend")))["Spool"]
+    assert (unread.value, unread.level) == ("unknown", "error")
+    none = shown(seen(warning("spool", "there is none", "set")))["Spool"]
+    assert (none.value, none.level) == ("none", "warning")
+
+
+def test_each_tile_leads_to_a_place_of_its_own() -> None:
+    for overview in (seen(), seen(redis=False)):
+        places = [tile.place for tile in shown(overview).values()]
+        assert len(places) == len(set(places)) == 8
