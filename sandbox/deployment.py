@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 from sandbox import embedded_redis, facts
-from sandbox.processes import free_port, running
+from sandbox.processes import free_port, is_taken, running
 
 CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
 LOGIN = {"CALLBACK_USERNAME": "demo", "CALLBACK_PASSWORD": "demo-password"}
@@ -203,7 +203,12 @@ def wanted_port() -> int:
     Raises:
         DeploymentError: PORT is none that the service and its neighbours can listen on.
     """
-    text = os.environ.get("PORT") or str(free_port(8000))
+    text = os.environ.get("PORT")
+    if not text:
+        return free_port(8000)
     if not text.isdecimal() or not 1 <= int(text) <= HIGHEST_PORT:
         raise DeploymentError(f"PORT must be a number from 1 to {HIGHEST_PORT}")
+    if is_taken(int(text)):
+        # The registrar would take whoever answers there for the service.
+        raise DeploymentError(f"PORT {text} is taken by another process: choose one that is free")
     return int(text)

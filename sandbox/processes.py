@@ -41,3 +41,12 @@ def free_port(preferred: int) -> int:
             listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody answers at this port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +56,12 @@ def test_a_service_that_does_not_come_up_is_told_with_its_log(demo: Service) -> 
     assert demo.wait() == 1
     assert "LOG_LEVEL: " in demo.log()
     assert "Traceback" not in demo.log()
+
+
+def test_a_port_that_is_taken_is_told(demo: Service) -> None:
+    demo.kill()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        demo.settings["PORT"] = str(other.getsockname()[1])
+        demo.start()
+        assert demo.wait() == 1
+    assert "is taken by another process" in demo.log()
