@@ -64,7 +64,8 @@ class Upgrade:
         if not self.whole:
             return "partly seen"
         if self.over == len(self.devices):
-            return "failed" if self.count("failed") else "finished"
+            failed = self.count("failed")
+            return "finished" if not failed else "failed" if failed == self.over else "some failed"
         return "started" if self.over or self.count("started") else "scheduled"
 
 

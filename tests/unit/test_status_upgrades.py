@@ -54,7 +54,7 @@ CAMPAIGN = [
         (2, "started", 0),
         (3, "started", 0),
         (4, "started", 1),
-        (5, "failed", 2),
+        (5, "some failed", 2),
     ],
 )
 def test_each_device_is_where_its_last_message_says(seen: int, stage: str, over: int) -> None:
@@ -82,9 +82,13 @@ def test_a_device_that_begins_again_is_started_again_and_a_late_schedule_undoes_
 def test_an_upgrade_whose_beginning_was_not_read_is_not_called_finished() -> None:
     [cut] = upgrades(CAMPAIGN[3:], all_there=False)
     assert (cut.whole, cut.stage) == (False, "partly seen")
-    assert upgrades(CAMPAIGN[3:])[0].stage == "failed"
+    assert upgrades(CAMPAIGN[3:])[0].stage == "some failed"
     [begun] = upgrades(CAMPAIGN, all_there=False)
-    assert (begun.whole, begun.stage) == (True, "failed")
+    assert (begun.whole, begun.stage) == (True, "some failed")
+
+
+def test_an_upgrade_of_which_no_device_succeeded_has_failed() -> None:
+    assert upgrades([CAMPAIGN[4]])[0].stage == "failed"
 
 
 def test_the_upgrade_with_the_newest_message_stands_first() -> None:
