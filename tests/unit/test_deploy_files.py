@@ -295,6 +295,10 @@ def test_the_parts_of_the_manifests_find_each_other() -> None:
     assert monitor["selector"]["matchLabels"].items() <= ops["metadata"]["labels"].items()
     assert not monitor["selector"]["matchLabels"].items() <= public["metadata"]["labels"].items()
     assert [one["port"] for one in monitor["endpoints"]] == [ops["spec"]["ports"][0]["name"]]
+    alerts = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+    [endpoint] = monitor["endpoints"]
+    [job] = [one["replacement"] for one in endpoint["relabelings"] if one["targetLabel"] == "job"]
+    assert set(re.findall(r'job="(\w+)"', alerts)) == {job}
     names = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
     used = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
     assert used == names
