@@ -54,9 +54,8 @@ def tiles(seen: Overview, chart: Chart) -> list[Tile]:
 
 
 def _in_redis(seen: Overview, chart: Chart) -> Iterator[Tile]:
-    under_way = sum(one.stage in {"scheduled", "started"} for one in seen.upgrades)
     yield Tile("Last minute", f"{chart.last_minute:,}", f"busiest {chart.peak:,}", "arrivals")
-    yield Tile("Upgrades", f"{under_way}", f"under way of {len(seen.upgrades)}", "upgrades")
+    yield _upgrades(seen)
     yield _unread(seen)
     yield Tile("Dead", f"{seen.dead:,}", "given up on", "dead", _worst(seen, "dead letters"))
     level = _worst(seen, "quarantine")
@@ -102,6 +101,14 @@ def _spool(seen: Overview) -> Tile:
             "Spool", "none" if level != "error" else UNKNOWN, "on this host", "spool", level
         )
     return Tile("Spool", f"{seen.spooled:,}", "wait on this host", "spool", level)
+
+
+def _upgrades(seen: Overview) -> Tile:
+    """Of one that was read in part only it is not known whether it is over."""
+    under_way = sum(one.whole and one.stage in {"scheduled", "started"} for one in seen.upgrades)
+    partly = sum(not one.whole for one in seen.upgrades)
+    about = f"{under_way} under way" + (f", {partly} partly seen" if partly else "")
+    return Tile("Upgrades", f"{len(seen.upgrades)}", about, "upgrades")
 
 
 def _unread(seen: Overview) -> Tile:

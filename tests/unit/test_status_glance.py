@@ -9,6 +9,7 @@ from listener.doctor.findings import Finding, error, ok, warning
 from listener.ops.chart import chart
 from listener.ops.glance import Tile, tiles, verdict
 from listener.ops.overview import Kept, Overview
+from listener.ops.upgrades import Upgrade
 from listener.queue.groups import Count, Group
 from listener.queue.registrations import Registration
 
@@ -74,6 +75,12 @@ def test_the_group_that_is_furthest_behind_is_told_over_all_partitions() -> None
     groups = [group("near", Count(9)), group("far", Count(5)), group("far", Count(6, False), 1)]
     tile = shown(seen(warning("group far", "lags", "see"), groups=groups))["Unread"]
     assert (tile.value, tile.about, tile.level) == ("11+", "by far", "warning")
+
+
+def test_an_upgrade_that_was_read_in_part_is_not_called_over() -> None:
+    upgrades = [Upgrade("a", unnamed="started"), Upgrade("b", whole=False, unnamed="finished")]
+    tile = shown(seen(upgrades=upgrades))["Upgrades"]
+    assert (tile.value, tile.about) == ("2", "1 under way, 1 partly seen")
 
 
 def test_without_redis_nothing_is_told_that_only_redis_knows() -> None:
