@@ -17,6 +17,8 @@ WRITING_S = 10.0
 # What a head may have before its end is there: gunicorn looks through all of it whenever more comes,
 # and bounds its lines alone.
 MOST_OF_HEAD = 64 * 1024
+# After so many requests, or pieces of one, a connection gives its turn away.
+STEPS = 8
 # A socket takes no bound of nought for one.
 LEAST_S = 0.001
 # Bounds vary by so much, or else what began together would all have to be ended together.
@@ -87,6 +89,7 @@ class Connection:
         self._since = 0.0
         self._until = 0.0
         self._head_left: int | None = None
+        self._steps = 0
         self.begun = False
         self.is_cut = False
 
@@ -97,7 +100,7 @@ class Connection:
             idle_s: never less: a proxy relies on it when it uses its connection again.
             begun: some of the request came with the one before.
         """
-        _give_turn()
+        self._give_turn()
         self.begun = begun
         self._since = time.monotonic()
         self._until = self._since + (varied(self._reading_s) if begun else idle_s)
@@ -123,8 +126,7 @@ class Connection:
             TimeoutError: the time for this request is over.
             LongHeadError: still no end of its head.
         """
-        if self.begun:
-            _give_turn()
+        self._give_turn()
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the time for this request is over")
@@ -169,6 +171,16 @@ class Connection:
         self._crowd.leave(self)
         self._sock.close()
 
+    def _give_turn(self) -> None:
+        """Lets the other connections be served first, now and then.
+
+        Under gevent only what waits makes way, and who sends faster than a worker reads never makes it
+        wait: one such connection silenced a worker until its master killed it.
+        """
+        self._steps += 1
+        if self._steps % STEPS == 0:
+            time.sleep(0)
+
     def __getattr__(self, name: str) -> Any:
         """Everything else is the socket's own."""
         return getattr(self._sock, name)
@@ -177,12 +189,3 @@ class Connection:
 def varied(seconds: float) -> float:
     """So many seconds, or up to a quarter less."""
     return seconds * random.uniform(1 - VARIED, 1)  # noqa: S311 (nothing depends on its being unforeseen)
-
-
-def _give_turn() -> None:
-    """Lets the other connections be served first.
-
-    Under gevent only what waits makes way, and who sends faster than a worker reads never makes it wait:
-    one such connection silenced a worker until its master killed it.
-    """
-    time.sleep(0)

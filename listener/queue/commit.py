@@ -2,22 +2,23 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(eq=False)
 class _Slot(Generic[Item, Result]):
     """One submission, until its result or its error is there."""
 
-    item: Item
-    size: int
-    done: threading.Event = field(default_factory=threading.Event)
-    result: Result | None = None
-    error: Exception | None = None
+    __slots__ = ("done", "error", "item", "result", "size")
+
+    def __init__(self, item: Item, size: int) -> None:
+        self.item = item
+        self.size = size
+        self.done = threading.Event()
+        self.result: Result | None = None
+        self.error: Exception | None = None
 
     def fail(self, error: BaseException) -> None:
         interrupted = InterruptedError("the write was interrupted")
@@ -60,7 +61,9 @@ class GroupCommit(Generic[Item, Result]):
         self._size = size
         self._most_items = most_items
         self._most_bytes = most_bytes
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Whether there may be something to do for the writer: submissions, or the end.
+        self._called = threading.Event()
         self._waiting: list[_Slot[Item, Result]] = []
         self._writer: threading.Thread | None = None
         self._closed = False
@@ -74,10 +77,10 @@ class GroupCommit(Generic[Item, Result]):
             Exception: what `write` raised for the item's group.
         """
         slot: _Slot[Item, Result] = _Slot(item, self._size(item))
-        with self._changed:
+        with self._lock:
             self._ensure_writer()
             self._waiting.append(slot)
-            self._changed.notify()
+        self._called.set()
         if not slot.done.wait(timeout_s):
             self._withdraw(slot)
         if slot.error:
@@ -86,15 +89,15 @@ class GroupCommit(Generic[Item, Result]):
 
     def close(self) -> None:
         """Ends the thread once what was submitted is written."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify()
             writer = self._writer
+        self._called.set()
         if writer:
             writer.join()
 
     def _withdraw(self, slot: _Slot[Item, Result]) -> None:
-        with self._changed:
+        with self._lock:
             if slot in self._waiting:
                 self._waiting.remove(slot)
             if not slot.done.is_set():
@@ -112,23 +115,30 @@ class GroupCommit(Generic[Item, Result]):
             while group := self._next_group():
                 self._write_group(group)
         finally:
-            with self._changed:
+            with self._lock:
                 self._writer = None
                 if self._waiting:
                     self._ensure_writer()
 
     def _next_group(self) -> list[_Slot[Item, Result]]:
         """Waits for submissions and takes as many as a group may have; none once closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            count, size = 0, 0
-            for slot in self._waiting[: self._most_items]:
-                size += slot.size
-                if count and size > self._most_bytes:
-                    break
-                count += 1
-            group, self._waiting = self._waiting[:count], self._waiting[count:]
-            return group
+        while True:
+            self._called.wait()
+            with self._lock:
+                group = self._take_group()
+                if group or self._closed:
+                    return group
+                self._called.clear()
+
+    def _take_group(self) -> list[_Slot[Item, Result]]:
+        count, size = 0, 0
+        for slot in self._waiting[: self._most_items]:
+            size += slot.size
+            if count and size > self._most_bytes:
+                break
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
 
     def _write_group(self, group: Sequence[_Slot[Item, Result]]) -> None:
         try:
