@@ -132,19 +132,45 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 def free_port() -> int:
-    """A port on which nobody listens, and nobody at its Cluster bus either."""
-    return next(
-        port for port in random.sample(PORTS, 1000) if _is_free(port) and _is_free(port + BUS)
-    )
+    """A port on which nobody listens, and nobody at its Cluster bus either; from now on it is ours.
+
+    No other call gives it away, in whatever process, while this process lives: not before its server
+    starts, nor while that one is dead. A server may answer there that was started without asking.
+
+    Raises:
+        embedded_redis.ServerFailedError: there is none left.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        if _claim(port) and _is_free(port + BUS):
+            return port
+    raise embedded_redis.ServerFailedError("There is no free port.")
+
+
+def _claim(port: int) -> bool:
+    """Keeps a port until this process ends, if nobody else keeps it or listens there.
+
+    A bound UDP socket is the claim: Redis needs only TCP, and the operating system ends it whatever
+    becomes of us. It comes before the look at TCP, which would be in the way of a server that is
+    just starting there.
+    """
+    with socket.socket(type=socket.SOCK_DGRAM) as claim:
+        if not (_binds(claim, port) and _is_free(port)):
+            return False
+        claim.detach()
+        return True
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as candidate:
-        try:
-            candidate.bind((HOST, port))
-        except OSError:
-            return False
-        return True
+        return _binds(candidate, port)
+
+
+def _binds(candidate: socket.socket, port: int) -> bool:
+    try:
+        candidate.bind((HOST, port))
+    except OSError:
+        return False
+    return True
 
 
 def _holds(condition: Callable[[], object]) -> bool:
