@@ -11,12 +11,11 @@ from listener import metrics
 from listener.errors import QueueUnavailableError
 from listener.queue.outages import Outages
 from listener.queue.spool import Spool, Spooled
-from listener.queue.writer import RedisWriter
+from listener.queue.writer import MOST_BYTES, MOST_MESSAGES, RedisWriter
 
 log = structlog.get_logger("listener.drainer")
 
 EVERY_S = 0.25
-BATCH = 256
 
 
 class Drainer:
@@ -101,7 +100,7 @@ class Drainer:
 
     def _next_batch(self) -> list[Spooled]:
         stuck = self._stopped.is_set() or self._outages.down
-        return [] if stuck else self._spool.oldest(BATCH)
+        return [] if stuck else self._spool.oldest(MOST_MESSAGES, MOST_BYTES)
 
     def _partition(self, spooled: Spooled) -> int:
         return self._writer.partition_of(spooled.message).number

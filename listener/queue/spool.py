@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,15 +85,31 @@ class Spool:
         except (sqlite3.Error, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
 
-    def oldest(self, most: int) -> list[Spooled]:
+    def oldest(self, most: int, most_bytes: int = MOST_BYTES) -> list[Spooled]:
         """The messages that wait longest, in the order of their arrival.
+
+        Args:
+            most: how many.
+            most_bytes: of all of them together, roughly; a single message may have more.
 
         Raises:
             QueueUnavailableError: the journal cannot be read.
         """
-        statement = "SELECT place, message FROM message ORDER BY place LIMIT ?"
-        rows = self._run(lambda journal: journal.execute(statement, (most,)).fetchall())
-        return [Spooled(place, _message(text)) for place, text in rows]
+
+        def read(journal: sqlite3.Connection) -> list[Spooled]:
+            found: list[Spooled] = []
+            size = 0
+            statement = "SELECT place, message FROM message ORDER BY place LIMIT ?"
+            # Closed: a statement that is not read to its end would hold up the journal's checkpoints.
+            with closing(journal.execute(statement, (most,))) as rows:
+                for place, text in rows:
+                    size += len(text)
+                    if found and size > most_bytes:
+                        break
+                    found.append(Spooled(place, _message(text)))
+            return found
+
+        return self._run(read)
 
     def remove(self, moved: Sequence[Spooled]) -> None:
         """Forgets messages that Redis has confirmed.

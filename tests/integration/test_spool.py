@@ -56,6 +56,12 @@ def test_what_was_moved_is_forgotten_and_may_come_again(spool: Spool) -> None:
     assert numbers(spool) == [3, 4, 0]
 
 
+def test_what_waits_longest_comes_in_bounded_pieces_of_one_message_at_least(spool: Spool) -> None:
+    for number in range(4):
+        spool.put(message(number, padding=1000), 1)
+    assert [len(spool.oldest(10, most)) for most in (1, 1500, 3000, 20_000)] == [1, 1, 2, 4]
+
+
 def test_a_spool_that_was_never_used_is_empty_and_writable(spool: Spool) -> None:
     assert spool.depth() == 0
     spool.check()
