@@ -190,7 +190,7 @@ def own_server() -> Iterator[str]:
 
 
 def test_a_redis_that_hangs_is_noticed_within_the_budget(own_server: str) -> None:
-    opened = open_queue(own_server, ACK_BUDGET_MS="200")
+    opened = open_queue(own_server)
     opened.put(message(1))
     with redis.Redis.from_url(own_server) as client:
         info: Any = client.info("server")
@@ -200,8 +200,8 @@ def test_a_redis_that_hangs_is_noticed_within_the_budget(own_server: str) -> Non
         started = time.monotonic()
         with pytest.raises(QueueUnavailableError):
             opened.put(message(2))
-        # The budget is 0.2 s; what redis-py does by itself takes tens of seconds.
-        assert time.monotonic() - started < 2
+        # The budget is 1 s; what redis-py does by itself takes tens of seconds.
+        assert time.monotonic() - started < 5
     finally:
         os.kill(pid, signal.SIGCONT)
     assert opened.put(message(1)).duplicate

@@ -100,7 +100,8 @@ def server(folder: Path, ours: Certificate) -> Iterator[str]:
 
 @contextmanager
 def opened(url: str, **environ: str) -> Iterator[RedisWriter]:
-    writer = RedisWriter(settings(url, ACK_BUDGET_MS="2000", **environ))
+    """With as much time as can be set: none of these tests is about time."""
+    writer = RedisWriter(settings(url, ACK_BUDGET_MS="4000", **environ))
     try:
         yield writer
     finally:
