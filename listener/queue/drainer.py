@@ -22,7 +22,8 @@ class Drainer:
     """A background thread of each worker: notices the end of an outage, and drains if it leads.
 
     The leader holds a lock on a file of the spool's folder; the operating system gives it up for a
-    process that dies. Messages move in the order in which they were journalled, and are forgotten
+    process that dies. The messages of a partition move in the order in which they were journalled, those
+    of one that is down do not hold up the others, and they are forgotten
     only when Redis has confirmed them; a crash in between moves them again, which adds nothing
     within the de-duplication window. Where the journal cannot forget them, because its disk is full,
     nothing more moves until it can.
@@ -36,6 +37,9 @@ class Drainer:
         self._lock_path = folder / "drainer.lock"
         self._lock: IO[str] | None = None
         self._moved: list[Spooled] = []
+        # The partitions of all messages that are left up to this place: those are down.
+        self._beyond = 0
+        self._passed_over: frozenset[int] = frozenset()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drainer", daemon=True)
 
@@ -52,21 +56,28 @@ class Drainer:
             self._lock.close()
 
     def turn(self) -> None:
-        """One look: are outages over, and if so, is there something to move?"""
+        """One look: are outages over, and is there something to move?"""
         for partition in self._outages.down:
+            if self._stopped.is_set():
+                return
             self._check(partition)
-        if not self._outages.down and self._leads():
+        if self._leads():
             self._drain()
 
     def _run(self) -> None:
+        # What comes back at each look is told once.
+        told = ""
         while not self._stopped.wait(EVERY_S):
             try:
                 self.turn()
-            except QueueUnavailableError as problem:
-                log.warning("draining stopped", reason=problem.reason, detail=problem.detail)
-            except Exception:
+                told = ""
+            except (QueueUnavailableError, OSError) as problem:
+                if told != (told := str(problem)):
+                    log.warning("draining stopped", detail=told)
+            except Exception as error:
                 # A drainer that ended would leave messages behind until a restart.
-                log.exception("draining failed")
+                if told != (told := repr(error)):
+                    log.exception("draining failed")
 
     def _check(self, partition: int) -> None:
         try:
@@ -90,31 +101,46 @@ class Drainer:
     def _drain(self) -> None:
         # What could not be forgotten must not move again: it would be doubled after the window.
         self._forget()
+        if not self._passed_over <= self._outages.down:
+            self._passed_over = frozenset()
+        if not self._passed_over:
+            # Always from the beginning then: a journal begun anew counts its places anew.
+            self._beyond = 0
         moved = 0
-        while batch := self._next_batch():
-            for partition in {self._partition(spooled) for spooled in batch}:
-                group = [spooled for spooled in batch if self._partition(spooled) == partition]
-                moved += self._move(partition, group)
+        while count := self._drain_batch():
+            moved += count
         if moved:
             log.info("spool drained", messages=moved)
 
-    def _next_batch(self) -> list[Spooled]:
-        stuck = self._stopped.is_set() or self._outages.down
-        return [] if stuck else self._spool.oldest(MOST_MESSAGES, MOST_BYTES)
+    def _drain_batch(self) -> int:
+        """Moves what can be moved of the next messages, and passes over the rest; tells how many moved."""
+        if self._stopped.is_set():
+            return 0
+        batch = self._spool.oldest(MOST_MESSAGES, MOST_BYTES, beyond=self._beyond)
+        moved = 0
+        for partition in {self._partition(spooled) for spooled in batch}:
+            group = [spooled for spooled in batch if self._partition(spooled) == partition]
+            if partition in self._outages.down or not self._move(partition, group):
+                self._passed_over |= {partition}
+            else:
+                moved += len(group)
+        if batch:
+            self._beyond = batch[-1].place
+        return moved
 
     def _partition(self, spooled: Spooled) -> int:
         return self._writer.partition_of(spooled.message).number
 
-    def _move(self, partition: int, group: list[Spooled]) -> int:
+    def _move(self, partition: int, group: list[Spooled]) -> bool:
         try:
             self._writer.put_all(partition, [spooled.message for spooled in group])
         except QueueUnavailableError as problem:
             self._outages.begin(partition, problem.detail)
-            return 0
+            return False
         metrics.count(metrics.DRAINED, by=len(group))
         self._moved += group
         self._forget()
-        return len(group)
+        return True
 
     def _forget(self) -> None:
         if self._moved:

@@ -85,12 +85,13 @@ class Spool:
         except (sqlite3.Error, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
 
-    def oldest(self, most: int, most_bytes: int = MOST_BYTES) -> list[Spooled]:
+    def oldest(self, most: int, most_bytes: int = MOST_BYTES, *, beyond: int = 0) -> list[Spooled]:
         """The messages that wait longest, in the order of their arrival.
 
         Args:
             most: how many.
             most_bytes: of all of them together, roughly; a single message may have more.
+            beyond: only those behind this place.
 
         Raises:
             QueueUnavailableError: the journal cannot be read.
@@ -99,9 +100,9 @@ class Spool:
         def read(journal: sqlite3.Connection) -> list[Spooled]:
             found: list[Spooled] = []
             size = 0
-            statement = "SELECT place, message FROM message ORDER BY place LIMIT ?"
+            statement = "SELECT place, message FROM message WHERE place > ? ORDER BY place LIMIT ?"
             # Closed: a statement that is not read to its end would hold up the journal's checkpoints.
-            with closing(journal.execute(statement, (most,))) as rows:
+            with closing(journal.execute(statement, (beyond, most))) as rows:
                 for place, text in rows:
                     size += len(text)
                     if found and size > most_bytes:

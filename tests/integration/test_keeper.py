@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from listener import messages
 from listener.errors import QueueUnavailableError
 from listener.queue import earlier
+from listener.queue.drainer import Drainer
 from listener.queue.keeper import Keeper
+from listener.queue.keys import partition_of
 from listener.queue.server import ask
 from listener.queue.spool import Spool
 from listener.queue.writer import MOST_BYTES, RedisWriter
@@ -42,8 +45,7 @@ class World:
     def server(self, **options: str) -> Any:
         return embedded_redis.running(self.folder, options=options)
 
-    @contextmanager
-    def keeper(self, **environ: str) -> Iterator[Keeper]:
+    def settings(self, **environ: str) -> Settings:
         defaults = {
             "REDIS_URL": self.url,
             "ALLOW_ANY_SENDER": "true",
@@ -51,16 +53,20 @@ class World:
             # Enough for a busy machine with a slow disk: few tests have to wait for its end.
             "ACK_BUDGET_MS": "2000",
         }
-        keeper = Keeper(Settings.from_env({**defaults, **environ}))
+        return Settings.from_env({**defaults, **environ})
+
+    @contextmanager
+    def keeper(self, **environ: str) -> Iterator[Keeper]:
+        keeper = Keeper(self.settings(**environ))
         keeper.start()
         try:
             yield keeper
         finally:
             keeper.close()
 
-    def stream(self) -> list[int]:
+    def stream(self, partition: int = 0) -> list[int]:
         with redis.Redis.from_url(self.url, decode_responses=True) as client:
-            entries: Any = client.xrange(STREAM)
+            entries: Any = client.xrange(f"{{fota:{partition}}}:messages")
         return [messages.parse(fields["data"].encode())["n"] for _, fields in entries]
 
     def spooled(self) -> int:
@@ -168,6 +174,61 @@ def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
         wait_until(lambda: world.spooled() == 0)
         assert world.stream() == list(range(10))
     assert max(sizes) <= MOST_BYTES
+
+
+def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(world: World) -> None:
+    by_partition: dict[int, list[int]] = {0: [], 1: []}
+    spool = Spool(world.folder / "spool", 2**24)
+    for number in range(600):
+        payload = {"type": "new", "n": number, "accountName": f"a-{number % 7}"}
+        sent = messages.validate(payload, arrived=NOW, request_id="r")
+        spool.put(sent, 1)
+        by_partition[partition_of(sent, "fota", 2).number].append(number)
+    spool.close()
+    with world.server(), redis.Redis.from_url(world.url) as client:
+        client.set(STREAM, "somebody else's")
+        with world.keeper(QUEUE_PARTITIONS="2"):
+            wait_until(lambda: world.spooled() == len(by_partition[0]))
+            assert world.stream(1) == by_partition[1]
+            client.delete(STREAM)
+            wait_until(lambda: world.spooled() == 0)
+        assert (world.stream(0), world.stream(1)) == (by_partition[0], by_partition[1])
+
+
+def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.folder / "file").write_text("no folder")
+    turn, turns = Drainer.turn, []
+
+    def count(drainer: Drainer) -> None:
+        turns.append(drainer)
+        turn(drainer)
+
+    monkeypatch.setattr(Drainer, "turn", count)
+    folder = f"{world.folder}/file/spool"
+    with capture_logs() as logs, world.server(), world.keeper(SPOOL_DIR=folder) as keeper:
+        assert keeper.put(message(1)) is False
+        wait_until(lambda: len(turns) > 3)
+    assert [line["event"] for line in logs if "draining" in line["event"]] == ["draining stopped"]
+
+
+def test_who_stops_waits_for_one_partition_that_hangs_not_for_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def stop_meanwhile(_: RedisWriter, partition: int) -> None:
+        looked.append(partition)
+        drainer.stop()
+        raise QueueUnavailableError("hangs")
+
+    monkeypatch.setattr(RedisWriter, "check", stop_meanwhile)
+    drainer = Keeper(world.settings(QUEUE_PARTITIONS="4"))._drainer
+    for partition in range(4):
+        drainer._outages.begin(partition, "hangs")
+    drainer.turn()
+    assert len(looked) == 1
 
 
 def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
