@@ -148,6 +148,7 @@ class ClusterPipeline(Pipeline):
             cluster.connection_pool, cluster.response_callbacks, transaction, shard_hint
         )
         self._cluster = cluster
+        self._sent_on: set[int] = set()
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Sends all commands; their replies. Raises redis.RedisError."""
@@ -162,13 +163,17 @@ class ClusterPipeline(Pipeline):
             self.reset()
 
     def _send(self, node: "redis.Redis", asking: bool) -> list[Any]:
+        """Asks only for what the node before sent here: a key that it still has must not be made here too."""
+        places: list[int] = []
         with node.pipeline(transaction=self.transaction) as pipeline:
-            for words, options in self.command_stack:
-                if asking:
+            for at, (words, options) in enumerate(self.command_stack):
+                if asking and at in self._sent_on:
                     pipeline.execute_command("ASKING")  # type: ignore[no-untyped-call]
+                places.append(len(pipeline))
                 pipeline.execute_command(*words, **options)  # type: ignore[no-untyped-call]
-            replies = pipeline.execute(raise_on_error=False)
-        replies = replies[1::2] if asking else replies
+            found = pipeline.execute(raise_on_error=False)
+        replies = [found[at] for at in places]
+        self._sent_on = {at for at, reply in enumerate(replies) if isinstance(reply, AskError)}
         for reply in replies:
             if isinstance(reply, AskError | ClusterDownError):
                 raise reply
