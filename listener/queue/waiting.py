@@ -11,7 +11,10 @@ from listener.queue.spool import JOURNAL
 
 @dataclass(frozen=True)
 class Waiting:
-    """How many messages wait, since when the first of them does, and what the journal takes of the disk."""
+    """How many messages wait, since when the first of them does, and what they take of SPOOL_MAX_BYTES.
+
+    The journal's files take more of the disk: they do not shrink when messages have moved.
+    """
 
     messages: int
     oldest: datetime | None
@@ -31,9 +34,13 @@ def waiting(folder: Path) -> Waiting:
     try:
         count = int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
         first = connection.execute("SELECT message FROM message ORDER BY place LIMIT 1").fetchone()
+        pages, free, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
     finally:
         connection.close()
-    return Waiting(count, _time(first[0]) if first else None, _bytes(folder))
+    return Waiting(count, _time(first[0]) if first else None, (pages - free) * size)
 
 
 def _time(text: str) -> datetime | None:
@@ -42,8 +49,3 @@ def _time(text: str) -> datetime | None:
     except (TypeError, ValueError, KeyError):
         # Another version wrote it in another form.
         return None
-
-
-def _bytes(folder: Path) -> int:
-    parts = (path for path in folder.glob(f"{JOURNAL}*") if ".corrupt-" not in path.name)
-    return sum(path.stat().st_size for path in parts)

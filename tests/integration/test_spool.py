@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from listener import messages
+from listener.doctor import spool as doctor
 from listener.errors import QueueUnavailableError
 from listener.queue.spool import JOURNAL, Spool
+from listener.queue.waiting import waiting
+from tests.keeper_load import settings
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
@@ -112,6 +115,23 @@ def test_a_full_journal_refuses_and_has_room_again_once_drained(spool: Spool) ->
     spool.remove(spool.oldest(50))
     spool.check()
     assert spool.put(message(5000), 1) is False
+
+
+def test_what_waits_is_weighed_not_the_files_which_do_not_shrink(
+    spool: Spool, tmp_path: Path
+) -> None:
+    with pytest.raises(QueueUnavailableError, match="full"):
+        for number in range(1000):
+            spool.put(message(number, padding=2000), 1)
+    assert 0.8 * 2**20 < waiting(tmp_path / "spool").bytes <= 2**20
+    while moved := spool.oldest(100):
+        spool.remove(moved)
+    spool.put(message(1), 1)
+    assert (tmp_path / "spool" / JOURNAL).stat().st_size > 0.8 * 2**20
+    assert waiting(tmp_path / "spool").bytes < 0.1 * 2**20
+    words = {"SPOOL_DIR": str(tmp_path / "spool"), "SPOOL_MAX_BYTES": str(2**20)}
+    found = doctor.findings(settings("redis://127.0.0.1", **words), NOW)
+    assert [finding.level for finding in found] == ["ok", "ok"]
 
 
 def test_a_corrupt_journal_is_set_aside_and_a_new_one_begun(spool: Spool, tmp_path: Path) -> None:
