@@ -70,12 +70,16 @@ def main(
     refused that could have been kept. FILE gets the figures of the table as JSON.
     """
     _stop_once()
-    faults = _chosen(names)
+    faults, left_out = _chosen(names)
     seed = random.randrange(2**32) if seed is None else seed
     chance = random.Random(seed)
     dealt = deal(faults, rounds or len(faults), chance)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(f"{len(dealt)} rounds, {rate:g} messages a second, {durability}, seed {seed}")
+    if left_out:
+        console.print(
+            f"left out, for want of the right to mount a file system: {', '.join(left_out)}"
+        )
     began = time.monotonic()
     settings = {"QUEUE_DURABILITY": durability}
     with tempfile.TemporaryDirectory(prefix="fota-") as made:
@@ -83,14 +87,20 @@ def main(
         found = report.lines(play(dealt, folder, rate, chance, settings=settings, tell=tell))
     took_s = round(time.monotonic() - began, 1)
     if file:
-        about = {"seed": seed, "rate": rate, "durability": durability, "took_s": took_s}
+        about = {
+            "seed": seed,
+            "rate": rate,
+            "durability": durability,
+            "left_out": left_out,
+            "took_s": took_s,
+        }
         file.write_text(json.dumps(report.as_json(found, **about), indent=2) + "\n")
     _show(console, found, took_s)
     sys.exit(not report.passed(found))
 
 
-def _chosen(names: Sequence[str]) -> list[Fault]:
-    """Those that were named, else all that are short and possible here."""
+def _chosen(names: Sequence[str]) -> tuple[list[Fault], list[str]]:
+    """Those that were named, else all that are short and possible here; and which are impossible."""
     if names:
         faults = [FAULTS[name] for name in dict.fromkeys(names)]
     else:
@@ -98,7 +108,8 @@ def _chosen(names: Sequence[str]) -> list[Fault]:
     impossible = [fault for fault in faults if fault.mounts and not can_mount()]
     if names and impossible:
         raise click.UsageError(f"{impossible[0].name} needs the right to mount a file system.")
-    return [fault for fault in faults if fault not in impossible]
+    possible = [fault for fault in faults if fault not in impossible]
+    return possible, [fault.name for fault in impossible]
 
 
 def _tell(console: Console, played: Round) -> None:

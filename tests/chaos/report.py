@@ -40,6 +40,7 @@ class Line:
         """What should not have happened."""
         account, limit = self.account, self.fault.p99_s
         checks = {
+            "nothing was acknowledged": account.acknowledged == 0,
             f"{account.lost} acknowledged messages lost": account.lost > 0,
             f"{account.doubled} messages doubled": account.doubled > 0,
             f"an answer took {account.slowest_s:.2f} s": account.slowest_s >= SLOWEST_S,

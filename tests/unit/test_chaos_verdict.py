@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos import __main__ as command
 from tests.chaos import report
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.fault import Fault
@@ -26,7 +27,8 @@ def fault(name: str = "f", at: Any = stage, **more: Any) -> Fault:
 
 
 def problems(account: Account, *, kept_s: float | None = 1.0, **more: Any) -> list[str]:
-    p99_s = more.pop("took_p99_s", None)
+    """Of a round in which, besides, a message was acknowledged."""
+    p99_s, account = more.pop("took_p99_s", None), account + Account(sent=1, acknowledged=1)
     [line] = report.lines([Result(fault(**more), account, kept_s, p99_s)])
     return line.problems
 
@@ -42,6 +44,21 @@ def test_a_round_without_harm_passes() -> None:
 )
 def test_what_is_never_allowed(account: Account) -> None:
     assert len(problems(account, may_refuse=True, may_break=True)) == 1
+
+
+def test_a_round_in_which_nothing_was_acknowledged_shows_nothing() -> None:
+    refused = Result(fault(may_refuse=True), Account(sent=9, refused=18), 1.0, None)
+    [line] = report.lines([refused])
+    assert line.problems == ["nothing was acknowledged"]
+
+
+def test_a_fault_that_cannot_be_done_here_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "can_mount", lambda: False)
+    faults, left_out = command._chosen(())
+    assert left_out == ["disk-full"]
+    assert not any(fault.mounts for fault in faults)
 
 
 def test_refusals_are_allowed_only_where_neither_redis_nor_the_spool_works() -> None:
