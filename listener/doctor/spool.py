@@ -45,7 +45,9 @@ def meanwhile(settings: Settings) -> str:
 
 
 def _writable(folder: Path) -> Finding:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # Not by Path.exists, which raises where this user may not look.
+    places = (folder, *folder.absolute().parents)
+    there = next(path for path in places if os.access(path, os.F_OK))
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return ok(TOPIC, f"{folder} can be written" if there == folder else f"{folder} can be made")
     return error(

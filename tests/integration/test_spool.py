@@ -174,6 +174,24 @@ def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
         spool.oldest(1)
 
 
+def test_the_doctor_tells_of_a_folder_that_it_may_not_look_into(tmp_path: Path) -> None:
+    (tmp_path / "closed" / "spool").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    code = (
+        "import os, sys; from tests.integration.test_spool import *\n"
+        "chosen = settings('redis://127.0.0.1', SPOOL_DIR=sys.argv[1])\n"
+        # Root may look everywhere.
+        "os.getuid() or os.setuid(65534)\n"
+        "print(*(found.level for found in doctor.findings(chosen, NOW)))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "closed" / "spool")]
+    try:
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+    assert told.stdout.split() == ["error", "error"], told.stderr
+
+
 def test_a_journal_locked_by_another_is_unavailable_in_time(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
