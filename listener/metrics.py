@@ -135,7 +135,7 @@ QUARANTINED = State(
     "fota_quarantined_messages", "Refused messages of proven senders that are kept."
 )
 SPOOL = State("fota_spool_messages", "Messages in this host's spool.")
-SPOOL_BYTES = State("fota_spool_bytes", "What the spool takes of the disk.")
+SPOOL_BYTES = State("fota_spool_bytes", "What the messages that wait take of SPOOL_MAX_BYTES.")
 SPOOL_OLDEST = State(
     "fota_spool_oldest_seconds", "Age of the oldest message in this host's spool; 0 if it is empty."
 )

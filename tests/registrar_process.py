@@ -66,7 +66,7 @@ def events(service: Service) -> list[dict[str, Any]]:
 def has_said(service: Service, *names: str) -> bool:
     """Whether one of these events is in the log; a search for text, because it is asked often."""
     log = service.log()
-    return any(f'"event": "{name}"' in log for name in names)
+    return any(f'"event":"{name}"' in log for name in names)
 
 
 def wait_until_said(service: Service, *names: str) -> None:

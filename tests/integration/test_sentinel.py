@@ -187,6 +187,7 @@ def test_a_replica_that_hangs_is_missed_and_then_given_up(
 
 
 def test_the_startup_check_asks_the_master(empty: Sentinels) -> None:
+    wait_until(lambda: _replicas(empty) == 2)
     with capture_logs() as logs:
         startup.check(settings(empty.url, QUEUE_DURABILITY="replicas:3"))
     details = [str(line.get("detail")) for line in logs]
@@ -195,10 +196,16 @@ def test_the_startup_check_asks_the_master(empty: Sentinels) -> None:
 
 
 def test_the_startup_check_says_what_fewer_copies_than_replicas_may_cost(empty: Sentinels) -> None:
+    wait_until(lambda: _replicas(empty) == 2)
     for copies_asked, is_told in ((1, True), (2, False)):
         with capture_logs() as logs:
             startup.check(settings(empty.url, QUEUE_DURABILITY=f"replicas:{copies_asked}"))
         assert any("set replicas:2" in str(line.get("detail")) for line in logs) is is_told
+
+
+def _replicas(group: Sentinels) -> int:
+    """How many are at the master; one that an earlier test harmed may still be on its way back."""
+    return len(group.master().ask("ROLE")[2])
 
 
 def _noted(group: Sentinels) -> int:
