@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 LINES = (Path(__file__).parents[2] / "requirements.txt").read_text().splitlines()
 DIRECT, NEEDED = "# --- direct", "# --- what those need"
 PERMISSIVE = {"MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "PSF-2.0", "ZPL-2.1"}
-# It binds only those who change its files, and the one package that has it is a list of certificates.
-FILE_BY_FILE = {"certifi": {"MPL-2.0"}}
+# It binds only those who change its files: a list of certificates, and a library that is used as it comes.
+FILE_BY_FILE = {"certifi": {"MPL-2.0"}, "orjson": {"MPL-2.0"}}
 # What a package means that says no more than BSD.
 EITHER_BSD = {"BSD-2-Clause", "BSD-3-Clause"}
 CLASSIFIERS = {
@@ -30,7 +30,8 @@ def pins() -> list[str]:
 
 def names(text: str) -> set[str]:
     """The licences in an expression; how they are joined is not looked at."""
-    return set(re.split(r"\s+(?:and|or)\s+", text, flags=re.IGNORECASE))
+    plain = text.replace("(", "").replace(")", "")
+    return set(re.split(r"\s+(?:and|or)\s+", plain, flags=re.IGNORECASE))
 
 
 def said_by(package: str) -> set[str]:
