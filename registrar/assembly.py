@@ -17,14 +17,14 @@ from registrar.keys import Keys
 from registrar.lease import Card, Lease, new_name, read_roll
 from registrar.mutex import Mutex
 from registrar.probe import Probe
-from registrar.readiness import until_ready
+from registrar.readiness import until_free, until_ready
 from registrar.records import FileStore, RedisStore
 from registrar.service import Service
 from registrar.settings import Settings
 from registrar.shared import Shared
 from registrar.signals import Signals, received
 from registrar.store import Store
-from registrar.supervisor import CAUGHT, Supervisor
+from registrar.supervisor import CAUGHT, ENDING, Supervisor
 from registrar.telemetry import Counting, Telemetry
 from registrar.tokens import Tokens
 from registrar.transport import Transport
@@ -59,6 +59,8 @@ def run(settings: Settings, argv: Sequence[str]) -> int:
     with ExitStack() as stack:
         telemetry = stack.enter_context(_counting()) if settings.enabled and argv else None
         signals = stack.enter_context(received(CAUGHT))
+        if settings.enabled and argv and not _free(settings.service.port, signals):
+            return 1
         try:
             # Before any thread: see Command.start.
             command = Command.start(argv) if argv else None
@@ -130,17 +132,25 @@ def _counting() -> Iterator[Telemetry | None]:
         metric_files.remove()
 
 
+def _free(port: int, signals: Signals) -> bool:
+    """Whether COMMAND can have its port; tells if it cannot."""
+    if until_free(port, lambda wait_s: any(n in ENDING for n in signals.wait(wait_s))):
+        return True
+    log.error("the command is not started: another program listens at PORT", port=port)
+    return False
+
+
 def _worker(
     settings: Settings, signals: Signals, telemetry: Telemetry | None, *, with_command: bool
 ) -> Service:
     client = redis_of(settings)
     keys = Keys(settings.service.queue_namespace)
-    local = f"http://127.0.0.1:{settings.service.port}/readyz"
+    port = settings.service.port
     probe = Probe(settings)
 
     def ready(wait: Callable[[float], bool]) -> bool:
         # Standing alone, the listener may be on another machine: then the probe has to do.
-        return (not with_command or until_ready(local, wait)) and probe.gate(wait)
+        return (not with_command or until_ready(port, wait)) and probe.gate(wait)
 
     return Service(
         settings,

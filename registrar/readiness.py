@@ -1,5 +1,9 @@
-"""Waits until the listener can keep messages: only then may ThingSpace send any."""
+"""Waits for COMMAND's port to be free, and then for COMMAND to be ready: only then may ThingSpace send.
 
+What answers at the port is taken for COMMAND. So nobody else may be there when COMMAND starts.
+"""
+
+import socket
 import time
 from collections.abc import Callable
 
@@ -14,18 +18,55 @@ EVERY_S = 0.2
 LIMITS = Limits(1.0, 2.0)
 # Longer than a listener takes to start: after that somebody should know.
 PATIENCE_S = 10.0
+HOST = "127.0.0.1"
+# As long as gunicorn itself tries.
+FREE_WITHIN_S = 5.0
+
+
+def until_free(
+    port: int, wait: Callable[[float], bool], *, clock: Callable[[], float] = time.monotonic
+) -> bool:
+    """Returns True once nobody listens at a port, False if somebody still does when time is up.
+
+    Args:
+        port: of this machine.
+        wait: sleeps so many seconds, and returns True early if the process is to stop: time is up.
+        clock: monotonic seconds.
+    """
+    until = clock() + FREE_WITHIN_S
+    told = False
+    while is_taken(port):
+        if not told:
+            log.warning("waiting for the port to be free", port=port)
+            told = True
+        if clock() >= until or wait(EVERY_S):
+            return False
+    return True
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens where the readiness check will ask."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except TimeoutError:
+        # One that is too busy to take a connection; a free port refuses it at once.
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def until_ready(
-    url: str, wait: Callable[[float], bool], *, clock: Callable[[], float] = time.monotonic
+    port: int, wait: Callable[[float], bool], *, clock: Callable[[], float] = time.monotonic
 ) -> bool:
     """Returns True once the readiness check answers 200, False if the process is to stop.
 
     Args:
-        url: of the readiness check, on this machine.
+        port: of the listener, on this machine.
         wait: sleeps so many seconds, and returns True early if the process is to stop.
         clock: monotonic seconds.
     """
+    url = f"http://{HOST}:{port}/readyz"
     told_at = clock() + PATIENCE_S
     while not answers(url):
         if clock() >= told_at:

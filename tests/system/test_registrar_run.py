@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -152,6 +153,58 @@ def test_a_command_that_dies_is_deregistered_and_its_status_passed_on(
     assert sandbox.registered_url() is None
 
 
+def test_who_finds_its_port_taken_starts_and_registers_nothing(
+    sandbox: Sandbox, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Whoever is there answers the readiness check in COMMAND's place."""
+    record = tmp_path / "record"
+    with supervised(environ, tmp_path / "first") as first:
+        wait_until_registered(first)
+        calls = len(sandbox.requests())
+        second = supervised(environ, record)
+        second.settings |= {"PORT": str(first.port), "PUBLIC_URL": first.settings["PUBLIC_URL"]}
+        # So that the first one's lease does not keep the second from deregistering.
+        second.settings["QUEUE_NAMESPACE"] = "other"
+        with second:
+            assert second.wait() == 1
+            assert has_said(second, "the command is not started: another program listens at PORT")
+        assert not record.exists()
+        assert len(sandbox.requests()) == calls
+        assert sandbox.registered_url() == f"{first.settings['PUBLIC_URL']}/{TOKEN}"
+
+
+def test_a_port_that_becomes_free_in_time_is_waited_for(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    record = tmp_path / "record"
+    service = supervised(environ, record)
+    with socket.create_server(("127.0.0.1", service.port)) as other, service:
+        wait_until_said(service, "waiting for the port to be free")
+        assert not record.exists()
+        other.close()
+        wait_until_registered(service)
+
+
+def test_told_to_stop_while_its_port_is_taken_it_ends_at_once(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    record = tmp_path / "record"
+    service = supervised(environ, record)
+    with socket.create_server(("127.0.0.1", service.port)), service:
+        wait_until_said(service, "waiting for the port to be free")
+        service.signal(signal.SIGTERM)
+        assert service.wait(3) == 1
+    assert not record.exists()
+
+
+def test_a_port_that_is_taken_is_commands_own_affair_if_it_is_not_to_be_registered(
+    environ: dict[str, str],
+) -> None:
+    service = Service(*REGISTRAR, "run", "--", "sh", "-c", "exit 5", **environ, REGISTRAR="off")
+    with socket.create_server(("127.0.0.1", service.port)), service:
+        assert service.wait() == 5
+
+
 def test_a_command_dies_with_a_registrar_that_is_killed(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -222,7 +275,8 @@ def pause(seconds: float) -> None:
 def test_standing_alone_it_registers_beside_a_listener_of_somebody_elses(
     sandbox: Sandbox, environ: dict[str, str]
 ) -> None:
-    with Service(*REGISTRAR, "run", **environ) as service:
+    service = Service(*REGISTRAR, "run", **environ)
+    with socket.create_server(("127.0.0.1", service.port)), service:
         wait_until_registered(service)
         service.signal(signal.SIGINT)
         assert service.wait() == 0
