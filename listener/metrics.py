@@ -136,8 +136,15 @@ QUARANTINED = State(
 )
 SPOOL = State("fota_spool_messages", "Messages in this host's spool.")
 SPOOL_BYTES = State("fota_spool_bytes", "What the messages that wait take of SPOOL_MAX_BYTES.")
+SPOOL_LIMIT = State(
+    "fota_spool_limit_bytes", "The most that may wait in the spool: SPOOL_MAX_BYTES."
+)
 SPOOL_OLDEST = State(
     "fota_spool_oldest_seconds", "Age of the oldest message in this host's spool; 0 if it is empty."
+)
+SET_ASIDE = State(
+    "fota_spool_corrupt_journals",
+    "Corrupt journals that were set aside in SPOOL_DIR; there may be messages in them.",
 )
 REGISTRATION = State(
     "fota_registration_ours",
@@ -168,7 +175,9 @@ STATES = (
     QUARANTINED,
     SPOOL,
     SPOOL_BYTES,
+    SPOOL_LIMIT,
     SPOOL_OLDEST,
+    SET_ASIDE,
     REGISTRATION,
     OBSERVED,
     TOKEN_AGE,

@@ -9,7 +9,7 @@ from pathlib import Path
 from listener.doctor.findings import Finding, error, ok, warning
 from listener.lines import counted
 from listener.moments import duration
-from listener.queue.waiting import waiting
+from listener.queue.waiting import set_aside, waiting
 from listener.settings import Settings
 
 TOPIC = "spool"
@@ -32,7 +32,7 @@ def findings(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield _writable(folder)
     try:
         yield from _waiting(settings, folder, now)
-        yield from _set_aside(folder)
+        yield from _corrupt(folder)
     except (OSError, sqlite3.Error) as problem:
         yield error(TOPIC, f"the journal cannot be read: {problem}", "check the disk and the mode")
 
@@ -78,8 +78,8 @@ def _waiting(settings: Settings, folder: Path, now: datetime) -> Iterator[Findin
         yield ok(TOPIC, text)
 
 
-def _set_aside(folder: Path) -> Iterator[Finding]:
-    stamps = sorted({path.name.rpartition(".corrupt-")[2] for path in folder.glob("*.corrupt-*")})
+def _corrupt(folder: Path) -> Iterator[Finding]:
+    stamps = set_aside(folder)
     if stamps:
         yield warning(
             TOPIC,

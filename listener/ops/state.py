@@ -12,7 +12,7 @@ from listener.ops.overview import NAME, TIMEOUT_S
 from listener.ops.version import version
 from listener.queue.registrations import NO_MORE_LOGINS, registrations
 from listener.queue.view import View, connected
-from listener.queue.waiting import waiting
+from listener.queue.waiting import set_aside, waiting
 from listener.settings import Settings
 
 
@@ -66,7 +66,9 @@ def _registrations(found: Gauges, client: "redis.Redis", namespace: str) -> None
 def _spool(found: Gauges, settings: Settings) -> None:
     if settings.spool_dir is None:
         return
+    found.set(metrics.SPOOL_LIMIT, settings.spool_max_bytes)
     try:
+        found.set(metrics.SET_ASIDE, len(set_aside(settings.spool_dir)))
         held = waiting(settings.spool_dir)
     except (OSError, sqlite3.Error):
         # Missing is what the alert on it looks for.

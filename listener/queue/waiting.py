@@ -43,6 +43,11 @@ def waiting(folder: Path) -> Waiting:
     return Waiting(count, _time(first[0]) if first else None, (pages - free) * size)
 
 
+def set_aside(folder: Path) -> list[str]:
+    """When corrupt journals were set aside that are still in SPOOL_DIR, as their names say it."""
+    return sorted({path.name.rpartition(".corrupt-")[2] for path in folder.glob("*.corrupt-*")})
+
+
 def _time(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(json.loads(text)["time"]).astimezone(UTC)

@@ -122,9 +122,15 @@ def test_without_redis_the_rest_is_told_and_messages_count_as_spooled(tmp_path: 
     with Service(*RECEIVER, **settings) as service:
         service.wait_until_ready()
         send(service, 1)
+        stamp = "corrupt-20261123T080000000000Z"
+        for part in ("spool.db", "spool.db-wal"):
+            Path(service.settings["SPOOL_DIR"], f"{part}.{stamp}").touch()
         samples = scraped(service)
         assert value(samples, "fota_redis_up") == 0
         assert value(samples, "fota_spool_messages") == 1
+        assert 0 < value(samples, "fota_spool_bytes") < 2**20
+        assert value(samples, "fota_spool_limit_bytes") == 2**30
+        assert value(samples, "fota_spool_corrupt_journals") == 1, "whatever parts it had"
         assert value(samples, "fota_spooled_messages_total") == 1
         assert not any(name == "fota_queue_messages" for name, _ in samples)
 
