@@ -10,7 +10,7 @@ import structlog
 from listener import auth, body, messages, metrics, payload, probe, views
 from listener.errors import QueueUnavailableError, RefusalError
 from listener.incoming import Incoming
-from listener.queue.keeper import Queue
+from listener.queue.keeper import Kept, Queue
 from listener.redaction import redact_raw
 from listener.refusal_log import Throttle
 from listener.secret import Secret
@@ -57,7 +57,8 @@ class Endpoint:
         message = self._accept(incoming, self._read(incoming))
         if old_token:
             self._note_previous("token")
-        result = "duplicate" if self._keep(message) else "new"
+        duplicate, keeper = self._keep(message)
+        result = "duplicate" if duplicate else "new"
         taken_s = time.perf_counter() - started
         metrics.count(metrics.MESSAGES, message.kind, result)
         metrics.observe(metrics.ACKNOWLEDGEMENT, taken_s)
@@ -68,10 +69,11 @@ class Endpoint:
             account=_shown(message.account),
             upgrade=_shown(message.subject),
             result=result,
+            keeper=keeper,
             ms=round(taken_s * 1000, 1),
             request_id=message.request_id,
         )
-        return views.answer(id=message.id, duplicate=result == "duplicate")
+        return views.answer(id=message.id, duplicate=duplicate)
 
     def _read(self, incoming: Incoming) -> bytes:
         try:
@@ -101,7 +103,7 @@ class Endpoint:
                 self._keep_refused(data, refusal, arrived, incoming.request_id)
             raise
 
-    def _keep(self, message: messages.Message) -> bool:
+    def _keep(self, message: messages.Message) -> Kept:
         try:
             return self._queue.put(message)
         except RefusalError as refusal:

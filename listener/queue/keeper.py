@@ -1,7 +1,7 @@
 """Keeps each message, in Redis if it confirms in time, else in the spool."""
 
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from listener import metrics
 from listener.errors import QueueUnavailableError
@@ -20,11 +20,18 @@ SPOOL_BUDGET_S = 0.8
 KeptBy = Literal["redis", "spool"]
 
 
+class Kept(NamedTuple):
+    """A message is kept: whether it was there already, and where it is."""
+
+    duplicate: bool
+    keeper: KeptBy
+
+
 class Queue(Protocol):
     """Where the endpoint puts messages. Every method raises QueueUnavailableError in time."""
 
-    def put(self, message: Message) -> bool:
-        """Keeps a message and returns only once it is kept; true if it was there already."""
+    def put(self, message: Message) -> Kept:
+        """Keeps a message and returns only once it is kept."""
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Keeps what was refused, once, in a bounded stream."""
@@ -60,23 +67,23 @@ class Keeper:
         if self._spool:
             self._drainer.start()
 
-    def put(self, message: Message) -> bool:
-        """Keeps a message; true if it was there already.
+    def put(self, message: Message) -> Kept:
+        """Keeps a message.
 
         Raises:
             QueueUnavailableError: neither Redis nor the spool confirmed it.
         """
         partition = self._writer.partition_of(message).number
         if self._spool is None:
-            return self._writer.put(message).duplicate
+            return Kept(self._writer.put(message).duplicate, "redis")
         if partition not in self._outages.down:
             try:
-                return self._writer.put(message).duplicate
+                return Kept(self._writer.put(message).duplicate, "redis")
             except QueueUnavailableError as problem:
                 self._outages.begin(partition, problem.detail)
         duplicate = self._spool.put(message, SPOOL_BUDGET_S)
         metrics.count(metrics.SPOOLED, by=not duplicate)
-        return duplicate
+        return Kept(duplicate, "spool")
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Keeps a refused body in Redis; there is no spool for those.

@@ -17,7 +17,7 @@ from listener import probe
 from listener.app import create_app
 from listener.errors import REASONS, QueueUnavailableError
 from listener.messages import Message
-from listener.queue.keeper import Keeper, KeptBy, Queue
+from listener.queue.keeper import Keeper, Kept, KeptBy, Queue
 from listener.settings import Settings
 
 SAMPLES = sorted((Path(__file__).parents[1] / "messages").glob("*.json"))
@@ -275,6 +275,17 @@ def test_a_log_line_shows_little_of_what_a_sender_wrote(client: FlaskClient, lin
     assert line["upgrade"] == "\ufffdb\ufffd"
 
 
+def test_a_log_line_tells_where_a_message_is_kept(
+    client: FlaskClient, lines: Lines, tmp_path: Path
+) -> None:
+    client.post(PATH, json=LOGIN)
+    with serving("redis://127.0.0.1:1", SPOOL_DIR=str(tmp_path)) as without_redis:
+        without_redis.post(PATH, json=LOGIN)
+        without_redis.post(PATH, json=LOGIN)
+    told = [(line["keeper"], line["result"]) for line in lines("message kept")]
+    assert told == [("redis", "new"), ("spool", "new"), ("spool", "duplicate")]
+
+
 @pytest.mark.parametrize("compressed", [{"Content-Encoding": "gzip"}, {}], ids=["named", "seen"])
 def test_a_compressed_body_is_refused_and_nothing_of_it_kept(
     compressed: dict[str, str], client: FlaskClient, redis_client: Any
@@ -344,7 +355,7 @@ class BrokenQueue:
         self.asked = 0
         self.calls = 0
 
-    def put(self, message: Message) -> bool:
+    def put(self, message: Message) -> Kept:
         self.calls += 1
         raise self._error
 

@@ -86,17 +86,17 @@ def world(redis_server: str) -> Iterator[World]:
 def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(world: World) -> None:
     with world.keeper() as keeper:
         with world.server():
-            assert keeper.put(message(0)) is False
+            assert keeper.put(message(0)) == (False, "redis")
             assert keeper.check() == "redis"
         for number in range(1, 50):
-            assert keeper.put(message(number)) is False
-        assert keeper.put(message(7)) is True, "a duplicate is known in the spool too"
+            assert keeper.put(message(number)) == (False, "spool")
+        assert keeper.put(message(7)) == (True, "spool"), "a duplicate is known in the spool too"
         assert keeper.check() == "spool"
         with world.server():
             wait_until(lambda: world.spooled() == 0)
             assert world.stream() == list(range(50))
             assert keeper.check() == "redis"
-            assert keeper.put(message(7)) is True
+            assert keeper.put(message(7)) == (True, "redis")
 
 
 def test_once_the_outage_is_noticed_nobody_waits_for_redis(world: World) -> None:
@@ -208,7 +208,7 @@ def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
     monkeypatch.setattr(Drainer, "turn", count)
     folder = f"{world.folder}/file/spool"
     with capture_logs() as logs, world.server(), world.keeper(SPOOL_DIR=folder) as keeper:
-        assert keeper.put(message(1)) is False
+        assert not keeper.put(message(1)).duplicate
         wait_until(lambda: len(turns) > 3)
     assert [line["event"] for line in logs if "draining" in line["event"]] == ["draining stopped"]
 
@@ -272,7 +272,7 @@ def test_after_an_outage_longer_than_the_window_what_was_written_before_it_is_no
             spool.put(message(2), 1)
             spool.close()
             wait_until(lambda: world.spooled() == 0)
-            assert keeper.put(sent) is True
+            assert keeper.put(sent).duplicate
     with world.server():
         assert [number for number in world.stream() if number] == [1, 2]
 
@@ -295,7 +295,7 @@ def test_without_a_spool_an_outage_is_an_error(world: World) -> None:
         with pytest.raises(QueueUnavailableError):
             keeper.check()
         with world.server():
-            assert keeper.put(message(1)) is False
+            assert not keeper.put(message(1)).duplicate
 
 
 def test_with_redis_down_and_the_spool_full_it_is_an_error(world: World) -> None:
@@ -330,8 +330,8 @@ def test_fsync_waits_for_the_disk_where_the_server_can_tell(world: World, append
             with pytest.raises(QueueUnavailableError, match="WAITAOF"):
                 keeper.put(message(1))
         elif appendfsync == "everysec":
-            assert keeper.put(message(1)) is False
-            assert keeper.put(message(1)) is True
+            assert not keeper.put(message(1)).duplicate
+            assert keeper.put(message(1)).duplicate
         else:
             # Nobody asks the disk to sync, so it is never confirmed, and never acknowledged.
             with pytest.raises(QueueUnavailableError, match="WAITAOF: 0 of 1"):

@@ -12,6 +12,7 @@ from listener.app import create_app
 from listener.errors import REASONS, QueueUnavailableError
 from listener.messages import Message
 from listener.ops.openapi import document
+from listener.queue.keeper import Kept
 from listener.settings import Settings
 
 SETTINGS = Settings.from_env(
@@ -36,10 +37,10 @@ class Queue:
     def __init__(self, problem: Exception | None) -> None:
         self._problem = problem
 
-    def put(self, message: Message) -> bool:
+    def put(self, message: Message) -> Kept:
         if self._problem:
             raise self._problem
-        return False
+        return Kept(duplicate=False, keeper="redis")
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         pass
