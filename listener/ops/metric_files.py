@@ -47,18 +47,23 @@ def reserve() -> None:
     """Takes the room for this process's files on the disk; to be called after a fork.
 
     prometheus_client maps sparse files: on a full disk the first write to a new page would kill the
-    process (SIGBUS), and its messages with it.
+    process (SIGBUS), and its messages with it. A file gets its name once it has its room: whoever adds
+    up the counts meanwhile could not read an empty one.
 
     Raises:
         OSError: there is no room, or no folder.
     """
     folder = Path(os.environ.get(VARIABLE, ""), "")
     for sort in SORTS:
-        file = os.open(folder / f"{sort}_{os.getpid()}.db", os.O_RDWR | os.O_CREAT, 0o600)
+        path = folder / f"{sort}_{os.getpid()}.db"
+        # One that is there may be in use, by this very process.
+        made = path if path.exists() else path.with_suffix(".new")
+        file = os.open(made, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             os.posix_fallocate(file, 0, RESERVED_BYTES)
         finally:
             os.close(file)
+        made.rename(path)
 
 
 def shrink(pid: int) -> None:

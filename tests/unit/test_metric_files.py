@@ -1,9 +1,13 @@
 """The folders of the counts: what a killed service left goes, what a living one has stays."""
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from listener.ops import metric_files
 
@@ -39,3 +43,26 @@ def test_only_what_the_dead_of_this_very_numbering_left_is_removed(
     assert elsewhere.exists()
     metric_files.remove()
     assert sorted(prepared.iterdir()) == sorted([living, elsewhere])
+
+
+def test_counts_are_added_up_while_a_process_takes_its_room_and_when_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metric_files.VARIABLE, str(tmp_path))
+    collector = MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]
+    add_up: Callable[[], object] = collector.collect
+
+    def no_room(_file: int, _start: int, _size: int) -> None:
+        add_up()
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", no_room)
+        with pytest.raises(OSError, match="no space"):
+            metric_files.reserve()
+    add_up()
+    metric_files.reserve()
+    counts = [file for sort in metric_files.SORTS for file in tmp_path.glob(f"{sort}_*.db")]
+    assert [file.stat().st_size for file in counts] == [metric_files.RESERVED_BYTES] * 2
+    metric_files.reserve()
+    assert sorted(tmp_path.iterdir()) == sorted(counts)
