@@ -1,5 +1,6 @@
 """Log lines: free of secrets whatever is logged, and of one form."""
 
+import io
 import json
 import logging
 
@@ -46,6 +47,34 @@ def test_a_line_is_one_line_and_moves_no_cursor(log_format: str, nasty: str) -> 
 def test_a_traceback_keeps_its_lines() -> None:
     event = {"event": "failed", "exception": "Traceback:\n  File"}
     assert logs._printable(None, "", dict(event)) == event
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_is_lost_without_a_word() -> None:
+    logs.Lines("listener", Full()).info("lost")
+    closed = io.StringIO()
+    closed.close()
+    logs.Lines("listener", closed).info("lost")
+
+
+def test_our_own_lines_have_level_logger_and_time_like_those_of_libraries() -> None:
+    event = logs._framed(logs.Lines("listener"), "info", {"event": "kept"})
+    assert (event["level"], event["logger"]) == ("info", "listener")
+    foreign = json.loads(_line("x"))
+    assert set(event) == set(foreign)
+    assert len(str(event["time"])) == len(foreign["time"])
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", b"bytes", {1: 2}])
+def test_whatever_is_logged_becomes_json(value: object) -> None:
+    line = logs._json(None, "", {"event": value})
+    assert "event" in json.loads(line)
 
 
 def _line(secret: str, log_format: str = "json") -> str:
