@@ -35,7 +35,7 @@ class Answer:
 
 def answer(**members: object) -> Answer:
     """An answer of 200: a JSON object."""
-    return Answer(200, "application/json", orjson.dumps(members))
+    return Answer(200, "application/json", _written(members))
 
 
 def problem(refusal: RefusalError, path: str) -> Answer:
@@ -53,7 +53,12 @@ def problem(refusal: RefusalError, path: str) -> Answer:
         # The provider's second attempt has been seen 1.2 to 1.7 s after the first, on a sibling
         # service; it is not known whether it reads this.
         headers = (("Retry-After", "1"),)
-    return Answer(status, "application/problem+json", orjson.dumps(refusal.problem()), headers)
+    return Answer(status, "application/problem+json", _written(refusal.problem()), headers)
+
+
+def _written(members: dict[str, object]) -> bytes:
+    # With an end of line, for those who ask by hand in a terminal.
+    return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def health(readiness: Readiness) -> Blueprint:
