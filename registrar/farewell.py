@@ -139,8 +139,8 @@ class Farewell:
         self._lease = shared.lease
         self._remover = remover
 
-    def say(self, wait: Wait, permit: Permit, *, for_at_most_s: float) -> None:
-        """Leaves, and deregisters if that is this process's to do.
+    def say(self, wait: Wait, permit: Permit, *, for_at_most_s: float) -> bool:
+        """Leaves, and deregisters if that is this process's to do; whether anything was deregistered.
 
         Args:
             wait: sleeps so many seconds, and returns True early if there is no more time.
@@ -149,20 +149,25 @@ class Farewell:
         """
         if self._policy == "never":
             log.info("not deregistered", reason="policy", members=self._lease.leave())
-            return
+            return False
         try:
             with self._mutex.held(wait, for_at_most_s=for_at_most_s) as hold:
-                self._leave(wait, permit, hold)
+                return self._leave(wait, permit, hold)
         except redis.RedisError as error:
             log.warning("not deregistered", reason="without-redis", why=type(error).__name__)
         except NotAloneError as error:
             log.warning("not deregistered", reason=error.reason, members=self._lease.leave())
+        return False
 
-    def _leave(self, wait: Wait, permit: Permit, hold: Hold) -> None:
+    def _leave(self, wait: Wait, permit: Permit, hold: Hold) -> bool:
         members = self._lease.leave()
         if members is None:
             log.warning("not deregistered", reason="without-redis")
-        elif members and self._policy == "last":
+            return False
+        if members and self._policy == "last":
             log.info("not deregistered", reason="members-remain", members=members)
-        else:
-            self._remover.remove_all(wait, permit, hold, members=members, policy=self._policy)
+            return False
+        seen = self._remover.remove_all(
+            wait, permit, hold, members=members, policy=self._policy
+        )
+        return any(each.result == "deregistered" for each in seen)

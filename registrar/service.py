@@ -62,6 +62,8 @@ class Service:
         self._abandoned = threading.Event()
         self._over = threading.Event()
         self._due = threading.Event()
+        self._lingers = False
+        self._removed = False
         self._failures = 0
         self._reconciler = Reconciler(settings, client, shared, telemetry=telemetry)
         self._farewell = Farewell(settings, shared, Remover(settings, client, shared))
@@ -73,8 +75,13 @@ class Service:
         """Begins."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Begins the farewell; `ended` tells when it is over."""
+    def stop(self, *, lingers: bool = False) -> None:
+        """Begins the farewell; `ended` tells when it is over.
+
+        Args:
+            lingers: after a DELETE it ends only once what was sent before it can have come.
+        """
+        self._lingers = lingers
         self._stopping.set()
         self._due.set()
 
@@ -94,6 +101,8 @@ class Service:
                 if self._stopping.wait(self._backoff(None)):
                     break
             self._client.close()
+            if self._removed and self._lingers:
+                self._abandoned.wait(self._settings.timing.linger_s)
         except Exception:
             log.exception("the registrar did not end well")
         finally:
@@ -123,10 +132,9 @@ class Service:
                     self._due.wait(delay)
         finally:
             self._heartbeat.stop()
-        self._farewell.say(
-            self._abandoned.wait,
-            self._permit,
-            for_at_most_s=self._settings.timing.farewell_s / 2,
+        timing = self._settings.timing
+        self._removed = self._farewell.say(
+            self._abandoned.wait, self._permit, for_at_most_s=timing.farewell_s / 2
         )
 
     def _tick(self) -> float:

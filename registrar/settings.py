@@ -48,6 +48,9 @@ class Timing:
     shutdown_s: float = 25.0
     # Of these, what deregistering may take: the rest is COMMAND's, and gunicorn's own is ten.
     farewell_s: float = 12.0
+    # For so long COMMAND goes on receiving after the DELETE: a message may have been sent before it, and be
+    # tried again 1.2 to 1.7 s after an attempt that failed, as was seen on a sibling service.
+    linger_s: float = 2.0
     # What is left to COMMAND after a second SIGTERM or SIGINT.
     hurry_s: float = 3.0
 

@@ -31,8 +31,8 @@ class Worker(Protocol):
     def running(self) -> bool:
         """Whether it still has to deregister."""
 
-    def stop(self) -> None:
-        """Begins to deregister."""
+    def stop(self, *, lingers: bool) -> None:
+        """Begins to deregister; lingers: and waits then for what is still on its way to COMMAND."""
 
     def abandon(self) -> None:
         """Gives that up."""
@@ -116,7 +116,8 @@ class Supervisor:
         self._until = self._clock() + self._timing.shutdown_s
         self._worker_until = self._clock() + self._timing.farewell_s
         if self._worker:
-            self._worker.stop()
+            # A listener that is gone, or is not ours to stop, need not be waited for.
+            self._worker.stop(lingers=self._runs)
 
     def _hurry(self, number: int) -> None:
         log.warning("hurrying", signal=signal.Signals(number).name)

@@ -1,5 +1,6 @@
 """The service from boot to shutdown with the sandbox sending all the while: nothing is lost."""
 
+import json
 from typing import Any
 
 import redis
@@ -37,6 +38,18 @@ def test_what_was_acknowledged_up_to_the_exit_is_in_redis(redis_url: str) -> Non
     assert not [d for d in deliveries if d["result"] == "lost"]
     refused = [a for d in deliveries for a in d["attempts"] if a["status"] != 200]
     assert not [a for a in refused if a["started"] < delete["started"]]
+
+
+def test_what_was_sent_before_the_delete_and_comes_after_it_is_received(redis_url: str) -> None:
+    with Sandbox() as sandbox:
+        settings = {**LOGIN, **sandbox.environment(), "REDIS_URL": redis_url}
+        with Service(*SUPERVISED, **settings, REGISTRAR_PROBE="off") as service:
+            wait_until(lambda: sandbox.registered_url() == f"{service.url}/cb", service.log)
+            service.signal()
+            wait_until(lambda: sandbox.requests(method="DELETE"), service.log)
+            late = {"username": "listener", "password": LOGIN["CALLBACK_PASSWORD"], "n": 1}
+            assert service.post(json.dumps(late)).status_code == 200
+            assert service.wait() == 0, service.log()
 
 
 def acknowledged(sandbox: Sandbox) -> int:

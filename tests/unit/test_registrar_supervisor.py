@@ -25,6 +25,7 @@ class World:
         self.ends_after_signal: int | None = 0
         self.dies_at_once = True
         self.farewell_s: float | None = 1.0
+        self.lingers: bool | None = None
         self._over_at = float("inf")
 
     # As signals.
@@ -38,7 +39,8 @@ class World:
         return [n for at in sorted(self.plan) if at <= self.now for n in self.plan.pop(at)]
 
     # As worker.
-    def stop(self) -> None:
+    def stop(self, *, lingers: bool) -> None:
+        self.lingers = lingers
         self.told.append("worker stops")
         if self.farewell_s is not None:
             self._over_at = self.now + self.farewell_s
@@ -79,6 +81,7 @@ def test_the_command_is_told_after_the_worker_is_over(world: World) -> None:
     world.plan[3] = [signal.SIGTERM]
     assert run(world) == 0
     assert world.told == ["worker stops", "worker over", "SIGTERM"]
+    assert world.lingers, "what is on its way to the command is waited for"
 
 
 def test_the_same_signal_is_passed_on(world: World) -> None:
@@ -146,12 +149,14 @@ def test_a_command_that_ended_by_itself_is_deregistered(world: World) -> None:
     world.status = 3
     assert run(world) == 3
     assert world.told == ["worker stops", "worker over"]
+    assert not world.lingers, "nobody could take what is on its way"
 
 
 def test_without_a_command_only_the_worker_is_ended(world: World) -> None:
     world.plan[0] = [signal.SIGTERM]
     assert run(world, command=False) == 0
     assert world.told == ["worker stops", "worker over"]
+    assert not world.lingers, "the listener is not ours to stop"
 
 
 def test_without_a_worker_the_command_is_told_at_once(world: World) -> None:
