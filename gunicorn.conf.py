@@ -62,7 +62,7 @@ def post_worker_init(_worker: Any) -> None:
     """In each worker, once the application is there: what is there stays, so it is never looked at again."""
     gc.collect()
     gc.freeze()
-    # A message makes some hundred objects and no cycles: what a collection finds is what is in hand.
+    # A message makes some hundred objects, and they go without a collection: no cycle is among them.
     gc.set_threshold(COLLECTED_AT, 20, 20)
 
 

@@ -7,6 +7,7 @@ is whole when it is begun, and goes out in one piece: one system call, one packe
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
@@ -31,7 +32,7 @@ BASE: dict[str, Any] = {
 }
 
 
-class Settings:
+class CachedConfig:
     """gunicorn's settings, each looked up once: its own objects take a twentieth of a message's time."""
 
     def __init__(self, cfg: Any) -> None:
@@ -45,7 +46,7 @@ class Settings:
         return value
 
 
-def environ_of(request: Any, connection: Any, client: Any, address: Any) -> dict[str, Any]:
+def environ_of(request: Any, client: Any, address: Any) -> dict[str, Any]:
     """The WSGI environ of a request.
 
     Header names come from gunicorn's parser in capitals, and with no underscore in them, so no two
@@ -53,7 +54,6 @@ def environ_of(request: Any, connection: Any, client: Any, address: Any) -> dict
 
     Args:
         request: gunicorn's.
-        connection: on which it came.
         client: the peer's host and port; on a Unix socket an empty text.
         address: likewise of the listening socket, or its path.
     """
@@ -62,7 +62,6 @@ def environ_of(request: Any, connection: Any, client: Any, address: Any) -> dict
         **BASE,
         "wsgi.errors": sys.stderr,
         "wsgi.input": request.body,
-        "gunicorn.socket": connection,
         "REQUEST_METHOD": request.method,
         "PATH_INFO": util.unquote_to_wsgi_str(request.path),
         "QUERY_STRING": request.query,
@@ -79,20 +78,42 @@ def environ_of(request: Any, connection: Any, client: Any, address: Any) -> dict
     return environ
 
 
-def answered(
-    application: Callable[..., Iterable[bytes]],
-    environ: dict[str, Any],
-    *,
-    version: tuple[int, int],
-    closes: bool,
-) -> bytes:
-    """What a WSGI application answers, whole, as HTTP.
+@dataclass(frozen=True)
+class Answer:
+    """An answer as a WSGI application gives it: status line, headers, body."""
+
+    status: str
+    headers: Headers
+    body: bytes
+
+    def written(self, version: tuple[int, int], *, closes: bool) -> bytes:
+        """The answer as HTTP.
+
+        Args:
+            version: of HTTP, as the client speaks it.
+            closes: whether the connection ends then.
+
+        Raises:
+            ValueError: a header holds the end of a line.
+        """
+        headers = _with_length(self.headers, self.body)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        if not lines.count("\r") == lines.count("\n") == len(headers):
+            raise ValueError("a header holds the end of a line")
+        major, minor = min(version, (1, 1))
+        head = (
+            f"HTTP/{major}.{minor} {self.status}\r\nServer: gunicorn\r\nDate: {_date()}\r\n"
+            f"Connection: {'close' if closes else 'keep-alive'}\r\n{lines}\r\n"
+        )
+        return head.encode("latin-1") + self.body
+
+
+def answer_of(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Answer:
+    """What a WSGI application answers, whole.
 
     Args:
-        application: it must not use the `write` of PEP 3333.
+        application: it must not use the `write` of PEP 3333, nor answer 1xx, 204 or 304.
         environ: of the request.
-        version: of HTTP, as the client speaks it.
-        closes: whether the connection is to end then.
 
     Raises:
         Exception: whatever the application raises.
@@ -105,35 +126,21 @@ def answered(
 
     parts = application(environ, start_response)
     try:
-        content = b"".join(parts)
+        body = b"".join(parts)
     finally:
         if close := getattr(parts, "close", None):
             close()
     status, headers = begun
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
-    if not any(name.lower() == "content-length" for name, _ in headers):
-        lines.append(f"Content-Length: {len(content)}\r\n")
     if environ["REQUEST_METHOD"] == "HEAD":
-        content = b""
-    return head(status, "".join(lines), version=version, closes=closes) + content
+        # Its length as it would be with GET, and no body.
+        headers, body = _with_length(headers, body), b""
+    return Answer(status, headers, body)
 
 
-def head(status: str, lines: str, *, version: tuple[int, int] = (1, 1), closes: bool) -> bytes:
-    """The head of an answer, up to its body.
-
-    Args:
-        status: code and phrase.
-        lines: headers of its own, each with its end of line.
-        version: of HTTP.
-        closes: what it says of the connection.
-    """
-    connection = "close" if closes else "keep-alive"
-    major, minor = version
-    text = (
-        f"HTTP/{major}.{minor} {status}\r\nServer: gunicorn\r\nDate: {_date()}\r\n"
-        f"Connection: {connection}\r\n{lines}\r\n"
-    )
-    return text.encode("latin-1")
+def _with_length(headers: Headers, body: bytes) -> Headers:
+    if any(name.lower() == "content-length" for name, _ in headers):
+        return headers
+    return [*headers, ("Content-Length", str(len(body)))]
 
 
 def _name(address: Any) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import structlog
 from gunicorn import http, util
-from gunicorn.http.body import LengthReader
+from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
@@ -63,7 +63,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         # Below the size of the pool, whose last places are for those that are being closed.
         most = min(self.worker_connections, _allowed_files() - OTHER_FILES) * 9 // 10
         self._crowd = Crowd(max(most, 1), UNFINISHED_BYTES)
-        self._parsing = exchange.Settings(self.cfg)
+        self.alive: bool = True
+        self._parsing = exchange.CachedConfig(self.cfg)
 
     def notify(self) -> None:
         """Tells the master that the worker is well, every second; also while it is to end."""
@@ -93,25 +94,28 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         parser = http.get_parser(self._parsing, connection, client)
         stays = True
         # Who was cut while it was served makes way after its answer, or it would push out another.
-        while stays and self.alive and not connection.is_cut:
+        while stays and not connection.is_cut:
             request = self._next_request(parser, connection)
             stays = self._answer(request, connection, client, address)
             if not _read_up(parser, request, connection):
                 _close_gently(connection)
                 stays = False
+            if not stays:
+                _let_go(request)
 
     def _answer(self, request: Any, connection: Connection, client: Any, address: Any) -> bool:
-        """Answers a request; whether either side wants to go on then."""
+        """Answers a request; whether both sides want to go on then."""
         if request._expected_100_continue:  # noqa: SLF001 (gunicorn tells it nowhere else)
             connection.sendall(exchange.CONTINUE)
-        environ = exchange.environ_of(request, connection, client, address)
         self.nr += 1
-        if self.nr >= self.max_requests:
+        if self.alive and self.nr >= self.max_requests:
             self.log.info("This worker has served as many requests as it may (max_requests).")
             self.alive = False
-        closes = request.should_close() or not self.alive
-        answer = exchange.answered(self.wsgi, environ, version=request.version, closes=closes)
-        connection.sendall(answer)
+        environ = exchange.environ_of(request, client, address)
+        answer = exchange.answer_of(self.wsgi, environ)
+        # Only now: the worker may have been told to end, or the connection been cut, meanwhile.
+        closes = not self.alive or connection.is_cut or _must_close(request)
+        connection.sendall(answer.written(request.version, closes=closes))
         return not closes
 
     def _next_request(self, parser: Any, connection: Connection) -> Any:
@@ -119,7 +123,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         idle_s = varied(self.beginning_s) if first else self.cfg.keepalive
         connection.await_request(idle_s, begun=bool(parser.unreader.buf.tell()))
         try:
-            request = next(parser)
+            return next(parser)
         except TOO_LARGE as error:
             raise RefusalError("too-large", type(error).__name__) from error
         except ParseException as error:
@@ -132,18 +136,21 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             if connection.is_cut:
                 raise RefusalError("too-slow", "made way for others") from error
             raise
-        connection.end_head()
-        return request
+        finally:
+            # What is still read of a refused one is bounded by itself.
+            connection.end_head()
 
     def _refuse(self, connection: Connection, refusal: RefusalError) -> None:
         """Answers what never became a request for the application, and ends the connection."""
         self._refusals.note(refusal)
-        content = orjson.dumps(refusal.problem())
         status = HTTPStatus(refusal.answer.status)
-        lines = f"Content-Type: application/problem+json\r\nContent-Length: {len(content)}\r\n"
-        head = exchange.head(f"{status.value} {status.phrase}", lines, closes=True)
+        answer = exchange.Answer(
+            f"{status.value} {status.phrase}",
+            [("Content-Type", "application/problem+json")],
+            orjson.dumps(refusal.problem()),
+        )
         try:
-            connection.sendall(head + content)
+            connection.sendall(answer.written((1, 1), closes=True))
             connection.hurry(DRAINING_S)
             _close_gently(connection)
         except OSError:
@@ -164,6 +171,24 @@ def _read_up(parser: Any, request: Any, connection: Connection) -> bool:
         # Where its next request begins nobody can tell.
         return False
     return read_up
+
+
+def _must_close(request: Any) -> bool:
+    """Whether no further request can follow: as the client wants it, or because of what is left of this one."""
+    if request.should_close() or request.body.failed:
+        return True
+    reader = request.body.reader
+    if isinstance(reader, ChunkedReader):
+        # Nobody knows how much is to come.
+        return reader.parser is not None
+    return bool(reader.length > DRAINED_BYTES)
+
+
+def _let_go(request: Any) -> None:
+    """Frees what is left of a body: its reader, that one's generator and the request hold each other."""
+    if isinstance(request.body.reader, ChunkedReader):
+        request.body.reader.parser = None
+    request.body = None
 
 
 def _close_gently(connection: Connection) -> None:

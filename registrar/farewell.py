@@ -167,7 +167,5 @@ class Farewell:
         if members and self._policy == "last":
             log.info("not deregistered", reason="members-remain", members=members)
             return False
-        seen = self._remover.remove_all(
-            wait, permit, hold, members=members, policy=self._policy
-        )
+        seen = self._remover.remove_all(wait, permit, hold, members=members, policy=self._policy)
         return any(each.result == "deregistered" for each in seen)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -81,11 +81,15 @@ class GroupCommit(Generic[Item, Result]):
             self._ensure_writer()
             self._waiting.append(slot)
         self._called.set()
-        if not slot.done.wait(timeout_s):
-            self._withdraw(slot)
-        if slot.error:
-            raise slot.error
-        return slot.result  # type: ignore[return-value]  # done without an error: it has a result
+        try:
+            if not slot.done.wait(timeout_s):
+                self._withdraw(slot)
+            if slot.error:
+                raise slot.error
+            return slot.result  # type: ignore[return-value]  # done without an error: it has a result
+        finally:
+            # An error's traceback has this frame, which would have the slot, which has the error.
+            del slot
 
     def close(self) -> None:
         """Ends the thread once what was submitted is written."""
@@ -112,8 +116,8 @@ class GroupCommit(Generic[Item, Result]):
 
     def _run(self) -> None:
         try:
-            while group := self._next_group():
-                self._write_group(group)
+            while self._write_next():
+                pass
         finally:
             with self._lock:
                 self._writer = None
@@ -140,16 +144,29 @@ class GroupCommit(Generic[Item, Result]):
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 
-    def _write_group(self, group: Sequence[_Slot[Item, Result]]) -> None:
+    def _write_next(self) -> bool:
+        """Writes the next group; false once there is none any more."""
+        group = self._next_group()
+        found = bool(group)
         try:
-            results = self._write([slot.item for slot in group])
-            pairs = list(zip(group, results, strict=True))
+            results = self._write([slot.item for slot in group]) if group else []
+            _succeed(group, results)
         except BaseException as error:
             # Also when this thread is being ended: nobody may take silence for success.
-            for slot in group:
-                slot.fail(error)
+            _fail(group, error)
             if not isinstance(error, Exception):
                 raise
-        else:
-            for slot, result in pairs:
-                slot.succeed(result)
+        finally:
+            # As in `submit`.
+            del group
+        return found
+
+
+def _succeed(group: Sequence[_Slot[Any, Result]], results: Sequence[Result]) -> None:
+    for slot, result in list(zip(group, results, strict=True)):
+        slot.succeed(result)
+
+
+def _fail(group: Sequence[_Slot[Any, Any]], error: BaseException) -> None:
+    for slot in group:
+        slot.fail(error)

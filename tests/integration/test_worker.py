@@ -1,5 +1,6 @@
 """The worker's own handling of a connection: deadlines, answers, ends. Times are shortened."""
 
+import gc
 import json
 import logging
 import select
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
 from listener.connection import Crowd
@@ -45,7 +48,7 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         told = b"unread" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
     except TimeoutError:
         told = b"slow"
-    except OSError:
+    except (OSError, ParseException):
         told = b"broken"
     start_response("200 OK", [("Content-Length", str(len(told)))])
     return [told]
@@ -54,7 +57,7 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 def waited(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     """Has read its body, and then takes its time, as one that waits for Redis."""
     body: bytes = environ["wsgi.input"].read()
-    wait_until(lambda: environ["gunicorn.socket"].is_cut)
+    wait_until(lambda: environ["wsgi.input"].reader.unreader.sock.is_cut)
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 
@@ -276,6 +279,71 @@ def test_who_makes_way_is_told_so(worker: Worker) -> None:
         for held in list(worker._crowd._held):
             held.cut()
         assert reason(connection) == "400 too-slow"
+
+
+def test_a_bad_line_before_much_else_is_answered_and_nothing_raised(worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"GET /\xe9 HTTP/1.1\r\n" + b"x" * 60_000)
+        assert answer(connection)[0] == 400
+        connection.sendall(b"x" * 60_000)
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 10000000", b"Transfer-Encoding: chunked\r\n\r\nzz"]
+)
+def test_where_no_further_request_can_be_read_the_answer_says_so(
+    framing: bytes, worker: Worker
+) -> None:
+    with client(worker) as connection:
+        path = b"/unread" if b"Length" in framing else b"/"
+        connection.sendall(b"POST %s HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n" % (path, framing))
+        assert ends_after_answer(connection)
+
+
+def test_a_request_that_is_under_way_when_the_worker_is_to_end_is_told_of_the_end(
+    worker: Worker,
+) -> None:
+    def ending(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        worker.alive = False
+        return echo(environ, start_response)
+
+    worker.wsgi = ending
+    with client(worker) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+        assert ends_after_answer(connection)
+
+
+def test_who_connects_while_the_worker_is_to_end_is_served_once(worker: Worker) -> None:
+    worker.alive = False
+    with client(worker) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+        assert ends_after_answer(connection)
+
+
+def test_a_chunked_body_that_nobody_read_is_let_go_without_a_collection(worker: Worker) -> None:
+    head = b"POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    gc.collect()
+    gc.disable()
+    try:
+        with client(worker) as connection:
+            connection.sendall(head + b"%x\r\n" % 10**6 + b"x" * 100_000)
+            assert ends_after_answer(connection)
+        assert not [one for one in gc.get_objects() if isinstance(one, ChunkedReader)]
+    finally:
+        gc.enable()
+
+
+def ends_after_answer(connection: socket.socket) -> bool:
+    """Whether the answer is a 200 that tells of the end, and the end comes."""
+    with HTTPResponse(connection) as response:
+        response.begin()
+        response.read()
+        told = response.status == 200 and response.getheader("Connection") == "close"
+    try:
+        return told and connection.recv(100) == b""
+    except ConnectionResetError:
+        # What was not read of the request.
+        return told
 
 
 def wait_until_begun(worker: Worker) -> None:

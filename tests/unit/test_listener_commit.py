@@ -1,6 +1,8 @@
 """Group commit: one write at a time, nobody's result lost, nobody told of a success that was none."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -163,3 +165,27 @@ def test_many_threads_each_get_their_own_result() -> None:
         results = list(pool.map(lambda number: commit.submit(number, 10), range(2000)))
     assert results == [number * 10 for number in range(2000)]
     assert sorted(number for group in store.groups for number in group) == list(range(2000))
+
+
+class Item:
+    """Something to write that can be looked after."""
+
+
+def test_what_could_not_be_written_is_let_go_without_a_collection() -> None:
+    def write(_group: Sequence[Item]) -> list[int]:
+        raise OSError("down")
+
+    commit = GroupCommit(write, size=lambda _item: 1, most_items=9, most_bytes=9)
+    item = Item()
+    left = weakref.ref(item)
+    gc.disable()
+    try:
+        try:
+            commit.submit(item, 10)
+        except OSError:
+            pass
+        del item
+        wait_until(lambda: left() is None)
+    finally:
+        gc.enable()
+        commit.close()

@@ -21,7 +21,7 @@ def request(*headers: tuple[str, str], **changes: Any) -> SimpleNamespace:
 
 
 def environ(*headers: tuple[str, str], **changes: Any) -> dict[str, Any]:
-    return exchange.environ_of(request(*headers, **changes), None, CLIENT, LISTENING)
+    return exchange.environ_of(request(*headers, **changes), CLIENT, LISTENING)
 
 
 class Parts:
@@ -37,11 +37,15 @@ class Parts:
         self.closed = True
 
 
-def answered(application: Any, method: str = "GET", **options: Any) -> tuple[list[str], bytes]:
-    told = exchange.answered(
-        application, environ(method=method), **{"version": (1, 1), "closes": False, **options}
-    )
-    head, _, body = told.partition(b"\r\n\r\n")
+def answered(
+    application: Any,
+    method: str = "GET",
+    version: tuple[int, int] = (1, 1),
+    *,
+    closes: bool = False,
+) -> tuple[list[str], bytes]:
+    answer = exchange.answer_of(application, environ(method=method))
+    head, _, body = answer.written(version, closes=closes).partition(b"\r\n\r\n")
     return head.decode("latin-1").split("\r\n"), body
 
 
@@ -65,7 +69,7 @@ def test_no_header_sets_what_the_connection_says() -> None:
 
 
 def test_a_unix_socket_has_no_port_whatever_the_host_header_says() -> None:
-    found = exchange.environ_of(request(("HOST", "h:9464")), None, "", "/run/listener.sock")
+    found = exchange.environ_of(request(("HOST", "h:9464")), "", "/run/listener.sock")
     assert (found["SERVER_PORT"], found["REMOTE_ADDR"]) == ("", "")
 
 
@@ -125,3 +129,9 @@ def test_the_body_is_closed_also_when_it_breaks() -> None:
 @pytest.mark.parametrize("told", ["", "x", "-1", "+1", "1_0", "²"])
 def test_a_length_that_is_no_number_is_none(told: str) -> None:
     assert Incoming({"CONTENT_LENGTH": told}).announced is None
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb"])
+def test_no_header_ends_its_line(value: str) -> None:
+    with pytest.raises(ValueError, match="end of a line"):
+        exchange.Answer("200 OK", [("X", value)], b"").written((1, 1), closes=False)
