@@ -67,7 +67,8 @@ def post_worker_init(_worker: Any) -> None:
 
 
 def child_exit(_arbiter: Any, worker: Any) -> None:
-    """What an ended worker counted is kept, in as few bytes as it takes."""
+    """Nobody waits for it, and what it counted is kept, in as few bytes as it takes."""
+    worker.share.leave()
     metric_files.shrink(worker.pid)
 
 

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ from gunicorn.http.errors import (
 from gunicorn.workers.ggevent import GeventWorker
 
 from listener import exchange
+from listener.balance import Balance, Server
 from listener.connection import (
     BEGINNING_S,
     READING_S,
@@ -55,10 +57,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     beginning_s = BEGINNING_S
     reading_s = READING_S
     writing_s = WRITING_S
+    _balance = Balance()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Takes what gunicorn gives."""
+        """Takes what gunicorn gives; still in the master."""
         super().__init__(*arguments, **options)
+        self.share = self._balance.enter()
         self._refusals = RefusalLog(time.monotonic)
         # Below the size of the pool, whose last places are for those that are being closed.
         most = min(self.worker_connections, _allowed_files() - OTHER_FILES) * 9 // 10
@@ -72,6 +76,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         if not self.alive:
             # Whoever kept a connection longer than a new one may be silent would hold up the end.
             self._crowd.end_idle(self.beginning_s)
+
+    def server_class(self, listener: Any, *, spawn: Any, **_: Any) -> Server:
+        """What accepts from one of the listening sockets; gunicorn calls it as a class."""
+        return Server(listener, partial(self.handle, listener), spawn, self.share)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serves one connection to its end."""
