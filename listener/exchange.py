@@ -6,10 +6,9 @@ is whole when it is begun, and goes out in one piece: one system call, one packe
 
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn import util
 from gunicorn.http.wsgi import FileWrapper
@@ -46,7 +45,20 @@ class CachedConfig:
         return value
 
 
-def environ_of(request: Any, client: Any, address: Any) -> dict[str, Any]:
+def names_of(client: Any, address: Any) -> dict[str, str]:
+    """What the environs of all requests of a connection have in common.
+
+    Args:
+        client: the peer's host and port; on a Unix socket an empty text.
+        address: likewise of the listening socket, or its path.
+    """
+    names = {}
+    names["REMOTE_ADDR"], names["REMOTE_PORT"] = _name(client)
+    names["SERVER_NAME"], names["SERVER_PORT"] = _name(address)
+    return names
+
+
+def environ_of(request: Any, names: Mapping[str, str]) -> dict[str, Any]:
     """The WSGI environ of a request.
 
     Header names come from gunicorn's parser in capitals, and with no underscore in them, so no two
@@ -54,12 +66,12 @@ def environ_of(request: Any, client: Any, address: Any) -> dict[str, Any]:
 
     Args:
         request: gunicorn's.
-        client: the peer's host and port; on a Unix socket an empty text.
-        address: likewise of the listening socket, or its path.
+        names: of its connection.
     """
     major, minor = request.version
     environ = {
         **BASE,
+        **names,
         "wsgi.errors": sys.stderr,
         "wsgi.input": request.body,
         "REQUEST_METHOD": request.method,
@@ -68,8 +80,6 @@ def environ_of(request: Any, client: Any, address: Any) -> dict[str, Any]:
         "RAW_URI": request.uri,
         "SERVER_PROTOCOL": f"HTTP/{major}.{minor}",
     }
-    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = _name(client)
-    environ["SERVER_NAME"], environ["SERVER_PORT"] = _name(address)
     for name, value in request.headers:
         key = name.replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -78,8 +88,7 @@ def environ_of(request: Any, client: Any, address: Any) -> dict[str, Any]:
     return environ
 
 
-@dataclass(frozen=True)
-class Answer:
+class Reply(NamedTuple):
     """An answer as a WSGI application gives it: status line, headers, body."""
 
     status: str
@@ -108,7 +117,7 @@ class Answer:
         return head.encode("latin-1") + self.body
 
 
-def answer_of(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Answer:
+def answer_of(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Reply:
     """What a WSGI application answers, whole.
 
     Args:
@@ -134,7 +143,7 @@ def answer_of(application: Callable[..., Iterable[bytes]], environ: dict[str, An
     if environ["REQUEST_METHOD"] == "HEAD":
         # Its length as it would be with GET, and no body.
         headers, body = _with_length(headers, body), b""
-    return Answer(status, headers, body)
+    return Reply(status, headers, body)
 
 
 def _with_length(headers: Headers, body: bytes) -> Headers:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import structlog
-from gunicorn import http, util
+from gunicorn import util
 from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.errors import (
     LimitRequestHeaders,
@@ -30,6 +30,7 @@ from listener.connection import (
     varied,
 )
 from listener.errors import RefusalError
+from listener.head import Parser
 from listener.refusal_log import RefusalLog
 
 log = structlog.get_logger("listener")
@@ -85,7 +86,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         """Serves one connection to its end."""
         connection = Connection(client, self._crowd, self.reading_s, self.writing_s)
         try:
-            self._serve(listener.getsockname(), connection, addr)
+            self._serve(connection, addr, exchange.names_of(addr, listener.getsockname()))
         except RefusalError as refusal:
             self._refuse(connection, refusal)
         except (StopIteration, OSError):
@@ -98,20 +99,23 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         finally:
             connection.close()
 
-    def _serve(self, address: Any, connection: Connection, client: Any) -> None:
-        parser = http.get_parser(self._parsing, connection, client)
+    def _serve(self, connection: Connection, client: Any, names: dict[str, str]) -> None:
+        parser = Parser(self._parsing, connection, client)
         stays = True
         # Who was cut while it was served makes way after its answer, or it would push out another.
         while stays and not connection.is_cut:
             request = self._next_request(parser, connection)
-            stays = self._answer(request, connection, client, address)
-            if not _read_up(parser, request, connection):
+            stays = self._answer(request, connection, names)
+            if _read_up(parser, request, connection):
+                # gunicorn need not look for more of it.
+                parser.mesg = None
+            else:
                 _close_gently(connection)
                 stays = False
             if not stays:
                 _let_go(request)
 
-    def _answer(self, request: Any, connection: Connection, client: Any, address: Any) -> bool:
+    def _answer(self, request: Any, connection: Connection, names: dict[str, str]) -> bool:
         """Answers a request; whether both sides want to go on then."""
         if request._expected_100_continue:  # noqa: SLF001 (gunicorn tells it nowhere else)
             connection.sendall(exchange.CONTINUE)
@@ -119,7 +123,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         if self.alive and self.nr >= self.max_requests:
             self.log.info("This worker has served as many requests as it may (max_requests).")
             self.alive = False
-        environ = exchange.environ_of(request, client, address)
+        environ = exchange.environ_of(request, names)
         answer = exchange.answer_of(self.wsgi, environ)
         # Only now: the worker may have been told to end, or the connection been cut, meanwhile.
         closes = not self.alive or connection.is_cut or _must_close(request)
@@ -128,7 +132,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
 
     def _next_request(self, parser: Any, connection: Connection) -> Any:
         first = not parser.req_count
-        idle_s = varied(self.beginning_s) if first else self.cfg.keepalive
+        idle_s = varied(self.beginning_s) if first else self._parsing.keepalive
         connection.await_request(idle_s, begun=bool(parser.unreader.buf.tell()))
         try:
             return next(parser)
@@ -152,7 +156,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         """Answers what never became a request for the application, and ends the connection."""
         self._refusals.note(refusal)
         status = HTTPStatus(refusal.answer.status)
-        answer = exchange.Answer(
+        answer = exchange.Reply(
             f"{status.value} {status.phrase}",
             [("Content-Type", "application/problem+json")],
             orjson.dumps(refusal.problem()),

@@ -21,7 +21,8 @@ def request(*headers: tuple[str, str], **changes: Any) -> SimpleNamespace:
 
 
 def environ(*headers: tuple[str, str], **changes: Any) -> dict[str, Any]:
-    return exchange.environ_of(request(*headers, **changes), CLIENT, LISTENING)
+    names = exchange.names_of(CLIENT, LISTENING)
+    return exchange.environ_of(request(*headers, **changes), names)
 
 
 class Parts:
@@ -69,7 +70,8 @@ def test_no_header_sets_what_the_connection_says() -> None:
 
 
 def test_a_unix_socket_has_no_port_whatever_the_host_header_says() -> None:
-    found = exchange.environ_of(request(("HOST", "h:9464")), "", "/run/listener.sock")
+    names = exchange.names_of("", "/run/listener.sock")
+    found = exchange.environ_of(request(("HOST", "h:9464")), names)
     assert (found["SERVER_PORT"], found["REMOTE_ADDR"]) == ("", "")
 
 
@@ -134,4 +136,4 @@ def test_a_length_that_is_no_number_is_none(told: str) -> None:
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb"])
 def test_no_header_ends_its_line(value: str) -> None:
     with pytest.raises(ValueError, match="end of a line"):
-        exchange.Answer("200 OK", [("X", value)], b"").written((1, 1), closes=False)
+        exchange.Reply("200 OK", [("X", value)], b"").written((1, 1), closes=False)
