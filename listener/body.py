@@ -31,7 +31,8 @@ def read(incoming: Incoming, limit: int) -> bytes:
     found = bytearray()
     try:
         while len(found) != announced:
-            part = incoming.body.read(min(READ_SIZE, limit + 1 - len(found)))
+            wanted = limit + 1 if announced is None else announced
+            part = incoming.body.read(min(READ_SIZE, wanted - len(found)))
             if not part:
                 break
             found += part

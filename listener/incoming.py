@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._~-]{1,128}")
@@ -18,6 +17,7 @@ class Incoming:
     def __init__(self, environ: Mapping[str, Any]) -> None:
         """Takes the environ; nothing is looked at yet."""
         self._environ = environ
+        self._request_id: str | None = None
 
     @property
     def method(self) -> str:
@@ -30,7 +30,7 @@ class Incoming:
         raw: str = self._environ["PATH_INFO"]
         return raw if raw.isascii() else raw.encode("latin-1").decode(errors="replace")
 
-    @cached_property
+    @property
     def announced(self) -> int | None:
         """The length of the body in bytes, if Content-Length tells it."""
         told: str | None = self._environ.get("CONTENT_LENGTH")
@@ -41,11 +41,15 @@ class Incoming:
         """A stream that ends where the body does, whether its length is announced or not."""
         return self._environ["wsgi.input"]
 
-    @cached_property
+    @property
     def request_id(self) -> str:
-        """X-Request-Id if it is fit for a log line, else one of our own: 32 hexadecimal digits."""
-        given = self.header("X-Request-Id")
-        return given if given and REQUEST_ID_FORM.fullmatch(given) else os.urandom(16).hex()
+        """X-Request-Id if it is fit for a log line, else one of our own: 32 hexadecimal digits, always the same."""
+        # Python 3.11's cached_property takes a lock each time, which costs as much as the rest of this.
+        if self._request_id is None:
+            given = self.header("X-Request-Id")
+            fit = given and REQUEST_ID_FORM.fullmatch(given)
+            self._request_id = given if given and fit else os.urandom(16).hex()
+        return self._request_id
 
     @property
     def sender(self) -> str | None:
