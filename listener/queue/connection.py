@@ -13,6 +13,19 @@ from listener.redis_url import RedisUrl, parse
 from listener.secret import Secret
 
 
+class Unpolled:
+    """Makes a class of connections that the pool does not ask, before each command, whether anything came.
+
+    Under gevent the question takes as long as a round of the event loop, a tenth of a write. All that it
+    can find is that the server closed the connection, and that a command finds out as well, and is sent
+    again: what an answer is still to come for never returns to the pool.
+    """
+
+    def can_read(self, timeout: float = 0) -> bool:  # noqa: ARG002 (redis-py's signature)
+        """Called by the pool."""
+        return False
+
+
 def connect(url: Secret, *, timeout_s: float, name: str, **options: Any) -> redis.Redis:
     """A client of its own for this process; connects when first used.
 
@@ -47,12 +60,12 @@ def connect(url: Secret, *, timeout_s: float, name: str, **options: Any) -> redi
     if where.mode == "cluster":
         return Cluster(
             where.hosts,
-            lambda host, port: redis.Redis.from_url(where.at(host, port), **limits),
+            lambda host, port: _unpolled(redis.Redis.from_url(where.at(host, port), **limits)),
             timeout_s=timeout_s,
         )
     if where.mode == "sentinel":
-        return _master(where, limits, timeout_s)
-    return redis.Redis.from_url(url.reveal(), **limits)
+        return _unpolled(_master(where, limits, timeout_s))
+    return _unpolled(redis.Redis.from_url(url.reveal(), **limits))
 
 
 def servers(client: "redis.Redis") -> "list[redis.Redis]":
@@ -74,6 +87,12 @@ def renew(client: "redis.Redis") -> None:
         client.forget()
     else:
         client.connection_pool.disconnect(inuse_connections=False)
+
+
+def _unpolled(client: "redis.Redis") -> "redis.Redis":
+    pool = client.connection_pool
+    pool.connection_class = type("UnpolledConnection", (Unpolled, pool.connection_class), {})
+    return client
 
 
 def _master(where: RedisUrl, limits: dict[str, Any], timeout_s: float) -> redis.Redis:

@@ -221,6 +221,14 @@ def test_a_restarted_redis_is_found_again_without_an_error() -> None:
         opened.close()
 
 
+def test_a_connection_that_the_server_ended_costs_no_message(own_server: str) -> None:
+    with closing(open_queue(own_server)) as opened, redis.Redis.from_url(own_server) as client:
+        for number in range(3):
+            assert not opened.put(message(number)).duplicate
+            assert client.client_kill_filter(_type="normal", skipme=True)
+        assert client.xlen(STREAM) == 3
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with (
         pytest.raises(embedded_redis.ServerFailedError, match="no-such-policy"),
