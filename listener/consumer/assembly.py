@@ -6,9 +6,6 @@ import socket
 import time
 from collections.abc import Collection
 
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from listener.consumer.context import Context
 from listener.consumer.desk import Desk
 from listener.consumer.group import Group, Scripts
@@ -46,8 +43,7 @@ def context_of(
     """
     limit_s = options.block_s + REPLY_S
     client = connect(queue.redis_url, timeout_s=limit_s, name="fota-consumer")
-    once = Retry(NoBackoff(), retries=0)
-    reading = connect(queue.redis_url, timeout_s=limit_s, name="fota-consumer", retry=once)
+    reading = connect(queue.redis_url, timeout_s=limit_s, name="fota-consumer", once=True)
     consumer, scripts = name or _own_name(), Scripts(client)
     groups = {
         partition.number: Group(client, scripts, partition, group, consumer, clock=time.monotonic)

@@ -19,8 +19,10 @@ import redis
 from listener import messages
 from listener.errors import QueueUnavailableError
 from listener.queue import arrivals
+from listener.queue.connection import connect
 from listener.queue.keys import Partition
 from listener.queue.writer import RedisWriter
+from listener.secret import Secret
 from listener.settings import Settings
 from sandbox import embedded_redis
 
@@ -227,6 +229,22 @@ def test_a_connection_that_the_server_ended_costs_no_message(own_server: str) ->
             assert not opened.put(message(number)).duplicate
             assert client.client_kill_filter(_type="normal", skipme=True)
         assert client.xlen(STREAM) == 3
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_connection_that_the_server_ended_is_replaced(own_server: str, *, once: bool) -> None:
+    client = connect(Secret(own_server), timeout_s=1, name="fota-test", once=once)
+    with closing(client), redis.Redis.from_url(own_server) as other:
+        assert client.ping()
+        assert other.client_kill_filter(_type="normal", skipme=True)
+        assert client.ping()
+
+
+def test_an_answer_that_came_too_late_is_nobody_elses(own_server: str) -> None:
+    with closing(connect(Secret(own_server), timeout_s=0.3, name="fota-test")) as client:
+        with pytest.raises(redis.TimeoutError):
+            client.blpop("no-such-list", timeout=2)
+        assert [client.echo(word) for word in ("one", "two")] == [b"one", b"two"]
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import redis
 from structlog.testing import capture_logs
 
 from listener.errors import QueueUnavailableError
 from listener.queue import copies, startup
+from listener.queue.connection import connect
 from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
+from listener.secret import Secret
 from sandbox import embedded_sentinel
 from sandbox.embedded_sentinel import Sentinels
 from sandbox.redis_nodes import Node
@@ -55,6 +58,14 @@ def test_messages_are_kept_by_the_master_that_sentinel_names(
     assert not writer.put(message(1)).duplicate
     assert writer.put(message(1)).duplicate
     assert empty.master().ask("XLEN", "{fota:0}:messages") == 1
+
+
+def test_an_answer_that_came_too_late_is_nobody_elses(empty: Sentinels) -> None:
+    client = connect(Secret(empty.url), timeout_s=0.3, name="fota-test")
+    with pytest.raises(redis.TimeoutError):
+        client.blpop("no-such-list", timeout=2)
+    assert [client.echo(word) for word in ("one", "two")] == [b"one", b"two"]
+    client.close()
 
 
 def test_the_operators_commands_find_the_master(writer: RedisWriter, empty: Sentinels) -> None:
