@@ -25,7 +25,7 @@ FREE, NOT_ACCEPTING, ACCEPTING = range(3)
 
 
 class Share:
-    """A worker's place among the others: how many connections each of them has."""
+    """A worker's place among the others: how many connections each of them has, at all of its sockets."""
 
     def __init__(self, counts: memoryview, place: int) -> None:
         """Takes the numbers of all, and which of them is this worker's."""
@@ -45,6 +45,11 @@ class Share:
         count = ACCEPTING + self._connections if self._accepts else NOT_ACCEPTING
         self._counts[self._place] = count
 
+    @property
+    def lead(self) -> int:
+        """By how many connections the worker may be ahead of another one."""
+        return max(1, int(self._connections * AHEAD))
+
     def is_ahead(self) -> bool:
         """Whether another worker has so many fewer that the next connection should be its."""
         others = [
@@ -52,8 +57,7 @@ class Share:
             for place, count in enumerate(self._counts)
             if count >= ACCEPTING and place != self._place
         ]
-        lead = max(1, int(self._connections * AHEAD))
-        return bool(others) and self._connections - min(others) >= lead
+        return bool(others) and self._connections - min(others) >= self.lead
 
     def leave(self) -> None:
         """The worker is gone: another one may have its place. For the master to call."""
@@ -80,21 +84,24 @@ class Balance:
 
 
 class Server(StreamServer):  # type: ignore[misc]  # gevent has no type information
-    """Accepts one connection after the other from one listening socket, and waits where it is ahead.
+    """Accepts connections from one listening socket, and waits where its worker is ahead.
 
-    Guaranteed: a connection waits for another worker for no longer than `WAIT_S`.
+    Guaranteed: after each `WAIT_S` as many more are accepted as the worker may be ahead by, whatever the
+    others do. So where all others are frozen, a thousand that come at once are accepted in some fifty
+    waits, a tenth of a second.
     """
 
-    # Between two of them another worker may come to its turn.
+    # Between two of them another worker may come to its turn, and this one is asked only where one is there.
     max_accept = 1
 
     def __init__(
-        self, listener: Any, handle: Callable[..., None], spawn: Any, share: Share
+        self, listener: Any, handle: Callable[..., None], spawn: Any, share: Share, **tls: Any
     ) -> None:
-        """Takes the socket, what serves a connection, a pool of greenlets, and the worker's share."""
-        super().__init__(listener, handle=handle, spawn=spawn)
+        """Takes the socket, what serves a connection, a pool of greenlets, the worker's share, TLS if any."""
         self._share = share
-        self._waited = False
+        self._waits = False
+        self._failed = False
+        super().__init__(listener, handle=handle, spawn=spawn, **tls)
 
     def start(self) -> None:
         """Begins to accept."""
@@ -107,23 +114,38 @@ class Server(StreamServer):  # type: ignore[misc]  # gevent has no type informat
         super().close()
 
     def do_read(self) -> Any:
-        """Called by gevent where a connection may be there: takes it, or lets it lie."""
-        if not self._waited and self._share.is_ahead():
+        """Called by gevent where a connection is there: takes it, or lets it lie for a moment."""
+        if self._share.is_ahead() and not self._failed:
             self.stop_accepting()
-            gevent.spawn_later(WAIT_S, self._go_on)
+            if not self._waits:
+                self._waits = True
+                gevent.spawn_later(WAIT_S, self._go_on)
             return None
-        self._waited = False
-        accepted = super().do_read()
-        if accepted:
-            self._share.add(1)
-        return accepted
+        self._failed = False
+        return self._accept()
 
     def do_close(self, *accepted: Any) -> None:
         """Called by gevent once a connection was served, or could not be."""
         self._share.add(-1)
         super().do_close(*accepted)
 
+    def _accept(self) -> Any:
+        accepted = super().do_read()
+        if accepted:
+            self._share.add(1)
+        return accepted
+
     def _go_on(self) -> None:
-        self._waited = True
-        if self.started:
-            self.start_accepting()
+        """Takes what others let lie, and waits for more."""
+        self._waits = False
+        try:
+            for _ in range(self._share.lead):
+                if not self.started or self.full() or not (accepted := self._accept()):
+                    break
+                self.do_handle(*accepted)
+        except OSError:
+            # gevent meets it at once when it looks itself, and knows when to try again.
+            self._failed = True
+        finally:
+            if self.started:
+                self.start_accepting()

@@ -78,15 +78,26 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             # Whoever kept a connection longer than a new one may be silent would hold up the end.
             self._crowd.end_idle(self.beginning_s)
 
-    def server_class(self, listener: Any, *, spawn: Any, **_: Any) -> Server:
+    def server_class(
+        self, listener: Any, *, spawn: Any, ssl_context: Any = None, **_: Any
+    ) -> Server:
         """What accepts from one of the listening sockets; gunicorn calls it as a class."""
-        return Server(listener, partial(self.handle, listener), spawn, self.share)
+        # Asked now: the socket may be closed before the last that it accepted is served.
+        serve = partial(self.handle, listener.getsockname())
+        tls = {"ssl_context": ssl_context} if ssl_context else {}
+        return Server(listener, serve, spawn, self.share, **tls)
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """Serves one connection to its end."""
+    def handle(self, address: Any, client: Any, addr: Any) -> None:
+        """Serves one connection to its end.
+
+        Args:
+            address: of the listening socket.
+            client: the connection's own socket.
+            addr: of the peer.
+        """
         connection = Connection(client, self._crowd, self.reading_s, self.writing_s)
         try:
-            self._serve(connection, addr, exchange.names_of(addr, listener.getsockname()))
+            self._serve(connection, addr, exchange.names_of(addr, address))
         except RefusalError as refusal:
             self._refuse(connection, refusal)
         except (StopIteration, OSError):

@@ -7,12 +7,15 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPResponse
 from typing import Any
 
+import gevent.socket
 import pytest
+from gevent.pool import Pool
 from gunicorn.config import Config
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import ParseException
@@ -26,9 +29,7 @@ READING_S = 0.3
 KEPT_S = 1
 
 
-class Listener:
-    def getsockname(self) -> tuple[str, int]:
-        return ("127.0.0.1", 8000)
+LISTENING = ("127.0.0.1", 8000)
 
 
 class Log:
@@ -76,12 +77,11 @@ def worker() -> Worker:
 
 
 @contextmanager
-def client(worker: Worker) -> Iterator[socket.socket]:
+def client(worker: Worker, serve: Callable[..., None] | None = None) -> Iterator[socket.socket]:
     """A connection that the worker serves."""
     ours, theirs = socket.socketpair()
-    serving = threading.Thread(
-        target=worker.handle, args=(Listener(), theirs, ("192.0.2.1", 4711)), daemon=True
-    )
+    serve = serve or partial(worker.handle, LISTENING)
+    serving = threading.Thread(target=serve, args=(theirs, ("192.0.2.1", 4711)), daemon=True)
     serving.start()
     ours.settimeout(10)
     with ours:
@@ -119,6 +119,17 @@ def drip(connection: socket.socket, piece: bytes) -> None:
         except OSError:
             break
     connection.settimeout(10)
+
+
+def test_what_was_accepted_before_the_end_is_served_after_it(worker: Worker) -> None:
+    listening = gevent.socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = worker.server_class(listening, spawn=Pool(1))
+    serve = server.handle
+    server.close()
+    with client(worker, serve) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        assert answer(connection) == (200, b"{}")
 
 
 def test_a_head_that_drips_is_ended_and_told_why(worker: Worker) -> None:
