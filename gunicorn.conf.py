@@ -95,6 +95,7 @@ bind = ports.to_bind(settings)
 # Nobody in front may set the path or the scheme by a header.
 forwarder_headers = ""
 forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
 workers = settings.web_concurrency
 # gevent's, a greenlet for each connection, so that hundreds of slow ones hold up nobody
 # (docs/adr/0004), with bounds on each and on all together.

@@ -61,7 +61,7 @@ def names_of(client: Any, address: Any) -> dict[str, str]:
 def environ_of(request: Any, names: Mapping[str, str]) -> dict[str, Any]:
     """The WSGI environ of a request.
 
-    Header names come from gunicorn's parser in capitals, and with no underscore in them, so no two
+    Header names come from the parser in capitals, and with no underscore in them, so no two
     different ones meet in one variable.
 
     Args:

@@ -1,8 +1,9 @@
 """Requests read by gunicorn's parser, with a short way for heads that are plainly right.
 
-gunicorn's parser is written in Python and takes every head apart step by step, a tenth of a message's time. Nearly
-all senders write heads in which there is nothing to decide; one regular expression tells those. Everything else is
-gunicorn's to accept or to refuse, so what is accepted is the same (tests/unit/test_listener_head.py compares them).
+gunicorn's parser is written in Python and takes every head apart step by step, which was a tenth of a message's time.
+Nearly all senders write heads in which there is nothing to decide; one regular expression tells those. Everything else
+is gunicorn's to accept or to refuse, so that with the settings of `gunicorn.conf.py`, by which nobody in front sets the
+scheme, what is accepted is the same (tests/unit/test_listener_head.py compares the two).
 """
 
 import re
