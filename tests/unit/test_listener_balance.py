@@ -137,7 +137,7 @@ def test_a_crowd_is_soon_accepted_though_another_worker_is_frozen(accepting: Acc
     accepting.connect(300)
     accepting.server.start()
     wait_until(accepting.served_all)
-    assert 20 < accepting.waits < 60
+    assert 10 < accepting.waits < 30
 
 
 def test_a_wait_in_which_another_worker_took_it_is_no_advance_on_the_next(
