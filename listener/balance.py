@@ -19,7 +19,6 @@ PLACES = 256
 WAIT_S = 0.002
 # A worker may be ahead by one connection, or by this part of its own: a crowd is soon accepted.
 AHEAD = 1 / 8
-
 # So many are taken after each wait at the least: who is busy as well will not come for them soon.
 TAKEN = 8
 

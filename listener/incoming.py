@@ -43,7 +43,7 @@ class Incoming:
 
     @property
     def request_id(self) -> str:
-        """X-Request-Id if it is fit for a log line, else one of our own: 32 hexadecimal digits, always the same."""
+        """X-Request-Id if it is fit for a log line, else one of our own: 32 hexadecimal digits, the same each time."""
         # Python 3.11's cached_property takes a lock each time, which costs as much as the rest of this.
         if self._request_id is None:
             given = self.header("X-Request-Id")

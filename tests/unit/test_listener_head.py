@@ -98,7 +98,7 @@ def heads(draw: st.DrawFn) -> bytes:
 
 
 @pytest.fixture
-def short_ways(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+def asked_gunicorn(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """How often gunicorn's own parser was asked, by `PlainFirst`."""
     asked: list[bytes] = []
     original = Request.parse
@@ -125,9 +125,9 @@ def test_likewise_in_pieces(head_: bytes, cut: int) -> None:
     assert read(head.PlainFirst, *pieces) == read(Request, *pieces)
 
 
-def test_a_plain_head_is_not_gunicorns_to_read(short_ways: list[bytes]) -> None:
+def test_a_plain_head_is_not_gunicorns_to_read(asked_gunicorn: list[bytes]) -> None:
     found = read(head.PlainFirst, PLAIN)
-    assert not short_ways
+    assert not asked_gunicorn
     assert found == read(Request, PLAIN)
     assert found[-1] == b"{}GET / HTTP/1.1\r\n"
 
@@ -135,10 +135,10 @@ def test_a_plain_head_is_not_gunicorns_to_read(short_ways: list[bytes]) -> None:
 @pytest.mark.parametrize(
     "line", [line for line in LINES if line[:2] not in (b"X:", b"x:", b"Co", b"co")]
 )
-def test_whatever_there_is_to_decide_is_gunicorns(line: bytes, short_ways: list[bytes]) -> None:
+def test_whatever_there_is_to_decide_is_gunicorns(line: bytes, asked_gunicorn: list[bytes]) -> None:
     read(head.PlainFirst, PLAIN.replace(b"X-Empty:", line))
     plain = line.startswith((b"Transfer-Encoding", b"X-Forwarded")) or not line
-    assert bool(short_ways) != plain
+    assert bool(asked_gunicorn) != plain
 
 
 def test_no_limit_of_gunicorns_is_passed_by() -> None:
