@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from functools import lru_cache
 
+from listener.key_derivation import derive_key
 from listener.settings import Settings
 
 NONCE_HEADER = "X-Probe-Nonce"
@@ -25,4 +26,4 @@ def answer(nonce: str, settings: Settings) -> str:
 @lru_cache(maxsize=1)
 def _key(redis_url: str, namespace: str) -> bytes:
     shared = f"{redis_url}\0{namespace}".encode()
-    return hashlib.scrypt(shared, salt=b"fota-probe", n=2**14, r=8, p=1, dklen=32)
+    return derive_key(shared, salt=b"fota-probe", length=32)

@@ -1,6 +1,5 @@
 """The login breaker: counts logins before they are tried, in Redis and in a file."""
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 import redis
 import structlog
 
+from listener.key_derivation import derive_key
 from registrar import strikes
 from registrar.errors import StopError, UnavailableError
 from registrar.records import Change, RecordStore
@@ -120,11 +120,5 @@ class LoginBreaker:
 
 def digest_of(credentials: Credentials) -> str:
     """Names credentials without telling them: slow to guess, and salted with the username."""
-    return hashlib.scrypt(
-        credentials.password.reveal().encode(),
-        salt=b"fota-login\0" + credentials.username.reveal().encode(),
-        n=2**14,
-        r=8,
-        p=1,
-        dklen=16,
-    ).hex()
+    salt = b"fota-login\0" + credentials.username.reveal().encode()
+    return derive_key(credentials.password.reveal().encode(), salt=salt, length=16).hex()

@@ -17,6 +17,7 @@ FORBIDDEN = {
 SHARED = {
     "listener.environment",
     "listener.errors",
+    "listener.key_derivation",
     "listener.logs",
     "listener.metrics",
     "listener.ops.metric_files",
@@ -44,6 +45,7 @@ PURE = (
     "listener/consumer/options.py",
     "listener/errors.py",
     "listener/json_schemas.py",
+    "listener/key_derivation.py",
     "listener/messages.py",
     "listener/payload.py",
     "listener/probe.py",

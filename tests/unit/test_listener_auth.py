@@ -32,7 +32,16 @@ def reason(check: Any, *arguments: Any) -> str | None:
         ("/cb/old", True),
         ("/cb", False),
         ("/cb/", False),
-        ("/cb/new/", False),
+        ("/cb/new/", True),
+        ("/cb/old/", True),
+        ("/cb/new//", False),
+        ("/cb//new", False),
+        ("/cb/./new", False),
+        ("/cb/new;x", False),
+        ("/cb/new ", False),
+        ("/cb/NEW", False),
+        ("/", False),
+        ("", False),
         ("/cb/ne", False),
         ("/cb/neww", False),
         ("/CB/new", False),
@@ -45,6 +54,25 @@ def test_a_path_is_right_only_with_a_token_that_is(path: str, accepted: bool) ->
         auth.check_path, path, settings(CALLBACK_TOKEN="new", CALLBACK_TOKEN_PREVIOUS="old")
     )
     assert found == (None if accepted else "not-found")
+
+
+@pytest.mark.parametrize(
+    ("url", "same", "other"),
+    [
+        ("https://h/cb", ["/cb", "/cb/"], ["/cb//", "/c", "/", "/cb/x"]),
+        ("https://h/cb/", ["/cb", "/cb/"], ["/cb//", "//cb", "/"]),
+        ("https://h", ["/", ""], ["//", "/x"]),
+        ("https://h/", ["/", ""], ["//", "/x"]),
+        ("https://h/a%2Db/c.asmx", ["/a-b/c.asmx", "/a-b/c.asmx/"], ["/a%2Db/c.asmx"]),
+    ],
+)
+def test_path_without_token_is_the_same_with_one_slash_more_or_less(
+    url: str, same: list[str], other: list[str]
+) -> None:
+    without_token = settings(PUBLIC_URL=url)
+    assert [reason(auth.check_path, path, without_token) for path in same] == [None] * len(same)
+    for path in other:
+        assert reason(auth.check_path, path, without_token) == "not-found"
 
 
 @pytest.mark.parametrize(
@@ -136,13 +164,13 @@ def test_every_secret_is_compared_and_none_by_a_plain_comparison(
     for path in ("/cb/new", "/cb/old-and-longer", "/cb/wrong", "/"):
         reason(auth.check_path, path, both)
     # Two for each path, whichever is right, and all of one length.
-    assert sizes == [(64, 64)] * 8
+    assert sizes == [(32, 32)] * 8
     sizes.clear()
     for login in (("listener", "new"), ("listener", "old"), ("x", "new"), ("x", "y")):
         reason(
             auth.check_credentials, dict(zip(("username", "password"), login, strict=True)), both
         )
-    assert sizes == [(64, 64)] * 12
+    assert sizes == [(32, 32)] * 12
 
 
 def test_it_is_told_when_the_previous_secret_was_used() -> None:
