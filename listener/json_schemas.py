@@ -47,7 +47,9 @@ class Entry(Schema):
     id = fields.String(
         required=True,
         validate=validate.Regexp(r"^[0-9a-f]{32}$"),
-        metadata={"description": "Fingerprint of the data: the same content has the same id."},
+        metadata={
+            "description": "Fingerprint of the data: the same content has the same id, whatever its attempt counters."
+        },
     )
     source = fields.String(
         required=True,

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from listener import schemas
-from listener.payload import parse, serialize, without_credentials
+from listener.payload import parse, serialize, without_counters, without_credentials
 from listener.thingspace import KINDS, UNKNOWN
 
 __all__ = ["Message", "fingerprint", "parse", "serialize", "validate", "without_credentials"]
@@ -66,7 +66,7 @@ def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) 
     """Makes a message of a parsed payload.
 
     The id depends on the content alone: the same content always has the same id, whatever the order
-    of its members and whatever credentials came with it.
+    of its members, whatever credentials came with it, and however often it was tried before.
 
     Args:
         payload: a JSON object as `payload.parse` returns it, credentials or not.
@@ -80,7 +80,7 @@ def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) 
     content = without_credentials(payload)
     type_ = schemas.type_of(content) or UNKNOWN
     return Message(
-        id=fingerprint(serialize(content, canonical=True)),
+        id=fingerprint(serialize(without_counters(content), canonical=True)),
         kind=KINDS.get(type_, UNKNOWN),
         type=TYPE_PREFIX + type_,
         account=account_of(content),

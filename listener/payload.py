@@ -12,7 +12,9 @@ from listener.errors import RefusalError
 from listener.thingspace import KINDS
 
 CREDENTIALS = ("username", "password")
-LONGEST_CREDENTIAL = max(map(len, CREDENTIALS))
+# How often ThingSpace has tried to deliver a message, and how often it will try, in lower case.
+ATTEMPT_COUNTERS = ("callbackcount", "maxcallbackthreshold")
+LONGEST_SPECIAL_NAME = max(map(len, (*CREDENTIALS, *ATTEMPT_COUNTERS)))
 DECISIVE = ("type", "accountName", *CREDENTIALS)
 # Members that most messages have; all others are looked at more closely.
 HARMLESS = frozenset(("accountName", "participantName", "type", *KINDS))
@@ -83,10 +85,25 @@ def without_credentials(payload: Mapping[str, Any]) -> dict[str, Any]:
     In any letter case, and in letters that Unicode holds to be the same, such as the long s or wide
     ones.
     """
+    return _without(CREDENTIALS, payload)
+
+
+def without_counters(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The payload without the top-level members that count attempts at delivery.
+
+    The same names as in `ATTEMPT_COUNTERS` by the rule of `without_credentials`. What stands deeper
+    stays: there it is content.
+    """
+    if payload.keys() <= HARMLESS:
+        return payload
+    return _without(ATTEMPT_COUNTERS, payload)
+
+
+def _without(names: tuple[str, ...], payload: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in payload.items()
-        if name in HARMLESS or _plain(name) not in CREDENTIALS
+        if name in HARMLESS or _plain(name) not in names
     }
 
 
@@ -116,7 +133,7 @@ def _plain(name: str) -> str:
     name = name.strip()
     # Letters that are held to be the same are as many. To normalize takes time with the square of the
     # length: hours for a name that is made for it.
-    if name.isascii() or len(name) > LONGEST_CREDENTIAL:
+    if name.isascii() or len(name) > LONGEST_SPECIAL_NAME:
         return name.lower()
     return unicodedata.normalize("NFKC", name).casefold()
 

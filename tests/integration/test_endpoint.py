@@ -417,3 +417,16 @@ def test_every_reason_has_an_answer_of_its_own_kind() -> None:
 def test_no_route_is_there_that_is_not_meant() -> None:
     app = create_app(Settings.from_env(ENVIRON), queue=BrokenQueue(KeyError()))
     assert {rule.rule for rule in app.url_map.iter_rules()} == {"/healthz", "/readyz"}
+
+
+def test_second_attempt_with_a_higher_counter_is_a_duplicate(
+    client: FlaskClient, redis_client: Any
+) -> None:
+    content = {**LOGIN, "type": "new", "maxCallbackThreshold": 4}
+    answers = [
+        body(client.post(PATH, json={**content, name: count}))
+        for name, count in (("callbackCount", 1), ("callbackCount", 2), ("CallbackCount", "3"))
+    ]
+    assert [answer["duplicate"] for answer in answers] == [False, True, True]
+    [(_, fields)] = redis_client.xrange(STREAM)
+    assert json.loads(fields["data"])["callbackCount"] == 1

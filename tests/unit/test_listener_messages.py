@@ -68,6 +68,75 @@ def test_the_id_is_the_digest_of_the_canonical_json_without_credentials() -> Non
     assert validated({**content, "username": "u", "password": "p"}).id == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("firmware-available", "7e71d2bd5667c473e928106a4eeefde3"),
+        ("unrecognised-v2", "ab0e6d462e9faa91abddc0ce6beb2197"),
+        ("upgrade-finished", "6a7210cedf9c7f4cd840f9c8d1bdc5f8"),
+        ("upgrade-scheduled", "2dec9dc0ceb2a8fe35a6b4da953460b6"),
+        ("upgrade-started", "31f14885bda48f2b3f120191f774672a"),
+    ],
+)
+def test_ids_of_the_samples_never_change(name: str, id_: str) -> None:
+    counted = {"maxCallbackThreshold": 4, **sample(name), "callbackCount": 3}
+    assert (validated(sample(name)).id, validated(counted).id) == (id_, id_)
+
+
+COUNTS: list[Any] = [1, 2, "2", 1.5, None, [], {"a": 1}, 10**30]
+
+
+@given(st.sampled_from(COUNTS), st.sampled_from(COUNTS))
+def test_attempt_counters_are_kept_and_do_not_change_the_id(count: Any, most: Any) -> None:
+    content = {**sample("upgrade-started"), "callbackCount": count, "maxCallbackThreshold": most}
+    message = validated(content)
+    assert message.id == validated(sample("upgrade-started")).id
+    kept = json.loads(message.data)
+    assert (kept["callbackCount"], kept["maxCallbackThreshold"]) == (count, most)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "callbackcount",
+            "CALLBACKCOUNT",
+            "CallbackCount",
+            " callbackCount ",
+            "callbac\u212aCount",
+        ),
+        *("maxcallbackthreshold", "MAXCALLBACKTHRESHOLD", "maxCallbac\u212aThre\u017fhold"),
+        "".join(chr(ord(letter) + 0xFEE0) for letter in "callbackCount"),
+    ],
+)
+def test_attempt_counter_is_one_in_any_letter_case(name: str) -> None:
+    both = {"n": 1, name: 7, "callbackCount": 1}
+    assert validated(both).id == validated({"n": 1}).id
+    assert json.loads(validated(both).data) == both
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"upgradeProgress": {"callbackCount": 1}},
+        {"list": [{"maxCallbackThreshold": 1}]},
+        {"callback_count": 1},
+        {"callbackCounts": 1},
+        {"count": 1},
+        {"callback Count": 1},
+    ],
+)
+def test_what_is_no_attempt_counter_at_the_top_level_is_part_of_the_id(
+    member: dict[str, Any],
+) -> None:
+    canonical = json.dumps(member, sort_keys=True, separators=(",", ":"))
+    assert validated(member).id == hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def test_message_of_nothing_but_counters_has_the_id_of_an_empty_one() -> None:
+    assert validated({"callbackCount": 1, "CallbackCount": 2}).id == validated({}).id
+
+
 SHAPES: list[Any] = [
     None,
     "",
