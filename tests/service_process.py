@@ -36,7 +36,13 @@ class Service:
     Args:
         command: what to run, found beside this interpreter first.
         settings: its environment, besides the PATH and what every service of the tests has.
+
+    Attributes:
+        stderr: set before the start, a file descriptor for its standard error in place of the log, such
+            as that of a pipe that nobody reads (`tests.log_reader`). `log` does not show what goes there.
     """
+
+    stderr: int | None = None
 
     def __init__(self, *command: str, **settings: str) -> None:
         self.port = free_port()
@@ -74,7 +80,7 @@ class Service:
             env=self.settings,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if self.stderr is None else self.stderr,
             text=True,
             start_new_session=True,
         )
