@@ -51,6 +51,17 @@ SPOOLED = Counter(
 DRAINED = Counter(
     "drained_messages", "Messages that were moved from the spool to Redis.", namespace=PREFIX
 )
+SPOOL_FAILURES = Counter(
+    "spool_failures",
+    "Messages that the spool could not keep in time; each was answered 503.",
+    namespace=PREFIX,
+)
+SPOOL_COMMIT = Histogram(
+    "spool_commit_seconds",
+    "How long the spool's disk took for a group of messages, sync included.",
+    namespace=PREFIX,
+    buckets=LATENCIES_S,
+)
 PREVIOUS_SECRETS = Counter(
     "previous_secret_uses",
     "Requests that proved themselves by a secret that is being replaced; secret is `token` or "
@@ -90,6 +101,8 @@ EVENTS = (
     COMMIT,
     SPOOLED,
     DRAINED,
+    SPOOL_FAILURES,
+    SPOOL_COMMIT,
     PREVIOUS_SECRETS,
     TICKS,
     DRIFT,

@@ -1,9 +1,6 @@
 """Moves messages from the spool to Redis once it confirms again; one process of a host at a time."""
 
-import fcntl
 import threading
-from pathlib import Path
-from typing import IO
 
 import structlog
 
@@ -21,21 +18,18 @@ EVERY_S = 0.25
 class Drainer:
     """A background thread of each worker: notices the end of an outage, and drains if it leads.
 
-    The leader holds a lock on a file of the spool's folder; the operating system gives it up for a
-    process that dies. The messages of a partition move in the order in which they were journalled, those
+    The leader holds a lock (`Spool.lead`). The messages of a partition move in the order in which they were journalled, those
     of one that is down do not hold up the others, and they are forgotten
     only when Redis has confirmed them; a crash in between moves them again, which adds nothing
     within the de-duplication window. Where the journal cannot forget them, because its disk is full,
     nothing more moves until it can.
     """
 
-    def __init__(self, writer: RedisWriter, spool: Spool, outages: Outages, folder: Path) -> None:
-        """Takes the two ends, and where the leader's lock lies."""
+    def __init__(self, writer: RedisWriter, spool: Spool, outages: Outages) -> None:
+        """Takes the two ends."""
         self._writer = writer
         self._spool = spool
         self._outages = outages
-        self._lock_path = folder / "drainer.lock"
-        self._lock: IO[str] | None = None
         self._moved: list[Spooled] = []
         # The partitions of all messages that are left up to this place: those are down.
         self._beyond = 0
@@ -52,8 +46,6 @@ class Drainer:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._lock:
-            self._lock.close()
 
     def turn(self) -> None:
         """One look: are outages over, and is there something to move?"""
@@ -61,7 +53,7 @@ class Drainer:
             if self._stopped.is_set():
                 return
             self._check(partition)
-        if self._leads():
+        if self._spool.lead():
             self._drain()
 
     def _run(self) -> None:
@@ -85,18 +77,6 @@ class Drainer:
         except QueueUnavailableError:
             return
         self._outages.end(partition)
-
-    def _leads(self) -> bool:
-        if self._lock is None:
-            self._lock_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = self._lock_path.open("w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                return False
-            self._lock = lock
-        return True
 
     def _drain(self) -> None:
         # What could not be forgotten must not move again: it would be doubled after the window.

@@ -59,7 +59,7 @@ class Keeper:
         self._spool: Spool | None = None
         if settings.spool_dir:
             self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
-            self._drainer = Drainer(self._writer, self._spool, self._outages, settings.spool_dir)
+            self._drainer = Drainer(self._writer, self._spool, self._outages)
 
     def start(self) -> None:
         """Starts the trimming and, where there is a spool, the drainer: in the worker, after its fork."""

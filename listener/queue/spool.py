@@ -1,92 +1,91 @@
-"""A journal on local disk for messages that Redis did not confirm; the host's workers share it."""
+"""Keeps messages that Redis did not confirm on local disk, within a time limit whatever the disk does."""
 
-import fcntl
-import json
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
+from listener import metrics
 from listener.errors import QueueUnavailableError
 from listener.messages import Message
+from listener.native_thread import NativeThread
 from listener.queue.commit import GroupCommit
+from listener.queue.journal import JOURNAL, Journal, SetAside, Spooled, now
+
+__all__ = ["JOURNAL", "SetAside", "Spool", "Spooled"]
 
 log = structlog.get_logger("listener.spool")
 
 Result = TypeVar("Result")
 
-JOURNAL = "spool.db"
-PAGE_BYTES = 4096
-BUSY_TIMEOUT_S = 1.0
 MOST_MESSAGES = 256
 MOST_BYTES = 16 * 2**20
-CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS message (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    message TEXT NOT NULL
-)
-"""
-
-
-@dataclass(frozen=True)
-class Spooled:
-    """A message in the journal, and its place in the order of arrival there."""
-
-    place: int
-    message: Message
+# How long a check waits for its turn and for the disk: as long as a message would.
+CHECK_S = 0.8
+# What was written so lately shows that more can be written.
+FRESH_S = 1.0
+# How long the drainer and a group wait. Their callers do not: each has its own time limit.
+PATIENCE_S = 5.0
+# A disk on the edge would have every other message logged.
+STEADY_S = 10.0
 
 
 class Spool:
-    """A SQLite journal: write-ahead log, synced to the disk before `put` returns.
+    """A journal on local disk, synced before `put` returns. One for each process; threads share it.
+
+    The journal is used in a native thread, so that no greenlet waits for the disk longer than it wants
+    to. What arrives while the disk is busy goes out together, in one sync.
 
     Guaranteed: after `put` returned, the message survives the crash of every process and of the
-    host, as far as its disk keeps what it was told to sync. A message that is in the journal is not
-    added again. A journal that is corrupt is set aside, never deleted, and a new one is begun. Not
-    guaranteed: anything when the disk itself is lost.
+    host, as far as its disk keeps what it was asked to sync. A message that is in the journal is not
+    added again. A journal that is corrupt is renamed, never deleted, and a new one is begun. Not
+    guaranteed: anything when the disk itself is lost; that a message was not written when `put`
+    raised.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        """Opens nothing yet: a worker opens it after its fork.
+        """Opens nothing yet: a worker opens the journal after its fork.
 
         Args:
-            folder: where the journal lies; made if need be.
+            folder: where the journal lies; made when the first message needs it.
             max_bytes: what the journal may take; beyond, messages are refused.
         """
-        self._folder = folder
-        self._path = folder / JOURNAL
-        self._max_pages = max(max_bytes // PAGE_BYTES, 4)
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
-        self._lock = threading.Lock()
-        self._commit: GroupCommit[Message, bool] = GroupCommit(
-            self._insert,
-            size=lambda message: len(message.data),
+        self._journal = Journal(folder, max_bytes)
+        self._thread = NativeThread()
+        self._state = _State()
+        self._commit: GroupCommit[Message | SetAside, bool] = GroupCommit(
+            self._write,
+            size=lambda item: len(_message(item).data),
             most_items=MOST_MESSAGES,
             most_bytes=MOST_BYTES,
         )
 
     def put(self, message: Message, timeout_s: float) -> bool:
-        """Journals a message; true if it is there already.
+        """Journals a message; true if it is there already, waiting or set aside.
 
         Raises:
             QueueUnavailableError: full, unwritable, or not in time.
         """
-        try:
-            return self._commit.submit(message, timeout_s)
-        except (sqlite3.Error, OSError, TimeoutError) as error:
-            raise _unavailable(error) from error
+        return self._submit(message, timeout_s)
+
+    def put_aside(self, message: Message, reason: str, timeout_s: float) -> bool:
+        """Journals a message that Redis refuses by itself; true if it is there already, waiting or set aside.
+
+        Args:
+            message: what Redis does not take.
+            reason: what Redis said.
+            timeout_s: as for `put`.
+
+        Raises:
+            QueueUnavailableError: full, unwritable, or not in time.
+        """
+        return self._submit(SetAside(message, reason, now()), timeout_s)
 
     def oldest(self, most: int, most_bytes: int = MOST_BYTES, *, beyond: int = 0) -> list[Spooled]:
-        """The messages that wait longest, in the order of their arrival.
+        """The messages that wait longest, in the order of their arrival; none that is set aside.
 
         Args:
             most: how many.
@@ -96,165 +95,131 @@ class Spool:
         Raises:
             QueueUnavailableError: the journal cannot be read.
         """
-
-        def read(journal: sqlite3.Connection) -> list[Spooled]:
-            found: list[Spooled] = []
-            size = 0
-            statement = "SELECT place, message FROM message WHERE place > ? ORDER BY place LIMIT ?"
-            # Closed: a statement that is not read to its end would hold up the journal's checkpoints.
-            with closing(journal.execute(statement, (beyond, most))) as rows:
-                for place, text in rows:
-                    size += len(text)
-                    if found and size > most_bytes:
-                        break
-                    found.append(Spooled(place, _message(text)))
-            return found
-
-        return self._run(read)
+        return self._run(lambda: self._journal.oldest(most, most_bytes, beyond))
 
     def remove(self, moved: Sequence[Spooled]) -> None:
         """Forgets messages that Redis has confirmed.
 
         Raises:
-            QueueUnavailableError: the journal cannot be written; they are all still there.
+            QueueUnavailableError: the journal cannot be written; they may all still be there.
         """
-        # The id as well: a journal begun anew in the meantime has the same places for others.
-        entries = [(spooled.place, spooled.message.id) for spooled in moved]
+        self._run(lambda: self._journal.remove(moved))
 
-        def delete(journal: sqlite3.Connection) -> None:
-            with _transaction(journal):
-                journal.executemany("DELETE FROM message WHERE place = ? AND id = ?", entries)
+    def set_aside(self, spooled: Sequence[Spooled], reason: str) -> None:
+        """Moves waiting messages out of the drainer's way, all or none, each under its id.
 
-        self._run(delete)
+        One that is no longer waiting is passed over.
+
+        Args:
+            spooled: as `oldest` returned them.
+            reason: what Redis said.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be written; they may all still be waiting.
+        """
+        self._run(lambda: self._journal.set_aside(spooled, reason))
 
     def depth(self) -> int:
-        """How many messages wait.
+        """How many messages wait; without those that are set aside.
 
         Raises:
             QueueUnavailableError: the journal cannot be read.
         """
-        count = self._run(lambda db: db.execute("SELECT count(*) FROM message").fetchone())
-        return int(count[0])
+        return self._run(self._journal.depth)
 
     def check(self) -> None:
-        """Returns if a message of up to a page could be journalled now.
+        """Returns if a message of up to a page could be journalled now, or was a moment ago.
 
         Raises:
-            QueueUnavailableError: it could not.
+            QueueUnavailableError: it could not, or not in time.
         """
+        if not self._state.is_proven():
+            self._watch(lambda: self._run(self._journal.check, CHECK_S))
 
-        def write(journal: sqlite3.Connection) -> None:
-            # Only an entry that needs a page of its own shows that neither journal nor disk is full.
-            with _transaction(journal):
-                journal.execute(
-                    "INSERT INTO message (id, message) VALUES ('', ?)", (" " * PAGE_BYTES,)
-                )
-                journal.execute("DELETE FROM message WHERE id = ''")
+    def lead(self) -> bool:
+        """Whether there is a journal, and this process is the one of the host that drains it.
 
-        self._run(write)
+        Raises:
+            QueueUnavailableError: that cannot be found out.
+        """
+        return self._run(self._journal.lead)
 
     def close(self) -> None:
-        """Closes this process's connection, once what was put is written."""
+        """Closes this process's connection, once what was put is written; not if the disk hangs."""
         self._commit.close()
-        with self._lock:
-            self._close()
-
-    def _insert(self, group: Sequence[Message]) -> list[bool]:
-        def insert(journal: sqlite3.Connection) -> list[bool]:
-            with _transaction(journal):
-                return [self._insert_one(journal, message) for message in group]
-
-        return self._with_journal(insert)
-
-    @staticmethod
-    def _insert_one(journal: sqlite3.Connection, message: Message) -> bool:
-        text = json.dumps({**asdict(message), "data": message.data.decode()}, ensure_ascii=False)
-        statement = "INSERT OR IGNORE INTO message (id, message) VALUES (?, ?)"
-        return journal.execute(statement, (message.id, text)).rowcount == 0
-
-    def _run(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
-            return self._with_journal(action)
+            self._thread.run(self._journal.close, PATIENCE_S)
+        except TimeoutError:
+            log.warning("spool not closed", detail="the disk hangs")
+
+    def _submit(self, item: Message | SetAside, timeout_s: float) -> bool:
+        def submit() -> bool:
+            try:
+                return self._commit.submit(item, timeout_s)
+            except (sqlite3.Error, OSError) as error:
+                metrics.count(metrics.SPOOL_FAILURES)
+                raise _unavailable(error) from error
+
+        return self._watch(submit)
+
+    def _watch(self, write: Callable[[], Result]) -> Result:
+        try:
+            result = write()
+        except QueueUnavailableError as error:
+            self._state.failed(error.detail)
+            raise
+        self._state.succeeded()
+        return result
+
+    def _write(self, group: Sequence[Message | SetAside]) -> list[bool]:
+        began = time.monotonic()
+        try:
+            return self._thread.run(lambda: self._journal.put(group), PATIENCE_S)
+        finally:
+            metrics.observe(metrics.SPOOL_COMMIT, time.monotonic() - began)
+            self._tell_of_renamed()
+
+    def _run(self, action: Callable[[], Result], timeout_s: float = PATIENCE_S) -> Result:
+        try:
+            return self._thread.run(action, timeout_s)
         except (sqlite3.Error, OSError) as error:
             raise _unavailable(error) from error
+        finally:
+            self._tell_of_renamed()
 
-    def _with_journal(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
-        with self._lock:
-            try:
-                return action(self._opened())
-            except sqlite3.DatabaseError as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in CORRUPT:
-                    raise
-                self._set_aside(error)
-                return action(self._opened())
-
-    def _opened(self) -> sqlite3.Connection:
-        """The journal that lies at the path now: another worker may have set ours aside."""
-        if self._connection and self._inode != _inode(self._path):
-            self._close()
-        if not self._connection:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._inode = _inode(self._path)
-            self._connection = self._open()
-            self._inode = _inode(self._path)
-        return self._connection
-
-    def _open(self) -> sqlite3.Connection:
-        journal = sqlite3.connect(
-            self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            journal.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            journal.execute("PRAGMA journal_mode = WAL")
-            journal.execute("PRAGMA synchronous = FULL")
-            journal.execute(f"PRAGMA max_page_count = {self._max_pages}")
-            journal.execute(SCHEMA)
-        except BaseException:
-            journal.close()
-            raise
-        return journal
-
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        """Renames a corrupt journal, unless another worker already has."""
-        corrupt = self._inode
-        self._close()
-        with (self._folder / "set-aside.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if corrupt == _inode(self._path):
-                stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-                for part in self._folder.glob(f"{JOURNAL}*"):
-                    if ".corrupt-" not in part.name:
-                        part.rename(f"{part}.corrupt-{stamp}")
-                log.error("journal is corrupt and was set aside", detail=str(error), stamp=stamp)
-
-    def _close(self) -> None:
-        if self._connection:
-            self._connection.close()
-        self._connection, self._inode = None, 0
+    def _tell_of_renamed(self) -> None:
+        # Logged here, since what logs belongs to the loop's thread.
+        while self._journal.renamed:
+            stamp = self._journal.renamed.pop()
+            log.error("journal is corrupt and was set aside", stamp=stamp)
 
 
-@contextmanager
-def _transaction(journal: sqlite3.Connection) -> Iterator[None]:
-    journal.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        journal.execute("COMMIT")
-    except BaseException:
-        if journal.in_transaction:
-            journal.execute("ROLLBACK")
-        raise
+class _State:
+    """Whether messages can be journalled, as far as this process saw; logs each change once."""
+
+    def __init__(self) -> None:
+        self._is_down = False
+        self._failed = self._succeeded = -float("inf")
+
+    def failed(self, detail: str) -> None:
+        self._failed = time.monotonic()
+        if not self._is_down:
+            self._is_down = True
+            log.error("spool unavailable", detail=detail)
+
+    def succeeded(self) -> None:
+        self._succeeded = time.monotonic()
+        if self._is_down and self._succeeded - self._failed > STEADY_S:
+            self._is_down = False
+            log.info("spool available")
+
+    def is_proven(self) -> bool:
+        """Whether a message was journalled a moment ago, and nothing failed since."""
+        return self._succeeded > max(self._failed, time.monotonic() - FRESH_S)
 
 
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return 0
-
-
-def _message(text: str) -> Message:
-    content = json.loads(text)
-    return Message(**{**content, "data": content["data"].encode()})
+def _message(item: Message | SetAside) -> Message:
+    return item.message if isinstance(item, SetAside) else item
 
 
 def _unavailable(error: Exception) -> QueueUnavailableError:

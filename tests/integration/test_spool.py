@@ -1,10 +1,12 @@
 """The journal on disk: synced, ordered, shared, bounded, and honest when it is broken."""
 
+import json
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,6 +71,91 @@ def test_a_spool_that_was_never_used_is_empty_and_writable(spool: Spool) -> None
     assert spool.depth() == 0
     spool.check()
     assert spool.depth() == 0
+
+
+def aside(folder: Path) -> list[tuple[object, str, str]]:
+    """What is set aside, as another program reads it: number, reason, since."""
+    with closing(sqlite3.connect(folder / JOURNAL)) as journal:
+        rows = journal.execute("SELECT message, reason, since FROM set_aside ORDER BY place")
+        return [(json.loads(json.loads(text)["data"])["n"], *more) for text, *more in rows]
+
+
+def test_message_that_is_set_aside_holds_up_nothing_and_is_kept(
+    spool: Spool, tmp_path: Path
+) -> None:
+    for number in range(4):
+        spool.put(message(number), 1)
+    began = messages.timestamp(datetime.now(UTC))
+    spool.set_aside(spool.oldest(10)[1:3], "max request size exceeded")
+    assert numbers(spool) == [0, 3]
+    assert spool.depth() == 2
+    found = aside(tmp_path / "spool")
+    assert [each[:2] for each in found] == [
+        (1, "max request size exceeded"),
+        (2, "max request size exceeded"),
+    ]
+    assert all(began <= since <= messages.timestamp(datetime.now(UTC)) for *_, since in found)
+
+
+def test_message_that_is_set_aside_counts_as_there_already(spool: Spool, tmp_path: Path) -> None:
+    spool.put(message(1), 1)
+    spool.set_aside(spool.oldest(1), "no")
+    assert spool.put(message(1), 1) is True
+    assert spool.put_aside(message(1), "no again", 1) is True
+    assert numbers(spool) == []
+    assert [each[:2] for each in aside(tmp_path / "spool")] == [(1, "no")]
+
+
+def test_message_can_be_journalled_as_set_aside_at_once(spool: Spool, tmp_path: Path) -> None:
+    assert spool.put_aside(message(1), "no", 1) is False
+    assert spool.put_aside(message(1), "no", 1) is True
+    assert numbers(spool) == []
+    spool.put(message(2), 1)
+    assert spool.put_aside(message(2), "no", 1) is True, "it waits, and is set aside in its turn"
+    assert numbers(spool) == [2]
+    assert [each[:2] for each in aside(tmp_path / "spool")] == [(1, "no")]
+
+
+def test_setting_aside_twice_or_what_moved_meanwhile_does_nothing(
+    spool: Spool, tmp_path: Path
+) -> None:
+    spool.put(message(1), 1)
+    spool.put(message(2), 1)
+    both = spool.oldest(2)
+    spool.remove(both[:1])
+    spool.set_aside(both, "no")
+    spool.set_aside(both, "no again")
+    assert [each[:2] for each in aside(tmp_path / "spool")] == [(2, "no")]
+
+
+def test_journal_of_the_version_before_is_taken_over_whole(tmp_path: Path) -> None:
+    before = Spool(tmp_path, 2**20)
+    before.put(message(1), 1)
+    before.close()
+    with closing(sqlite3.connect(tmp_path / JOURNAL)) as journal:
+        journal.execute("DROP TABLE set_aside")
+    spool = Spool(tmp_path, 2**20)
+    assert numbers(spool) == [1]
+    spool.set_aside(spool.oldest(1), "no")
+    assert spool.depth() == 0
+    spool.close()
+    assert [each[:2] for each in aside(tmp_path)] == [(1, "no")]
+
+
+def test_looking_for_what_waits_makes_no_journal(spool: Spool, tmp_path: Path) -> None:
+    assert spool.oldest(1) == []
+    assert spool.depth() == 0
+    assert spool.lead() is False
+    assert not (tmp_path / "spool").exists()
+
+
+def test_one_process_of_a_host_leads_until_it_closes(spool: Spool, tmp_path: Path) -> None:
+    spool.put(message(1), 1)
+    other = Spool(tmp_path / "spool", 2**20)
+    assert [spool.lead(), other.lead(), spool.lead()] == [True, False, True]
+    spool.close()
+    assert other.lead() is True
+    other.close()
 
 
 def test_many_threads_journal_at_once(spool: Spool) -> None:
@@ -195,7 +282,7 @@ def test_the_doctor_tells_of_a_folder_that_it_may_not_look_into(tmp_path: Path) 
 def test_a_journal_locked_by_another_is_unavailable_in_time(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.queue.spool.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("listener.queue.journal.BUSY_TIMEOUT_S", 0.05)
     spool.check()
     other = sqlite3.connect(tmp_path / "spool" / JOURNAL, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

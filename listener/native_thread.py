@@ -1,0 +1,109 @@
+"""Runs blocking calls in native threads, so that a process that gevent has patched goes on meanwhile.
+
+gevent makes sockets, locks and sleeping cooperative, but not a disk: a `fsync` that takes three
+seconds, or a call of SQLite, stops every greenlet of a gunicorn worker for as long.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
+
+TOO_LONG = "the disk took too long"
+
+
+class NativeThread:
+    """A native thread that runs blocking calls, one after the other. Threads and greenlets share it.
+
+    In a process that gevent has patched, the greenlet that called waits, and the loop serves the
+    others. In any other process a call runs in the caller's own thread, which may block: there the
+    time limit only bounds how long a call waits for its turn.
+
+    Guaranteed: the thread is started by the first call, and once more after a fork; it does not
+    keep a process from ending, even while a call hangs. Not guaranteed: that a call which took too
+    long has no effect; only one that had not begun by then never runs.
+
+    A call must not use what gevent has patched (locks, queues, sockets, logging, this class): that
+    belongs to the loop of another thread.
+    """
+
+    def __init__(self) -> None:
+        # Where nothing is patched.
+        self._turn = threading.Lock()
+        self._pool: Any = None
+        self._process = 0
+
+    def run(self, call: Callable[[], Result], timeout_s: float) -> Result:
+        """Returns what the call returns, or raises what it raises.
+
+        Args:
+            call: what blocks.
+            timeout_s: how long to wait for the call's turn and its end together.
+
+        Raises:
+            TimeoutError: that took longer. A call that had begun goes on, and those behind it wait
+                for its end, each within its own time limit.
+        """
+        if not _is_patched():
+            return self._run_here(call, timeout_s)
+        import gevent  # noqa: PLC0415 (the consumer library is installed without it)
+
+        job = _Job(call)
+        try:
+            with gevent.Timeout(max(timeout_s, 0.001), TimeoutError(TOO_LONG)):
+                self._threads().spawn(job).get()
+        finally:
+            job.is_wanted = False
+        return job.result()
+
+    def _run_here(self, call: Callable[[], Result], timeout_s: float) -> Result:
+        if not self._turn.acquire(timeout=max(timeout_s, 0)):
+            raise TimeoutError(TOO_LONG)
+        try:
+            return call()
+        finally:
+            self._turn.release()
+
+    def _threads(self) -> Any:
+        """A pool of one thread, as gevent documents it; a pool's threads do not survive a fork."""
+        from gevent.threadpool import ThreadPool  # noqa: PLC0415 (as in `run`)
+
+        if self._pool is None or self._process != os.getpid():
+            self._pool, self._process = ThreadPool(1), os.getpid()
+        return self._pool
+
+
+class _Job(Generic[Result]):
+    """A call and its outcome: gevent would print the traceback of an error that leaves the thread."""
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self._call = call
+        self._result: Result | None = None
+        self._error: BaseException | None = None
+        self.is_wanted = True
+
+    def __call__(self) -> None:
+        if not self.is_wanted:
+            return
+        try:
+            self._result = self._call()
+        except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread)
+            self._error = error
+
+    def result(self) -> Result:
+        try:
+            if self._error is not None:
+                raise self._error
+            return self._result  # type: ignore[return-value]  # it ended without an error
+        finally:
+            # The traceback of the error has this frame, which has the job, which has the error.
+            self._error = None
+
+
+def _is_patched() -> bool:
+    """Whether the threads of this process are greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))

@@ -1,0 +1,306 @@
+"""The spool's SQLite database, shared by the processes of a host. Every call blocks for its disk."""
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TypeVar
+
+from listener.messages import Message, timestamp
+
+Result = TypeVar("Result")
+
+JOURNAL = "spool.db"
+PAGE_BYTES = 4096
+# Below the time that a message has: its answer then says that another process holds the file.
+BUSY_TIMEOUT_S = 0.6
+CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS message (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    message TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS set_aside (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    message TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since TEXT NOT NULL
+);
+"""
+PUT = """
+INSERT OR IGNORE INTO message (id, message)
+SELECT :id, :message WHERE NOT EXISTS (SELECT 1 FROM set_aside WHERE id = :id)
+"""
+PUT_ASIDE = """
+INSERT OR IGNORE INTO set_aside (id, message, reason, since)
+SELECT :id, :message, :reason, :since WHERE NOT EXISTS (SELECT 1 FROM message WHERE id = :id)
+"""
+SET_ASIDE = """
+INSERT OR IGNORE INTO set_aside (id, message, reason, since)
+SELECT id, message, :reason, :since FROM message WHERE place = :place AND id = :id
+"""
+DELETE = "DELETE FROM message WHERE place = :place AND id = :id"
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """A message in the journal, and its place in the order of arrival there."""
+
+    place: int
+    message: Message
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A message that Redis refused by itself.
+
+    Attributes:
+        reason: what Redis said.
+        since: when it was set aside, RFC 3339, UTC.
+    """
+
+    message: Message
+    reason: str
+    since: str
+
+
+class Journal:
+    """A connection to the journal; opened when first needed, and anew where another file lies there.
+
+    For one thread at a time. Every method may block for as long as the disk takes, and raises
+    sqlite3.Error or OSError. A journal that is corrupt is renamed, never deleted, and a new one is
+    begun; `renamed` lists those that this process renamed.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._path = folder / JOURNAL
+        self._max_pages = max(max_bytes // PAGE_BYTES, 4)
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._lead: IO[str] | None = None
+        self.renamed: list[str] = []
+
+    def put(self, messages: Sequence[Message | SetAside]) -> list[bool]:
+        """Writes messages and syncs them; for each, whether it was there already.
+
+        All of them or, if it raises, none.
+        """
+
+        def insert(journal: sqlite3.Connection) -> list[bool]:
+            with self._transaction(journal):
+                return [_insert(journal, message) for message in messages]
+
+        return self._run(insert)
+
+    def oldest(self, most: int, most_bytes: int, beyond: int) -> list[Spooled]:
+        """The messages that wait longest, in order; none where there is no journal yet."""
+
+        def read(journal: sqlite3.Connection) -> list[Spooled]:
+            found: list[Spooled] = []
+            size = 0
+            statement = "SELECT place, message FROM message WHERE place > ? ORDER BY place LIMIT ?"
+            # Closed: a statement that is not read to its end would hold up the journal's checkpoints.
+            with closing(journal.execute(statement, (beyond, most))) as rows:
+                for place, text in rows:
+                    size += len(text)
+                    if found and size > most_bytes:
+                        break
+                    found.append(Spooled(place, message_of(text)))
+            return found
+
+        return self._run(read) if _inode(self._path) else []
+
+    def remove(self, moved: Sequence[Spooled]) -> None:
+        """Deletes messages."""
+
+        def delete(journal: sqlite3.Connection) -> None:
+            with self._transaction(journal):
+                journal.executemany(DELETE, [_place(spooled) for spooled in moved])
+
+        self._run(delete)
+
+    def set_aside(self, spooled: Sequence[Spooled], reason: str) -> None:
+        """Moves messages to those that are set aside."""
+        why = {"reason": reason, "since": now()}
+        rows = [{**_place(each), **why} for each in spooled]
+
+        def move(journal: sqlite3.Connection) -> None:
+            with self._transaction(journal):
+                journal.executemany(SET_ASIDE, rows)
+                journal.executemany(DELETE, rows)
+
+        self._run(move)
+
+    def depth(self) -> int:
+        """How many messages wait."""
+        if not _inode(self._path):
+            return 0
+        count = self._run(lambda db: db.execute("SELECT count(*) FROM message").fetchone())
+        return int(count[0])
+
+    def check(self) -> None:
+        """Returns if a message of up to a page could be written now."""
+
+        def write(journal: sqlite3.Connection) -> None:
+            # Only an entry that needs a page of its own shows that neither journal nor disk is full.
+            with self._transaction(journal):
+                journal.execute(
+                    "INSERT INTO message (id, message) VALUES ('', ?)", (" " * PAGE_BYTES,)
+                )
+                journal.execute("DELETE FROM message WHERE id = ''")
+
+        self._run(write)
+
+    def lead(self) -> bool:
+        """Whether there is a journal, and this process is the one of the host that drains it.
+
+        The operating system frees the lock of a process that dies.
+        """
+        if not _inode(self._path):
+            return False
+        if self._lead is None:
+            try:
+                self._lead = _locked(self._folder / "drainer.lock", fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Closes the connection, and no longer leads."""
+        if self._lead:
+            self._lead.close()
+            self._lead = None
+        self._close()
+
+    def _run(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+        try:
+            return action(self._opened())
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in CORRUPT:
+                raise
+            self._rename_corrupt()
+            return action(self._opened())
+
+    def _opened(self) -> sqlite3.Connection:
+        """A connection to the journal that lies at the path now: another process may have renamed ours."""
+        if self._connection and self._inode != _inode(self._path):
+            self._close()
+        if not self._connection:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._inode = _inode(self._path)
+            with self._turn():
+                self._connection = self._open()
+            self._inode = _inode(self._path)
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        journal = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            journal.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            journal.execute("PRAGMA journal_mode = WAL")
+            journal.execute("PRAGMA synchronous = FULL")
+            journal.execute(f"PRAGMA max_page_count = {self._max_pages}")
+            # A journal of an earlier version gets the table that it lacks.
+            journal.executescript(SCHEMA)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    @contextmanager
+    def _transaction(self, journal: sqlite3.Connection) -> Iterator[None]:
+        with self._turn():
+            journal.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                journal.execute("COMMIT")
+            except BaseException:
+                if journal.in_transaction:
+                    journal.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Waits until this process may write.
+
+        SQLite polls for its own lock. On a slow disk, a process that writes one group after the other
+        leaves no gap that another one's polling would hit in time. Here a process waits for the lock
+        while it holds the gate to it, so that no process gets the lock twice while another waits.
+        """
+        with _locked(self._folder / "gate.lock"):
+            lock = _locked(self._folder / "write.lock")
+        with lock:
+            yield
+
+    def _rename_corrupt(self) -> None:
+        """Renames a corrupt journal, unless another process already has."""
+        corrupt = self._inode
+        self._close()
+        with _locked(self._folder / "set-aside.lock"):
+            if corrupt == _inode(self._path):
+                stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+                for part in self._folder.glob(f"{JOURNAL}*"):
+                    if ".corrupt-" not in part.name:
+                        part.rename(f"{part}.corrupt-{stamp}")
+                self.renamed.append(stamp)
+
+    def _close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection, self._inode = None, 0
+
+
+def message_of(text: str) -> Message:
+    """A message as the journal holds it."""
+    content = json.loads(text)
+    return Message(**{**content, "data": content["data"].encode()})
+
+
+def now() -> str:
+    """RFC 3339, UTC."""
+    return timestamp(datetime.now(UTC))
+
+
+def _insert(journal: sqlite3.Connection, item: Message | SetAside) -> bool:
+    """Whether the message was there already."""
+    message = item.message if isinstance(item, SetAside) else item
+    text = json.dumps({**asdict(message), "data": message.data.decode()}, ensure_ascii=False)
+    row = {"id": message.id, "message": text}
+    if isinstance(item, SetAside):
+        row |= {"reason": item.reason, "since": item.since}
+        return journal.execute(PUT_ASIDE, row).rowcount == 0
+    return journal.execute(PUT, row).rowcount == 0
+
+
+def _place(spooled: Spooled) -> dict[str, object]:
+    # The id as well: a journal begun anew in the meantime has the same places for others.
+    return {"place": spooled.place, "id": spooled.message.id}
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _locked(path: Path, flags: int = 0) -> IO[str]:
+    """A file that this process has locked; closing it frees it. Raises OSError."""
+    # Not truncated: that would be a change that the disk has to write.
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | flags)
+    except BaseException:
+        file.close()
+        raise
+    return file
