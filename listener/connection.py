@@ -7,11 +7,13 @@ answer, and a full pool of connections accepts no more, however idle those in it
 import random
 import socket
 import time
+from itertools import islice
 from typing import Any
 
 # A sender that is well needs milliseconds; the provider gives up after about four seconds [seen].
 READING_S = 10.0
-# For the first byte on a new connection.
+# For the first byte on a new connection while places are few, and on any while the worker ends. Balancers
+# connect in advance and send their first byte up to a minute later, so otherwise it is gunicorn's keepalive.
 BEGINNING_S = 5.0
 WRITING_S = 10.0
 # What a head may have before its end is there: gunicorn looks through all of it whenever more comes,
@@ -39,6 +41,7 @@ class Crowd:
     def __init__(self, most: int, most_bytes: int) -> None:
         """Takes how many there may be, and what they may have sent all together."""
         self._most = most
+        self._plenty = most // 2
         self._most_bytes = most_bytes
         self._bytes = 0
         self._held: dict[Connection, int] = {}
@@ -65,6 +68,17 @@ class Crowd:
         for connection in [held for held in self._held if held.has_idled(idle_s)]:
             self._cut(connection)
 
+    def evict_silent(self, idle_s: float) -> None:
+        """Closes connections that never sent a byte in `idle_s` seconds while over half of the places are taken.
+
+        The oldest go first, and no more than it takes until half of the places are free.
+        """
+        excess = len(self._held) - self._plenty
+        if excess > 0:
+            silent = (held for held in self._held if held.has_been_silent(idle_s))
+            for connection in list(islice(silent, excess)):
+                self._cut(connection)
+
     def _make_way(self) -> None:
         if len(self._held) > self._most:
             self._cut(next(iter(self._held)))
@@ -90,6 +104,7 @@ class Connection:
         self._until = 0.0
         self._head_left: int | None = None
         self._steps = 0
+        self._is_new = True
         self.begun = False
         self.is_cut = False
 
@@ -115,6 +130,10 @@ class Connection:
         """Whether it has waited for so long for a request that has not begun."""
         return not self.begun and time.monotonic() - self._since >= seconds
 
+    def has_been_silent(self, seconds: float) -> bool:
+        """Whether it has never sent a byte, for this time at the least."""
+        return self._is_new and self.has_idled(seconds)
+
     def hurry(self, seconds: float) -> None:
         """Leaves no more than so long for whatever is still to be read of this request."""
         self._until = min(self._until, time.monotonic() + seconds)
@@ -134,6 +153,7 @@ class Connection:
         data: bytes = self._sock.recv(size)
         if data and not self.begun:
             self.begun = True
+            self._is_new = False
             self._until = time.monotonic() + varied(self._reading_s)
         self._crowd.grow(self, len(data))
         if self._head_left is not None:

@@ -27,7 +27,6 @@ from listener.connection import (
     Connection,
     Crowd,
     LongHeadError,
-    varied,
 )
 from listener.errors import RefusalError
 from listener.head import Parser
@@ -50,9 +49,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     """Serves HTTP/1.1 connections; TLS ends in the proxy before it.
 
     Guaranteed: a request that is not there whole `READING_S` after its first byte ends, and so does a
-    connection that does not take its answers, does not begin a first request in `BEGINNING_S`, or a
-    further one in gunicorn's `keepalive` seconds. While the worker is well and its places suffice
-    it waits for a further one for no less than that.
+    connection that does not take its answers, or does not begin a request in gunicorn's `keepalive`
+    seconds. While the worker is well and its places suffice it waits no less than that, for a first
+    request as for a further one; while over half of them are taken, a connection that never sent a
+    byte has `BEGINNING_S`.
     """
 
     beginning_s = BEGINNING_S
@@ -74,8 +74,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     def notify(self) -> None:
         """Tells the master that the worker is well, every second; also while it is to end."""
         super().notify()
-        if not self.alive:
-            # Whoever kept a connection longer than a new one may be silent would hold up the end.
+        if self.alive:
+            self._crowd.evict_silent(self.beginning_s)
+        else:
+            # An idle connection would hold up the end.
             self._crowd.end_idle(self.beginning_s)
 
     def server_class(
@@ -142,8 +144,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         return not closes
 
     def _next_request(self, parser: Any, connection: Connection) -> Any:
-        first = not parser.req_count
-        idle_s = varied(self.beginning_s) if first else self._parsing.keepalive
+        idle_s = max(self._parsing.keepalive, self.beginning_s)
         connection.await_request(idle_s, begun=bool(parser.unreader.buf.tell()))
         try:
             return next(parser)

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.client import HTTPResponse
 from typing import Any
@@ -29,6 +29,7 @@ READING_S = 0.3
 KEPT_S = 1
 
 
+REQUEST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
 LISTENING = ("127.0.0.1", 8000)
 
 
@@ -163,6 +164,82 @@ def test_a_connection_that_was_used_is_waited_for_no_less_than_said(
         assert answer(connection) == (200, b"ab")
         assert connection.recv(100) == b"", "without a word"
         assert time.monotonic() - started >= KEPT_S
+
+
+def test_connection_opened_in_advance_is_served_after_the_short_bound(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
+    worker.beginning_s = 0.05
+    with ExitStack() as opened:
+        connections = [opened.enter_context(client(worker)) for _ in range(8)]
+        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 8)
+        worker.notify()
+        for connection in connections:
+            connection.sendall(REQUEST)
+            assert answer(connection) == (200, b"ab")
+
+
+def test_under_pressure_a_connection_that_never_sent_a_byte_is_closed(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
+    worker.cfg.set("keepalive", 100)
+    worker._crowd = Crowd(most=4, most_bytes=100)
+    with client(worker) as used, ExitStack() as opened:
+        used.sendall(REQUEST)
+        assert answer(used) == (200, b"ab")
+        silent = opened.enter_context(client(worker))
+        wait_until(lambda: idle_connections(worker, 0) == 2)
+        younger = opened.enter_context(client(worker))
+        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 3)
+        worker.notify()
+        assert silent.recv(100) == b"", "without a word"
+        for connection in (used, younger):
+            connection.sendall(REQUEST)
+            assert answer(connection) == (200, b"ab")
+
+
+def test_when_the_worker_is_to_end_silent_connections_are_closed_soon(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
+    worker.cfg.set("keepalive", 100)
+    with client(worker) as connection:
+        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 1)
+        worker.alive = False
+        worker.notify()
+        assert connection.recv(100) == b""
+
+
+def test_byte_and_then_silence_on_a_connection_opened_in_advance_has_the_bound_of_a_request(
+    worker: Worker,
+) -> None:
+    worker.cfg.set("keepalive", 100)
+    worker.beginning_s = 0.05
+    with client(worker) as connection:
+        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 1)
+        connection.sendall(b"P")
+        assert reason(connection) == "400 too-slow"
+
+
+def test_message_is_answered_among_many_silent_connections(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
+    worker.cfg.set("keepalive", 100)
+    worker._crowd = Crowd(most=20, most_bytes=1000)
+    with ExitStack() as opened:
+        for _ in range(60):
+            opened.enter_context(client(worker))
+        with client(worker) as connection:
+            connection.sendall(REQUEST)
+            assert answer(connection) == (200, b"ab")
+            wait_until(lambda: idle_connections(worker, worker.beginning_s) == 20)
+            worker.notify()
+            assert len(worker._crowd._held) == 10
+            connection.sendall(REQUEST)
+            assert answer(connection) == (200, b"ab")
 
 
 def test_who_was_read_whole_is_answered_though_it_makes_way(worker: Worker) -> None:
@@ -355,6 +432,10 @@ def ends_after_answer(connection: socket.socket) -> bool:
     except ConnectionResetError:
         # What was not read of the request.
         return told
+
+
+def idle_connections(worker: Worker, seconds: float) -> int:
+    return sum(held.has_idled(seconds) for held in list(worker._crowd._held))
 
 
 def wait_until_begun(worker: Worker) -> None:

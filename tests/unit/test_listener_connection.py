@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from listener.connection import Connection, Crowd
 
 
@@ -86,15 +88,44 @@ def test_a_connection_is_the_socket_in_all_else() -> None:
     assert connection.getsockname() == ("127.0.0.1", 8000)
 
 
+class Waiting(Guest):
+    """A guest that has waited for some time, new or not."""
+
+    def __init__(self, since_s: float, *, is_new: bool = True) -> None:
+        super().__init__()
+        self.since_s = since_s
+        self.is_new = is_new
+
+    def has_idled(self, seconds: float) -> bool:
+        return self.since_s >= seconds
+
+    def has_been_silent(self, seconds: float) -> bool:
+        return self.is_new and self.has_idled(seconds)
+
+
+@pytest.mark.parametrize(
+    ("places", "evicted"),
+    [
+        (12, []),
+        (10, [1]),
+        (9, [1, 3]),
+        (8, [1, 3]),
+        (6, [1, 3, 4]),
+    ],
+)
+def test_silent_connections_are_evicted_only_while_over_half_of_the_places_are_taken(
+    places: int, evicted: list[int]
+) -> None:
+    crowd = Crowd(most=places, most_bytes=100)
+    used = Waiting(90.0, is_new=False)
+    found: list[Any] = [used, *map(Waiting, (80.0, 4.0, 7.0, 6.0, 1.0))]
+    for guest in found:
+        crowd.begin(guest)
+    crowd.evict_silent(5.0)
+    assert cut(found) == evicted
+
+
 def test_only_who_has_waited_for_so_long_is_ended() -> None:
-    class Waiting(Guest):
-        def __init__(self, since_s: float) -> None:
-            super().__init__()
-            self.since_s = since_s
-
-        def has_idled(self, seconds: float) -> bool:
-            return self.since_s >= seconds
-
     crowd = Crowd(most=10, most_bytes=100)
     found: list[Any] = [Waiting(since_s) for since_s in (4.0, 5.0, 6.0)]
     for guest in found:
