@@ -16,6 +16,7 @@ READING_S = 10.0
 # connect in advance and send their first byte up to a minute later, so otherwise it is gunicorn's keepalive.
 BEGINNING_S = 5.0
 WRITING_S = 10.0
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # What a head may have before its end is there: gunicorn looks through all of it whenever more comes,
 # and bounds its lines alone.
 MOST_OF_HEAD = 64 * 1024
@@ -107,6 +108,7 @@ class Connection:
         self._is_new = True
         self.begun = False
         self.is_cut = False
+        self.owes_continue = False
 
     def await_request(self, idle_s: float, *, begun: bool = False) -> None:
         """The client has so long to begin its next request, and `reading_s` from then to end it.
@@ -139,13 +141,16 @@ class Connection:
         self._until = min(self._until, time.monotonic() + seconds)
 
     def recv(self, size: int) -> bytes:
-        """Reads as a socket does.
+        """Reads as a socket does; sends `100 Continue` first if the client waits for it.
 
         Raises:
             TimeoutError: the time for this request is over.
             LongHeadError: still no end of its head.
         """
         self._give_turn()
+        if self.owes_continue:
+            self.owes_continue = False
+            self.sendall(CONTINUE)
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the time for this request is over")

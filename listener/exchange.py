@@ -15,7 +15,6 @@ from gunicorn.http.wsgi import FileWrapper
 
 Headers = list[tuple[str, str]]
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # PEP 3333's, the same for each request of a worker.
 BASE: dict[str, Any] = {
     "wsgi.version": (1, 0),

@@ -2,6 +2,8 @@
 
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -130,14 +132,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
 
     def _answer(self, request: Any, connection: Connection, names: dict[str, str]) -> bool:
         """Answers a request; whether both sides want to go on then."""
-        if request._expected_100_continue:  # noqa: SLF001 (gunicorn tells it nowhere else)
-            connection.sendall(exchange.CONTINUE)
         self.nr += 1
         if self.alive and self.nr >= self.max_requests:
             self.log.info("This worker has served as many requests as it may (max_requests).")
             self.alive = False
         environ = exchange.environ_of(request, names)
-        answer = exchange.answer_of(self.wsgi, environ)
+        with _continuing(request, connection):
+            answer = exchange.answer_of(self.wsgi, environ)
         # Only now: the worker may have been told to end, or the connection been cut, meanwhile.
         closes = not self.alive or connection.is_cut or _must_close(request)
         connection.sendall(answer.written(request.version, closes=closes))
@@ -180,6 +181,30 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         except OSError:
             # Who is gone needs no answer.
             pass
+
+
+@contextmanager
+def _continuing(request: Any, connection: Connection) -> Iterator[None]:
+    """Has `100 Continue` sent if the body is read meanwhile, where the client waits for it.
+
+    So what is refused for its path, size or source is refused before its body is sent. Whether that
+    body comes all the same is the client's choice, so nobody can know where its next request begins:
+    the connection ends.
+    """
+    # gunicorn has no public name for it.
+    connection.owes_continue = request._expected_100_continue  # noqa: SLF001
+    try:
+        yield
+    finally:
+        if connection.owes_continue and not _is_read(request):
+            request.body.failed = True
+        connection.owes_continue = False
+
+
+def _is_read(request: Any) -> bool:
+    """Whether the whole body was read."""
+    reader = request.body.reader
+    return not (reader.parser if isinstance(reader, ChunkedReader) else reader.length)
 
 
 def _read_up(parser: Any, request: Any, connection: Connection) -> bool:

@@ -421,6 +421,76 @@ def test_a_chunked_body_that_nobody_read_is_let_go_without_a_collection(worker: 
         gc.enable()
 
 
+EXPECT = b"Host: h\r\nExpect: 100-continue\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [(b"Content-Length: 2", b"ab"), (b"transfer-encoding: chunked", b"2\r\nab\r\n0\r\n\r\n")],
+)
+def test_continue_is_sent_when_the_body_is_read_and_the_connection_goes_on(
+    framing: bytes, sent: bytes, worker: Worker
+) -> None:
+    with client(worker) as connection:
+        for _ in range(2):
+            connection.sendall(b"POST / HTTP/1.1\r\n" + EXPECT + framing + b"\r\n\r\n")
+            assert connection.recv(100) == CONTINUE
+            connection.sendall(sent)
+            assert answer(connection) == (200, b"ab")
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: 2", b"Content-Length: 100000000", b"Transfer-Encoding: chunked"],
+)
+@pytest.mark.parametrize("body", [b"", b"2\r\nab\r\n0\r\n\r\n", b"x" * 50_000])
+def test_what_is_answered_before_its_body_is_read_gets_no_continue_and_an_end(
+    framing: bytes, body: bytes, worker: Worker
+) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"POST /unread HTTP/1.1\r\n" + EXPECT + framing + b"\r\n\r\n")
+        wait_until(lambda: connection.recv(1, socket.MSG_PEEK) == b"H")
+        connection.sendall(body)
+        assert ends_after_answer(connection)
+
+
+def test_body_that_comes_without_waiting_is_answered_alone(worker: Worker) -> None:
+    whole = b"POST / HTTP/1.1\r\n" + EXPECT + b"Content-Length: 2\r\n\r\nab"
+    with client(worker) as connection:
+        connection.sendall(whole + whole)
+        assert [answer(connection), answer(connection)] == [(200, b"ab")] * 2
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.0\r\nConnection: keep-alive\r\n" + EXPECT + b"Content-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n",
+    ],
+    ids=["HTTP/1.0", "not expected"],
+)
+def test_nobody_else_gets_a_continue(head: bytes, worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(head)
+        wait_until_begun(worker)
+        connection.sendall(b"ab")
+        assert answer(connection) == (200, b"ab")
+
+
+def test_expectation_without_a_body_gets_its_answer_alone(worker: Worker) -> None:
+    with client(worker) as connection:
+        for framing in (b"", b"Content-Length: 0\r\n"):
+            connection.sendall(b"GET / HTTP/1.1\r\n" + EXPECT + framing + b"\r\n")
+            assert answer(connection) == (200, b"")
+
+
+def test_fault_before_the_body_is_read_gets_no_continue(worker: Worker) -> None:
+    with client(worker) as connection:
+        connection.sendall(b"POST /raises HTTP/1.1\r\n" + EXPECT + b"Content-Length: 2\r\n\r\n")
+        assert reason(connection) == "503 internal-error"
+
+
 def ends_after_answer(connection: socket.socket) -> bool:
     """Whether the answer is a 200 that tells of the end, and the end comes."""
     with HTTPResponse(connection) as response:

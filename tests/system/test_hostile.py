@@ -113,6 +113,29 @@ def wrong(service: Service, row: table.Row) -> str | None:
     return None
 
 
+@pytest.mark.parametrize(
+    ("request_line", "length", "source", "begins"),
+    [
+        (f"POST {table.PATH} HTTP/1.1", 2, table.LISTED, b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (f"POST {table.PATH} HTTP/1.0", 2, table.LISTED, b"HTTP/1.0 400"),
+        ("POST /h0stile HTTP/1.1", 2, table.LISTED, b"HTTP/1.1 404"),
+        (f"PUT {table.PATH} HTTP/1.1", 2, table.LISTED, b"HTTP/1.1 405"),
+        (f"POST {table.PATH} HTTP/1.1", table.LIMIT + 1, table.LISTED, b"HTTP/1.1 413"),
+        (f"POST {table.PATH} HTTP/1.1", 2, "X: y", b"HTTP/1.1 403"),
+    ],
+)
+def test_path_size_and_source_are_judged_before_a_body_is_asked_for(
+    service: Service, request_line: str, length: int, source: str, begins: bytes
+) -> None:
+    expecting = table.head(
+        request_line, source, "Expect: 100-continue", f"Content-Length: {length}"
+    )
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(expecting)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.makefile("rb").read().startswith(begins)
+
+
 def test_the_table_is_long_enough_and_names_each_row_once() -> None:
     assert len(table.EVERY) >= 200
     assert len({row.name for row in table.EVERY}) == len(table.EVERY)
