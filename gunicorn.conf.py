@@ -19,6 +19,7 @@ import structlog
 
 from listener import logs, metrics
 from listener.errors import SettingsError
+from listener.memory_folder import memory_folder
 from listener.ops import ports
 from listener.queue import startup
 from listener.settings import Settings
@@ -106,6 +107,8 @@ limit_request_fields = 100
 limit_request_field_size = 8190
 # A worker that does not answer the master for so long is replaced.
 timeout = 30
+if in_memory := memory_folder():
+    worker_tmp_dir = str(in_memory)
 # What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.
 graceful_timeout = 10
 # How long a connection that was used may be idle: longer than in most proxies and load balancers

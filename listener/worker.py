@@ -32,6 +32,7 @@ from listener.connection import (
 )
 from listener.errors import RefusalError
 from listener.head import Parser
+from listener.heartbeat import Heartbeat
 from listener.refusal_log import RefusalLog
 
 log = structlog.get_logger("listener")
@@ -65,6 +66,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes what gunicorn gives; still in the master."""
         super().__init__(*arguments, **options)
+        self.tmp: Any = Heartbeat(self.tmp)
         self.share = self._balance.enter()
         self._refusals = RefusalLog(time.monotonic)
         # Below the size of the pool, whose last places are for those that are being closed.

@@ -11,6 +11,8 @@ import struct
 import tempfile
 from pathlib import Path
 
+from listener.memory_folder import memory_folder
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "fota-metrics-"
 # Containers may share the folder for temporary files, and each numbers its processes by itself: the
@@ -22,6 +24,8 @@ WRITER_FORM = re.compile(r"_(\d+)\.db")
 # all of ours take in them.
 SORTS = ("counter", "histogram")
 RESERVED_BYTES = 2**20
+# What must be free in memory for the folder to lie there: enough for twenty processes.
+ROOM_BYTES = 20 * len(SORTS) * RESERVED_BYTES
 
 
 def prepare() -> str | None:
@@ -32,9 +36,11 @@ def prepare() -> str | None:
     """
     try:
         if not os.environ.get(VARIABLE):
-            _remove_abandoned(Path(tempfile.gettempdir()))
+            for parent in {Path(tempfile.gettempdir()), memory_folder()}:
+                if parent:
+                    _remove_abandoned(parent)
             prefix = f"{PREFIX}{_namespace()}-{os.getpid()}-"
-            os.environ[VARIABLE] = tempfile.mkdtemp(prefix=prefix)
+            os.environ[VARIABLE] = tempfile.mkdtemp(prefix=prefix, dir=memory_folder(ROOM_BYTES))
         reserve()
     except OSError as error:
         remove()

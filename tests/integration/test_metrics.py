@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,21 +136,27 @@ def test_without_redis_the_rest_is_told_and_messages_count_as_spooled(tmp_path: 
         assert not any(name == "fota_queue_messages" for name, _ in samples)
 
 
-def test_the_folder_of_the_counts_is_removed_at_the_end_and_after_a_kill(
-    redis_url: str, tmp_path: Path
-) -> None:
-    settings = {"REDIS_URL": redis_url, "CALLBACK_TOKEN": TOKEN, "TMPDIR": str(tmp_path)}
-    with Service(*RECEIVER, **settings) as service:
+def folders(service: Service) -> list[Path]:
+    """The folders of the service's own counts, wherever they lie."""
+    parents = (Path(tempfile.gettempdir()), Path("/dev/shm"))
+    assert service.process is not None
+    pattern = f"fota-metrics-*-{service.process.pid}-*"
+    return [folder for parent in parents for folder in parent.glob(pattern)]
+
+
+def test_the_folder_of_the_counts_is_removed_at_the_end_and_after_a_kill(redis_url: str) -> None:
+    with Service(*RECEIVER, REDIS_URL=redis_url, CALLBACK_TOKEN=TOKEN) as service:
         service.wait_until_ready()
-        assert len(list(tmp_path.glob("fota-metrics-*"))) == 1
+        [killed] = folders(service)
         service.kill()
-        assert len(list(tmp_path.glob("fota-metrics-*"))) == 1
+        assert killed.exists()
         service.start()
         service.wait_until_ready()
-        assert len(list(tmp_path.glob("fota-metrics-*"))) == 1
+        assert not killed.exists()
+        [ended] = folders(service)
         service.signal()
         assert service.wait() == 0
-    assert list(tmp_path.glob("fota-metrics-*")) == []
+        assert not ended.exists()
 
 
 def test_no_room_for_counts_is_no_reason_not_to_serve(redis_url: str, tmp_path: Path) -> None:
