@@ -51,7 +51,8 @@ def run(command: tuple[str, ...]) -> None:
     """Start COMMAND, register once it is ready, deregister before it is told to stop.
 
     Without COMMAND: the same, beside a listener that somebody else runs. REGISTRAR=off: only
-    COMMAND is started. HUP, USR1, USR2, TTIN and TTOU go to COMMAND; a second TERM or INT hurries.
+    COMMAND is started. HUP, USR1, TTIN and TTOU go to COMMAND; TERM, INT or QUIT stops, a second one
+    hurries. COMMAND always gets TERM.
     """
     settings = _settings()
     if not (settings.enabled or command):

@@ -12,7 +12,7 @@ from listener.ops import metric_files
 from listener.queue.connection import connect
 from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
-from registrar.command import Command
+from registrar.command import Command, adopt_orphans
 from registrar.keys import Keys
 from registrar.lease import Card, Lease, new_name, read_roll
 from registrar.mutex import Mutex
@@ -61,6 +61,7 @@ def run(settings: Settings, argv: Sequence[str]) -> int:
         signals = stack.enter_context(received(CAUGHT))
         if settings.enabled and argv and not _free(settings.service.port, signals):
             return 1
+        adopt_orphans()
         try:
             # Before any thread: see Command.start.
             command = Command.start(argv) if argv else None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from registrar.settings import CREDENTIAL_NAMES
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Command:
@@ -19,6 +20,7 @@ class Command:
         """See `start`."""
         self._process = process
         self._status: int | None = None
+        self._terminated: set[bool] = set()
 
     @classmethod
     def start(cls, argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> "Command":
@@ -49,18 +51,44 @@ class Command:
         """Its exit status, 128 plus the number of a signal that ended it; None: it runs."""
         return self._status
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or a process that it left behind in its group: a shell's child, a second gunicorn master."""
+        return self._status is None or self._send_to_group(0)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether `terminate` was called."""
+        return bool(self._terminated)
+
     def send(self, number: int) -> None:
         """Sends it a signal, if it still runs."""
         if self._status is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        """Sends SIGTERM, once, to COMMAND; once COMMAND has ended, to what is left of its group."""
+        ended = self._status is not None
+        if ended in self._terminated:
+            return
+        self._terminated.add(ended)
+        if ended:
+            self._send_to_group(signal.SIGTERM)
+        else:
+            self.send(signal.SIGTERM)
+
     def kill(self) -> None:
         """Ends it and all of its group that is left, at once."""
+        self._send_to_group(signal.SIGKILL)
+
+    def _send_to_group(self, number: int) -> bool:
+        """Whether there is still a process in the group, which gets the signal; 0 is none."""
         try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            # The group is gone already, which is what was wanted.
-            pass
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            # Gone, or nothing in it is ours to signal.
+            return False
+        return True
 
     def reaped(self, status: int) -> None:
         """Takes what `waitpid` told of it."""
@@ -81,6 +109,12 @@ def reap(command: Command | None) -> None:
             return
         if command and pid == command.pid:
             command.reaped(status)
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of what COMMAND leaves behind, so that `reap` collects it. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _end_with_parent(parent: int) -> Callable[[], None]:

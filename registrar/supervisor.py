@@ -13,15 +13,21 @@ from registrar.signals import Signals
 
 log = structlog.get_logger("registrar")
 
-ENDING = (signal.SIGTERM, signal.SIGINT)
-FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
-CAUGHT = (*ENDING, *FORWARDED, signal.SIGCHLD)
+# Container runtimes let an operator choose the stop signal, and images for gunicorn often name SIGQUIT.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
+# gunicorn starts a second master on SIGUSR2. The registrar supervises one process, so the second one would outlive it
+# and receive without a registration.
+IGNORED = (signal.SIGUSR2,)
+CAUGHT = (*ENDING, *FORWARDED, *IGNORED, signal.SIGCHLD)
 
 # A killed COMMAND that the kernel does not let go within so long is left behind.
 GIVE_UP_S = 2.0
 KILLED = 128 + signal.SIGKILL
 # A look round from time to time, whatever was missed.
 LOOK_S = 5.0
+# What is left of COMMAND's process group need not be our child, so its end raises no signal here.
+GROUP_LOOK_S = 0.2
 
 
 class Worker(Protocol):
@@ -41,11 +47,11 @@ class Worker(Protocol):
 class Supervisor:
     """Runs until told to end, or until COMMAND ends by itself.
 
-    The order of ending: the worker deregisters; only then the signal goes to COMMAND; when COMMAND
-    has ended, so do we, with its status. A time limit bounds all of it, a part of it the
-    deregistering; a second SIGTERM or SIGINT ends the waiting for the worker and leaves COMMAND
-    little time. What is left at the end of the time is killed, and left behind if even that does not end
-    it within two seconds.
+    The order of ending: the worker deregisters; only then COMMAND gets SIGTERM, whichever signal we got, because gunicorn
+    cuts requests in flight on SIGINT and SIGQUIT; when COMMAND and its process group have ended, so do we, with
+    COMMAND's status. A time limit bounds all of it, a part of it the deregistering; a second signal to stop ends
+    the waiting for the worker and leaves COMMAND little time. What is left at the end of the time is killed, and left
+    behind if even that does not end it within two seconds.
     """
 
     def __init__(
@@ -62,8 +68,7 @@ class Supervisor:
         self._worker = worker
         self._timing = timing
         self._clock = clock
-        self._signal: int | None = None
-        self._passed_on = False
+        self._abandoned = False
         self._killed = False
         self._worker_until: float | None = None
         self._until: float | None = None
@@ -87,6 +92,11 @@ class Supervisor:
 
     @property
     def _runs(self) -> bool:
+        """Whether COMMAND, or a process that it left in its group, is still there."""
+        return self._command is not None and self._command.alive
+
+    @property
+    def _serves(self) -> bool:
         return self._command is not None and self._command.status is None
 
     @property
@@ -99,11 +109,15 @@ class Supervisor:
         until = self._worker_until if self._waits_for_worker else self._until
         if until is not None and self._killed:
             until += GIVE_UP_S
-        return LOOK_S if until is None else min(max(until - self._clock(), 0.0), LOOK_S)
+        look_s = GROUP_LOOK_S if self._runs and not self._serves else LOOK_S
+        return look_s if until is None else min(max(until - self._clock(), 0.0), look_s)
 
     def _take(self, number: int) -> None:
         if number in FORWARDED and self._command:
             self._command.send(number)
+        elif number in IGNORED:
+            name = signal.Signals(number).name
+            log.warning("signal ignored", signal=name, advice="start a new process instead")
         elif number in ENDING and self._until is None:
             self._begin(number)
         elif number in ENDING:
@@ -112,38 +126,46 @@ class Supervisor:
     def _begin(self, number: int | None) -> None:
         if number is not None:
             log.info("stopping", signal=signal.Signals(number).name)
-        self._signal = number
         self._until = self._clock() + self._timing.shutdown_s
         self._worker_until = self._clock() + self._timing.farewell_s
         if self._worker:
             # A listener that is gone, or is not ours to stop, need not be waited for.
-            self._worker.stop(lingers=self._runs)
+            self._worker.stop(lingers=self._serves)
 
     def _hurry(self, number: int) -> None:
         log.warning("hurrying", signal=signal.Signals(number).name)
         now = self._clock()
         self._worker_until = now
         self._until = min(self._until or now, now + self._timing.hurry_s)
-        if self._passed_on and self._command:
-            self._command.send(number)
+        if self._command and self._command.terminated:
+            self._command.send(signal.SIGTERM)
 
     def _advance(self) -> None:
-        if self._command and not self._runs and self._until is None:
+        if self._command and not self._serves and self._until is None:
             log.error("the command ended by itself", status=self._command.status)
             self._begin(None)
         if self._until is None or self._waits_for_worker:
             return
         if self._worker and self._worker.running:
-            self._worker.abandon()
+            self._abandon(self._worker)
         if self._runs:
             self._end_command()
 
+    def _abandon(self, worker: Worker) -> None:
+        if not self._abandoned:
+            log.error(
+                "deregistration timed out",
+                limit_s=self._timing.farewell_s,
+                advice="the URL may still be registered: see `status`, then `deregister`",
+            )
+        self._abandoned = True
+        worker.abandon()
+
     def _end_command(self) -> None:
         assert self._command  # noqa: S101 (for the type checker: it runs)
-        if not self._passed_on:
-            self._passed_on = True
-            self._command.send(self._signal or signal.SIGTERM)
-        elif not self._killed and self._until is not None and self._clock() >= self._until:
+        if self._until is None or self._clock() < self._until:
+            self._command.terminate()
+        elif not self._killed:
             log.error("the command is killed: it did not end in time")
             self._killed = True
             self._command.kill()

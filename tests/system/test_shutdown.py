@@ -1,11 +1,14 @@
 """The service from boot to shutdown with the sandbox sending all the while: nothing is lost."""
 
 import json
+import signal
+import socket
 from typing import Any
 
+import pytest
 import redis
 
-from tests.registrar_process import sending
+from tests.registrar_process import gone, sending
 from tests.sandbox_process import Sandbox
 from tests.service_process import SUPERVISED, Service, wait_until
 
@@ -71,3 +74,73 @@ def test_it_registers_only_when_it_can_receive_and_stops_only_when_nobody_sends(
     assert methods[0] == "GET", "the registration is read before it is written"
     assert methods.count("POST") == methods.count("DELETE") == 1
     assert log.index("deregistered") < log.index("Handling signal: term")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_an_upload_in_flight_is_kept_whichever_signal_stops_the_service(
+    redis_url: str, number: signal.Signals
+) -> None:
+    with Sandbox() as sandbox:
+        settings = {**LOGIN, **sandbox.environment(), "REDIS_URL": redis_url}
+        with Service(*SUPERVISED, **settings, REGISTRAR_PROBE="off") as service:
+            wait_until(lambda: sandbox.registered_url() == f"{service.url}/cb", service.log)
+            body = json.dumps(
+                {
+                    "username": "listener",
+                    "password": LOGIN["CALLBACK_PASSWORD"],
+                    "number": int(number),
+                }
+            ).encode()
+            head = f"POST /cb HTTP/1.1\r\nHost: listener\r\nContent-Length: {len(body)}\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", service.port), 10) as upload:
+                upload.sendall(head.encode() + body[:10])
+                service.signal(number)
+                wait_until(lambda: "Handling signal: " in service.log(), service.log)
+                wait_until(lambda: not listens(service), service.log)
+                upload.sendall(body[10:])
+                answer = upload.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200 "), answer
+            assert service.wait() == 0, service.log()
+
+
+def listens(service: Service) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", service.port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+SHELL = "gunicorn listener.wsgi:app; true"
+
+
+def test_a_server_behind_a_shell_ends_with_the_service(redis_url: str) -> None:
+    with Sandbox() as sandbox:
+        settings = {**LOGIN, **sandbox.environment(), "REDIS_URL": redis_url}
+        command = ("python", "-m", "registrar", "run", "--", "sh", "-c", SHELL)
+        with Service(*command, **settings, REGISTRAR_PROBE="off") as service:
+            wait_until(lambda: sandbox.registered_url() == f"{service.url}/cb", service.log)
+            pids = [process.pid for process in service.family()]
+            service.signal()
+            service.wait()
+            assert gone(pids), service.log()
+        assert sandbox.registered_url() is None
+
+
+def test_a_second_gunicorn_master_does_not_outlive_the_registration(redis_url: str) -> None:
+    """SIGUSR2 and then SIGQUIT, both sent to gunicorn's master and not to the registrar."""
+    with Sandbox() as sandbox:
+        settings = {**LOGIN, **sandbox.environment(), "REDIS_URL": redis_url}
+        with Service(*SUPERVISED, **settings, REGISTRAR_PROBE="off") as service:
+            wait_until(lambda: sandbox.registered_url() == f"{service.url}/cb", service.log)
+            registrar = service.family()[0]
+            [master] = registrar.children()
+            workers = len(master.children())
+            master.send_signal(signal.SIGUSR2)
+            wait_until(lambda: "Handling signal: usr2" in service.log(), service.log)
+            wait_until(lambda: len(master.children(recursive=True)) > workers, service.log)
+            pids = [process.pid for process in master.children(recursive=True)]
+            master.send_signal(signal.SIGQUIT)
+            service.wait()
+            assert gone([master.pid, *pids]), service.log()
+        assert sandbox.registered_url() is None

@@ -4,6 +4,7 @@ import signal
 from typing import cast
 
 import pytest
+import structlog
 
 from registrar.command import Command
 from registrar.settings import Timing
@@ -24,6 +25,8 @@ class World:
         self.running = True
         self.ends_after_signal: int | None = 0
         self.dies_at_once = True
+        self.left_in_group = False
+        self.group_is_stubborn = False
         self.farewell_s: float | None = 1.0
         self.lingers: bool | None = None
         self._over_at = float("inf")
@@ -50,14 +53,32 @@ class World:
             self.told.append("worker abandoned")
 
     # As command.
+    @property
+    def alive(self) -> bool:
+        return self.status is None or self.left_in_group
+
+    @property
+    def terminated(self) -> bool:
+        return "SIGTERM" in self.told
+
     def send(self, number: int) -> None:
         self.told.append(signal.Signals(number).name)
-        if number in (signal.SIGTERM, signal.SIGINT) and self.ends_after_signal is not None:
+        if number == signal.SIGTERM and self.ends_after_signal is not None:
             self.status = self.ends_after_signal
+
+    def terminate(self) -> None:
+        if self.status is None:
+            if not self.terminated:
+                self.send(signal.SIGTERM)
+        elif "group SIGTERM" not in self.told:
+            self.told.append("group SIGTERM")
+            self.left_in_group = self.group_is_stubborn
 
     def kill(self) -> None:
         self.told.append("killed")
-        self.status = 137 if self.dies_at_once else None
+        self.left_in_group = False
+        if self.status is None:
+            self.status = 137 if self.dies_at_once else None
 
 
 @pytest.fixture
@@ -84,18 +105,56 @@ def test_the_command_is_told_after_the_worker_is_over(world: World) -> None:
     assert world.lingers, "what is on its way to the command is waited for"
 
 
-def test_the_same_signal_is_passed_on(world: World) -> None:
-    world.plan[3] = [signal.SIGINT]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_the_command_gets_sigterm_whichever_signal_stops_the_registrar(
+    world: World, number: int
+) -> None:
+    world.plan[3] = [number]
     run(world)
-    assert world.told[-1] == "SIGINT"
+    assert world.told == ["worker stops", "worker over", "SIGTERM"]
 
 
-def test_a_worker_that_hangs_is_abandoned_in_time(world: World) -> None:
+def test_a_worker_that_hangs_is_abandoned_in_time_and_the_log_says_so(world: World) -> None:
     world.farewell_s = None
     world.plan[0] = [signal.SIGTERM]
-    run(world)
+    with structlog.testing.capture_logs() as lines:
+        run(world)
     assert world.told == ["worker stops", "worker abandoned", "SIGTERM"]
     assert world.now == pytest.approx(TIMING.farewell_s, abs=1)
+    [line] = [one for one in lines if one["event"] == "deregistration timed out"]
+    assert line["log_level"] == "error"
+
+
+def test_what_a_command_leaves_in_its_group_is_terminated_before_the_registrar_ends(
+    world: World,
+) -> None:
+    world.left_in_group = True
+    world.status = 0
+    assert run(world) == 0
+    assert world.told == ["worker stops", "worker over", "group SIGTERM"]
+
+
+def test_a_shell_that_ended_on_sigterm_has_its_child_terminated_too(world: World) -> None:
+    world.left_in_group = True
+    world.plan[0] = [signal.SIGTERM]
+    assert run(world) == 0
+    assert world.told[-2:] == ["SIGTERM", "group SIGTERM"]
+
+
+def test_what_is_left_in_the_group_and_ignores_sigterm_is_killed_in_time(world: World) -> None:
+    world.left_in_group = world.group_is_stubborn = True
+    world.plan[0] = [signal.SIGTERM]
+    assert run(world) == 0
+    assert world.told[-2:] == ["group SIGTERM", "killed"]
+    assert world.now == pytest.approx(TIMING.shutdown_s, abs=1)
+
+
+def test_sigusr2_is_not_passed_on_and_the_log_says_so(world: World) -> None:
+    world.plan = {1: [signal.SIGUSR2], 9: [signal.SIGTERM]}
+    with structlog.testing.capture_logs() as lines:
+        run(world)
+    assert world.told == ["worker stops", "worker over", "SIGTERM"]
+    assert [line["signal"] for line in lines if line["event"] == "signal ignored"] == ["SIGUSR2"]
 
 
 def test_a_command_that_hangs_is_killed_in_time(world: World) -> None:
@@ -128,7 +187,7 @@ def test_a_second_signal_leaves_a_command_that_hangs_little_time(world: World) -
     world.ends_after_signal = None
     world.plan = {0: [signal.SIGTERM], 4: [signal.SIGINT]}
     run(world)
-    assert world.told[-3:] == ["SIGTERM", "SIGINT", "killed"]
+    assert world.told[-3:] == ["SIGTERM", "SIGTERM", "killed"]
     assert world.now == pytest.approx(4 + TIMING.hurry_s, abs=1)
 
 
@@ -140,9 +199,9 @@ def test_two_signals_at_once_hurry_too(world: World) -> None:
 
 
 def test_other_signals_are_forwarded_and_end_nothing(world: World) -> None:
-    world.plan = {1: [signal.SIGHUP, signal.SIGUSR2], 9: [signal.SIGTERM]}
+    world.plan = {1: [signal.SIGHUP, signal.SIGUSR1], 9: [signal.SIGTERM]}
     run(world)
-    assert world.told[:3] == ["SIGHUP", "SIGUSR2", "worker stops"]
+    assert world.told[:3] == ["SIGHUP", "SIGUSR1", "worker stops"]
 
 
 def test_a_command_that_ended_by_itself_is_deregistered(world: World) -> None:
