@@ -9,7 +9,7 @@ ENTRY_ID_FORM = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 RELATIVE_FORM = re.compile(r"([0-9]{1,9})([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 FORMS = (
-    "must be `now`, `start`, a time such as 2026-11-23T08:00 (UTC if it names no zone), so long ago "
+    "must be `now` (behind the newest message), `start`, a time such as 2026-11-23T08:00 (UTC if it names no zone), so long ago "
     "as 90s, 30m, 2h or 7d, or an entry id"
 )
 STEPS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
@@ -17,6 +17,8 @@ STEPS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 
 def first_id(text: str, now: datetime) -> str:
     """The smallest entry id that an operator means by a beginning: it is itself included.
+
+    `now` is the end of every stream, whatever the clock says: an id may lie ahead of it.
 
     Args:
         text: see `FORMS`.
@@ -37,12 +39,17 @@ def last_id(text: str, now: datetime) -> str:
 
 def when(entry_id: str) -> str:
     """When an entry was written, by Redis's clock, to the second."""
+    moment = moment_of(entry_id)
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else entry_id
+
+
+def moment_of(entry_id: str) -> datetime | None:
+    """When an entry was written, by Redis's clock; None where its id says no time that there is."""
     try:
-        moment = datetime.fromtimestamp(order(entry_id)[0] / 1000, UTC)
+        return datetime.fromtimestamp(order(entry_id)[0] / 1000, UTC)
     except (ValueError, OverflowError, OSError):
-        # Whoever adds entries by hand may give them any id.
-        return entry_id
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+        # An entry that is added by hand, or under a wrong clock, may have any id.
+        return None
 
 
 def age_s(entry_id: str, now: datetime) -> float:
@@ -61,6 +68,8 @@ def duration(seconds: float | None) -> str:
 def _read(text: str, now: datetime) -> tuple[int, int | None]:
     if text == "start":
         return 0, 0
+    if text == "now":
+        return GREATEST, GREATEST
     if found := ENTRY_ID_FORM.fullmatch(text):
         time_ms, number = int(found[1]), int(found[2]) if found[2] else None
         if max(time_ms, number or 0) > GREATEST:
@@ -74,8 +83,6 @@ def _read(text: str, now: datetime) -> tuple[int, int | None]:
 
 def _moment(text: str, now: datetime) -> datetime:
     try:
-        if text == "now":
-            return now
         if found := RELATIVE_FORM.fullmatch(text):
             return now - timedelta(**{UNITS[found[2]]: int(found[1])})
         moment = datetime.fromisoformat(text)

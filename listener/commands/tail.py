@@ -11,7 +11,7 @@ from listener.queue import ids, reader
 from listener.queue.reader import Entry
 from listener.queue.view import View
 
-BLOCK_MS = 500
+BLOCK_MS = 250
 
 Wanted = Callable[[Entry], bool]
 
@@ -89,7 +89,9 @@ def _entries(
         return
     # A beginning in the future is waited for.
     begin = {
-        stream: max(seen, ids.FIRST if last else ids.before(first), key=ids.order)
+        stream: max(
+            seen, ids.FIRST if last or first == ids.LAST else ids.before(first), key=ids.order
+        )
         for stream, seen in newest.items()
     }
     arriving = reader.follow(queue.client, queue.partitions, start=begin, block_ms=BLOCK_MS)

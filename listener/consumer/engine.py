@@ -27,17 +27,18 @@ class Part(Protocol):
 
 
 class Engine:
-    """One reader (in a Cluster one for each partition), workers, an acknowledger, a caretaker."""
+    """Readers, workers, an acknowledger, a caretaker.
+
+    One reader reads all partitions; in a Cluster, and where a plain address turns out to stand for
+    several servers, there is one for each partition.
+    """
 
     def __init__(self, context: Context) -> None:
         """Starts nothing yet."""
         self._context = context
         self._acknowledger = Acknowledger(context)
-        ended, stopping = context.ended, context.stopping
-        self._readers = [
-            _thread(f"reader-{numbers[0]}", Reader(context, numbers), stopping)
-            for numbers in self._shares()
-        ]
+        ended = context.ended
+        self._readers = [self._reader(numbers) for numbers in self._shares()]
         self._workers = [
             _thread(f"worker-{number}", Worker(context), ended)
             for number in range(context.options.concurrency)
@@ -79,6 +80,16 @@ class Engine:
         # One command can wait for several streams, but not for several nodes.
         is_cluster = isinstance(self._context.client, Cluster)
         return [[number] for number in numbers] if is_cluster else [numbers]
+
+    def _reader(self, numbers: list[int]) -> threading.Thread:
+        reader = Reader(self._context, numbers, self._read_alone)
+        return _thread(f"reader-{numbers[0]}", reader, self._context.stopping)
+
+    def _read_alone(self, number: int) -> None:
+        """Starts one more reader; called by another one's thread."""
+        thread = self._reader([number])
+        thread.start()
+        self._readers.append(thread)
 
     def _is_at_work(self) -> bool:
         return self._context.desk.is_busy or any(thread.is_alive() for thread in self._readers)

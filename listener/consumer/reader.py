@@ -1,6 +1,7 @@
 """Reads what is new, as far as there is room for it."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import redis
@@ -10,19 +11,37 @@ from listener.consumer.group import Group, is_missing
 from listener.consumer.log import log
 from listener.consumer.outages import Attempts
 from listener.consumer.takeover import take_back
+from listener.queue import shards
 from listener.queue.connection import renew
 
 # With `ordered`, until there is room for more of what is older than what is new.
 SOON_S = 0.05
+# Where a proxy takes no command that waits: how often to look, and when to try waiting again.
+POLL_S = 0.2
+POLLING_S = 60.0
 
 
 class Reader:
-    """One thread's; it alone reads its partitions. Makes groups that are not there (any more)."""
+    """One thread's; it alone reads its partitions. Makes groups that are not there (any more).
 
-    def __init__(self, context: Context, partitions: Sequence[int]) -> None:
-        """Takes what the threads share, and which partitions to read."""
+    Where one command may not read several partitions (a Cluster or shards behind a plain address) it
+    keeps one of them and gives the others away, each to a reader of its own.
+    """
+
+    def __init__(
+        self, context: Context, partitions: Sequence[int], give_away: Callable[[int], None]
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            context: what the threads share.
+            partitions: which to read.
+            give_away: has another thread read a partition.
+        """
         self._context = context
-        self._partitions = partitions
+        self._partitions = list(partitions)
+        self._give_away = give_away
+        self._polling_until = 0.0
         self._groups = {context.groups[n].stream.encode(): context.groups[n] for n in partitions}
         self._attempts = Attempts(context.stopping.wait)
         self._is_new = True
@@ -49,18 +68,73 @@ class Reader:
 
     def _read(self, room: int) -> None:
         """Raises redis.RedisError; then some may be pending for us all the same."""
-        options = self._context.options
-        found: Any = self._context.reading.xreadgroup(
-            self._context.group,
-            self._context.consumer,
-            {name.decode(): ">" for name in self._groups},
-            count=max(1, room // len(self._groups)),
-            block=max(1, int(options.block_s * 1000)),
-        )
+        block_s = self._context.options.block_s
+        polls = time.monotonic() < self._polling_until
+        try:
+            found = self._ask(room, None if polls else max(1, int(block_s * 1000)))
+        except redis.ResponseError as error:
+            if polls or is_missing(error) or not self._begins_to_poll(error):
+                raise
+            return
         for name, entries in found:
             group = self._groups[name]
             self._context.desk.put(group.fresh(entries))
             self._context.observer.received(len(entries), group.partition)
+        if polls and not found:
+            self._context.stopping.wait(min(POLL_S, block_s))
+
+    def _ask(self, room: int, block_ms: int | None) -> Any:
+        return self._context.reading.xreadgroup(
+            self._context.group,
+            self._context.consumer,
+            {name.decode(): ">" for name in self._groups},
+            count=max(1, room // len(self._groups)),
+            block=block_ms,
+        )
+
+    def _begins_to_poll(self, error: "redis.ResponseError") -> bool:
+        """Whether only the waiting was refused. Raises redis.RedisError."""
+        if self._refusal(self._groups):
+            return False
+        if not self._polling_until:
+            detail = str(error)[:300]
+            log.warning("redis refuses to wait for messages; the consumer polls", detail=detail)
+        self._polling_until = time.monotonic() + POLLING_S
+        return True
+
+    def _divides(self) -> bool:
+        """Gives partitions away, if only reading several at once is refused.
+
+        Raises redis.RedisError.
+        """
+        if len(self._groups) == 1:
+            return False
+        error = self._refusal(self._groups)
+        # A group that is missing where it is read alone is made there.
+        alone = (self._refusal([name]) for name in self._groups)
+        if not error or not any(not each or is_missing(each) for each in alone):
+            return False
+        log.warning(
+            "redis takes no command for several partitions; each is read by itself",
+            partitions=self._partitions,
+            detail=f"{type(error).__name__}: {error}"[:300],
+            advice=shards.ADVICE,
+        )
+        while len(self._partitions) > 1:
+            # One after the other: what could not be given away is still read here.
+            number = self._partitions[-1]
+            self._give_away(number)
+            self._partitions.pop()
+            del self._groups[self._context.groups[number].stream.encode()]
+        return True
+
+    def _refusal(self, names: Iterable[bytes]) -> "redis.ResponseError | None":
+        return shards.reads(
+            self._context.reading,
+            [name.decode() for name in names],
+            group=self._context.group,
+            consumer=self._context.consumer,
+        )
 
     def _take_back(self) -> bool:
         """Sees that nothing is pending for us of which we do not know; whether that was all."""
@@ -74,6 +148,11 @@ class Reader:
                 return
         except redis.RedisError as another:
             error = another
+        try:
+            if isinstance(error, redis.ResponseError) and self._divides():
+                return
+        except redis.RedisError as another:
+            error = another
         self._context.outages.begin("read", self._partitions, error)
         renew(self._context.reading)
         self._attempts.failed()
@@ -83,8 +162,9 @@ class Reader:
         made = [group for group in self._groups.values() if group.create()]
         for group in made:
             self._tell_made(group)
-        if not made:
-            # Another consumer was quicker; should it go on like this, it must not go on in haste.
+        # Another consumer was quicker, or the server that was asked has only some of the streams.
+        if not made and not self._divides():
+            # Should it go on like this, it must not go on in haste.
             self._attempts.failed()
 
     def _tell_made(self, group: Group) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import redis
 
-from listener.doctor import environment, queue, registration, server, spool
+from listener.doctor import clock, environment, queue, registration, server, shards, spool
 from listener.doctor.findings import Finding, error
 from listener.queue.view import View, problem
 
@@ -37,6 +37,8 @@ def unreachable(look: View, failure: redis.RedisError) -> Finding:
 def _in_redis(look: View, *, search: bool) -> Iterator[Finding]:
     settings, client = look.settings, look.client
     yield from server.findings(settings, client)
+    yield from shards.findings(look)
     now = look.now()
+    yield from clock.findings(look, now)
     yield from queue.findings(look, now, search=search)
     yield from registration.findings(client, settings.queue_namespace, now)

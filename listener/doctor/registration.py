@@ -12,6 +12,8 @@ from listener.queue.registrations import Registration, registrations
 TOPIC = "registration"
 # The registrar looks every 300 s unless REGISTRAR_INTERVAL_S says otherwise.
 STALE_S = 3600
+# As far as clocks of several hosts may well differ.
+AHEAD_S = 60
 STATUS = "python -m registrar status asks ThingSpace itself"
 
 
@@ -41,6 +43,8 @@ def finding(seen: Registration, now: datetime) -> Finding:
         "the service deregistered when it stopped": seen.parted,
         f"the last look failed: {seen.reason}": seen.ours is None,
         "does the registrar still run?": age_s > STALE_S,
+        "it says a time that is yet to come: the registrar's clock or Redis's is wrong": age_s
+        < -AHEAD_S,
         "another service registers its own URL in turn": seen.reason == "flapping",
     }
     if doubt := next((text for text, holds in doubts.items() if holds), None):

@@ -53,6 +53,7 @@ class Overview:
         findings: what the doctor says (`python -m listener check`), in full.
         spooled: how many messages wait on this host; None: there is no spool, or it cannot be read.
         redis: whether Redis answered; without it the rest is empty.
+        counted_at: the same by this host's clock, which the counts of arrivals go by.
         read: of how many entries `upgrades` and `newest` tell.
         refused: how many are in the quarantine; `quarantined` are the newest of them.
     """
@@ -60,6 +61,7 @@ class Overview:
     now: datetime
     findings: Sequence[Finding]
     kept: Kept
+    counted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     spooled: int | None = None
     redis: bool = False
     registrations: Sequence[Registration] = ()
@@ -124,7 +126,7 @@ def overview(settings: Settings, readiness: Readiness) -> Overview:
         except redis.RedisError as failure:
             if not any(one.topic == "redis" and one.level == "error" for one in found):
                 found.append(unreachable(look, failure))
-            return Overview(datetime.now(UTC), found, kept, _spooled(settings))
+            return Overview(datetime.now(UTC), found, kept, spooled=_spooled(settings))
 
 
 def _spooled(settings: Settings) -> int | None:
@@ -146,18 +148,20 @@ def _kept(readiness: Readiness) -> Kept:
 
 def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
     client, partitions, now = look.client, look.partitions, look.now()
+    counted_at = datetime.now(UTC)
     messages = sum(stream.entries for stream in look.streams)
     newest = _newest(look)
     return Overview(
         now=now,
         findings=findings,
         kept=kept,
+        counted_at=counted_at,
         spooled=_spooled(look.settings),
         redis=True,
         registrations=registrations(client, look.settings.queue_namespace),
         streams=look.streams,
         groups=look.groups,
-        arrivals=arrivals.read(client, partitions, now),
+        arrivals=arrivals.read(client, partitions, counted_at),
         upgrades=upgrades(newest, all_there=len(newest) >= messages)[:SHOWN],
         newest=newest[:SHOWN],
         read=len(newest),

@@ -73,7 +73,7 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
 
 
 def _rendered(template: str, seen: Overview) -> str:
-    drawn = chart(seen.arrivals, DRAWN, int(seen.now.timestamp()) // 60)
+    drawn = chart(seen.arrivals, DRAWN, int(seen.counted_at.timestamp()) // 60)
     level, sentence = verdict(seen)
     return render_template(
         template,

@@ -38,7 +38,7 @@ def read(client: "redis.Redis", partitions: Iterable[Partition], now: datetime) 
     Args:
         client: one that decodes responses.
         partitions: which to add up.
-        now: the time of day, with a time zone.
+        now: the time of day by the clock of those who count, the listeners' hosts; with a time zone.
     """
     counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     last = hour_of(now.timestamp())

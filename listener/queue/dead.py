@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
@@ -65,14 +66,18 @@ def letters(
 def groups_with_letters(client: "redis.Redis", partitions: Sequence[Partition]) -> list[str]:
     """The groups that have dead letters, those that were destroyed included.
 
+    Those that were destroyed are missing where Redis refuses a search, or is too large for one.
+
     Raises redis.RedisError.
     """
     known = set(names(client, partitions))
     found = {
         group for group in known if any(client.exists(where.dead(group)) for where in partitions)
     }
-    if sum(int(server.dbsize()) for server in servers(client)) <= MOST_KEYS:
-        found |= set(_searched(client, partitions))
+    # Proxies in front of several servers refuse to search them.
+    with suppress(redis.ResponseError):
+        if sum(int(server.dbsize()) for server in servers(client)) <= MOST_KEYS:
+            found |= set(_searched(client, partitions))
     return sorted(found)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from listener.queue.ids import order
+from listener.queue.ids import LAST, order
 from listener.queue.keys import Partition
 from listener.queue.reader import stream_info
 
@@ -106,7 +106,7 @@ def count(
     while found < most:
         batch: Any = client.xrange(stream, first, last, count=PAGE)
         found += len(batch)
-        if len(batch) < PAGE:
+        if len(batch) < PAGE or batch[-1][0] == LAST:
             return Count(found)
         first = f"({batch[-1][0]}"
     return Count(found, exact=False)

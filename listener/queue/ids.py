@@ -3,6 +3,8 @@
 GREATEST = 2**64 - 1
 FIRST = "0-0"
 """Before every entry."""
+LAST = f"{GREATEST}-{GREATEST}"
+"""The greatest id: a stream that has it takes no entry any more."""
 
 
 def order(entry_id: str) -> tuple[int, int]:

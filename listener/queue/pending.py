@@ -7,6 +7,7 @@ from typing import Any
 import redis
 
 from listener.queue.groups import idle_ms
+from listener.queue.ids import LAST
 from listener.queue.keys import Partition
 from listener.queue.reader import Entry
 
@@ -36,7 +37,10 @@ def pending(client: "redis.Redis", where: Partition, group: str) -> Iterator[Pen
                 idle_ms(row),
                 row["times_delivered"],
             )
-        first = f"({rows[-1]['message_id']}"
+        if (last := rows[-1]["message_id"]) == LAST:
+            # Redis refuses a range that begins behind it.
+            return
+        first = f"({last}"
 
 
 def _rows(

@@ -9,6 +9,7 @@ import redis
 
 from listener import auth, messages
 from listener.messages import Message
+from listener.moments import moment_of
 from listener.queue.keys import Partition
 from listener.queue.reader import standing
 from listener.settings import Settings
@@ -38,9 +39,9 @@ class Refused:
     def _arrived(self) -> datetime:
         try:
             return datetime.fromisoformat(self.time).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             # Somebody else's entry: its id says when it came.
-            return datetime.fromtimestamp(int(self.entry_id.partition("-")[0]) / 1000, UTC)
+            return moment_of(self.entry_id) or datetime.now(UTC)
 
 
 def refused(

@@ -8,8 +8,7 @@ from typing import Any
 
 import redis
 
-from listener.queue.cluster import Cluster
-from listener.queue.ids import FIRST, order
+from listener.queue.ids import FIRST, LAST, order
 from listener.queue.keys import Partition
 
 BATCH = 100
@@ -42,10 +41,10 @@ def follow(
     readers see the same.
 
     Args:
-        client: one that decodes responses, with a socket timeout above `block_ms`.
+        client: one that decodes responses.
         partitions: whose messages to read.
         start: an entry id, or `0` to begin with the oldest entry there is; or one for each stream.
-        block_ms: milliseconds to wait for an entry; None is yielded when none came.
+        block_ms: milliseconds to wait before looking again; None is yielded when none came.
 
     Raises:
         redis.RedisError: Redis did not answer.
@@ -54,9 +53,8 @@ def follow(
     positions: dict[Any, Any] = {
         stream: start if isinstance(start, str) else start[stream] for stream in numbers
     }
-    read = _read_each if isinstance(client, Cluster) else _read_all
     while True:
-        batches = read(client, positions, block_ms)
+        batches = _read_each(client, positions, block_ms)
         for stream, entries in batches:
             for entry_id, fields in entries:
                 positions[stream] = entry_id
@@ -141,16 +139,17 @@ def _page_of(
     while batch := read(stream, start, stop, count=BATCH):
         for entry_id, fields in batch:
             yield Entry(entry_id, fields, number)
-        start = f"({batch[-1][0]}"
-
-
-def _read_all(client: "redis.Redis", positions: Mapping[Any, Any], block_ms: int) -> list[Any]:
-    found: Any = client.xread({**positions}, count=BATCH, block=block_ms)
-    return list(found)
+        if (last := batch[-1][0]) == LAST:
+            # Redis refuses a range that begins behind it.
+            return
+        start = f"({last}"
 
 
 def _read_each(client: "redis.Redis", positions: Mapping[Any, Any], block_ms: int) -> list[Any]:
-    """One command may not read from several slots, nor wait for several nodes."""
+    """One command for all would find nothing in a Cluster, nor in shards behind one address.
+
+    It does not wait in Redis either: some proxies refuse that.
+    """
     found: list[Any] = []
     for stream, position in positions.items():
         batch: Any = client.xread({stream: position}, count=BATCH)

@@ -17,22 +17,94 @@
 --   what the server's INFO says of memory; empty if it does not let us ask.
 
 local keeper = redis.call('GET', KEYS[2])
-if keeper and keeper ~= ARGV[1] then
+-- A key that was set while the server's clock was ahead lasts until that clock is reached again.
+if keeper and keeper ~= ARGV[1] and redis.call('PTTL', KEYS[2]) <= tonumber(ARGV[2]) then
   return false
 end
 -- A server out of memory refuses this, and is the one where trimming is needed most: several
 -- callers at once do no harm.
 redis.pcall('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 
--- Entry ids begin with this server's own time, so that is the clock to go by.
+local LAST = '18446744073709551615-18446744073709551615'
+local AT_ONCE = 100
+local TIME = redis.call('TIME')
+local NOW = TIME[1] * 1000 + math.floor(TIME[2] / 1000)
+local OLDEST = NOW - ARGV[3]
+
+local function time_of_id(entry)
+  return tonumber(string.match(entry[1], '^%d+'))
+end
+
+-- The field `time` of a message (RFC 3339, UTC) in milliseconds since 1970; nil if it has none.
+local function arrival_of(entry)
+  for at = 1, #entry[2], 2 do
+    if entry[2][at] == 'time' then
+      local y, m, d, hour, min, s =
+        string.match(entry[2][at + 1], '^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)')
+      if not y then
+        return nil
+      end
+      -- January and February count as months of the year before, so that a leap day comes last.
+      y, m = tonumber(y), tonumber(m)
+      if m <= 2 then
+        y, m = y - 1, m + 12
+      end
+      local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)
+        + math.floor((153 * m - 457) / 5) + d - 719469
+      return ((days * 24 + hour) * 60 + min) * 60000 + s * 1000
+    end
+  end
+end
+
+-- When an entry was written, by this server's clock, from which ids are made. An id may be wrong, where
+-- that clock was wrong once: no entry is of the future, and none was written before it arrived. nil: not
+-- known.
+local function written(entry)
+  local id, arrival = time_of_id(entry), arrival_of(entry)
+  if id > NOW then
+    return arrival and arrival <= NOW and arrival or nil
+  end
+  return arrival and arrival <= NOW and math.max(id, arrival) or id
+end
+
+-- Entry by entry, from the beginning. What is not known to be old goes with what comes behind it, and
+-- so does the entry of a message that waited long in the spool.
+local function first_young()
+  local entries = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', AT_ONCE + 1)
+  local bound = '0-0'
+  for at = 1, math.min(#entries, AT_ONCE) do
+    local time = written(entries[at])
+    if time and time >= OLDEST then
+      return bound, false
+    end
+    if time then
+      bound = entries[at + 1] and entries[at + 1][1] or LAST
+    end
+  end
+  return bound, #entries > AT_ONCE
+end
+
+-- The first entry that is to be kept for its age, and whether there may be more than was looked at.
+-- Ids say it at once, unless one of them is wrong.
 local function oldest_to_keep_for_its_age()
-  local now = redis.call('TIME')
-  local oldest = now[1] * 1000 + math.floor(now[2] / 1000) - ARGV[3]
-  return string.format('%.0f-0', math.max(oldest, 0))
+  local by_id = string.format('%.0f-0', math.max(OLDEST, 0))
+  local last_old = OLDEST > 0 and redis.call('XREVRANGE', KEYS[1], '(' .. by_id, '-', 'COUNT', 1)[1]
+  if last_old and written(last_old) < OLDEST then
+    return by_id, false
+  end
+  local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+  if not last_old and time_of_id(newest) <= NOW then
+    return by_id, false
+  end
+  return first_young()
 end
 
 -- The first entry that a group has not read, or `bound` if that comes before it.
 local function first_unread(group, bound)
+  if group['last-delivered-id'] == LAST then
+    -- Redis refuses a range that begins behind it.
+    return bound
+  end
   local unread = redis.call('XRANGE', KEYS[1], '(' .. group['last-delivered-id'], bound, 'COUNT', 1)
   return unread[1] and unread[1][1] or bound
 end
@@ -55,7 +127,6 @@ end
 -- Redis 8.2.0 may crash when asked for ACKED (redis/redis#14276); others do not know it. Redis 6.2
 -- does not tell its version here, and Valkey tells one of Redis 7.
 local KNOWS_ACKED = (redis.REDIS_VERSION_NUM or 0) >= 0x00080201
-local AT_ONCE = 100
 
 -- Deletes those of the next entries before `bound` that every group has acknowledged, and returns
 -- how many, and where to go on. Not XTRIM … ACKED: its LIMIT counts only what goes, so that one call
@@ -99,7 +170,8 @@ local found = length > 0 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}
 local trimmed, go_on_at = 0, ''
 -- Without a group nobody has acknowledged anything, but Redis 8.6 takes ACKED to be no condition then.
 if #found > 0 then
-  local groups, unread = {}, oldest_to_keep_for_its_age()
+  local groups = {}
+  local unread, is_cut_short = oldest_to_keep_for_its_age()
   for at, group in ipairs(found) do
     groups[at] = named(group)
     unread = first_unread(groups[at], unread)
@@ -109,6 +181,9 @@ if #found > 0 then
     open = first_pending(group, open)
   end
   trimmed, go_on_at = trim(open, unread)
+  if go_on_at == '' and is_cut_short and trimmed > 0 then
+    go_on_at = '-'
+  end
 end
 local memory = redis.pcall('INFO', 'memory')
 return { length, #found, trimmed, go_on_at, type(memory) == 'string' and memory or '' }

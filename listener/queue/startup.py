@@ -6,8 +6,10 @@ import redis
 import structlog
 
 from listener.errors import SettingsError
+from listener.queue import shards
 from listener.queue.connection import connect
 from listener.queue.durability import refusal, warnings
+from listener.queue.keys import every_partition
 from listener.queue.server import ask
 from listener.redis_url import parse
 from listener.settings import Settings
@@ -31,6 +33,7 @@ def check(settings: Settings) -> None:
     durability = settings.queue_durability
     try:
         server = ask(client)
+        shards.warn(client, every_partition(settings.queue_namespace, settings.queue_partitions))
     except redis.RedisError as error:
         log.warning("redis does not answer; it is not checked", detail=str(error))
         return

@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError
 
 from listener.errors import QueueUnavailableError
 from listener.lines import clean
 from listener.logs import Redactor
-from listener.queue import groups, streams
+from listener.queue import groups, shards, streams
 from listener.queue.connection import connect, servers
 from listener.queue.groups import Group
 from listener.queue.keys import Partition, every_partition
@@ -45,13 +44,14 @@ class View:
         return [one for where in self.partitions for one in groups.groups(self.client, where)]
 
     def now(self) -> datetime:
-        """The time by Redis's clock, from which entry ids are made; by ours if TIME is not allowed.
+        """The time by Redis's clock, from which entry ids are made; by ours if TIME is refused.
 
         Raises redis.RedisError.
         """
         try:
             told: Any = servers(self.client)[0].time()
-        except NoPermissionError:
+        except redis.ResponseError:
+            # No right to ask, or a proxy that does not know the command.
             return datetime.now(UTC)
         return datetime.fromtimestamp(told[0] + told[1] / 1_000_000, UTC)
 
@@ -77,6 +77,8 @@ def problem(error: Exception, chosen: Settings) -> str:
     """What is wrong with Redis, in a sentence, free of secrets and control characters."""
     if isinstance(error, QueueUnavailableError):
         said = f"Redis did not confirm: {error.detail}"
+    elif isinstance(error, shards.OF_A_CLUSTER):
+        said = f"Redis refuses, since REDIS_URL leads to a Cluster: {shards.ADVICE} ({error})"
     elif isinstance(error, redis.ResponseError | redis.AuthenticationError):
         said = f"Redis refuses: {error}"
     else:

@@ -23,7 +23,7 @@ NOW_MS = 1795435200000
     ("text", "first"),
     [
         ("start", "0-0"),
-        ("now", f"{NOW_MS}-0"),
+        ("now", ids.LAST),
         ("2026-11-23T12:00", f"{NOW_MS}-0"),
         ("2026-11-23T12:00:00Z", f"{NOW_MS}-0"),
         ("2026-11-23T13:00+01:00", f"{NOW_MS}-0"),
@@ -53,6 +53,7 @@ def test_an_end_includes_its_whole_millisecond_and_an_id_itself() -> None:
     assert moments.last_id("2026-11-23T12:00", NOW) == f"{NOW_MS}-{ids.GREATEST}"
     assert moments.last_id("5", NOW) == f"5-{ids.GREATEST}"
     assert moments.last_id("5-3", NOW) == "5-3"
+    assert moments.last_id("now", NOW) == ids.LAST
 
 
 def test_ids_are_compared_by_number_and_have_a_predecessor() -> None:

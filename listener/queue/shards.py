@@ -1,0 +1,151 @@
+"""Finds out whether a plain REDIS_URL leads to several servers: a Cluster, or shards behind a proxy.
+
+There, a command that names keys of several partitions is refused, and a node of a Cluster refuses what
+another node serves. Nothing here depends on what a server says about itself alone: proxies hide it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+import structlog
+from redis.exceptions import AskError, ClusterCrossSlotError, MovedError
+
+from listener.queue.cluster import Cluster
+from listener.queue.ids import GREATEST
+from listener.queue.keys import Partition, observations
+
+log = structlog.get_logger("listener")
+
+ADVICE = "use redis+cluster://HOST:PORT (rediss+cluster:// with TLS) as REDIS_URL"
+# What only servers of a Cluster, and proxies in front of one, answer.
+OF_A_CLUSTER = (AskError, ClusterCrossSlotError, MovedError)
+# A group that nobody has: reading for it shows whether the command passes, and changes nothing.
+NO_GROUP = "fota-check:no-such-group"
+# Nothing is delivered, and no delivery is counted. Behind the very greatest id, Redis begins anew.
+BEHIND_ALL = f"{GREATEST}-{GREATEST - 1}"
+# Of so many partitions a message is read to see whether it comes; each may have megabytes.
+MOST_READ = 4
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What was found out about a plain address.
+
+    Attributes:
+        is_cluster: whether the server says that it is a node of a Cluster, or answers as one.
+        together: why one command may not read several partitions; empty if it may.
+        elsewhere: why a key is not served at this address, by the number of its partition; -1 is
+            the registrar.
+    """
+
+    is_cluster: bool = False
+    together: str = ""
+    elsewhere: dict[int, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to report."""
+        return self.is_cluster or bool(self.together or self.elsewhere)
+
+    def told(self) -> dict[str, str | list[int]]:
+        """What a line of the log says about it."""
+        if self.elsewhere:
+            where = [number for number in self.elsewhere if number >= 0]
+            return {"detail": next(iter(self.elsewhere.values())), "partitions": where}
+        return {"detail": self.together or "the server is a node of a Redis Cluster"}
+
+
+def find(client: "redis.Redis", partitions: Sequence[Partition]) -> Shards:
+    """Asks by commands that change nothing. A client of a Cluster has no shards to be found.
+
+    Raises:
+        redis.RedisError: the server did not answer.
+    """
+    if isinstance(client, Cluster):
+        return Shards()
+    elsewhere = dict(_elsewhere(client, partitions))
+    together = _together(client, partitions) if len(partitions) > 1 else ""
+    is_cluster = bool(elsewhere) or "CROSSSLOT" in together or _says_cluster(client)
+    return Shards(is_cluster, together, elsewhere)
+
+
+def warn(client: "redis.Redis", partitions: Sequence[Partition]) -> None:
+    """Warns in the log where a plain REDIS_URL leads to several servers.
+
+    Raises:
+        redis.RedisError: the server did not answer.
+    """
+    if found := find(client, partitions):
+        log.warning("redis is several servers behind one address", **found.told(), advice=ADVICE)
+
+
+def reads(
+    client: "redis.Redis", streams: Sequence[str], *, group: str, consumer: str
+) -> "redis.ResponseError | None":
+    """Sends the command that reads for a group, where there can be nothing to read.
+
+    Returns:
+        The error that it is refused with, which may be that there is no such group; None if it is not.
+
+    Raises:
+        redis.RedisError: the server did not answer.
+    """
+    try:
+        client.xreadgroup(group, consumer, dict.fromkeys(streams, BEHIND_ALL), count=1)
+    except redis.ResponseError as error:
+        return error
+    return None
+
+
+def _elsewhere(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[tuple[int, str]]:
+    keys = {where.number: where.messages for where in partitions}
+    keys[-1] = observations(partitions[0].namespace)
+    for number, key in keys.items():
+        try:
+            client.exists(key)
+        except (MovedError, AskError) as error:
+            yield number, f"it names {error.node_addr[0]}:{error.node_addr[1]} instead"
+        except redis.ResponseError:
+            # No right to ask: whoever needs the key reports that.
+            continue
+
+
+def _together(client: "redis.Redis", partitions: Sequence[Partition]) -> str:
+    streams = [where.messages for where in partitions]
+    if error := _refusal(client, streams):
+        # Refused alone as well, the number of partitions is not the reason.
+        alone = any(not _refusal(client, [stream]) for stream in streams)
+        return f"{_name(error)}{error}" if alone else ""
+    return _silently(client, streams)
+
+
+def _refusal(client: "redis.Redis", streams: Sequence[str]) -> "redis.ResponseError | None":
+    error = reads(client, streams, group=NO_GROUP, consumer="fota-check")
+    return None if error and "NOGROUP" in str(error) else error
+
+
+def _silently(client: "redis.Redis", streams: Sequence[str]) -> str:
+    """A proxy may send a command to the server of its first key, which knows nothing of the others."""
+    try:
+        some = [stream for stream in streams if client.xlen(stream)][:MOST_READ]
+        found: Any = client.xread(dict.fromkeys(some, "0-0"), count=1) if len(some) > 1 else some
+    except redis.ResponseError:
+        # A key that is no stream, or no right to ask.
+        return ""
+    # One that was trimmed empty meanwhile is no reason, but that is rare, and the next look is right.
+    return "" if len(found) == len(some) else "it finds the messages of only some of them"
+
+
+def _says_cluster(client: "redis.Redis") -> bool:
+    try:
+        told: Any = client.info("cluster")
+    except redis.ResponseError:
+        # Proxies and managed servers may refuse it.
+        return False
+    return bool(told.get("cluster_enabled"))
+
+
+def _name(error: Exception) -> str:
+    # redis-py cuts the word that the answer begins with.
+    return "CROSSSLOT " if isinstance(error, ClusterCrossSlotError) else ""
