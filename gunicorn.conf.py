@@ -1,4 +1,14 @@
-"""How gunicorn runs the listener; gunicorn finds this file by itself in the working directory."""
+"""How gunicorn runs the listener; gunicorn finds this file by itself in the working directory.
+
+A configuration of an operator's own begins by running this one (docs/deployment.md).
+"""
+
+import sys
+from pathlib import Path
+
+# With -c from another directory the package is found beside this file.
+if (folder := str(Path(__file__).parent)) not in sys.path:
+    sys.path.append(folder)
 
 # First of all: what was imported before would keep its blocking sockets and locks.
 from gevent import monkey
@@ -11,13 +21,12 @@ from listener.ops import metric_files
 no_metrics = metric_files.prepare()
 
 import gc
-import sys
 from importlib import import_module
 from typing import Any
 
 import structlog
 
-from listener import logs, metrics
+from listener import gunicorn_guard, logs, metrics
 from listener.errors import SettingsError
 from listener.memory_folder import memory_folder
 from listener.ops import ports
@@ -29,9 +38,23 @@ COLLECTED_AT = 20_000
 
 
 def refuse(error: SettingsError) -> None:
-    """Ends gunicorn; told once, by the master: its workers would fail again and again."""
-    print("The settings are not valid:", *error.lines(), sep="\n  ", file=sys.stderr)  # noqa: T201
-    sys.exit(2)
+    """Ends gunicorn; the master says why, because its workers would fail again and again."""
+    gunicorn_guard.refuse("\n  ".join(("The settings are not valid:", *error.lines())))
+
+
+def nworkers_changed(arbiter: Any, _new: int, _old: int | None) -> None:
+    """In the master whenever it has read its configuration: the only hook between that and the sockets.
+
+    SIGTTIN and SIGTTOU call it as well, with the configuration that is already in force.
+    """
+    if not gunicorn_guard.check(arbiter.cfg):
+        return
+    try:
+        arbiter.cfg.set("bind", ports.with_operating_port(arbiter.cfg.bind, settings))
+    except ports.BindError as error:
+        gunicorn_guard.refuse(
+            f"gunicorn cannot run the service with these options:\n  bind (-b, --bind): {error}"
+        )
 
 
 def on_starting(_arbiter: Any) -> None:
@@ -92,7 +115,8 @@ logs.configure(settings.log_format, settings.log_level, settings.secrets)
 log = structlog.get_logger("listener")
 if no_metrics:
     log.error("no metrics: there is no folder for them", detail=no_metrics)
-bind = ports.to_bind(settings)
+# OPS_BIND comes later, in `nworkers_changed`: --bind would replace it.
+bind = ports.public_addresses(settings.port)
 # Nobody in front may set the path or the scheme by a header.
 forwarder_headers = ""
 forwarded_allow_ips = ""
@@ -119,3 +143,5 @@ errorlog = "-"
 logconfig_dict = logs.config(settings.log_format, settings.log_level, settings.secrets)
 # Nobody uses gunicorn's control socket here, and it would lie in the home folder.
 control_socket_disable = True
+
+gunicorn_guard.configure(globals())

@@ -15,6 +15,7 @@ from gunicorn.http.wsgi import FileWrapper
 
 Headers = list[tuple[str, str]]
 
+MAPPED = "::ffff:"
 # PEP 3333's, the same for each request of a worker.
 BASE: dict[str, Any] = {
     "wsgi.version": (1, 0),
@@ -153,7 +154,11 @@ def _with_length(headers: Headers, body: bytes) -> Headers:
 
 def _name(address: Any) -> tuple[str, str]:
     """Host and port; nothing of a Unix socket, and never what a Host header says."""
-    return (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
+    if not isinstance(address, tuple):
+        return "", ""
+    host, port = address[:2]
+    # As a socket of both families shows an IPv4 address.
+    return host.removeprefix(MAPPED) if "." in host else host, str(port)
 
 
 def _date() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from listener import forms, redis_url, thingspace
+from listener.cpu import usable_cpus
 from listener.environment import Reader
 from listener.forms import Network
 from listener.queue.durability import Durability
@@ -84,7 +85,7 @@ class Settings:
             accounts=reader.parsed("THINGSPACE_ACCOUNTS", (), forms.accounts),
             api_versions=reader.parsed("THINGSPACE_API_VERSIONS", ("v1",), forms.api_versions),
             port=reader.whole("PORT", 8000, at_least=1, at_most=65535),
-            web_concurrency=reader.whole("WEB_CONCURRENCY", _cores(), at_least=1),
+            web_concurrency=reader.whole("WEB_CONCURRENCY", usable_cpus(), at_least=1),
             ops_bind=reader.parsed(
                 "OPS_BIND", None if reader.emptied("OPS_BIND") else OPS_BIND, forms.address
             ),
@@ -179,7 +180,3 @@ class Settings:
 def _misread(reader: Reader) -> bool:
     """Whether there may be a proof of sender after all, once its problem is mended."""
     return any(reader.has_problem(name) for name in PROOFS)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

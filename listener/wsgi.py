@@ -1,6 +1,6 @@
 """What gunicorn serves: `gunicorn listener.wsgi:app`. Importing it reads the environment."""
 
-from listener import logs, metrics
+from listener import gunicorn_guard, logs, metrics
 from listener.app import create_app
 from listener.errors import REASONS
 from listener.ops.app import create_ops_app
@@ -9,6 +9,7 @@ from listener.queue.keeper import Keeper
 from listener.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
 
+gunicorn_guard.require()
 settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
 metrics.expect((*KINDS.values(), UNKNOWN), REASONS)

@@ -6,10 +6,14 @@ port does not shut the operator out.
 
 import os
 import socket
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
+from gunicorn.util import parse_address
 
+from listener.errors import ListenerError
 from listener.redis_url import Address
 from listener.settings import Settings
 
@@ -38,20 +42,53 @@ class Ports:
         return chosen(environ, start_response)
 
 
-def to_bind(settings: Settings) -> list[str]:
-    """The addresses for gunicorn to listen on.
+class BindError(ListenerError):
+    """The addresses given to gunicorn break a promise; the text says which."""
 
-    An operating port that cannot be had is left out and told: messages must not wait for it.
+
+def public_addresses(port: int) -> list[str]:
+    """Addresses for gunicorn to listen on, so that a port answers on IPv4 and on IPv6.
+
+    Where the machine has only one of the two, the port answers on that one.
     """
-    public = f"0.0.0.0:{settings.port}"
+    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as candidate:
+        takes_both = not candidate.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        candidate.bind(("::", 0))
+        if takes_both:
+            # The default of Linux: IPv4 clients come with addresses such as ::ffff:192.0.2.1.
+            return [f"[::]:{port}"]
+        return [f"[::]:{port}", f"0.0.0.0:{port}"]
+    return [f"0.0.0.0:{port}"]
+
+
+def with_operating_port(bind: Sequence[str], settings: Settings) -> list[str]:
+    """The addresses for gunicorn to listen on, `OPS_BIND` among them whoever chose the others.
+
+    An operating port that cannot be had is left out, and logged: messages must not wait for it.
+
+    Raises:
+        BindError: an address would serve the operating side to the public, or keep it from being served.
+    """
     if settings.ops_bind is None:
-        return [public]
+        return list(bind)
     host, port = settings.ops_bind
+    public = [address for address in bind if _parsed(address) != settings.ops_bind]
+    for address in public:
+        if isinstance(_parsed(address), int):
+            raise BindError("with a file descriptor no other address is served: empty OPS_BIND")
+        if _parsed(address)[1] == port:
+            raise BindError("the port of OPS_BIND must be bound to no other address")
     name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if problem := _problem(settings.ops_bind):
         log.error("no operating port: OPS_BIND cannot be had", bind=name, detail=problem)
-        return [public]
-    return [public, name]
+        return public
+    return [*public, name]
+
+
+def _parsed(address: str) -> Any:
+    """As gunicorn reads it: host and port, the path of a Unix socket with no port, or a descriptor."""
+    parsed = parse_address(address)
+    return (parsed, None) if isinstance(parsed, str) else parsed
 
 
 def _problem(address: Address) -> str | None:

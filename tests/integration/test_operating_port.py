@@ -1,5 +1,6 @@
 """The operator's port: what it serves, and that nothing of it is to be had at the public port."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,27 +133,67 @@ def test_a_taken_operating_port_is_told_and_messages_are_taken_all_the_same(
             assert "OPS_BIND cannot be had" in service.log()
 
 
-def test_a_reload_keeps_the_operating_port() -> None:
-    settings = Settings.from_env(
-        {"CALLBACK_TOKEN": TOKEN, "PORT": "8000", "OPS_BIND": f"127.0.0.1:{free_port()}"}
-    )
+def test_operating_port_is_kept_by_a_reload() -> None:
+    settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"127.0.0.1:{free_port()}"})
     assert settings.ops_bind
-    chosen = ports.to_bind(settings)
+    chosen = ports.with_operating_port(["0.0.0.0:8000"], settings)
     assert len(chosen) == 2
     with socket.create_server(settings.ops_bind):
-        assert ports.to_bind(settings) == chosen
+        assert ports.with_operating_port(["0.0.0.0:8000"], settings) == chosen
 
 
-def test_without_an_operating_port_nothing_more_is_bound_and_nothing_is_said() -> None:
+def test_nothing_more_is_bound_and_nothing_is_logged_without_an_operating_port() -> None:
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": ""})
     with capture_logs() as told:
-        assert ports.to_bind(settings) == ["0.0.0.0:8000"]
+        assert ports.with_operating_port(["fd://3"], settings) == ["fd://3"]
     assert told == []
 
 
-def test_an_ipv6_address_is_bound_in_brackets() -> None:
+def test_operating_port_that_was_bound_by_hand_is_bound_once() -> None:
+    port = free_port()
+    settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"127.0.0.1:{port}"})
+    given = [f"127.0.0.1:{port}", "unix:/run/fota.sock", "[::]:8000"]
+    assert ports.with_operating_port(given, settings) == [*given[1:], given[0]]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:{}", "[::]:{}", "localhost:{}", ":{}", "fd://3"])
+def test_address_that_would_publish_or_displace_the_operating_side_is_refused(address: str) -> None:
+    port = free_port()
+    settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"127.0.0.1:{port}"})
+    with pytest.raises(ports.BindError):
+        ports.with_operating_port([address.format(port)], settings)
+
+
+def test_ipv6_address_of_the_operating_port_is_bound_in_brackets() -> None:
     if not any(it.address == "::1" for nic in psutil.net_if_addrs().values() for it in nic):
         pytest.skip("this machine has no IPv6")
     port = free_port()
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"[::1]:{port}"})
-    assert ports.to_bind(settings)[1] == f"[::1]:{port}"
+    assert ports.with_operating_port([], settings) == [f"[::1]:{port}"]
+
+
+@pytest.mark.parametrize(
+    ("has_ipv6", "v6only", "expected"),
+    [
+        (True, 0, ["[::]:8000"]),
+        (True, 1, ["[::]:8000", "0.0.0.0:8000"]),
+        (False, 0, ["0.0.0.0:8000"]),
+    ],
+)
+def test_public_port_is_bound_in_the_families_that_the_machine_has(
+    has_ipv6: bool, v6only: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Candidate(socket.socket):
+        def __init__(self, family: int, kind: int) -> None:
+            if not has_ipv6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(socket.AF_INET, kind)
+
+        def getsockopt(self, *_: object) -> int:  # type: ignore[override]
+            return v6only
+
+        def bind(self, _address: object) -> None:
+            pass
+
+    monkeypatch.setattr(socket, "socket", Candidate)
+    assert ports.public_addresses(8000) == expected
