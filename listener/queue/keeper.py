@@ -1,5 +1,6 @@
 """Keeps each message, in Redis if it confirms in time, else in the spool."""
 
+import time
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
@@ -76,12 +77,14 @@ class Keeper:
         partition = self._writer.partition_of(message).number
         if self._spool is None:
             return Kept(self._writer.put(message).duplicate, "redis")
+        deadline = time.monotonic() + self._writer.budget_s + SPOOL_BUDGET_S
         if partition not in self._outages.down:
             try:
                 return Kept(self._writer.put(message).duplicate, "redis")
             except QueueUnavailableError as problem:
                 self._outages.begin(partition, problem.detail)
-        duplicate = self._spool.put(message, SPOOL_BUDGET_S)
+        # With what Redis was not given: a message that waits for a slow disk is kept, a 503 is lost.
+        duplicate = self._spool.put(message, max(deadline - time.monotonic(), SPOOL_BUDGET_S))
         metrics.count(metrics.SPOOLED, by=not duplicate)
         return Kept(duplicate, "spool")
 

@@ -1,6 +1,7 @@
 """The journal on disk: synced, ordered, shared, bounded, and honest when it is broken."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from listener.errors import QueueUnavailableError
 from listener.queue.spool import JOURNAL, Spool
 from listener.queue.waiting import waiting
 from tests.keeper_load import settings
+from tests.slow_disk import SlowDisk
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
@@ -188,6 +190,29 @@ def test_a_killed_process_loses_nothing_that_was_journalled(spool: Spool, tmp_pa
     killed = subprocess.run([sys.executable, "-c", code, tmp_path / "spool"], cwd=ROOT, check=False)
     assert killed.returncode == -9
     assert numbers(spool) == list(range(10))
+
+
+def test_message_is_synced_before_put_returns_also_one_that_another_process_wrote(
+    spool: Spool, tmp_path: Path
+) -> None:
+    spool.put(message(0), 1)
+    code = (
+        "import sys, time; from tests.integration.test_spool import *\n"
+        "spool = Spool(Path(sys.argv[1]), 2**20)\n"
+        "for n in (1, 0):\n"
+        "    began = time.monotonic()\n"
+        "    spool.put(message(n), 10)\n"
+        "    print(time.monotonic() - began)\n"
+    )
+    with SlowDisk(tmp_path / "spool") as disk:
+        disk.delay(sync_s=0.3)
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "spool"],
+            cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, **disk.environ},
+        )  # fmt: skip
+    took_s = [float(line) for line in done.stdout.split()]
+    assert len(took_s) == 2
+    assert min(took_s) > 0.3
 
 
 def test_a_full_journal_refuses_and_has_room_again_once_drained(spool: Spool) -> None:
