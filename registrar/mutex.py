@@ -1,5 +1,6 @@
 """The mutex round everything that writes to ThingSpace, with a fencing token."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,8 +32,17 @@ class Hold:
 class Mutex:
     """One holder at a time in a namespace; a holder that dies holds it for `ttl_s` more."""
 
-    def __init__(self, client: "redis.Redis", keys: Keys, name: str, *, ttl_s: float) -> None:
-        """Takes the name of who will hold it."""
+    def __init__(
+        self,
+        client: "redis.Redis",
+        keys: Keys,
+        name: str,
+        *,
+        ttl_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Takes the name of who will hold it; the clock counts monotonic seconds."""
+        self._clock = clock
         self._keys = keys
         self._name = name
         self._ttl_ms = round(ttl_s * 1000)
@@ -46,7 +56,7 @@ class Mutex:
 
         Args:
             wait: sleeps so many seconds, and returns True early if the process is to stop.
-            for_at_most_s: how long to wait for it.
+            for_at_most_s: how long to wait for it, however long Redis takes over each reply.
 
         Raises:
             NotAloneError: another process held it all the time.
@@ -60,15 +70,16 @@ class Mutex:
             _give_back(self._release, self._keys.mutex, value)
 
     def _take(self, wait: Callable[[float], bool], for_at_most_s: float) -> int:
-        for _ in range(max(1, round(for_at_most_s / POLL_S))):
+        until = self._clock() + for_at_most_s
+        while True:
             taken = self._lock(
                 keys=[self._keys.mutex, self._keys.fence], args=[self._name, self._ttl_ms]
             )
             if taken:
                 return int(taken)
-            if wait(POLL_S):
-                break
-        raise NotAloneError("mutex-busy", "another process is at work")
+            left_s = until - self._clock()
+            if left_s <= 0 or wait(min(POLL_S, left_s)):
+                raise NotAloneError("mutex-busy", "another process is at work")
 
 
 def _confirm(extend: Script, key: str, value: str, ttl_ms: int) -> None:

@@ -3,18 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import TypeVar
 
 import redis
 
 from registrar.breaker import LoginBreaker
+from registrar.lease import Roll
 from registrar.observation import Observation
 from registrar.report import Report, Row
 from registrar.settings import Settings
 from registrar.shared import Shared
-
-T = TypeVar("T")
 
 
 def gather(
@@ -31,10 +28,22 @@ def gather(
         breaker: the login breaker.
         look: asks ThingSpace; None: believe what the last tick stored, if it is recent.
     """
-    stored = [_or_none(partial(shared.store.observation, slot)) for slot in settings.slots]
+    stored, roll = _read_shared(settings, shared)
     seen = look() if look else [_believed(settings, s, at) for at, s in enumerate(stored)]
     rows = tuple(_row(now, last) for now, last in zip(seen, stored, strict=True))
-    return Report(rows, _or_none(shared.read_roll), breaker.read(), stored=look is None)
+    return Report(rows, roll, breaker.read(), stored=look is None)
+
+
+def _read_shared(
+    settings: Settings, shared: Shared
+) -> tuple[Sequence[Observation | None], Roll | None]:
+    """What the replicas left in Redis; once it has failed it is asked nothing more, since each answer is waited for."""
+    stored: Sequence[Observation | None] = [None] * len(settings.slots)
+    try:
+        stored = shared.store.observations(settings.slots)
+        return stored, shared.read_roll()
+    except redis.RedisError:
+        return stored, None
 
 
 def _row(now: Observation, last: Observation | None) -> Row:
@@ -51,10 +60,3 @@ def _believed(settings: Settings, last: Observation | None, index: int) -> Obser
     reason = "stale" if last else "no-observation"
     blank = Observation.unknown(slot, reason)
     return replace(last, ours=None, result="failed", reason=reason) if last else blank
-
-
-def _or_none(read: Callable[[], T]) -> T | None:
-    try:
-        return read()
-    except redis.RedisError:
-        return None

@@ -159,6 +159,24 @@ def test_a_mutex_that_stays_busy_is_told(client: "redis.Redis") -> None:
         raise AssertionError("held twice")
 
 
+def test_a_slow_redis_does_not_prolong_the_wait_for_the_mutex(
+    client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, polls = 0.0, 0
+    slow = Mutex(client, KEYS, "slow", ttl_s=10, clock=lambda: now)
+
+    def lock(**_: object) -> int:
+        nonlocal now, polls
+        now += 1.9
+        polls += 1
+        return 0
+
+    monkeypatch.setattr(slow, "_lock", lock)
+    with pytest.raises(NotAloneError), slow.held(lambda _: False, for_at_most_s=6):
+        raise AssertionError("held")
+    assert polls == 4, "not the sixty that a tenth of a second each would be"
+
+
 def test_the_mutex_of_one_that_was_killed_becomes_free(client: "redis.Redis") -> None:
     mutex(client, "killed", ttl_s=0.2).held(wait, for_at_most_s=1).__enter__()
     with mutex(client, "one").held(wait, for_at_most_s=SOON_S) as hold:

@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -331,6 +333,48 @@ def test_status_is_a_check_and_the_commands_work_while_run_runs(
         assert sandbox.registered_url() == "https://other.example.com/cb"
         for text in (good.stdout, other.stdout, service.log()):
             assert TOKEN not in text
+
+
+@contextmanager
+def hanging_redis() -> Iterator[tuple[str, list[socket.socket]]]:
+    """The URL of a server that accepts connections and never replies, and the connections that it has."""
+    accepted: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    accepted.append(server.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield f"redis://127.0.0.1:{server.getsockname()[1]}/0", accepted
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in accepted:
+                connection.close()
+
+
+def test_status_waits_for_a_hanging_redis_no_longer_with_many_accounts(
+    environ: dict[str, str],
+) -> None:
+    accounts = ",".join(f"0242078689-{number:05}" for number in range(1, 21))
+    with hanging_redis() as (url, connections):
+        beside = {
+            **environ,
+            "REDIS_URL": url,
+            "PUBLIC_URL": "http://127.0.0.1:50559/cb",
+            "THINGSPACE_ACCOUNTS": accounts,
+        }
+        shown = command_line("status", "--stored", "--json", **beside)
+    assert shown.returncode == 1
+    report = json.loads(shown.stdout)
+    assert len(report["registrations"]) == 20
+    assert report["redis"] is False
+    # Each connection is a command that was waited for.
+    assert len(connections) <= 2
 
 
 @pytest.mark.parametrize("words", [["run"], ["status"]])
