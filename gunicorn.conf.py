@@ -15,6 +15,11 @@ from gevent import monkey
 
 monkey.patch_all()
 
+# Before anything is written: no process may wait for the reader of its log.
+from listener import stderr
+
+stderr.replace()
+
 # And before prometheus_client is imported, which asks then where processes count.
 from listener.ops import metric_files
 
@@ -67,6 +72,7 @@ def on_starting(_arbiter: Any) -> None:
 
 def pre_fork(_arbiter: Any, _worker: Any) -> None:
     """In the master: a collection in a worker would copy what all of them share, only to look at it."""
+    metrics.count_lost_lines()
     gc.freeze()
 
 
@@ -93,6 +99,7 @@ def post_worker_init(_worker: Any) -> None:
 def child_exit(_arbiter: Any, worker: Any) -> None:
     """Nobody waits for it, and what it counted is kept, in as few bytes as it takes."""
     worker.share.leave()
+    metrics.count_lost_lines()
     metric_files.shrink(worker.pid)
 
 

@@ -1,14 +1,15 @@
 """Structured logs on standard error: one event a line, JSON or text, free of secrets.
 
 Our own lines go from structlog straight to standard error; what libraries and gunicorn log by the standard
-library gets the same form. A line that cannot be written is lost: it must cost no message.
+library gets the same form. No line is waited for (`listener.stderr`): one that cannot be written is lost and
+counted, since it must cost no message.
 """
 
 import json
 import logging
 import logging.config
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -16,6 +17,7 @@ import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from listener import stderr
 from listener.secret import Secret
 
 # A shorter text also occurs by chance, and replacing it would only spoil the line.
@@ -65,7 +67,7 @@ class Lines:
     def __init__(self, name: str = "", stream: TextIO | None = None) -> None:
         """Takes the logger's name, which shows in the line, and where to write: standard error."""
         self.name = name
-        self._stream = stream or sys.stderr
+        self._stream = stream or stderr.current()
 
     def write(self, line: str) -> None:
         """Writes a line, in one piece."""
@@ -73,7 +75,7 @@ class Lines:
             self._stream.write(line + "\n")
             self._stream.flush()
         except (OSError, ValueError):
-            # A full disk, a reader that is gone, a closed stream: there is nowhere to tell it.
+            # Only of a stream that somebody else has put in the place of standard error.
             pass
 
     debug = info = warning = error = critical = exception = write
@@ -82,12 +84,16 @@ class Lines:
 def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> None:
     """Sets up structlog and the standard library's logging, for this process, once.
 
+    From then on nothing that this process writes to `sys.stderr` waits for its reader.
+
     Args:
         log_format: `json` or `text`.
         log_level: `debug`, `info`, `warning` or `error`.
         secrets: what must not appear in any line.
     """
     secrets = tuple(secrets)
+    stderr.replace()
+    stderr.writer().describe_loss = _loss_line(log_format, secrets)
     logging.config.dictConfig(config(log_format, log_level, secrets))
     structlog.configure(
         processors=[_framed, structlog.processors.format_exc_info, *_ending(log_format, secrets)],
@@ -140,6 +146,20 @@ def _framed(logger: Lines, level: str, event: EventDict) -> EventDict:
         "logger": logger.name,
         "time": f"{moment.isoformat(timespec='microseconds')}Z",
     }
+
+
+def _loss_line(log_format: str, secrets: Iterable[Secret]) -> Callable[[int], str]:
+    """Renders the line that says how many were lost; it comes at every level of the log."""
+    logger = Lines("listener.logs")
+    ending = _ending(log_format, secrets)
+
+    def rendered(lost: int) -> str:
+        event: Any = _framed(logger, "warning", {"event": "log lines lost", "lines": lost})
+        for processor in ending:
+            event = processor(logger, "warning", event)
+        return f"{event}\n"
+
+    return rendered
 
 
 def _ending(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
 
+from listener import stderr
+
 PREFIX = "fota"
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
 CALLS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -94,6 +96,11 @@ PROVIDER_CALL = Histogram(
     namespace=PREFIX,
     buckets=CALLS_S,
 )
+LOST_LINES = Counter(
+    "log_lines_lost",
+    "Log lines that were lost because nobody read them, or because they could not be written.",
+    namespace=PREFIX,
+)
 EVENTS = (
     MESSAGES,
     REFUSALS,
@@ -108,6 +115,7 @@ EVENTS = (
     DRIFT,
     PROVIDER_CALLS,
     PROVIDER_CALL,
+    LOST_LINES,
 )
 
 
@@ -207,6 +215,7 @@ def expect(kinds: Iterable[str], reasons: Iterable[str]) -> None:
         count(REFUSALS, reason, by=0)
     for secret in SECRETS:
         count(PREVIOUS_SECRETS, secret, by=0)
+    count(LOST_LINES, by=0)
 
 
 class _Recording:
@@ -225,6 +234,15 @@ def observe(metric: Histogram, value: float, *labels: str) -> None:
     """Adds a value to a histogram, if this process counts."""
     if _Recording.on:
         (metric.labels(*labels) if labels else metric).observe(value)
+
+
+def count_lost_lines() -> None:
+    """Adds the log lines that this process lost since the last call.
+
+    To be called now and then: a line may get lost in a signal handler, where a counter's lock may be held.
+    """
+    if lost := stderr.writer().take_lost():
+        count(LOST_LINES, by=lost)
 
 
 def stop() -> None:

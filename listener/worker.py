@@ -20,7 +20,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.ggevent import GeventWorker
 
-from listener import exchange
+from listener import exchange, metrics
 from listener.balance import Balance, Server
 from listener.connection import (
     BEGINNING_S,
@@ -78,6 +78,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     def notify(self) -> None:
         """Tells the master that the worker is well, every second; also while it is to end."""
         super().notify()
+        metrics.count_lost_lines()
         if self.alive:
             self._crowd.evict_silent(self.beginning_s)
         else:

@@ -4,12 +4,12 @@ import json
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import asdict
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 
-from listener import logs
+from listener import logs, stderr
 from listener.errors import SettingsError
 from registrar import assembly, by_hand
 from registrar.client import Client
@@ -29,7 +29,17 @@ PIPE_WIDTH = 160
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+class Commands(click.Group):
+    """A group whose commands never wait for the reader of their log and errors."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line."""
+        stderr.replace()
+        return super().main(*arguments, **options)
+
+
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Examples: python -m registrar run -- gunicorn listener.wsgi:app; "
     "python -m registrar status --json",

@@ -61,13 +61,16 @@ class Supervisor:
         worker: Worker | None,
         timing: Timing,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        count: Callable[[], None] | None = None,
     ) -> None:
-        """Takes what is started already; either may be missing."""
+        """Takes what is started already; either may be missing. `count` is called every few seconds."""
         self._signals = signals
         self._command = command
         self._worker = worker
         self._timing = timing
         self._clock = clock
+        self._count = count
         self._abandoned = False
         self._killed = False
         self._worker_until: float | None = None
@@ -80,6 +83,8 @@ class Supervisor:
                 self._take(number)
             reap(self._command)
             self._advance()
+            if self._count:
+                self._count()
         if self._runs:
             log.error("the command does not end although it was killed")
             return KILLED

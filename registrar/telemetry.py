@@ -13,6 +13,9 @@ class Telemetry:
     def ticked(self, seen: Observation, before: Observation | None) -> None:
         """A tick is over; `before` is the last word on the same slot, whoever had it."""
 
+    def count_lost_lines(self) -> None:
+        """Log lines may have been lost since the last call."""
+
 
 class Counting(Telemetry):
     """Counts for the `/metrics` of the listener that this process started."""
@@ -35,3 +38,7 @@ class Counting(Telemetry):
         drifted = bool(before and before.ours) and seen.result in {"registered", "yielded"}
         # Also by 0: the alert asks for a rise, and sees none in a count that begins with its first drift.
         self._metrics.count(self._metrics.DRIFT, seen.account, seen.version, by=drifted)
+
+    def count_lost_lines(self) -> None:
+        """See above."""
+        self._metrics.count_lost_lines()

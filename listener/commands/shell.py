@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 import redis
 
-from listener import moments
+from listener import moments, stderr
 from listener.errors import QueueUnavailableError, SettingsError
 from listener.lines import clean
 from listener.queue import groups
@@ -23,7 +23,15 @@ FAILED = 1
 
 
 class Commands(click.Group):
-    """A group whose commands end quietly when nobody reads their output any more."""
+    """A group whose commands end quietly when nobody reads their output any more.
+
+    A command may wait for the reader of its output, until a signal or the reader's end; never for that of its errors.
+    """
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line."""
+        stderr.replace()
+        return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command."""
@@ -31,15 +39,18 @@ class Commands(click.Group):
         try:
             try:
                 return super().invoke(ctx)
+            except KeyboardInterrupt:
+                discard_output()
+                raise
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
             # `| head` has had enough. What is left in the buffer must not fail once more at exit.
-            _write_nowhere()
+            discard_output()
             ctx.exit(0)
         except OSError as error:
             # A disk that is full, where the output goes into a file.
-            _write_nowhere()
+            discard_output()
             raise click.ClickException(f"output failed: {error.strerror or error}") from None
 
 
@@ -167,7 +178,8 @@ def _replace_what_cannot_be_written() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _write_nowhere() -> None:
+def discard_output() -> None:
+    """Drops what is still in the buffer of standard output, and all that follows: the end must not wait for it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

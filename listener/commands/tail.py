@@ -62,8 +62,8 @@ def tail(
             for entry in _entries(queue, first, last, wanted, follow=not no_follow):
                 click.echo(show(entry))
         except KeyboardInterrupt:
-            # Ctrl-C is how one ends it, not a failure.
-            return
+            # Ctrl-C is how one ends it, not a failure, also while nobody reads what it prints.
+            shell.discard_output()
 
 
 def is_wanted(
