@@ -96,10 +96,19 @@ def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -
     stderr.writer().describe_loss = _loss_line(log_format, secrets)
     logging.config.dictConfig(config(log_format, log_level, secrets))
     structlog.configure(
-        processors=[_framed, structlog.processors.format_exc_info, *_ending(log_format, secrets)],
+        processors=_processors(log_format, secrets),
         logger_factory=Lines,
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
         cache_logger_on_first_use=True,
+    )
+
+
+def text_logger(name: str) -> Any:
+    """A logger of text lines from `info` on, for a program that has not configured structlog."""
+    return structlog.wrap_logger(
+        Lines(name),
+        processors=_processors("text", ()),
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
     )
 
 
@@ -148,6 +157,10 @@ def _framed(logger: Lines, level: str, event: EventDict) -> EventDict:
     }
 
 
+def _processors(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
+    return [_framed, structlog.processors.format_exc_info, *_ending(log_format, secrets)]
+
+
 def _loss_line(log_format: str, secrets: Iterable[Secret]) -> Callable[[int], str]:
     """Renders the line that says how many were lost; it comes at every level of the log."""
     logger = Lines("listener.logs")
@@ -187,7 +200,7 @@ def _renderer(log_format: str) -> Processor:
     if log_format == "json":
         return _json
     return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(),
+        colors=stderr.current().isatty(),
         timestamp_key="time",
         # The one that rich makes shows local variables, secrets among them.
         exception_formatter=structlog.dev.plain_traceback,

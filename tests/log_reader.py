@@ -33,6 +33,15 @@ class LogReader:
         self.text_to_end()
         self.go_away()
 
+    def fill(self) -> None:
+        """Fills the pipe, so that the first further byte has to wait."""
+        os.set_blocking(self.writer, False)
+        try:
+            while True:
+                os.write(self.writer, b"." * PIPE_BYTES)
+        except BlockingIOError:
+            os.set_blocking(self.writer, True)
+
     def read_on(self) -> None:
         """Begins to read, and goes on until every writer has closed the pipe."""
         if self._reads is None and self._reader >= 0:

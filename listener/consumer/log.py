@@ -1,21 +1,20 @@
 """The library's log. What cannot be logged must not keep a message from being handled."""
 
 import contextlib
+from functools import cached_property
 from typing import Any
 
 import structlog
 
+from listener import logs
+
 
 class Log:
-    """structlog's logger `listener.consumer`, but for one thing: no method ever raises.
+    """structlog's logger `listener.consumer`, but no method ever raises.
 
-    Standard output may be a file on a full disk, or a pipe that nobody reads any more. A line that
-    cannot be written is then missing, and there is no better place to say so.
+    In a program that has not configured structlog, lines of text go to standard error, and no method waits for
+    the reader of it. A line that cannot be written is lost.
     """
-
-    def __init__(self) -> None:
-        """Writes nothing, and takes no configuration yet."""
-        self._logger = structlog.get_logger("listener.consumer")
 
     def info(self, event: str, **what: Any) -> None:
         """What goes as it should."""
@@ -36,6 +35,18 @@ class Log:
         """Likewise, with the traceback of the exception that is being handled."""
         with contextlib.suppress(Exception):
             self._logger.error(event, exc_info=True, **what)  # noqa: LOG014 - of our caller
+
+    @property
+    def _logger(self) -> Any:
+        return self._configured if structlog.is_configured() else self._unconfigured
+
+    @cached_property
+    def _configured(self) -> Any:
+        return structlog.get_logger("listener.consumer")
+
+    @cached_property
+    def _unconfigured(self) -> Any:
+        return logs.text_logger("listener.consumer")
 
 
 log = Log()
