@@ -66,7 +66,12 @@ class Program:
     Args:
         source: the text of the program.
         settings: its environment, besides the PATH.
+
+    Attributes:
+        stderr: set before the start, a file descriptor for its standard error in place of its output.
     """
+
+    stderr: int | None = None
 
     def __init__(self, source: str, **settings: str) -> None:
         self._source = source
@@ -96,7 +101,7 @@ class Program:
                 env=self._settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if self.stderr is None else self.stderr,
                 start_new_session=True,
             )
 

@@ -5,6 +5,7 @@ It imports none of our packages, so that system tests can use it.
 
 import fcntl
 import os
+import select
 import threading
 from typing import Self
 
@@ -41,6 +42,10 @@ class LogReader:
                 os.write(self.writer, b"." * PIPE_BYTES)
         except BlockingIOError:
             os.set_blocking(self.writer, True)
+
+    def is_full(self) -> bool:
+        """Whether a writer has to wait."""
+        return not select.select([], [self.writer], [], 0)[1]
 
     def read_on(self) -> None:
         """Begins to read, and goes on until every writer has closed the pipe."""

@@ -44,6 +44,10 @@ class Commands(click.Group):
                 raise
             finally:
                 sys.stdout.flush()
+        except KeyboardInterrupt:
+            # It may also have come while the end of the output waited for its reader.
+            discard_output()
+            raise
         except BrokenPipeError:
             # `| head` has had enough. What is left in the buffer must not fail once more at exit.
             discard_output()

@@ -60,8 +60,8 @@ def stats(*, watch: float | None, as_json: bool) -> None:
             else:
                 _print_tables(queue, watch)
         except KeyboardInterrupt:
-            # Ctrl-C is how one ends --watch, not a failure.
-            return
+            # Ctrl-C is how one ends --watch, not a failure, also while nobody reads what it prints.
+            shell.discard_output()
 
 
 def look(queue: View) -> Look:

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from tests.consumer_feed import STREAM, Program, feed
+from tests.log_reader import LogReader
 from tests.service_process import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ BATCH = 100
 
 # What a handler did is in the log before it returns, whatever becomes of the process.
 PROGRAM = """
+{first}
 import os, time
 from listener.consumer import Backoff, Consumer
 consumer = Consumer.from_env(
@@ -41,8 +43,10 @@ print("returned")
 """
 
 
-def program(redis_url: str, *, idle_s: float = 0.4, then: str = "", options: str = "") -> Program:
-    source = PROGRAM.format(idle_s=idle_s, then=then or "pass", options=options)
+def program(
+    redis_url: str, *, idle_s: float = 0.4, then: str = "", options: str = "", first: str = ""
+) -> Program:
+    source = PROGRAM.format(idle_s=idle_s, then=then or "pass", options=options, first=first)
     return Program(source, REDIS_URL=redis_url)
 
 
@@ -192,3 +196,28 @@ def test_a_second_signal_ends_it_at_once(
         wait_until(lambda: "consumer stopping" in run.output(), run.output)
         run.signal(number)
         assert run.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "",
+        "from listener import logs; logs.configure('json', 'info')",
+        "from gevent import monkey; monkey.patch_all()",
+    ],
+    ids=["nothing configured", "our logs", "under gevent"],
+)
+def test_consumer_whose_log_nobody_reads_handles_every_message_and_ends(
+    redis_url: str, redis_client: Any, first: str
+) -> None:
+    feed(redis_client, range(50))
+    run = program(
+        redis_url, then="raise ValueError('x' * 500)", options="max_deliveries=2", first=first
+    )
+    with LogReader() as reader:
+        reader.fill()
+        run.stderr = reader.writer
+        with run:
+            wait_until(lambda: redis_client.xlen(DEAD) == 50, run.output)
+            run.signal()
+            assert run.wait() == 0

@@ -103,9 +103,7 @@ def test_reader_that_comes_late_finds_every_line_whole_and_in_order(
     assert lines[-1]["event"] == "Shutting down: Master"
 
 
-def test_lines_are_counted_that_nobody_can_read_any_more(
-    redis_url: str, reader: LogReader
-) -> None:
+def test_lines_are_counted_that_nobody_can_read_any_more(redis_url: str, reader: LogReader) -> None:
     with receiver(redis_url, reader) as service:
         service.wait_until_ready()
         assert lost_lines(service) == 0
