@@ -25,6 +25,7 @@ SHARED = {
     "listener.queue.connection",
     "listener.secret",
     "listener.settings",
+    "listener.stderr",
     "listener.thingspace",
 }
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
