@@ -58,7 +58,7 @@ class Remover:
         seen = []
         for slot in self._settings.slots:
             done = self._remove(slot, client, before, members=members, policy=policy)
-            seen.append(self._note(done, hold))
+            seen.append(self._note(done, hold, members))
         return seen
 
     def _remove(
@@ -81,9 +81,10 @@ class Remover:
             return self._observer.failed(slot, desired, error)
         return self._observer.parted(slot, desired, found, left, action)
 
-    def _note(self, seen: Observation, hold: Hold | None) -> Observation:
+    def _note(self, seen: Observation, hold: Hold | None, members: int) -> Observation:
         tell_farewell(seen)
-        if hold:
+        # What is left as it is the members that remain see for themselves, and a newer deployment sees it as its own.
+        if hold and (not members or seen.result == "deregistered"):
             seen = replace(seen, fence=hold.token, contender=None)
             try:
                 seen = following(seen, self._store.observation(seen.slot), fights=0)

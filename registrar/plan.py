@@ -7,8 +7,7 @@
 | another, or other credentials | yes | - | yield: `superseded` |
 | our URL, other credentials | no | - | register: `credentials-differ` |
 | our URL with the token before | no | - | register: `token-rotated` |
-| URL of a deployment of this namespace | no | `never` | yield: `another-owner` |
-| | no | `boot`, `always` | register: `sibling` |
+| URL of a deployment of this namespace | no | - | register: `sibling` |
 | somebody else's URL | no | `never`, `boot` later on | yield: `another-owner` |
 | | no | `boot` at boot, `always` | register: `takeover` |
 
@@ -149,8 +148,9 @@ def _claim(desired: Desired, actual: Registration, context: Context) -> Reason |
         return "credentials-differ"
     if owns(desired, actual):
         return "token-rotated"
-    if context.takeover == "never":
-        return None
     if context.sibling:
+        # Not a takeover: of the deployments of one namespace the newest decides (docs/adr/0006).
         return "sibling"
-    return "takeover" if context.takeover == "always" or context.boot else None
+    if context.takeover == "always" or (context.takeover == "boot" and context.boot):
+        return "takeover"
+    return None

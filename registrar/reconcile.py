@@ -48,6 +48,7 @@ class Look:
         client: asks and writes.
         signed_out: why it cannot; asked once for all slots, because a login may count.
         hold: the mutex; None without Redis.
+        superseded: whether a deployment of the namespace that joined later is alive.
         before: called before everything that is sent.
         force: take over whatever is registered.
     """
@@ -55,6 +56,7 @@ class Look:
     client: Client
     signed_out: RegistrarError | None
     hold: Hold | None
+    superseded: bool
     before: Permit
     force: bool
 
@@ -116,7 +118,14 @@ class Reconciler:
                     hold.confirm()
 
             permit()
-            look = Look(client, failure_of(client.tokens.current), hold, before, force)
+            look = Look(
+                client,
+                failure_of(client.tokens.current),
+                hold,
+                self._is_superseded(hold),
+                before,
+                force,
+            )
             return [self._outcome(slot, look) for slot in self._slots]
 
     @property
@@ -157,14 +166,14 @@ class Reconciler:
             log.exception("slot not reconciled", account=slot.account, version=slot.version)
             error = RejectedError("mistake", _name(failure))
             seen = self._observer.failed(slot, desired, error)
-        return Outcome(self._note(seen, look.hold, fights), error)
+        return Outcome(self._note(seen, look, fights), error)
 
     def _reconcile(self, slot: Slot, desired: Desired, look: Look) -> tuple[Observation, int]:
         """Returns what was seen, and how often this deployment took over lately."""
         if look.signed_out:
             raise look.signed_out
         found = look.client.query(slot, before=look.before)
-        context = self._context(slot, found, look.hold)
+        context = self._context(slot, found, look)
         action = plan(desired, found, context)
         if look.force and action.kind == "yield":
             action = Action("register", "by-hand")
@@ -187,29 +196,42 @@ class Reconciler:
             self._takeovers.note(slot, look.hold)
         return left
 
-    def _context(self, slot: Slot, found: Registration | None, hold: Hold | None) -> Context:
-        policy = self.settings.takeover
+    def _is_superseded(self, hold: Hold | None) -> bool:
+        if hold is None:
+            return False
+        shared = self.shared
+        try:
+            return shared.read_roll().supersedes(shared.lease.card.deployment)
+        except redis.RedisError as error:
+            raise NotAloneError("redis-lost", _name(error)) from error
+
+    def _context(self, slot: Slot, found: Registration | None, look: Look) -> Context:
+        hold, policy = look.hold, self.settings.takeover
         boot = slot not in self._booted
         if hold is None:
             return Context(policy, boot, takeovers=self._takeovers.count(slot, hold))
-        shared = self.shared
         return Context(
             policy,
             boot,
-            superseded=shared.read_roll().supersedes(shared.lease.card.deployment),
-            sibling=found is not None and shared.store.is_family(found.url),
+            superseded=look.superseded,
+            sibling=found is not None and self.shared.store.is_family(found.url),
             takeovers=self._takeovers.count(slot, hold),
         )
 
-    def _note(self, seen: Observation, hold: Hold | None, fights: int) -> Observation:
-        """Logs what changed, and stores what was seen if Redis is there."""
+    def _note(self, seen: Observation, look: Look, fights: int) -> Observation:
+        """Logs what changed, and stores what was seen if Redis is there.
+
+        A superseded deployment stores nothing: its "not ours" would hide from the page, the alerts and `status --stored`
+        that the newer deployment is registered.
+        """
+        hold = look.hold
         age = self._client.tokens.age_s()
         seen = replace(seen, fence=hold.token if hold else 0, token_age_s=age and round(age, 1))
         before = self._last.get(seen.slot)
         try:
             before = self.shared.store.observation(seen.slot) if hold else before
             seen = following(seen, before, fights=fights)
-            if hold:
+            if hold and not look.superseded:
                 self.shared.store.observe(seen)
         except redis.RedisError as error:
             log.warning("observation not stored", why=_name(error))

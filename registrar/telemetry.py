@@ -3,6 +3,9 @@
 from registrar.observation import Observation
 from registrar.protocol import Call
 
+# What others did to the registration. A roll-out, a rotated token and a new password are our own doing.
+DRIFT_REASONS = frozenset({"absent", "takeover", "another-owner", "flapping"})
+
 
 class Telemetry:
     """Counts nothing."""
@@ -35,7 +38,8 @@ class Counting(Telemetry):
     def ticked(self, seen: Observation, before: Observation | None) -> None:
         """See above."""
         self._metrics.count(self._metrics.TICKS, seen.account, seen.version, seen.result)
-        drifted = bool(before and before.ours) and seen.result in {"registered", "yielded"}
+        acted = seen.result in {"registered", "yielded"} and seen.reason in DRIFT_REASONS
+        drifted = bool(before and before.ours) and acted
         # Also by 0: the alert asks for a rise, and sees none in a count that begins with its first drift.
         self._metrics.count(self._metrics.DRIFT, seen.account, seen.version, by=drifted)
 

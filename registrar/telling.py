@@ -19,7 +19,8 @@ def tell(seen: Observation, before: Observation | None) -> None:
     known = (before.result, before.reason, before.registered_url) if before else None
     if seen.result != "registered" and known == (seen.result, seen.reason, seen.registered_url):
         return
-    say = log.info if seen.healthy else log.warning
+    # A replica that a newer deployment replaces leaves the registration to it as planned.
+    say = log.info if seen.healthy or seen.reason == "superseded" else log.warning
     say(
         EVENTS[seen.result],
         account=seen.account,

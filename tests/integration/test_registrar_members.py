@@ -7,6 +7,7 @@ from copy import copy
 
 import pytest
 import redis
+import structlog
 
 from registrar import by_hand
 from registrar.client import Client, Permit
@@ -44,6 +45,57 @@ def test_the_newer_deployment_decides_and_the_older_does_not_fight_back(
     assert thingspace.registered_url() == f"http://127.0.0.1:9001/new/{TOKEN}"
     new.leave()
     assert thingspace.registered_url() is None
+
+
+@pytest.mark.parametrize("policy", ["last", "always", "never"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"PUBLIC_URL": "http://127.0.0.1:9001/new"},
+        {"CALLBACK_TOKEN": "another-token-of-the-tests", "CALLBACK_TOKEN_PREVIOUS": TOKEN},
+        {"CALLBACK_PASSWORD": "new-password"},
+    ],
+    ids=["url", "token", "password"],
+)
+def test_a_superseded_replica_overwrites_no_observation(
+    thingspace: Sandbox, replica: Replicas, change: dict[str, str], policy: str
+) -> None:
+    common = {"REGISTRAR_DEREGISTER": policy, "CALLBACK_USERNAME": "listener"}
+    old = replica(**common, CALLBACK_PASSWORD="old-password")
+    old.join()
+    old.tick()
+    new = replica(**common, **{"CALLBACK_PASSWORD": "old-password", **change})
+    new.join()
+    [seen] = new.tick()
+    assert seen.result == "registered"
+    with structlog.testing.capture_logs() as lines:
+        assert told(old.tick()[0]) == ("yielded", "superseded")
+    assert not [line for line in lines if line["log_level"] != "info"]
+    assert new.parts.shared.store.observation(seen.slot) == seen
+    thingspace.fault(FOTA, status=503, count=10)
+    assert old.tick()[0].result == "failed"
+    thingspace.clear_faults()
+    old.leave()
+    if policy == "always" and "PUBLIC_URL" not in change:
+        # A URL that both have is the leaving one's as well, and `always` says that it goes.
+        return
+    assert new.parts.shared.store.observation(seen.slot) == seen
+
+
+def test_a_takeover_policy_of_never_is_about_strangers_and_not_about_a_roll_out(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    old = replica(REGISTRAR_TAKEOVER="never")
+    old.join()
+    old.tick()
+    new = replica(REGISTRAR_TAKEOVER="never", PUBLIC_URL="http://127.0.0.1:9001/new")
+    new.join()
+    assert told(new.tick()[0]) == ("registered", "sibling")
+    old.leave()
+    assert told(new.tick()[0]) == ("as-desired", "as-desired")
+    thingspace.register_outside(FOREIGN)
+    assert told(new.tick()[0]) == ("yielded", "another-owner")
+    assert thingspace.registered_url() == FOREIGN
 
 
 def test_after_a_roll_back_the_older_deployment_takes_over_again(

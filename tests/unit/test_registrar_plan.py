@@ -59,7 +59,9 @@ TABLE = [
     (OLD_TOKEN, with_(LATER, takeovers=FLAP_LIMIT), Action("register", "token-rotated")),
     (OLD_TOKEN, with_(LATER, superseded=True), Action("yield", "superseded")),
     # The URL of a deployment of the same namespace.
-    (FOREIGN, with_(NEVER, sibling=True), Action("yield", "another-owner")),
+    (FOREIGN, with_(NEVER, sibling=True), Action("register", "sibling")),
+    (FOREIGN, with_(NEVER, boot=True, sibling=True), Action("register", "sibling")),
+    (FOREIGN, with_(NEVER, sibling=True, superseded=True), Action("yield", "superseded")),
     (FOREIGN, with_(BOOT, sibling=True), Action("register", "sibling")),
     (FOREIGN, with_(LATER, sibling=True), Action("register", "sibling")),
     (FOREIGN, with_(LATER, sibling=True, superseded=True), Action("yield", "superseded")),

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
 from prometheus_client import REGISTRY
 
-from registrar.observation import Observation
+from registrar.observation import Observation, Result
 from registrar.telemetry import Counting
 
 SEEN = Observation(
@@ -31,13 +32,38 @@ def drifted() -> float | None:
     )
 
 
-def test_drift_is_counted_from_nought_and_only_where_the_url_had_been_ours() -> None:
+def test_drift_is_counted_from_zero_and_only_where_the_url_had_been_ours() -> None:
     told = Counting()
     told.ticked(replace(SEEN, result="registered"), None)
     assert drifted() == 0
     told.ticked(SEEN, SEEN)
     assert drifted() == 0
-    told.ticked(replace(SEEN, result="yielded", ours=False), SEEN)
+    left = replace(SEEN, result="yielded", reason="another-owner", ours=False)
+    told.ticked(left, SEEN)
     assert drifted() == 1
-    told.ticked(replace(SEEN, result="yielded", ours=False), replace(SEEN, ours=False))
+    told.ticked(left, replace(SEEN, ours=False))
     assert drifted() == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "drift"),
+    [
+        ("registered", "absent", 1),
+        ("registered", "takeover", 1),
+        ("yielded", "another-owner", 1),
+        ("yielded", "flapping", 1),
+        ("as-desired", "flapping", 0),
+        ("registered", "credentials-differ", 0),
+        ("registered", "token-rotated", 0),
+        ("registered", "sibling", 0),
+        ("registered", "by-hand", 0),
+        ("yielded", "superseded", 0),
+        ("failed", "http-503", 0),
+    ],
+)
+def test_drift_is_what_others_did_and_not_our_own_changes(
+    result: Result, reason: str, drift: int
+) -> None:
+    before = drifted() or 0
+    Counting().ticked(replace(SEEN, result=result, reason=reason), SEEN)
+    assert (drifted() or 0) - before == drift
