@@ -108,12 +108,13 @@ def test_planning_again_after_acting_finds_nothing_to_do(
     assert again.kind in {"nothing", "yield"}
 
 
-@given(actuals, contexts)
-def test_with_the_policy_never_a_url_that_is_not_ours_stays(
-    actual: Registration | None, context: Context
+@given(contexts)
+def test_with_the_policy_never_a_strangers_url_stays_and_a_siblings_does_not(
+    context: Context,
 ) -> None:
-    if actual is FOREIGN and context.takeover == "never":
-        assert plan(DESIRED, actual, context).kind == "yield"
+    action = plan(DESIRED, FOREIGN, replace(context, takeover="never"))
+    ours_to_replace = context.sibling and not context.superseded
+    assert action.kind == ("register" if ours_to_replace else "yield")
 
 
 @pytest.mark.parametrize(
