@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -118,6 +118,21 @@ def check_credentials(payload: Mapping[str, Any], settings: Settings) -> bool:
     if named is None or found is None:
         raise RefusalError("credentials-wrong")
     return found > 0
+
+
+def holds_password(values: Iterable[str], settings: Settings) -> bool:
+    """Whether one of some texts is a password that proves the sender.
+
+    All are compared, whichever it is, so that the time shows nothing of the passwords.
+    """
+    passwords = (settings.callback_password, settings.callback_password_previous)
+    expected = [_digest_of_ours(secret.reveal()) for secret in passwords if secret]
+    found = False
+    for value in values:
+        digest = _digest(value)
+        for ours in expected:
+            found |= hmac.compare_digest(digest, ours)
+    return found
 
 
 def check_account(payload: Mapping[str, Any], settings: Settings) -> None:

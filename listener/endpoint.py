@@ -1,7 +1,8 @@
 """The callback endpoint: a delivery's way from the first byte to the answer."""
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +12,18 @@ from listener import auth, body, messages, metrics, payload, probe, views
 from listener.errors import QueueUnavailableError, RefusalError
 from listener.incoming import Incoming
 from listener.queue.keeper import Kept, Queue
+from listener.raw_search import possible_values
 from listener.redaction import redact_raw
 from listener.refusal_log import Throttle
-from listener.secret import Secret
 from listener.settings import Settings
 
 log = structlog.get_logger("listener")
 
 # What a message says of itself is shown in a log line up to so many characters.
 SHOWN = 100
+# An answer to a body that could not be parsed waits for this time, in which what may have to be kept of
+# it is: well above what a write to the quarantine takes, and far below the provider's patience.
+HIDING_S = 0.1
 
 
 class Endpoint:
@@ -88,7 +92,7 @@ class Endpoint:
         content = None
         try:
             payload.check_encoding(raw, *incoming.codings)
-            content = payload.parse(raw)
+            content = payload.parse(raw, incoming.content_type)
             old_password = auth.check_credentials(content, self._settings)
             proven = self._settings.proves_sender
             if old_password:
@@ -99,8 +103,10 @@ class Endpoint:
             # A password that is wrong is no proof of sender, whatever token came with it.
             refusal.proven = proven and refusal.answer.status != 401
             if refusal.proven:
-                data = _readable(raw, content, refusal, self._secrets)
+                data = self._readable(raw, content, refusal, incoming)
                 self._keep_refused(data, refusal, arrived, incoming.request_id)
+            elif content is None and self._settings.callback_password:
+                self._keep_if_password_inside(raw, refusal, arrived, incoming)
             raise
 
     def _keep(self, message: messages.Message) -> Kept:
@@ -118,6 +124,31 @@ class Endpoint:
             setting = f"CALLBACK_{secret.upper()}_PREVIOUS"
             log.warning("sender still uses the previous secret", setting=setting, untold=untold)
 
+    def _keep_if_password_inside(
+        self, raw: bytes, refusal: RefusalError, arrived: datetime, incoming: Incoming
+    ) -> None:
+        """Quarantines a body that could not be parsed if the callback's password stands in it.
+
+        A stranger who puts guesses into such a body learns nothing from its answer, nor from the time
+        of it: that is the same whether there was something to keep or not.
+        """
+        ends = time.monotonic() + HIDING_S
+
+        def keep() -> None:
+            try:
+                values = possible_values(raw, incoming.content_type)
+                if auth.holds_password(values, self._settings):
+                    refusal.proven = True
+                    data = self._readable(raw, None, refusal, incoming)
+                    self._keep_refused(data, refusal, arrived, incoming.request_id)
+            except Exception as error:
+                # Nobody waits for this thread; so its errors are logged here.
+                log.exception("refused message not quarantined", detail=type(error).__name__)
+
+        keeping = threading.Thread(target=keep, name="quarantine")
+        keeping.start()
+        time.sleep(max(0.0, ends - time.monotonic()))
+
     def _keep_refused(
         self, data: str, refusal: RefusalError, arrived: datetime, request_id: str
     ) -> None:
@@ -132,23 +163,25 @@ class Endpoint:
                 request_id=request_id,
             )
 
+    def _readable(
+        self,
+        raw: bytes,
+        content: Mapping[str, Any] | None,
+        refusal: RefusalError,
+        incoming: Incoming,
+    ) -> str:
+        """A refused body without the credentials: what was parsed of it, if it was, else its text."""
+        if content is not None:
+            return payload.serialize(payload.without_credentials(content)).decode()
+        # Of what is compressed nothing can be shown that a password could not be unpacked from.
+        if refusal.reason == "compressed":
+            return ""
+        return redact_raw(raw, self._secrets, incoming.content_type)
+
     def _answer_probe(self, nonce: str) -> views.Answer:
         if len(nonce) > probe.MAX_NONCE_LENGTH:
             raise RefusalError("bad-request")
         return views.answer(answer=probe.answer(nonce, self._settings))
-
-
-def _readable(
-    raw: bytes,
-    content: Mapping[str, Any] | None,
-    refusal: RefusalError,
-    secrets: Iterable[Secret],
-) -> str:
-    """A refused body without the credentials: what was parsed of it, if it was, else its text."""
-    if content is not None:
-        return payload.serialize(payload.without_credentials(content)).decode()
-    # Of what is compressed nothing can be shown that a password could not be unpacked from.
-    return "" if refusal.reason == "compressed" else redact_raw(raw, secrets)
 
 
 def _shown(text: str | None) -> str | None:

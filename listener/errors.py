@@ -15,7 +15,7 @@ class Answer:
 
 REASONS: Mapping[str, Answer] = MappingProxyType(
     {
-        "not-json": Answer(400, "The body is not JSON in UTF-8 within this service's limits."),
+        "not-json": Answer(400, "The body is not JSON within this service's limits."),
         "not-an-object": Answer(400, "The body is JSON, but not an object."),
         "ambiguous": Answer(400, "A member that decides comes twice, with different values."),
         "compressed": Answer(400, "The body is compressed; only plain JSON is read."),

@@ -37,6 +37,11 @@ class Incoming:
         return int(told) if told and told.isdecimal() else None
 
     @property
+    def content_type(self) -> str:
+        """The value of Content-Type; empty without one."""
+        return self._environ.get("CONTENT_TYPE") or ""
+
+    @property
     def body(self) -> Any:
         """A stream that ends where the body does, whether its length is announced or not."""
         return self._environ["wsgi.input"]

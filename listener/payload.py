@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from listener.decoding import decode
 from listener.errors import RefusalError
 from listener.thingspace import KINDS
 
@@ -32,8 +33,12 @@ COMPRESSED = (
 )
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object in a request's body.
+def parse(body: bytes, content_type: str = "") -> dict[str, Any]:
+    """The JSON object in a request's body, read leniently where that changes no content.
+
+    Read are any charset that is named (see `decoding.decode`), control characters inside texts, and
+    half a surrogate as U+FFFD. Not read is what would need a guess: text in an unnamed charset, several
+    objects, one inside a list or a text.
 
     Integers keep all their digits (an ICCID has 20, more than a double or 64 bits hold); other
     numbers become doubles. Of a name that comes twice the last value counts, here and for every
@@ -42,17 +47,15 @@ def parse(body: bytes) -> dict[str, Any]:
 
     Raises:
         RefusalError: `not-json` (also NaN, infinities, numbers outside a double's range or longer
-            than `MOST_DIGITS`, lone surrogates, nesting deeper than `DEEPEST`), `not-an-object`, or
+            than `MOST_DIGITS`, nesting deeper than `DEEPEST`), `not-an-object`, or
             `ambiguous`: one of `DECISIVE` comes twice with different values.
     """
     try:
-        value = DECODER.decode(body.decode("utf-8-sig"))
+        text = decode(body, content_type)
+        value = DECODER.decode(text)
         # Not even all of its brackets, one in the other, would be too deep.
-        if body.count(b"[") + body.count(b"{") > DEEPEST:
+        if text.count("[") + text.count("{") > DEEPEST:
             _check_depth(value)
-        if b"\\u" in body:
-            # A lone surrogate reads, but cannot be written: what cannot be kept is refused now.
-            PLAIN.encode(value).encode()
     except (ValueError, RecursionError) as error:
         raise RefusalError("not-json", type(error).__name__) from error
     if not isinstance(value, dict):
@@ -196,4 +199,6 @@ DECODER = json.JSONDecoder(
     parse_constant=_refuse_constant,
     parse_float=_finite,
     parse_int=_whole,
+    # Control characters inside texts mean themselves: line breaks and tabs come unescaped.
+    strict=False,
 )

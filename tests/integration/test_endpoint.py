@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +14,13 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from listener import probe
+from listener import endpoint, probe
 from listener.app import create_app
 from listener.errors import REASONS, QueueUnavailableError
 from listener.messages import Message
 from listener.queue.keeper import Keeper, Kept, KeptBy, Queue
 from listener.settings import Settings
+from tests.service_process import wait_until
 
 SAMPLES = sorted((Path(__file__).parents[1] / "messages").glob("*.json"))
 STREAM = "{fota:0}:messages"
@@ -151,8 +153,131 @@ def test_only_a_proven_sender_gets_into_the_quarantine(redis_url: str, redis_cli
         assert redis_client.xlen(QUARANTINE) == 1
 
 
+def test_trailing_slash_is_the_same_path(client: FlaskClient, redis_client: Any) -> None:
+    answers = [client.post(path, json=LOGIN) for path in (PATH, f"{PATH}/")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert client.post(f"{PATH}//", json=LOGIN).status_code == 404
+    assert redis_client.xlen(STREAM) == 1
+
+
+UMLAUT = {**LOGIN, "type": "new", "note": "Grüße"}
+TEXT = json.dumps(UMLAUT, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (TEXT.encode(), ""),
+        (TEXT.encode("latin-1"), 'application/json; charset="ISO-8859-1"'),
+        (TEXT.encode("utf-16"), "application/json"),
+        (TEXT.encode("utf-16-be"), "application/json; charset=utf-16be"),
+        (TEXT.encode("utf-32-le"), ""),
+        (b"\xef\xbb\xbf" * 2 + TEXT.encode() + b"\0\n", "text/plain"),
+    ],
+)
+def test_message_is_the_same_in_every_charset(
+    content: bytes, content_type: str, client: FlaskClient, redis_client: Any
+) -> None:
+    plain = body(client.post(PATH, json=UMLAUT))
+    answer = client.post(PATH, data=content, content_type=content_type)
+    assert body(answer) == {"id": plain["id"], "duplicate": True}
+
+
+def test_odd_characters_in_a_text_are_kept(client: FlaskClient, redis_client: Any) -> None:
+    login = json.dumps(LOGIN).encode()[:-1]
+    content = login + b', "note": "two\nlines\tand \\ud83d half"}'
+    assert client.post(PATH, data=content).status_code == 200
+    [(_, fields)] = redis_client.xrange(STREAM)
+    assert json.loads(fields["data"]) == {"note": "two\nlines\tand \ufffd half"}
+
+
+ONLY_LOGIN = {"CALLBACK_TOKEN": "", "THINGSPACE_API_VERSIONS": "v1"}
+UNREADABLE = [
+    (TEXT.encode("latin-1"), "not-json"),
+    (TEXT.encode()[:-1], "not-json"),
+    (TEXT.encode() * 2, "not-json"),
+    (TEXT.encode("utf-16")[:-2], "not-json"),
+    (json.dumps([UMLAUT]).encode(), "not-an-object"),
+    (json.dumps(TEXT).encode(), "not-an-object"),
+    (json.dumps(json.dumps([UMLAUT])).encode(), "not-an-object"),
+    (TEXT.replace('"type"', '"password": "x", "type"').encode(), "ambiguous"),
+    (b"username=listener&password=correct-horse-battery", "not-json"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), UNREADABLE)
+def test_unreadable_body_with_the_password_inside_is_quarantined_without_it(
+    content: bytes, reason: str, redis_url: str, redis_client: Any, lines: Lines
+) -> None:
+    with serving(redis_url, **ONLY_LOGIN) as client:
+        assert_problem(client.post("/cb", data=content), 400, reason)
+    wait_until(lambda: redis_client.xlen(QUARANTINE) == 1)
+    [(_, fields)] = redis_client.xrange(QUARANTINE)
+    assert fields["reason"] == reason
+    assert "***" in fields["data"]
+    assert "battery" not in str(fields) + str(lines("request refused"))
+
+
+@pytest.mark.parametrize("previous", [True, False])
+def test_unreadable_body_proves_itself_by_the_right_password_alone(
+    previous: bool, redis_url: str, redis_client: Any
+) -> None:
+    rotated = {
+        "CALLBACK_PASSWORD": "another-password",
+        "CALLBACK_PASSWORD_PREVIOUS": "correct-horse-battery",
+    }
+    with serving(redis_url, **ONLY_LOGIN, **(rotated if previous else {})) as client:
+        for wrong in (b"correct-horse-batterx", b"correct-horse-batter", b"", b"\0", b"***"):
+            content = TEXT.encode()[:-1].replace(b"correct-horse-battery", wrong)
+            assert_problem(client.post("/cb", data=content), 400, "not-json")
+        assert redis_client.xlen(QUARANTINE) == 0
+        assert_problem(client.post("/cb", data=TEXT.encode()[:-1]), 400, "not-json")
+        wait_until(lambda: redis_client.xlen(QUARANTINE) == 1)
+
+
+class FrozenQueue:
+    """A queue whose quarantine hangs until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+
+    def put(self, message: Message) -> Kept:
+        raise AssertionError
+
+    def quarantine(self, data: str, *, reason: str, arrived: object) -> None:
+        self.entered.set()
+        self.go_on.wait(10)
+
+    def check(self) -> KeptBy:
+        raise AssertionError
+
+    def close(self) -> None: ...
+
+
+def test_answer_and_its_time_do_not_show_whether_the_password_was_inside() -> None:
+    queue = FrozenQueue()
+    settings = Settings.from_env({**ENVIRON, **ONLY_LOGIN})
+    client = create_app(settings, queue=queue).test_client()
+    right, wrong = TEXT.encode()[:-1], TEXT.encode()[:-1].replace(b"battery", b"batterx")
+    answers, times = [], []
+    try:
+        for content in (wrong, right):
+            begun = time.monotonic()
+            answers.append(client.post("/cb", data=content))
+            times.append(time.monotonic() - begun)
+        assert queue.entered.wait(10), "it is being kept, and nobody waited for it"
+    finally:
+        queue.go_on.set()
+    assert answers[0].data == answers[1].data
+    assert answers[0].headers == answers[1].headers
+    assert min(times) >= endpoint.HIDING_S
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE"])
-@pytest.mark.parametrize("path", ["/", "/cb", "/cb/", "/cb/token-of-the-test", "/x", "//cb"])
+@pytest.mark.parametrize(
+    "path", ["/", "/cb", "/cb/", "/cb/token-of-the-test", "/cb/x/", "/x", "//cb"]
+)
 def test_a_wrong_token_looks_like_any_wrong_path(
     method: str, path: str, client: FlaskClient
 ) -> None:

@@ -177,6 +177,16 @@ def test_odd_but_right_requests_are_kept_as_one_message(service: Service, stored
     assert json.loads(fields["data"]) == {"type": table.MARK}
 
 
+def test_odd_texts_in_a_message_are_kept(service: Service, stored: Any) -> None:
+    stored.delete(STREAM)
+    problems = [problem for row in table.LENIENT if (problem := wrong(service, row))]
+    assert not problems, "\n".join(problems)
+    kept = [json.loads(fields["data"]) for _, fields in stored.xrange(STREAM)]
+    texts = {text for content in kept for member in content.items() for text in member}
+    # Half a surrogate is the same character wherever it stood.
+    assert texts == {"a", "\xe9", "\ufffd", "\ufffd\ufffd", 1, "\0", "\n"}
+
+
 def test_a_sender_that_waits_to_be_told_to_go_on_is_told(service: Service) -> None:
     body = json.dumps({**table.LOGIN, "n": "expect"}).encode()
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:

@@ -31,6 +31,7 @@ SHARED = {
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
     "listener/auth.py",
+    "listener/decoding.py",
     "listener/doctor/findings.py",
     "listener/lines.py",
     "listener/moments.py",
@@ -50,6 +51,7 @@ PURE = (
     "listener/messages.py",
     "listener/payload.py",
     "listener/probe.py",
+    "listener/raw_search.py",
     "listener/redaction.py",
     "listener/queue/ids.py",
     "listener/redis_url.py",

@@ -1,10 +1,13 @@
 """What is kept of a body that could not be read: never a password."""
 
 import gzip
+import html
 import json
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -74,6 +77,54 @@ def test_a_body_that_only_begins_like_utf_16_is_no_place_to_hide(beginning: byte
     # Read as UTF-16 it would be Chinese letters, of which the password could be made again.
     body = beginning + b'{"x": "known-secret", "password": "secret-value", '
     assert redact_raw(body, [Secret("known-secret")]).endswith('{"x": "***", "password": "***", ')
+
+
+SECRET = 'p"ä/ss €-word'
+FORMS: dict[str, Callable[[str], bytes]] = {
+    "plain": lambda text: text.encode(),
+    "json": lambda text: json.dumps(text).encode(),
+    "json in json": lambda text: json.dumps(json.dumps({"x": text})).encode(),
+    "json, twice": lambda text: json.dumps(json.dumps(json.dumps(text))).encode(),
+    "escaped slash": lambda text: json.dumps(text).replace("/", "\\/").encode(),
+    "utf-16": lambda text: text.encode("utf-16"),
+    "utf-16-le": lambda text: text.encode("utf-16-le"),
+    "utf-16-be": lambda text: text.encode("utf-16-be"),
+    "utf-32": lambda text: text.encode("utf-32"),
+    "windows-1252": lambda text: text.encode("cp1252"),
+    "form": lambda text: quote_plus(text).encode(),
+    "form, lower case": lambda text: quote_plus(text).lower().encode(),
+    "url": lambda text: quote(text, safe="").encode(),
+    "xml": lambda text: html.escape(text).encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("secret", [SECRET, "c0rrect-word"])
+@pytest.mark.parametrize("content_type", ["", "text/json; charset=windows-1252", "x; charset=gbk"])
+def test_no_form_of_a_known_secret_is_kept(form: str, secret: str, content_type: str) -> None:
+    inside = FORMS[form](secret)
+    bodies = [
+        b'{"x": "' + inside + b'", ',
+        b"[\xe9 " + inside,
+        b"\xff\xfe" + inside,
+        "中".encode("utf-16-le") + inside,
+        (f"中{secret}" + json.dumps(secret)).encode("utf-16-be"),
+        (f"\0{secret}{{").encode("utf-32-le"),
+    ]
+    for body in bodies:
+        text = redact_raw(body, [Secret(secret)], content_type)
+        assert "word" not in text.replace("\0", ""), body
+
+
+def test_a_known_secret_that_no_form_covers_leaves_nothing() -> None:
+    every_letter = "".join(f"%{ord(letter):02X}" for letter in "correct-horse")
+    assert redact_raw(f"x={every_letter}&y=1".encode(), [Secret("correct-horse")]) == "***"
+
+
+def test_multi_byte_charset_does_not_hide_a_secret() -> None:
+    body = b'{"a": "\x81correct-horse", "b": "\x81\x30'
+    text = redact_raw(body, [Secret("correct-horse")], "text/json; charset=gbk")
+    assert "horse" not in text
 
 
 def test_redaction_leaves_the_rest_alone() -> None:

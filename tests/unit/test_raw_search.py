@@ -1,0 +1,107 @@
+"""Whether a body that could not be parsed holds the password, in whatever form."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener import auth
+from listener.raw_search import possible_values
+from listener.settings import Settings
+
+PASSWORD = 'c0rrect "hörse" /battery\\\\ €&<;='
+SIMPLE = "correct-horse-battery"
+
+
+def holds(body: bytes, password: str, content_type: str = "") -> bool:
+    settings = Settings.from_env(
+        {"CALLBACK_USERNAME": "listener", "CALLBACK_PASSWORD": password, "REDIS_URL": "redis://h"}
+    )
+    return auth.holds_password(possible_values(body, content_type), settings)
+
+
+def message(password: str) -> dict[str, Any]:
+    return {"type": "new", "username": "listener", "password": password, "n": [1]}
+
+
+BODIES: dict[str, Callable[[str], bytes]] = {
+    "broken off": lambda text: json.dumps(message(text)).encode()[:-4],
+    "broken off after it": lambda text: json.dumps({"password": text}).encode()[:-1],
+    "not escaped": lambda text: json.dumps(message(text), ensure_ascii=False).encode()[:-1],
+    "two objects": lambda text: json.dumps(message(text)).encode() * 2,
+    "a list": lambda text: json.dumps([message(text)]).encode(),
+    "json in json": lambda text: json.dumps(json.dumps(message(text))).encode(),
+    "json in json in json": lambda text: json.dumps(json.dumps(json.dumps(message(text)))).encode(),
+    "escaped slash": lambda text: json.dumps([text]).replace("/", "\\/").encode(),
+    "every letter escaped": lambda text: (
+        '["' + "".join(f"\\u{ord(letter):04x}" for letter in text) + '"]'
+    ).encode(),
+    "wrong utf-8": lambda text: json.dumps(message(text), ensure_ascii=False).encode() + b"\xff",
+    "windows-1252": lambda text: json.dumps(message(text), ensure_ascii=False).encode("cp1252"),
+    "utf-16": lambda text: json.dumps(message(text)).encode("utf-16")[:-2],
+    "utf-16-be": lambda text: json.dumps(message(text)).encode("utf-16-be")[:-4],
+    "utf-32": lambda text: json.dumps([message(text)]).encode("utf-32"),
+    "python": lambda text: repr([text]).encode(),
+    "form": lambda text: b"username=listener&password=" + quote_plus(text).encode() + b"&n=1",
+    "form, lower case": lambda text: b"password=" + quote_plus(text).encode().lower(),
+    "xml": lambda text: b"<password>%s</password>" % text.replace("&", "&amp;").encode(),
+    "long": lambda text: b"[" + b"1," * 10**6 + json.dumps(message(text)).encode(),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_password_is_found_in_every_form(body: str) -> None:
+    assert holds(BODIES[body](SIMPLE), SIMPLE)
+    named = "text/json; charset=windows-1252" if body == "windows-1252" else ""
+    if body not in ("python", "form, lower case", "xml", "wrong utf-8"):
+        assert holds(BODIES[body](PASSWORD), PASSWORD, named)
+    for other in ("correct-horse-batterx", "correct-horse-batter", "correct", "listene"):
+        assert not holds(BODIES[body](SIMPLE), other)
+    assert not holds(BODIES[body](SIMPLE[:-1]), SIMPLE)
+
+
+def test_work_does_not_depend_on_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return False
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    body = BODIES["broken off"](SIMPLE)
+    counts = []
+    for password in (SIMPLE, "listener", "x", "x" * 1000):
+        compared.clear()
+        holds(body, password)
+        counts.append(len(compared))
+        assert {len(digest) for pair in compared for digest in pair} == {32}
+    assert len(set(counts)) == 1
+
+
+@given(st.binary(max_size=300), st.text(max_size=20))
+def test_any_bytes_are_searched(body: bytes, charset: str) -> None:
+    possible_values(body, f"a/b; charset={charset}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'"a",' * 1_000_000,
+        b"\\" * 4_000_000,
+        b'\\"' * 2_000_000,
+        b"&amp;" * 800_000,
+        b"\\u005c" * 600_000,
+        b'\xff"a\\' * 1_000_000,
+        b"\0\xff\"a\\'" * 600_000,
+    ],
+    ids=lambda body: repr(body[:8]),
+)
+def test_no_body_of_4_mib_takes_long(body: bytes) -> None:
+    begun = time.process_time()
+    possible_values(body)
+    assert time.process_time() - begun < 2
