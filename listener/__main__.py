@@ -10,6 +10,7 @@ from listener.commands.quarantine import quarantine
 from listener.commands.replay import replay
 from listener.commands.schema import schema
 from listener.commands.shell import Commands
+from listener.commands.spool import spool
 from listener.commands.stats import stats
 from listener.commands.tail import tail
 
@@ -34,6 +35,7 @@ main.add_command(pending)
 main.add_command(quarantine)
 main.add_command(replay)
 main.add_command(schema)
+main.add_command(spool)
 main.add_command(stats)
 main.add_command(tail)
 

@@ -163,7 +163,11 @@ SPOOL_LIMIT = State(
 SPOOL_OLDEST = State(
     "fota_spool_oldest_seconds", "Age of the oldest message in this host's spool; 0 if it is empty."
 )
-SET_ASIDE = State(
+SPOOL_SET_ASIDE = State(
+    "fota_spool_set_aside_messages",
+    "Messages in this host's spool that Redis refused by themselves.",
+)
+CORRUPT_JOURNALS = State(
     "fota_spool_corrupt_journals",
     "Corrupt journals that were set aside in SPOOL_DIR; there may be messages in them.",
 )
@@ -198,7 +202,8 @@ STATES = (
     SPOOL_BYTES,
     SPOOL_LIMIT,
     SPOOL_OLDEST,
-    SET_ASIDE,
+    SPOOL_SET_ASIDE,
+    CORRUPT_JOURNALS,
     REGISTRATION,
     OBSERVED,
     TOKEN_AGE,

@@ -7,6 +7,7 @@ seconds, or a call of SQLite, stops every greenlet of a gunicorn worker for as l
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -19,8 +20,7 @@ class NativeThread:
     """A native thread that runs blocking calls, one after the other. Threads and greenlets share it.
 
     In a process that gevent has patched, the greenlet that called waits, and the loop serves the
-    others. In any other process a call runs in the caller's own thread, which may block: there the
-    time limit only bounds how long a call waits for its turn.
+    others. In any other process the calling thread waits.
 
     Guaranteed: the thread is started by the first call, and once more after a fork; it does not
     keep a process from ending, even while a call hangs. Not guaranteed: that a call which took too
@@ -47,29 +47,39 @@ class NativeThread:
             TimeoutError: that took longer. A call that had begun goes on, and those behind it wait
                 for its end, each within its own time limit.
         """
-        if not _is_patched():
-            return self._run_here(call, timeout_s)
-        import gevent  # noqa: PLC0415 (the consumer library is installed without it)
-
         job = _Job(call)
         try:
-            with gevent.Timeout(max(timeout_s, 0.001), TimeoutError(TOO_LONG)):
-                self._threads().spawn(job).get()
+            (self._run_under_gevent if _is_patched() else self._run_in_thread)(job, timeout_s)
         finally:
             job.is_wanted = False
         return job.result()
 
-    def _run_here(self, call: Callable[[], Result], timeout_s: float) -> Result:
+    def _run_under_gevent(self, job: "_Job[Any]", timeout_s: float) -> None:
+        import gevent  # noqa: PLC0415 (the consumer library is installed without it)
+
+        with gevent.Timeout(max(timeout_s, 0.001), TimeoutError(TOO_LONG)):
+            self._threads().spawn(job).get()
+
+    def _run_in_thread(self, job: "_Job[Any]", timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
         if not self._turn.acquire(timeout=max(timeout_s, 0)):
             raise TimeoutError(TOO_LONG)
-        try:
-            return call()
-        finally:
-            self._turn.release()
+
+        def take_turn() -> None:
+            try:
+                job()
+            finally:
+                self._turn.release()
+
+        thread = threading.Thread(target=take_turn, name="native", daemon=True)
+        thread.start()
+        thread.join(max(deadline - time.monotonic(), 0))
+        if thread.is_alive():
+            raise TimeoutError(TOO_LONG)
 
     def _threads(self) -> Any:
         """A pool of one thread, as gevent documents it; a pool's threads do not survive a fork."""
-        from gevent.threadpool import ThreadPool  # noqa: PLC0415 (as in `run`)
+        from gevent.threadpool import ThreadPool  # noqa: PLC0415 (as above)
 
         if self._pool is None or self._process != os.getpid():
             self._pool, self._process = ThreadPool(1), os.getpid()

@@ -1,9 +1,7 @@
 """`export`: messages into a file."""
 
 import csv
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from listener import lines, moments
 from listener.commands import options, shell, spreadsheet
+from listener.commands import output as files
 from listener.commands.tail import is_wanted
 from listener.queue import ids, reader
 from listener.queue.reader import Entry
@@ -22,7 +21,6 @@ from listener.queue.view import View
 
 # How often the progress is told.
 STEP = 500
-STANDARD_OUTPUT = Path("-")
 
 
 @click.command(
@@ -47,14 +45,8 @@ STANDARD_OUTPUT = Path("-")
     "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-    metavar="FILE",
-    help="Only you may read it; it is there once it is complete.  [default: -, standard output]",
-)
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@files.output
+@files.force
 def export(
     *,
     start: str,
@@ -73,29 +65,18 @@ def export(
     """
     if as_json and form == "csv":
         raise click.UsageError("--json and --format csv exclude each other")
-    output = None if output == STANDARD_OUTPUT else output
-    _check(output, force)
+    output = files.checked(output, force)
     with shell.opened() as queue:
         now = queue.now()
         first = shell.place(moments.first_id, start, now, "--from")
         last = shell.place(moments.last_id, end, now, "--to")
-        with _file(output) as file, _progress(output) as progress:
+        with files.opened(output) as file, _progress(output) as progress:
             found = reader.entries(queue.client, queue.partitions, first=first, last=last)
             shown = _shown(found, progress, *_span(queue, first, last))
             wanted = (entry for entry in shown if is_wanted(entry, kinds, account, None))
             count = _write(file, wanted, form)
     if output:
         click.echo(f"{lines.counted(count, 'message')} written to {output}", err=True)
-
-
-def _check(output: Path | None, force: bool) -> None:
-    """Raises UsageError for what must not be replaced."""
-    if output and os.path.lexists(output):
-        # A device, a pipe or a link would become a file that is there in its place.
-        if output.is_symlink() or not output.is_file():
-            raise click.UsageError(f"{output} is no ordinary file: write to - and redirect it")
-        if not force:
-            raise click.UsageError(f"{output} exists: choose another name, or add --force")
 
 
 def _write(file: IO[str], entries: Iterator[Entry], form: str) -> int:
@@ -109,31 +90,6 @@ def _write(file: IO[str], entries: Iterator[Entry], form: str) -> int:
         else:
             file.write(f"{lines.event_json(entry)}\n")
     return count
-
-
-@contextmanager
-def _file(output: Path | None) -> Iterator[IO[str]]:
-    """Standard output, or a file that takes its name only once it is complete."""
-    if output is None:
-        yield sys.stdout
-        return
-    try:
-        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed before it is renamed)
-            "w", dir=output.parent, prefix=f".{output.name}.", encoding="utf-8", newline="",
-            errors="backslashreplace", delete=False,
-        )  # fmt: skip
-    except OSError as error:
-        shell.fail(f"{output} cannot be written: {error.strerror}")
-    try:
-        with temporary:
-            yield temporary
-            temporary.flush()
-            os.fsync(temporary.fileno())
-        Path(temporary.name).replace(output)
-    except OSError as error:
-        shell.fail(f"{output} cannot be written: {error.strerror}")
-    finally:
-        Path(temporary.name).unlink(missing_ok=True)
 
 
 @contextmanager

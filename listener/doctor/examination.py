@@ -18,14 +18,15 @@ def findings(look: View, *, search: bool = True) -> Iterator[Finding]:
 
     Args:
         look: the queue.
-        search: look for what destroyed groups left behind; takes a look at every key of the database.
+        search: look for what destroyed groups left behind, at every key of the database, and try how
+            fast the spool's disk is; not in the service itself, which does this again and again.
     """
     yield from environment.findings(look.settings, os.environ)
     try:
         yield from _in_redis(look, search=search)
     except redis.RedisError as failure:
         yield unreachable(look, failure)
-    yield from spool.findings(look.settings, datetime.now(UTC))
+    yield from spool.findings(look.settings, datetime.now(UTC), in_service=not search)
 
 
 def unreachable(look: View, failure: redis.RedisError) -> Finding:

@@ -1,6 +1,5 @@
-"""What waits on this host's disk, and could more wait there? Opens the journal for reading only."""
+"""What waits on this host's disk, and could more wait there? Makes and changes no file."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,7 +8,8 @@ from pathlib import Path
 from listener.doctor.findings import Finding, error, ok, warning
 from listener.lines import counted
 from listener.moments import duration
-from listener.queue.waiting import set_aside, waiting
+from listener.queue.keeper import SPOOL_BUDGET_S
+from listener.queue.waiting import Waiting, place, sync_time_s, waiting
 from listener.settings import Settings
 
 TOPIC = "spool"
@@ -17,10 +17,21 @@ TOPIC = "spool"
 SOON_S = 60
 # As with Redis's memory.
 FULL = 0.8
+# A healthy disk syncs in milliseconds; from here on messages notice it.
+SLOW_S = 0.2
+TRY_S = 5.0
+LOST = "while Redis is away, messages are answered 503"
+CHECK_DISK = "check the disk, and what else writes to it"
 
 
-def findings(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Says what it finds; never raises for a disk that fails."""
+def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator[Finding]:
+    """Says what it finds; never raises for a disk that fails.
+
+    Args:
+        settings: where the spool is.
+        now: the time of day, with a time zone.
+        in_service: whether this process may have the journal open; then the disk is not tried.
+    """
     folder = settings.spool_dir
     if folder is None:
         yield warning(
@@ -29,12 +40,18 @@ def findings(settings: Settings, now: datetime) -> Iterator[Finding]:
             "set SPOOL_DIR to a folder on a disk that outlives the process",
         )
         return
-    yield _writable(folder)
     try:
-        yield from _waiting(settings, folder, now)
-        yield from _corrupt(folder)
+        yield _writable(settings, folder, try_disk=not in_service)
+        held = waiting(folder, in_service=in_service)
+    except TimeoutError as problem:
+        yield error(TOPIC, f"{folder}: {problem}", CHECK_DISK)
+        return
     except (OSError, sqlite3.Error) as problem:
         yield error(TOPIC, f"the journal cannot be read: {problem}", "check the disk and the mode")
+        return
+    yield from _waiting(settings, held, now)
+    yield from _set_aside(held)
+    yield from _corrupt(folder, held)
 
 
 def meanwhile(settings: Settings) -> str:
@@ -44,24 +61,41 @@ def meanwhile(settings: Settings) -> str:
     return "messages go to the spool meanwhile"
 
 
-def _writable(folder: Path) -> Finding:
-    # Not by Path.exists, which raises where this user may not look.
-    places = (folder, *folder.absolute().parents)
-    there = next(path for path in places if os.access(path, os.F_OK))
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return ok(TOPIC, f"{folder} can be written" if there == folder else f"{folder} can be made")
-    return error(
-        TOPIC,
-        f"{there} cannot be written by this user",
-        "let the service's user write to SPOOL_DIR, or choose another",
-    )
+def _writable(settings: Settings, folder: Path, *, try_disk: bool) -> Finding:
+    """Raises TimeoutError: the disk does not answer."""
+    there, can_write = place(folder)
+    if not can_write:
+        return error(
+            TOPIC,
+            f"{there} cannot be written by this user",
+            "let the service's user write to SPOOL_DIR, or choose another",
+        )
+    if there != folder:
+        return ok(TOPIC, f"{folder} can be made")
+    return _tried(settings, folder) if try_disk else ok(TOPIC, f"{folder} can be written")
 
 
-def _waiting(settings: Settings, folder: Path, now: datetime) -> Iterator[Finding]:
-    held = waiting(folder)
+def _tried(settings: Settings, folder: Path) -> Finding:
+    """How fast the disk is. What a message may wait for it is what `Keeper.put` gives it."""
+    try:
+        took_s = sync_time_s(folder, TRY_S)
+    except TimeoutError:
+        return error(TOPIC, f"a sync of {folder} took more than {TRY_S:.0f} s; {LOST}", CHECK_DISK)
+    except OSError as problem:
+        return error(TOPIC, f"{folder} cannot be written: {problem}; {LOST}", CHECK_DISK)
+    text = f"{folder} can be written; a sync took {took_s:.2f} s"
+    # A message may have to wait for a sync that is under way, and then for its own.
+    if 2 * took_s > settings.ack_budget_ms / 1000 + SPOOL_BUDGET_S:
+        return error(TOPIC, f"{text}: too slow for an answer in time; {LOST}", CHECK_DISK)
+    if took_s > SLOW_S:
+        return warning(TOPIC, f"{text}: slow", CHECK_DISK)
+    return ok(TOPIC, text)
+
+
+def _waiting(settings: Settings, held: Waiting, now: datetime) -> Iterator[Finding]:
     depth, oldest = held.messages, held.oldest
     share = held.bytes / settings.spool_max_bytes
-    if depth and share > FULL:
+    if (depth or held.set_aside) and share > FULL:
         yield warning(
             TOPIC,
             f"uses {share:.0%} of SPOOL_MAX_BYTES: full, messages are answered 503",
@@ -78,12 +112,21 @@ def _waiting(settings: Settings, folder: Path, now: datetime) -> Iterator[Findin
         yield ok(TOPIC, text)
 
 
-def _corrupt(folder: Path) -> Iterator[Finding]:
-    stamps = set_aside(folder)
-    if stamps:
+def _set_aside(held: Waiting) -> Iterator[Finding]:
+    if held.set_aside:
+        yield error(
+            TOPIC,
+            f"{counted(held.set_aside, 'message')} set aside on this host: Redis refuses to take "
+            "them, so consumers do not get them",
+            "python -m listener spool list says why; then spool retry, or spool export and spool drop",
+        )
+
+
+def _corrupt(folder: Path, held: Waiting) -> Iterator[Finding]:
+    if held.corrupt:
         yield warning(
             TOPIC,
-            f"{counted(len(stamps), 'corrupt journal')} set aside ({', '.join(stamps)}): there may be "
-            "messages in them",
+            f"{counted(len(held.corrupt), 'corrupt journal')} set aside ({', '.join(held.corrupt)}): "
+            "there may be messages in them",
             f"recover them with the sqlite3 shell (.recover) from {folder}, then move them away",
         )

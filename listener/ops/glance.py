@@ -96,11 +96,13 @@ def _kept(seen: Overview) -> Tile:
 
 def _spool(seen: Overview) -> Tile:
     level = _worst(seen, "spool")
-    if seen.spooled is None:
+    if seen.spool is None:
         return Tile(
             "Spool", "none" if level != "error" else UNKNOWN, "on this host", "spool", level
         )
-    return Tile("Spool", f"{seen.spooled:,}", "wait on this host", "spool", level)
+    aside = seen.spool.set_aside
+    about = f"wait, {aside:,} set aside" if aside else "wait on this host"
+    return Tile("Spool", f"{seen.spool.messages:,}", about, "spool", level)
 
 
 def _upgrades(seen: Overview) -> Tile:

@@ -23,7 +23,7 @@ from listener.queue.reader import Entry, newest_first
 from listener.queue.registrations import Registration, registrations
 from listener.queue.streams import Stream
 from listener.queue.view import View, connected
-from listener.queue.waiting import waiting
+from listener.queue.waiting import Waiting, waiting
 from listener.settings import Settings
 
 # More would make the page slow in the middle of a campaign, and messages with it: both are the work of
@@ -51,7 +51,7 @@ class Overview:
 
     Attributes:
         findings: what the doctor says (`python -m listener check`), in full.
-        spooled: how many messages wait on this host; None: there is no spool, or it cannot be read.
+        spool: what is on this host's disk; None: there is no spool, or it cannot be read.
         redis: whether Redis answered; without it the rest is empty.
         counted_at: the same by this host's clock, which the counts of arrivals go by.
         read: of how many entries `upgrades` and `newest` tell.
@@ -62,7 +62,7 @@ class Overview:
     findings: Sequence[Finding]
     kept: Kept
     counted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    spooled: int | None = None
+    spool: Waiting | None = None
     redis: bool = False
     registrations: Sequence[Registration] = ()
     streams: Sequence[Stream] = ()
@@ -126,14 +126,14 @@ def overview(settings: Settings, readiness: Readiness) -> Overview:
         except redis.RedisError as failure:
             if not any(one.topic == "redis" and one.level == "error" for one in found):
                 found.append(unreachable(look, failure))
-            return Overview(datetime.now(UTC), found, kept, spooled=_spooled(settings))
+            return Overview(datetime.now(UTC), found, kept, spool=_spool(settings))
 
 
-def _spooled(settings: Settings) -> int | None:
+def _spool(settings: Settings) -> Waiting | None:
     if settings.spool_dir is None:
         return None
     try:
-        return waiting(settings.spool_dir).messages
+        return waiting(settings.spool_dir, in_service=True)
     except (OSError, sqlite3.Error):
         # The doctor says what is wrong with it.
         return None
@@ -156,7 +156,7 @@ def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
         findings=findings,
         kept=kept,
         counted_at=counted_at,
-        spooled=_spooled(look.settings),
+        spool=_spool(look.settings),
         redis=True,
         registrations=registrations(client, look.settings.queue_namespace),
         streams=look.streams,

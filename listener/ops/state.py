@@ -12,7 +12,7 @@ from listener.ops.overview import NAME, TIMEOUT_S
 from listener.ops.version import version
 from listener.queue.registrations import NO_MORE_LOGINS, registrations
 from listener.queue.view import View, connected
-from listener.queue.waiting import set_aside, waiting
+from listener.queue.waiting import waiting
 from listener.settings import Settings
 
 
@@ -68,11 +68,12 @@ def _spool(found: Gauges, settings: Settings) -> None:
         return
     found.set(metrics.SPOOL_LIMIT, settings.spool_max_bytes)
     try:
-        found.set(metrics.SET_ASIDE, len(set_aside(settings.spool_dir)))
-        held = waiting(settings.spool_dir)
+        held = waiting(settings.spool_dir, in_service=True)
     except (OSError, sqlite3.Error):
         # Missing is what the alert on it looks for.
         return
+    found.set(metrics.CORRUPT_JOURNALS, len(held.corrupt))
+    found.set(metrics.SPOOL_SET_ASIDE, held.set_aside)
     found.set(metrics.SPOOL, held.messages)
     found.set(metrics.SPOOL_BYTES, held.bytes)
     age = (datetime.now(UTC) - held.oldest).total_seconds() if held.oldest else 0

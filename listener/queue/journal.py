@@ -50,6 +50,10 @@ INSERT OR IGNORE INTO set_aside (id, message, reason, since)
 SELECT id, message, :reason, :since FROM message WHERE place = :place AND id = :id
 """
 DELETE = "DELETE FROM message WHERE place = :place AND id = :id"
+RETRY = """
+INSERT OR IGNORE INTO message (id, message) SELECT id, message FROM set_aside WHERE id = :id
+"""
+DROP = "DELETE FROM set_aside WHERE id = :id"
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,23 @@ class Journal:
                 journal.executemany(DELETE, rows)
 
         self._run(move)
+
+    def retry(self, ids: Sequence[str]) -> int:
+        """Lets messages that are set aside wait again, behind all others; returns how many there were."""
+        return self._settle(ids, (RETRY, DROP))
+
+    def drop(self, ids: Sequence[str]) -> int:
+        """Deletes messages that are set aside; returns how many there were."""
+        return self._settle(ids, (DROP,))
+
+    def _settle(self, ids: Sequence[str], statements: Sequence[str]) -> int:
+        def settle(journal: sqlite3.Connection) -> int:
+            with self._transaction(journal):
+                for statement in statements:
+                    done = journal.executemany(statement, [{"id": each} for each in ids])
+            return done.rowcount
+
+        return self._run(settle)
 
     def depth(self) -> int:
         """How many messages wait."""

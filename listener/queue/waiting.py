@@ -1,51 +1,197 @@
-"""What waits in this host's spool, seen from outside: the journal is opened for reading only."""
+"""What this host's spool holds, seen from outside: no file of it is made or changed."""
 
 import json
+import os
 import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal, TypeVar
 
-from listener.queue.spool import JOURNAL
+from listener.messages import Message
+from listener.native_thread import NativeThread
+from listener.queue.journal import JOURNAL, PAGE_BYTES, message_of
+
+Result = TypeVar("Result")
+State = Literal["waiting", "set-aside"]
+
+# The status page and `/metrics` are not to wait longer for a disk that hangs.
+LOOK_S = 1.0
+BUSY_TIMEOUT_S = 0.5
+
+# Not the one of the queue: a look waits for no message, and no message for a look.
+_thread = NativeThread()
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """How many messages wait, since when the first of them does, and what they take of SPOOL_MAX_BYTES.
+    """What is in SPOOL_DIR.
 
-    The journal's files take more of the disk: they do not shrink when messages have moved.
+    Attributes:
+        messages: how many wait for Redis.
+        oldest: when the first of them arrived; None: there is none, or it does not say.
+        bytes: what all messages take of SPOOL_MAX_BYTES. The journal's files take more of the disk:
+            they do not shrink when messages have moved.
+        set_aside: how many Redis refused by themselves.
+        corrupt: when corrupt journals were renamed that are still there, as their names say it.
     """
 
-    messages: int
-    oldest: datetime | None
-    bytes: int
+    messages: int = 0
+    oldest: datetime | None = None
+    bytes: int = 0
+    set_aside: int = 0
+    corrupt: tuple[str, ...] = ()
 
 
-def waiting(folder: Path) -> Waiting:
-    """Looks into SPOOL_DIR.
+@dataclass(frozen=True)
+class Held:
+    """A message in the journal; `reason` and `since` (RFC 3339) only of one that is set aside."""
+
+    state: State
+    message: Message
+    reason: str = ""
+    since: str = ""
+
+
+def waiting(folder: Path, *, in_service: bool) -> Waiting:
+    """Looks into SPOOL_DIR, in a native thread.
+
+    Args:
+        folder: SPOOL_DIR.
+        in_service: whether this process may have the journal open, to write to it.
+
+    Raises:
+        OSError, sqlite3.Error: the journal cannot be read, or not in a second.
+    """
+    return _natively(lambda: _look(folder, in_service))
+
+
+def place(folder: Path) -> tuple[Path, bool]:
+    """SPOOL_DIR, or the folder in which it would be made; and whether this user can write to it.
+
+    Raises:
+        TimeoutError: the disk does not answer in a second.
+    """
+
+    def find() -> tuple[Path, bool]:
+        # Not by Path.exists, which raises where this user may not look.
+        places = (folder, *folder.absolute().parents)
+        there = next(path for path in places if os.access(path, os.F_OK))
+        return there, there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+    return _natively(find)
+
+
+def sync_time_s(folder: Path, timeout_s: float) -> float:
+    """How long a page takes to be written and synced, in a file without a name, in SPOOL_DIR.
+
+    Raises:
+        OSError: it cannot be written, or not in time (TimeoutError).
+    """
+
+    def write() -> float:
+        began = time.monotonic()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b" " * PAGE_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+        return time.monotonic() - began
+
+    return _thread.run(write, timeout_s)
+
+
+def held(folder: Path, state: State | None = None) -> Iterator[Held]:
+    """The messages in the journal in their order, those that are set aside first; blocks for the disk.
+
+    Args:
+        folder: SPOOL_DIR.
+        state: only those.
 
     Raises:
         OSError, sqlite3.Error: the journal cannot be read.
+        ValueError: another version of this program wrote it in another form.
     """
-    journal = folder / JOURNAL
-    if not journal.exists():
-        return Waiting(0, None, 0)
-    connection = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
-    try:
-        count = int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
-        first = connection.execute("SELECT message FROM message ORDER BY place LIMIT 1").fetchone()
+    with _reading(folder, in_service=False) as journal:
+        if journal is None:
+            return
+        if state != "waiting" and _has_set_aside(journal):
+            rows = journal.execute("SELECT message, reason, since FROM set_aside ORDER BY place")
+            for text, reason, since in rows:
+                yield Held("set-aside", _message(text), reason, since)
+        if state != "set-aside":
+            for (text,) in journal.execute("SELECT message FROM message ORDER BY place"):
+                yield Held("waiting", _message(text))
+
+
+def _natively(look: Callable[[], Result]) -> Result:
+    return _thread.run(look, LOOK_S)
+
+
+def _look(folder: Path, in_service: bool) -> Waiting:
+    stamps = {path.name.rpartition(".corrupt-")[2] for path in folder.glob("*.corrupt-*")}
+    corrupt = tuple(sorted(stamps))
+    with _reading(folder, in_service=in_service) as journal:
+        if journal is None:
+            return Waiting(corrupt=corrupt)
+        first = journal.execute("SELECT message FROM message ORDER BY place LIMIT 1").fetchone()
         pages, free, size = (
-            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            _number(journal, f"PRAGMA {name}")
             for name in ("page_count", "freelist_count", "page_size")
         )
-    finally:
-        connection.close()
-    return Waiting(count, _time(first[0]) if first else None, (pages - free) * size)
+        return Waiting(
+            messages=_number(journal, "SELECT count(*) FROM message"),
+            oldest=_time(first[0]) if first else None,
+            bytes=(pages - free) * size,
+            set_aside=_number(journal, "SELECT count(*) FROM set_aside")
+            if _has_set_aside(journal)
+            else 0,
+            corrupt=corrupt,
+        )
 
 
-def set_aside(folder: Path) -> list[str]:
-    """When corrupt journals were set aside that are still in SPOOL_DIR, as their names say it."""
-    return sorted({path.name.rpartition(".corrupt-")[2] for path in folder.glob("*.corrupt-*")})
+@contextmanager
+def _reading(folder: Path, *, in_service: bool) -> Iterator[sqlite3.Connection | None]:
+    """The journal, opened so that SQLite makes no file beside it; None: there is none."""
+    path = folder / JOURNAL
+    try:
+        path.stat()
+    except FileNotFoundError:
+        yield None
+        return
+    address = f"{path.absolute().as_uri()}?mode=ro{_how(path, in_service)}"
+    with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as journal:
+        yield journal
+
+
+def _how(path: Path, in_service: bool) -> str:
+    log = Path(f"{path}-wal")
+    if not log.exists() or not log.stat().st_size:
+        # The journal is whole by itself.
+        return "&immutable=1"
+    # SQLite shares this memory between the connections of a process: the service's would become
+    # read-only as well.
+    return "" if in_service else "&readonly_shm=1"
+
+
+def _has_set_aside(journal: sqlite3.Connection) -> bool:
+    """Whether the service has opened this journal since the version that sets aside."""
+    found = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'set_aside'"
+    return bool(_number(journal, found))
+
+
+def _number(journal: sqlite3.Connection, question: str) -> int:
+    return int(journal.execute(question).fetchone()[0])
+
+
+def _message(text: str) -> Message:
+    try:
+        return message_of(text)
+    except (TypeError, KeyError) as error:
+        raise ValueError("another version of this program wrote the journal") from error
 
 
 def _time(text: str) -> datetime | None:

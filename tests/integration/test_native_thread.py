@@ -112,17 +112,19 @@ def test_calls_take_turns_where_nothing_is_patched() -> None:
         begun.set()
         goes_on.wait(10)
 
-    first = threading.Thread(target=native.run, args=(hang, 1))
+    first = threading.Thread(target=native.run, args=(hang, 10))
     first.start()
     begun.wait(10)
     with pytest.raises(TimeoutError):
         native.run(lambda: None, 0.01)
     goes_on.set()
     first.join()
+    with pytest.raises(TimeoutError):
+        native.run(lambda: time.sleep(0.3), 0.01)
     assert native.run(lambda: 7, 1) == 7
 
 
-def test_call_runs_directly_where_nothing_is_patched() -> None:
+def test_call_returns_or_raises_where_nothing_is_patched() -> None:
     assert NativeThread().run(lambda: 7, 1) == 7
     with pytest.raises(ZeroDivisionError):
         NativeThread().run(lambda: 1 / 0, 1)

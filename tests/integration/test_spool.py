@@ -235,14 +235,14 @@ def test_what_waits_is_weighed_not_the_files_which_do_not_shrink(
     with pytest.raises(QueueUnavailableError, match="full"):
         for number in range(1000):
             spool.put(message(number, padding=2000), 1)
-    assert 0.8 * 2**20 < waiting(tmp_path / "spool").bytes <= 2**20
+    assert 0.8 * 2**20 < waiting(tmp_path / "spool", in_service=True).bytes <= 2**20
     while moved := spool.oldest(100):
         spool.remove(moved)
     spool.put(message(1), 1)
     assert (tmp_path / "spool" / JOURNAL).stat().st_size > 0.8 * 2**20
-    assert waiting(tmp_path / "spool").bytes < 0.1 * 2**20
+    assert waiting(tmp_path / "spool", in_service=True).bytes < 0.1 * 2**20
     words = {"SPOOL_DIR": str(tmp_path / "spool"), "SPOOL_MAX_BYTES": str(2**20)}
-    found = doctor.findings(settings("redis://127.0.0.1", **words), NOW)
+    found = doctor.findings(settings("redis://127.0.0.1", **words), NOW, in_service=True)
     assert [finding.level for finding in found] == ["ok", "ok"]
 
 
@@ -294,7 +294,7 @@ def test_the_doctor_tells_of_a_folder_that_it_may_not_look_into(tmp_path: Path) 
         "chosen = settings('redis://127.0.0.1', SPOOL_DIR=sys.argv[1])\n"
         # Root may look everywhere.
         "os.getuid() or os.setuid(65534)\n"
-        "print(*(found.level for found in doctor.findings(chosen, NOW)))\n"
+        "print(*(found.level for found in doctor.findings(chosen, NOW, in_service=False)))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "closed" / "spool")]
     try:

@@ -14,7 +14,7 @@ from tests.cli_world import run
 ROOT = Path(__file__).parents[2]
 NOWHERE = "unix:///nowhere/redis.sock"
 LISTINGS = ("check", "dead list", "dead show", "export", "pending", "quarantine list",
-            "quarantine show", "stats", "tail")  # fmt: skip
+            "quarantine show", "spool list", "spool show", "stats", "tail")  # fmt: skip
 LINE = re.compile(r"python -m listener ([a-z][^\n`;|#&]*)")
 
 
