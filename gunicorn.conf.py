@@ -97,10 +97,11 @@ def post_worker_init(_worker: Any) -> None:
 
 
 def child_exit(_arbiter: Any, worker: Any) -> None:
-    """Nobody waits for it, and what it counted is kept, in as few bytes as it takes."""
+    """In the master when a worker has ended: no other worker waits for it, and its counts go to the sums."""
     worker.share.leave()
     metrics.count_lost_lines()
-    metric_files.shrink(worker.pid)
+    if not no_metrics and (problem := metric_files.absorb()):
+        log.warning("metrics of an ended worker not merged", detail=problem)
 
 
 def on_exit(_arbiter: Any) -> None:

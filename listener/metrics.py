@@ -10,7 +10,13 @@ A metric never costs a message: where its file cannot be had, nothing is counted
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, values
+
+from listener.ops import metric_files
+
+if metric_files.identity():
+    # prometheus_client's own names hold process ids, which repeat in a folder that outlives a container.
+    values.ValueClass = values.MultiProcessValue(metric_files.identity)  # type: ignore[no-untyped-call]
 
 from listener import stderr
 

@@ -1,10 +1,10 @@
 """`/metrics` of a real service with several workers: what they count is added up, and stays right."""
 
 import json
-import os
-import struct
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from listener import __version__
 from listener.ops import metric_files
-from tests.service_process import RECEIVER, Service, free_port, wait_until
+from tests.service_process import RECEIVER, SUPERVISED, Service, free_port, wait_until
 
 TOKEN = "token-of-the-tests"
 
@@ -170,16 +170,73 @@ def test_no_room_for_counts_is_no_reason_not_to_serve(redis_url: str, tmp_path: 
         assert "no metrics" in service.log()
 
 
-@pytest.mark.parametrize("used", [8, 300])
-def test_what_a_process_reserved_is_given_back_at_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: int
+def test_counts_in_a_folder_of_the_operators_survive_every_end_and_its_files_stay_few(
+    redis_url: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(metric_files.VARIABLE, str(tmp_path))
-    metric_files.reserve()
-    files = sorted(tmp_path.glob("*.db"))
-    assert [path.stat().st_size for path in files] == [metric_files.RESERVED_BYTES] * 2
-    for path in files:
-        with path.open("r+b") as file:
-            file.write(struct.pack("i", used))
-    metric_files.shrink(os.getpid())
-    assert [path.stat().st_size for path in files] == [used] * 2
+    folder = tmp_path / "metrics" / "of the operator"
+    settings = {"REDIS_URL": redis_url, "CALLBACK_TOKEN": TOKEN}
+    settings["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    sizes = []
+    for life in range(1, 5):
+        with Service(*SUPERVISED, **settings, REGISTRAR="off") as service:
+            service.wait_until_ready()
+            send(service, life)
+            wait_until(lambda number=life: kept(service) == number, service.log)  # type: ignore[misc]
+            if life % 2:
+                service.kill()
+            else:
+                service.signal()
+                service.wait()
+        sizes.append((len(list(folder.iterdir())), disk_bytes(folder)))
+    assert max(files for files, _ in sizes) <= 2 * 4 + 3
+    assert sizes[3] <= sizes[1]
+    assert sizes[3][1] < metric_files.RESERVED_BYTES
+
+
+def test_short_lived_workers_leave_no_files_and_lose_no_counts(
+    redis_url: str, tmp_path: Path
+) -> None:
+    settings = {"REDIS_URL": redis_url, "CALLBACK_TOKEN": TOKEN}
+    settings["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path)
+    with Service("gunicorn", "--max-requests", "3", "listener.wsgi:app", **settings) as service:
+        service.wait_until_ready()
+        sent = 0
+        while service.log().count("Booting worker") < 8:
+            send(service, sent)
+            sent += 1
+            assert sent < 20_000
+        assert kept(service) == sent
+        service.wait_until_ready()
+        wait_until(lambda: len(list(tmp_path.glob("*_fota-*.db"))) <= 2 * 3 + 2)
+        assert kept(service) == sent
+
+
+def test_message_does_not_wait_for_metrics_of_thousands_of_files(
+    redis_url: str, tmp_path: Path
+) -> None:
+    settings = {"REDIS_URL": redis_url, "CALLBACK_TOKEN": TOKEN, "WEB_CONCURRENCY": "1"}
+    settings["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path)
+    with Service(*RECEIVER, **settings) as service:
+        service.wait_until_ready()
+        send(service, 0)
+        (tmp_path / "counter_7.db").write_bytes(b"broken")
+        (own,) = (path for path in tmp_path.glob("counter_*.db") if b'"new"' in path.read_bytes())
+        content = own.read_bytes()[:8192]
+        for number in range(2000):
+            (tmp_path / f"counter_{10_000 + number}.db").write_bytes(content)
+        with ThreadPoolExecutor() as pool:
+            scrape = pool.submit(kept, service)
+            slowest = 0.0
+            number = 1
+            while not scrape.done():
+                started = time.monotonic()
+                send(service, number)
+                slowest = max(slowest, time.monotonic() - started)
+                number += 1
+            assert scrape.result() >= 2000
+        assert number > 3, "messages were answered while the metrics were added up"
+        assert slowest < 2
+
+
+def disk_bytes(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.iterdir())
