@@ -68,9 +68,15 @@ class Lines:
         """Takes the logger's name, which shows in the line, and where to write: standard error."""
         self.name = name
         self._stream = stream or stderr.current()
+        self._encoding = self._stream.encoding or "utf-8"
+        # Every message has a line, so it does not go through the layer for text.
+        self._writer = stderr.writer_of(self._stream)
 
     def write(self, line: str) -> None:
         """Writes a line, in one piece."""
+        if self._writer:
+            self._writer.write(f"{line}\n".encode(self._encoding, "backslashreplace"))
+            return
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
