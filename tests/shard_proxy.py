@@ -24,15 +24,15 @@ KEYS_BEHIND_STREAMS = frozenset((b"XREAD", b"XREADGROUP"))
 ALL_ARE_KEYS = frozenset((b"DEL", b"EXISTS", b"UNLINK", b"MGET"))
 
 Words = Sequence[bytes]
-Refuses = Callable[[Words], str | None]
-"""Returns what the proxy answers by itself instead of passing a command on; None: it passes it on."""
+Answers = Callable[[Words], bytes | None]
+"""Returns the reply that the proxy gives by itself to a command; None: it passes the command on."""
 
 
 class ShardProxy(socketserver.ThreadingTCPServer):
     """Listens on a free port of its own.
 
     Attributes:
-        refuses: may be set while it runs.
+        answers: may be set while it runs; see `refusing`.
         answers_crossslot: whether it answers commands with keys of several slots itself; if not, it
             sends them to the server of their first key, whatever that one makes of them.
         follows: whether it sends a command again where a server says that the slot has moved.
@@ -47,7 +47,7 @@ class ShardProxy(socketserver.ThreadingTCPServer):
         self.slots = [ports[int(slot / share)] for slot in range(REDIS_CLUSTER_HASH_SLOTS)]
         self.answers_crossslot = answers_crossslot
         self.follows = True
-        self.refuses: Refuses = lambda words: None
+        self.answers: Answers = lambda words: None
         self.open: set[socket.socket] = set()
 
     @property
@@ -105,8 +105,8 @@ class _Link(socketserver.StreamRequestHandler):
     def _answer(self, words: Words) -> bytes:
         if words[0].upper() == b"HELLO":
             return b"-NOPROTO this proxy speaks RESP2\r\n"
-        if refusal := self.server.refuses(words):
-            return f"-{refusal}\r\n".encode()
+        if own := self.server.answers(words):
+            return own
         slots = {key_slot(key) for key in keys_of(words)}
         if len(slots) > 1 and self.server.answers_crossslot:
             return CROSSSLOT
@@ -126,6 +126,11 @@ class _Link(socketserver.StreamRequestHandler):
         parts = [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
         upstream.sendall(b"*%d\r\n%s" % (len(words), b"".join(parts)))
         return _reply(file)
+
+
+def refusing(*words: bytes) -> Answers:
+    """Refuses every command that has one of the words."""
+    return lambda command: None if set(words).isdisjoint(command) else b"-ERR unknown command\r\n"
 
 
 def keys_of(words: Words) -> Words:

@@ -29,6 +29,7 @@ CONSUMER = os.environ.get("CONSUMER", socket.gethostname())
 TAKE_OVER_AFTER_MS = int(os.environ.get("TAKE_OVER_AFTER_MS", "60000"))
 MAX_DELIVERIES = int(os.environ.get("MAX_DELIVERIES", "5"))
 BATCH = 10
+POLL_S = 0.1
 BLOCK_MS = 1000
 HANDLED_FOR_S = 7 * 24 * 3600
 
@@ -79,11 +80,19 @@ def bury(client: Any, stream: str, entry: str, fields: Fields, deliveries: int, 
 
 
 def read_new(client: Any) -> None:
-    """Handles what no consumer of the group has read yet; waits for it for a second."""
-    news = dict.fromkeys(STREAMS.values(), ">")
-    for stream, entries in client.xreadgroup(GROUP, CONSUMER, news, BATCH, BLOCK_MS):
-        for entry, fields in entries:
-            work(client, stream, entry, fields, 1)
+    """Handles what no consumer of the group has read yet; waits a moment for it.
+
+    Each partition is read by a command of its own: a Cluster, and shards behind one address, refuse one
+    that names several. So with several partitions the waiting is done here, not in Redis.
+    """
+    block_ms, found = BLOCK_MS if len(STREAMS) == 1 else None, False
+    for stream in STREAMS.values():
+        for _, entries in client.xreadgroup(GROUP, CONSUMER, {stream: ">"}, BATCH, block_ms):
+            for entry, fields in entries:
+                found = True
+                work(client, stream, entry, fields, 1)
+    if not found and block_ms is None:
+        time.sleep(POLL_S)
 
 
 def take_over(client: Any) -> None:

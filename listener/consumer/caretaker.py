@@ -7,6 +7,7 @@ import redis
 
 from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery
+from listener.consumer.frozen import Frozen
 from listener.consumer.group import Group, is_missing
 from listener.consumer.log import log
 from listener.consumer.outages import RestingError
@@ -26,6 +27,7 @@ class Caretaker:
     def __init__(self, context: Context) -> None:
         """Takes what the threads share."""
         self._context = context
+        self._frozen = Frozen(context.options.takeover_idle_s)
         now = time.monotonic()
         self._next_beat = now + context.options.beat_s
         self._next_look = now
@@ -81,7 +83,7 @@ class Caretaker:
     def _take_over(self, group: Group) -> bool:
         try:
             with self._context.outages.attempt("take over", group.partition):
-                is_all = take_over(self._context, group)
+                is_all = take_over(self._context, group, self._frozen)
         except RestingError:
             return True
         except redis.RedisError as error:

@@ -154,6 +154,21 @@ class Group:
         is_all = len(ids) < limit
         return self._claim(chosen, idle_ms, holder, is_all) if chosen else NOTHING
 
+    def just_touched(self, limit: int) -> dict[bytes, bytes]:
+        """What others hold with an idle time of zero, among the oldest: ids, and who holds them."""
+        pending: Any = self._client.xpending_range(
+            self.stream, self._group, min="-", max="+", count=limit
+        )
+        return {
+            row["message_id"]: row["consumer"]
+            for row in pending
+            if not row["time_since_delivered"] and row["consumer"] != self._consumer.encode()
+        }
+
+    def seize(self, entry_ids: Sequence[bytes], holder: bytes) -> Taken:
+        """Makes pending for this consumer what another one holds, however short its idle time is."""
+        return self._claim(entry_ids, 0, holder, is_all=True)
+
     def leave(self) -> None:
         """Deletes the consumer's name, if nothing is pending for it."""
         self._scripts.dismiss(keys=[self.stream], args=[self._group, self._consumer, 10**15])
@@ -181,7 +196,9 @@ class Group:
                 delivery.held_at = now
         return [delivery for delivery, _ in counted if delivery.is_lost]
 
-    def _claim(self, ids: Sequence[bytes], idle_ms: int, holder: str, is_all: bool) -> Taken:
+    def _claim(
+        self, ids: Sequence[bytes], idle_ms: int, holder: str | bytes, is_all: bool
+    ) -> Taken:
         now = self._clock()
         taken, gone = self._scripts.claim(
             keys=[self.stream], args=[self._group, self._consumer, idle_ms, holder, *ids]

@@ -1,13 +1,22 @@
 """Takes in hand what others left, and what this consumer was given without its knowing."""
 
 from listener.consumer.context import Context
+from listener.consumer.frozen import Frozen
 from listener.consumer.group import Group, Taken
 from listener.consumer.log import log
 from listener.queue.groups import HANDED_BACK
 
+# The oldest pending messages of a partition: among them is what was left long ago.
+MOST_LOOKED_AT = 500
 
-def take_over(context: Context, group: Group) -> bool:
+
+def take_over(context: Context, group: Group, frozen: Frozen) -> bool:
     """Takes what was idle for too long, whoever held it, as far as there is room.
+
+    Args:
+        context: what the threads share.
+        group: of one partition.
+        frozen: remembers whose idle time stands still; that is taken as well.
 
     Returns:
         Whether that was all.
@@ -15,8 +24,8 @@ def take_over(context: Context, group: Group) -> bool:
     Raises:
         redis.RedisError: as each method of the group.
     """
-    idle_s = context.options.takeover_idle_s
-    return _take(context, group, idle_s, holder="")
+    _seize(context, group, frozen)
+    return _take(context, group, context.options.takeover_idle_s, holder="")
 
 
 def take_back(context: Context, group: Group) -> bool:
@@ -27,6 +36,20 @@ def take_back(context: Context, group: Group) -> bool:
     """
     back = [_take(context, group, 0, holder) for holder in (context.consumer, HANDED_BACK)]
     return all(back)
+
+
+def _seize(context: Context, group: Group, frozen: Frozen) -> None:
+    """Takes what a consumer left while Redis's clock was ahead."""
+    holders = group.just_touched(MOST_LOOKED_AT)
+    still = frozen.note(group.partition, holders)[: context.desk.allowance(group.partition)]
+    for holder in {holders[entry_id] for entry_id in still}:
+        taken = group.seize([one for one in still if holders[one] == holder], holder)
+        log.warning(
+            "messages were delivered at a time that is yet to come; redis's clock was wrong",
+            partition=group.partition,
+            messages=len(taken.deliveries),
+        )
+        _accept(context, group.partition, taken)
 
 
 def _take(context: Context, group: Group, idle_s: float, holder: str) -> bool:

@@ -23,7 +23,7 @@ from tests.consumer_feed import feed
 from tests.consumer_runs import consumer, number_of, running
 from tests.keeper_load import keeping, settings
 from tests.service_process import wait_until
-from tests.shard_proxy import ShardProxy
+from tests.shard_proxy import ShardProxy, refusing
 
 PARTITIONS = 4
 FOUR = {"QUEUE_PARTITIONS": str(PARTITIONS)}
@@ -126,7 +126,7 @@ def test_a_consumer_reads_shards_of_which_each_knows_only_its_own_keys(tmp_path:
 
 
 def test_a_consumer_polls_where_a_proxy_refuses_to_wait(proxy: ShardProxy) -> None:
-    proxy.refuses = lambda words: "ERR unsupported option" if b"BLOCK" in words else None
+    proxy.answers = refusing(b"BLOCK")
     expected = filled(proxy.url)
     logs = handled(proxy.url, expected)
     assert [line for line in logs if "the consumer polls" in line["event"]]
@@ -161,8 +161,7 @@ def test_check_names_a_cluster_behind_a_proxy(proxy: ShardProxy) -> None:
 
 
 def test_check_names_a_proxy_that_hides_what_stands_behind_it(proxy: ShardProxy) -> None:
-    hidden = (b"CLUSTER", b"CONFIG", b"SCAN", b"DBSIZE", b"TIME")
-    proxy.refuses = lambda words: "ERR unknown command" if words[0] in hidden else None
+    proxy.answers = refusing(b"CLUSTER", b"CONFIG", b"SCAN", b"DBSIZE", b"TIME")
     assert "CROSSSLOT" in checked(proxy.url)["redis", "warning"]
 
 

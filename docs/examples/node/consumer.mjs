@@ -20,6 +20,7 @@ const CONSUMER = process.env.CONSUMER ?? hostname();
 const TAKE_OVER_AFTER_MS = Number(process.env.TAKE_OVER_AFTER_MS ?? 60_000);
 const BATCH = 10;
 const BLOCK_MS = 1000;
+const POLL_MS = 100;
 const HANDLED_FOR_S = 7 * 24 * 3600;
 
 const STREAMS = Array.from({ length: PARTITIONS }, (_, n) => `{${NAMESPACE}:${n}}:messages`);
@@ -65,13 +66,20 @@ async function takeOver(client) {
   }
 }
 
-// Handles what no consumer of the group has read yet; waits for it for a second.
+// Handles what no consumer of the group has read yet; waits a moment for it. Each partition is read by
+// a command of its own: a Cluster, and shards behind one address, refuse one that names several. So with
+// several partitions the waiting is done here, not in Redis.
 async function readNew(client) {
-  const news = STREAMS.map((key) => ({ key, id: '>' }));
-  const found = await client.xReadGroup(GROUP, CONSUMER, news, { COUNT: BATCH, BLOCK: BLOCK_MS });
-  for (const { name, messages } of found ?? []) {
-    for (const { id, message } of messages) await work(client, name, id, message);
+  const waiting = STREAMS.length === 1 ? { BLOCK: BLOCK_MS } : {};
+  let isEmpty = true;
+  for (const key of STREAMS) {
+    const found = await client.xReadGroup(GROUP, CONSUMER, { key, id: '>' }, { COUNT: BATCH, ...waiting });
+    for (const { messages } of found ?? []) {
+      isEmpty = false;
+      for (const { id, message } of messages) await work(client, key, id, message);
+    }
   }
+  if (isEmpty && STREAMS.length > 1) await sleep(POLL_MS);
 }
 
 // Makes the group where it does not exist: from the oldest entry there is.
