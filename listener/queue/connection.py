@@ -1,32 +1,87 @@
 """Connections to Redis, with time limits and retries set on purpose."""
 
+import threading
+import time
 from typing import Any
 
 import redis
+import structlog
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from listener.queue.cluster import Cluster
 from listener.redis_url import RedisUrl, parse
 from listener.secret import Secret
 
+log = structlog.get_logger("listener.redis")
+
+
+# A connection that was unused for longer is replaced before it is used: firewalls and load balancers
+# forget idle ones without a word (Azure after 240 s, AWS after 350 s). redis-py's keepalive, which probes
+# after 30 s of silence and gives up 15 s later, covers those that are waited on.
+TRUSTED_IDLE_S = 30.0
+# Of one pool, which is one process's; what comes when all are in use waits for one.
+MOST_CONNECTIONS = 16
+# Each partition of a Cluster is waited for on a connection of its own.
+MOST_WAITING = 1024
+# Where the server cut the connection on a name, none is given for a while.
+NAMELESS_S = 60.0
+
+
+class _NameRefusedError(redis.ConnectionError):
+    """The connection was cut when it was given a name."""
+
 
 class Settled:
-    """Makes a class of connections that end where an answer did not come: the next command must not take it for its own.
+    """A connection that is closed when an answer did not come, and that is replaced after a long rest.
 
-    redis-py's connections do so, except under Sentinel: there one that timed out went back to the pool, and
-    the late answer became that of the command after it, and so on.
+    The first keeps a late answer from being taken for that of the next command. redis-py's connections do
+    so by themselves, except under Sentinel.
+
+    The name, by which CLIENT LIST shows the connection, is an ornament: a server, or what stands before
+    it, may refuse it (access rights, a renamed command) or cut the connection on it (twemproxy).
     """
+
+    name = ""
+    nameless_until = -float("inf")
+    _used = -float("inf")
+
+    def connect(self) -> None:
+        """Called by the pool before each use, and by redis-py."""
+        if self._sock and time.monotonic() - self._used > TRUSTED_IDLE_S:  # type: ignore[attr-defined]
+            self.disconnect()  # type: ignore[attr-defined]
+        try:
+            super().connect()  # type: ignore[misc]
+        except _NameRefusedError:
+            super().connect()  # type: ignore[misc]
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Called by redis-py on a new connection."""
+        super().on_connect_check_health(check_health)  # type: ignore[misc]
+        self._used = time.monotonic()
+        if time.monotonic() < self.nameless_until:
+            return
+        try:
+            self.send_command("CLIENT", "SETNAME", self.name, check_health=False)  # type: ignore[attr-defined]
+            self.read_response()
+        except redis.ResponseError as refusal:
+            log.debug("connection has no name", detail=str(refusal))
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            # The name may be why, or not: either way the next connection has to do without.
+            type(self).nameless_until = time.monotonic() + NAMELESS_S
+            raise _NameRefusedError(str(error)) from error
 
     def read_response(self, *args: Any, disconnect_on_error: bool = True, **options: Any) -> Any:
         """Called by redis-py's clients."""
-        return super().read_response(*args, disconnect_on_error=disconnect_on_error, **options)  # type: ignore[misc]
+        answer = super().read_response(*args, disconnect_on_error=disconnect_on_error, **options)  # type: ignore[misc]
+        self._used = time.monotonic()
+        return answer
 
 
 class Unpolled(Settled):
-    """Makes a class of connections that the pool does not ask, before each command, whether anything came.
+    """A connection that the pool does not ask, before each command, whether anything came.
 
     Under gevent the question takes as long as a round of the event loop, a fifth of a write that goes alone. All
     that it can find is that the server closed the connection; a command finds that as well, and is sent again.
@@ -35,6 +90,51 @@ class Unpolled(Settled):
     def can_read(self, timeout: float = 0) -> bool:  # noqa: ARG002 (redis-py's signature)
         """Called by the pool."""
         return False
+
+
+class Bounded:
+    """A pool that has its callers wait for a connection where `max_connections` are in use.
+
+    redis-py's own pool of that kind keeps every connection that Sentinel's pool rejects, for ever.
+    """
+
+    def __init__(self, *args: Any, max_connections: int, wait_s: float, **options: Any) -> None:
+        """See `redis.ConnectionPool`; `wait_s` is how long a caller waits."""
+        self._free = threading.Semaphore(max_connections)
+        self._wait_s = wait_s
+        super().__init__(*args, max_connections=max_connections, **options)  # type: ignore[call-arg]
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        """A connection that is ready.
+
+        Raises:
+            redis.ConnectionError: there is none in time, or it cannot be made ready.
+        """
+        if not self._free.acquire(timeout=self._wait_s):
+            raise redis.ConnectionError("every connection is in use")
+        # Where that fails it releases the connection, and so the place.
+        return super().get_connection(*args, **options)  # type: ignore[misc]
+
+    def make_connection(self) -> Any:
+        """Called by the pool. Raises what is wrong with the connection's options."""
+        try:
+            return super().make_connection()  # type: ignore[misc]
+        except BaseException:
+            self._free.release()
+            raise
+
+    def release(self, connection: Any) -> None:
+        """Called by redis-py's clients, once for each connection that they got."""
+        super().release(connection)  # type: ignore[misc]
+        self._free.release()
+
+
+class Pool(Bounded, redis.ConnectionPool):
+    """The connections to one server."""
+
+
+class SentinelPool(Bounded, SentinelConnectionPool):
+    """The connections to the master that the Sentinels name."""
 
 
 def connect(
@@ -56,18 +156,20 @@ def connect(
         url: in one of the forms of REDIS_URL.
         timeout_s: seconds.
         name: how the connections show in CLIENT LIST.
-        once: no command is sent again; so a connection is looked at before it is used.
+        once: no command is sent again; so a connection is looked at before it is used. For what waits
+            for messages: each partition may need a connection.
         options: more options of `redis.Redis`.
     """
-    kind = Settled if once else Unpolled
+    kind = type("Named", (Settled if once else Unpolled,), {"name": name})
     limits = {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "retry": Retry(
             NoBackoff(), retries=0 if once else 1, supported_errors=(redis.ConnectionError,)
         ),
-        "client_name": name,
-        # One command on a new connection, not six: each may take its own time limit. RESP2 says all
+        "max_connections": MOST_WAITING if once else MOST_CONNECTIONS,
+        "wait_s": timeout_s,
+        # No more commands on a new connection than needed: each may take its own time limit. RESP2 says all
         # that the queue needs, and notices of a managed server's maintenance are not asked for.
         "protocol": 2,
         "driver_info": None,
@@ -77,12 +179,12 @@ def connect(
     if where.mode == "cluster":
         return Cluster(
             where.hosts,
-            lambda host, port: _of(kind, redis.Redis.from_url(where.at(host, port), **limits)),
+            lambda host, port: _single(kind, where.at(host, port), limits),
             timeout_s=timeout_s,
         )
     if where.mode == "sentinel":
-        return _of(kind, _master(where, limits, timeout_s))
-    return _of(kind, redis.Redis.from_url(url.reveal(), **limits))
+        return _master(kind, where, limits, timeout_s)
+    return _single(kind, url.reveal(), limits)
 
 
 def servers(client: "redis.Redis") -> "list[redis.Redis]":
@@ -106,6 +208,11 @@ def renew(client: "redis.Redis") -> None:
         client.connection_pool.disconnect(inuse_connections=False)
 
 
+def _single(kind: type, url: str, limits: dict[str, Any]) -> "redis.Redis":
+    client: redis.Redis = redis.Redis.from_pool(Pool.from_url(url, **limits))
+    return _of(kind, client)
+
+
 def _of(kind: type, client: "redis.Redis") -> "redis.Redis":
     """The client, with connections of that kind."""
     pool = client.connection_pool
@@ -113,7 +220,7 @@ def _of(kind: type, client: "redis.Redis") -> "redis.Redis":
     return client
 
 
-def _master(where: RedisUrl, limits: dict[str, Any], timeout_s: float) -> redis.Redis:
+def _master(kind: type, where: RedisUrl, limits: dict[str, Any], timeout_s: float) -> "redis.Redis":
     each = parse_url(where.at(*where.hosts[0]))  # type: ignore[no-untyped-call]
     for name in ("host", "port", "connection_class"):
         each.pop(name, None)
@@ -124,7 +231,7 @@ def _master(where: RedisUrl, limits: dict[str, Any], timeout_s: float) -> redis.
         **{
             name: value
             for name, value in to_redis.items()
-            if name not in ("db", "decode_responses")
+            if name not in ("db", "decode_responses", "max_connections", "wait_s")
         },
         "username": where.options.get("sentinel_username"),
         "password": where.options.get("sentinel_password"),
@@ -133,5 +240,9 @@ def _master(where: RedisUrl, limits: dict[str, Any], timeout_s: float) -> redis.
         "retry": Retry(NoBackoff(), retries=0),
     }
     sentinel = Sentinel(where.hosts, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
-    found: redis.Redis = sentinel.master_for(where.path, **to_redis)  # type: ignore[no-untyped-call]
-    return found
+    for watching in sentinel.sentinels:
+        _of(kind, watching)
+    found: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        where.path, connection_pool_class=SentinelPool, **to_redis
+    )
+    return _of(kind, found)
