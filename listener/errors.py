@@ -87,3 +87,16 @@ class QueueUnavailableError(RefusalError):
     def __init__(self, detail: str) -> None:
         """Takes what the queue said."""
         super().__init__("queue-unavailable", detail)
+
+
+class MessageRefusedError(QueueUnavailableError):
+    """Redis, or what stands before it, does not take this one message, and takes others.
+
+    `certain` says whether an answer refused it, rather than that the connection was cut or that there was
+    no answer in time, each time that it was tried.
+    """
+
+    def __init__(self, detail: str, *, certain: bool) -> None:
+        """Takes what was answered."""
+        super().__init__(detail)
+        self.certain = certain

@@ -1,14 +1,22 @@
 """Moves messages from the spool to Redis once it confirms again; one process of a host at a time."""
 
 import threading
+from collections.abc import Sequence
 
 import structlog
 
 from listener import metrics
-from listener.errors import QueueUnavailableError
+from listener.errors import MessageRefusedError, QueueUnavailableError
+from listener.queue.earlier import Earlier
 from listener.queue.outages import Outages
 from listener.queue.spool import Spool, Spooled
-from listener.queue.writer import MOST_BYTES, MOST_MESSAGES, RedisWriter
+from listener.queue.writer import (
+    MOST_BYTES,
+    MOST_MESSAGES,
+    NotAllKeptError,
+    Receipt,
+    RedisWriter,
+)
 
 log = structlog.get_logger("listener.drainer")
 
@@ -21,13 +29,24 @@ class Drainer:
     The leader holds a lock (`Spool.lead`). The messages of a partition move in the order in which they were journalled, those
     of one that is down do not hold up the others, and they are forgotten
     only when Redis has confirmed them; a crash in between moves them again, which adds nothing
-    within the de-duplication window. Where the journal cannot forget them, because its disk is full,
-    nothing more moves until it can.
+    within the de-duplication window. A message that Redis refuses by itself is set aside. Where the journal
+    cannot be written, because its disk is full, nothing more moves until it can.
     """
 
-    def __init__(self, writer: RedisWriter, spool: Spool, outages: Outages) -> None:
-        """Takes the two ends."""
+    def __init__(
+        self, writer: RedisWriter, spool: Spool, outages: Outages, *, mover: RedisWriter
+    ) -> None:
+        """Takes the two ends.
+
+        Args:
+            writer: what messages are written with; whether it can write decides when an outage is over.
+            spool: where messages wait.
+            outages: what is known to be down.
+            mover: writes what waited, and has more time for it.
+        """
         self._writer = writer
+        self._mover = mover
+        self._earlier: dict[int, Earlier] = {}
         self._spool = spool
         self._outages = outages
         self._moved: list[Spooled] = []
@@ -44,6 +63,7 @@ class Drainer:
     def stop(self) -> None:
         """Ends the thread, after the batch it is at; what is left stays in the journal."""
         self._stopped.set()
+        self._mover.stop()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -53,6 +73,7 @@ class Drainer:
             if self._stopped.is_set():
                 return
             self._check(partition)
+        self._outages.settle()
         if self._spool.lead():
             self._drain()
 
@@ -86,6 +107,7 @@ class Drainer:
         if not self._passed_over:
             # Always from the beginning then: a journal begun anew counts its places anew.
             self._beyond = 0
+        self._earlier = {}
         moved = 0
         while count := self._drain_batch():
             moved += count
@@ -112,15 +134,48 @@ class Drainer:
         return self._writer.partition_of(spooled.message).number
 
     def _move(self, partition: int, group: list[Spooled]) -> bool:
+        """Moves what Redis takes, and sets aside what it refuses by itself; false if some are left."""
         try:
-            self._writer.put_all(partition, [spooled.message for spooled in group])
+            self._search(partition).restore(group)
+            self._mover.put_all(partition, [spooled.message for spooled in group])
+        except NotAllKeptError as problem:
+            return self._sort(partition, group, problem.outcomes)
         except QueueUnavailableError as problem:
-            self._outages.begin(partition, problem.detail)
+            self._left(partition, problem)
             return False
-        metrics.count(metrics.DRAINED, by=len(group))
-        self._moved += group
-        self._forget()
+        self._count(group)
         return True
+
+    def _sort(
+        self,
+        partition: int,
+        group: list[Spooled],
+        outcomes: Sequence[Receipt | QueueUnavailableError],
+    ) -> bool:
+        pairs = list(zip(group, outcomes, strict=True))
+        self._count([spooled for spooled, outcome in pairs if isinstance(outcome, Receipt)])
+        for spooled, outcome in pairs:
+            if isinstance(outcome, MessageRefusedError):
+                self._spool.set_aside([spooled], outcome.detail)
+                log.error("message set aside", id=spooled.message.id, detail=outcome.detail)
+            elif isinstance(outcome, QueueUnavailableError):
+                self._left(partition, outcome)
+                return False
+        return True
+
+    def _search(self, partition: int) -> Earlier:
+        if partition not in self._earlier:
+            self._earlier[partition] = self._mover.earlier(partition, self._spool)
+        return self._earlier[partition]
+
+    def _left(self, partition: int, problem: QueueUnavailableError) -> None:
+        if not self._stopped.is_set():
+            self._outages.begin(partition, problem.detail)
+
+    def _count(self, moved: list[Spooled]) -> None:
+        metrics.count(metrics.DRAINED, by=len(moved))
+        self._moved += moved
+        self._forget()
 
     def _forget(self) -> None:
         if self._moved:

@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  a hash that counts what is added
--- KEYS[3…] for each entry: where the entry id of its fingerprint is remembered
+-- KEYS[3…] for each entry: where the entry id of its fingerprint is remembered. More keys than entries
+--          change nothing: that is how the service asks whether it may call this.
 -- ARGV[1]  the window, in seconds
 -- ARGV[2]  the greatest length of the stream, kept approximately; 0: unbounded
 -- ARGV[3]  how long the counts are kept, in seconds
@@ -17,6 +18,9 @@ local counts = {}
 local at = 4
 for n = 3, #KEYS do
   local tally = ARGV[at]
+  if not tally then
+    break
+  end
   local size = tonumber(ARGV[at + 1])
   at = at + 1
   local id = redis.call('GET', KEYS[n])

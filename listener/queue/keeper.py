@@ -2,10 +2,13 @@
 
 import time
 from datetime import datetime
+from itertools import cycle, islice
 from typing import Literal, NamedTuple, Protocol
 
+import structlog
+
 from listener import metrics
-from listener.errors import QueueUnavailableError
+from listener.errors import MessageRefusedError, QueueUnavailableError
 from listener.messages import Message
 from listener.queue.drainer import Drainer
 from listener.queue.outages import Outages
@@ -14,9 +17,15 @@ from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
 from listener.settings import Settings
 
+log = structlog.get_logger("listener.queue")
+
 # On top of ACK_BUDGET_MS: together, at the defaults, below the two seconds within which the provider
 # has been seen to try again.
 SPOOL_BUDGET_S = 0.8
+# Nobody waits for what is moved from the spool, so a write may take so many times ACK_BUDGET_MS there.
+PATIENCE = 4
+# A check looks at so many partitions, the next one at the next.
+CHECKED_AT_ONCE = 8
 
 KeptBy = Literal["redis", "spool"]
 
@@ -60,7 +69,10 @@ class Keeper:
         self._spool: Spool | None = None
         if settings.spool_dir:
             self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
-            self._drainer = Drainer(self._writer, self._spool, self._outages)
+            self._mover = RedisWriter(settings, patience=PATIENCE)
+            self._drainer = Drainer(self._writer, self._spool, self._outages, mover=self._mover)
+        self._to_check = cycle(range(settings.queue_partitions))
+        self._checked_at_once = min(CHECKED_AT_ONCE, settings.queue_partitions)
 
     def start(self) -> None:
         """Starts the trimming and, where there is a spool, the drainer: in the worker, after its fork."""
@@ -78,13 +90,24 @@ class Keeper:
         if self._spool is None:
             return Kept(self._writer.put(message).duplicate, "redis")
         deadline = time.monotonic() + self._writer.budget_s + SPOOL_BUDGET_S
+        refused: MessageRefusedError | None = None
         if partition not in self._outages.down:
             try:
                 return Kept(self._writer.put(message).duplicate, "redis")
+            except MessageRefusedError as problem:
+                # No outage: the others go on to Redis.
+                refused = problem
             except QueueUnavailableError as problem:
                 self._outages.begin(partition, problem.detail)
         # With what Redis was not given: a message that waits for a slow disk is kept, a 503 is lost.
-        duplicate = self._spool.put(message, max(deadline - time.monotonic(), SPOOL_BUDGET_S))
+        left_s = max(deadline - time.monotonic(), SPOOL_BUDGET_S)
+        if refused is None or not refused.certain:
+            # The drainer, which has more time, finds out whether Redis would refuse it.
+            duplicate = self._spool.put(message, left_s)
+        else:
+            duplicate = self._spool.put_aside(message, refused.detail, left_s)
+            if not duplicate:
+                log.error("message set aside", id=message.id, detail=refused.detail)
         metrics.count(metrics.SPOOLED, by=not duplicate)
         return Kept(duplicate, "spool")
 
@@ -105,17 +128,20 @@ class Keeper:
             QueueUnavailableError: neither in Redis nor in the spool.
         """
         if self._spool is None:
-            self._writer.check()
+            for partition in islice(self._to_check, self._checked_at_once):
+                self._writer.check(partition)
             return "redis"
         return self._check_with(self._spool)
 
     def _check_with(self, spool: Spool) -> KeptBy:
-        try:
+        for partition in islice(self._to_check, self._checked_at_once):
             if not self._outages.down:
-                self._writer.check()
-                return "redis"
-        except QueueUnavailableError as problem:
-            self._outages.begin(0, problem.detail)
+                try:
+                    self._writer.check(partition)
+                except QueueUnavailableError as problem:
+                    self._outages.begin(partition, problem.detail)
+        if not self._outages.down:
+            return "redis"
         spool.check()
         return "spool"
 
@@ -124,5 +150,7 @@ class Keeper:
         self._retention.stop()
         if self._spool:
             self._drainer.stop()
+            self._outages.settle(at_once=True)
             self._spool.close()
+            self._mover.close()
         self._writer.close()

@@ -43,6 +43,11 @@ class Partition:
         return self._key("ready")
 
     @property
+    def nothing(self) -> str:
+        """What the readiness check asks about; it never exists."""
+        return self._key("nothing")
+
+    @property
     def retention(self) -> str:
         """Which process looks after the trimming; it expires."""
         return self._key("retention")

@@ -97,6 +97,22 @@ class Spool:
         """
         return self._run(lambda: self._journal.oldest(most, most_bytes, beyond))
 
+    def last_place(self) -> int:
+        """The greatest place of a message that waits; 0 if none does.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be read.
+        """
+        return self._run(self._journal.last_place)
+
+    def waiting_among(self, ids: Sequence[str]) -> set[str]:
+        """Those of the messages with these ids, some hundreds at the most, that wait.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be read.
+        """
+        return self._run(lambda: self._journal.waiting_among(ids))
+
     def remove(self, moved: Sequence[Spooled]) -> None:
         """Forgets messages that Redis has confirmed.
 

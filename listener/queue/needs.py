@@ -1,0 +1,61 @@
+"""Asks Redis for each command that keeping a message needs, without keeping anything."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from listener.errors import QueueUnavailableError
+from listener.queue import arrivals
+from listener.queue.keys import Partition
+from listener.queue.refusals import remedy
+from listener.queue.script import Script
+
+Words = tuple[Any, ...]
+
+
+def ask(client: "redis.Redis", where: Partition, script: Script) -> None:
+    """Returns if the commands are allowed for the keys of a partition. One round trip.
+
+    Not asked here: what QUEUE_DURABILITY needs, and whether a value can be written.
+
+    Raises:
+        QueueUnavailableError: one is refused; the detail names it, and what to grant.
+        redis.RedisError: there is no answer.
+    """
+    commands = tuple(_commands(where, script))
+    with client.pipeline(transaction=False) as pipeline:
+        for words in commands:
+            pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
+        replies = pipeline.execute(raise_on_error=False)
+    for words, reply in zip(commands, replies, strict=True):
+        if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
+            raise QueueUnavailableError(described(words[0], where, reply))
+
+
+def described(command: str, where: Partition, error: Exception) -> str:
+    """One line about a refused command, or about one that was sent behind it."""
+    if behind := re.match(r"Command # \d+ \((\w+)", str(error)):
+        command = behind[1]
+    advice = remedy(command, error)
+    return f"{command} is refused in partition {where.number}: {type(error).__name__}: {error}"[
+        :300
+    ] + (f"; {advice}" if advice else "")
+
+
+def _commands(where: Partition, script: Script) -> Iterator[Words]:
+    """What the script does it must be allowed to do, and its callers to call it.
+
+    First the text, which teaches the server the script.
+    """
+    keys = (where.messages, where.arrived(0), where.seen("nothing"))
+    call = (len(keys), *keys, 1, 0, arrivals.KEPT_S)
+    yield ("EVAL", script.text, *call)
+    yield ("EVALSHA", script.sha, *call)
+    # Of a key that never exists it adds nothing, and says all the same whether it would be allowed.
+    yield ("XADD", where.nothing, "NOMKSTREAM", "*", "data", "")
+    yield ("GET", where.ready)
+    # Also whether the key holds a stream. The drainer reads there.
+    yield ("XRANGE", where.messages, "0-1", "0-1", "COUNT", 1)

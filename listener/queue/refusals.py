@@ -1,0 +1,118 @@
+"""What an error of Redis is about: the server, the one write, or nobody knows. Pure but for the error classes."""
+
+import re
+from enum import Enum
+
+import redis
+from redis.exceptions import MovedError, NoPermissionError
+
+from listener.errors import QueueUnavailableError
+
+
+class Blame(Enum):
+    """What is to blame for a write that failed."""
+
+    SERVER = "server"
+    """Every write would fail now."""
+    WRITE = "write"
+    """This write was refused, if others are taken meanwhile."""
+    UNKNOWN = "unknown"
+    """No answer, or one that says nothing: this write, or bad luck."""
+
+
+# The first word of an answer. Redis: src/server.c (`shared`, processCommand), src/cluster.c; Valkey has the
+# same, and REDIRECT. Inside a script Redis 6.2 puts them behind a dash into a text that begins with ERR.
+SERVER_CODES = frozenset(
+    (
+        "ASK",
+        "BUSY",
+        "CLUSTERDOWN",
+        "CROSSSLOT",
+        "DENIED",
+        "EXECABORT",
+        "LOADING",
+        "MASTERDOWN",
+        "MISCONF",
+        "MOVED",
+        "NOAUTH",
+        "NOPERM",
+        "NOREPLICAS",
+        "NOSCRIPT",
+        "OOM",
+        "READONLY",
+        "REDIRECT",
+        "TRYAGAIN",
+        "WRONGPASS",
+    )
+)
+# Parts of texts that begin with ERR, or have no code.
+SERVER_TEXTS = (
+    # Redis: maxclients, a command that was renamed or does not exist, also from a script.
+    "max number of clients",
+    "unknown command",
+    "unknown subcommand",
+    "unknown redis command",
+    "not allowed from script",
+    "no permissions",
+    "operation not permitted",
+    "protected mode",
+    # Envoy and twemproxy do not know, or do not pass on, every command.
+    "unsupported command",
+    "no upstream host",
+    # Upstash (https://upstash.com/docs/redis/troubleshooting) and others like it: what was bought is used up,
+    # or the stream is full.
+    "max single record size",
+    "max concurrent connections",
+    "max daily request",
+    "max requests limit",
+    "max commands per second",
+    "rate limit",
+    "quota",
+    "bandwidth",
+    "throttl",
+    "suspended",
+)
+# Envoy ("upstream failure") and twemproxy (the text of errno) answer so when the server behind them cut the
+# connection: it may have done so because of this very write.
+UNKNOWN_TEXTS = ("upstream", "timed out", "connection re", "host is down", "broken pipe")
+# Redis: a bulk longer than proto-max-bulk-len; the connection is cut behind it.
+PROTOCOL_ERROR = "protocol error"
+
+
+def blame(error: Exception) -> Blame:
+    """What an error of redis-py is about, as far as it says."""
+    if isinstance(error, redis.TimeoutError):
+        return Blame.UNKNOWN
+    if isinstance(error, redis.AuthenticationError | redis.BusyLoadingError):
+        return Blame.SERVER
+    text = str(error).lower()
+    if isinstance(error, MovedError | NoPermissionError) or _has_code(error):
+        return Blame.SERVER
+    if any(part in text for part in SERVER_TEXTS):
+        return Blame.SERVER
+    if isinstance(error, redis.ConnectionError) or any(part in text for part in UNKNOWN_TEXTS):
+        return Blame.UNKNOWN
+    return Blame.WRITE
+
+
+def _has_code(error: Exception) -> bool:
+    # redis-py takes the code out of the text where it has a class for it.
+    words = [getattr(error, "status_code", None), *re.findall(r"(?:^|: ?-)([A-Z]+)\b", str(error))]
+    return not SERVER_CODES.isdisjoint(words)
+
+
+def unavailable(error: Exception) -> QueueUnavailableError:
+    """What the queue says of an error of Redis."""
+    return QueueUnavailableError(f"{type(error).__name__}: {error}"[:300])
+
+
+def remedy(command: str, error: Exception) -> str:
+    """What an operator can do about a command that is refused; empty if the answer says it all."""
+    text = str(error).lower()
+    if "access a key" in text or "access one of the keys" in text:
+        return "grant the keys: ~{NAMESPACE:*"
+    if isinstance(error, NoPermissionError) or "no permissions" in text:
+        return f"grant +{command.lower().replace(' ', '|')}"
+    if "unknown" in text or "unsupported" in text:
+        return "it was renamed or disabled, or what stands before Redis does not pass it on"
+    return ""
