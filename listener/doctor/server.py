@@ -1,19 +1,20 @@
 """Does Redis answer, can it keep what it is given, and is there room?"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import redis
 
 from listener.doctor import spool
 from listener.doctor.findings import Finding, error, ok, warning
-from listener.errors import QueueUnavailableError
 from listener.lines import counted
 from listener.queue.connection import servers
 from listener.queue.durability import Server, refusal, warnings
+from listener.queue.keys import Partition
+from listener.queue.refusals import Blame, blame, remedy
 from listener.queue.retention import FULL, memory_share
 from listener.queue.server import ask
-from listener.queue.writer import RedisWriter
+from listener.queue.startup import refused_partitions
 from listener.settings import Settings
 
 TOPIC = "redis"
@@ -23,12 +24,47 @@ ADVICE = "docs/durability.md says what each setting of Redis means for messages"
 
 
 def findings(settings: Settings, client: "redis.Redis") -> Iterator[Finding]:
-    """Raises redis.RedisError where Redis does not answer."""
-    yield _reached(settings, client)
-    server = ask(client)
-    yield from _durable(settings, server)
-    yield from _room(client)
-    yield _writable(settings)
+    """Raises redis.RedisError where Redis does not answer.
+
+    What is only looked at may be refused: the service does without, and the rest is looked at all the same.
+    """
+    yield from _unless_refused("PING", lambda: [_reached(settings, client)])
+    yield from _unless_refused("INFO", lambda: [*_durable(settings, ask(client)), *_room(client)])
+    yield from _ornaments(settings, client)
+    yield from _writable(settings)
+
+
+def _unless_refused(command: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return look()
+    except redis.ResponseError as error:
+        if blame(error) is not Blame.SERVER:
+            raise
+        text = f"{command} is refused, so that what it would say is not checked: {error}"
+        return [warning(TOPIC, text, remedy(command, error) or ADVICE)]
+
+
+def _ornaments(settings: Settings, client: "redis.Redis") -> Iterator[Finding]:
+    """What the service asks for and does without."""
+    where = Partition(settings.queue_namespace, 0)
+    ornaments: tuple[tuple[str, tuple[str, ...], str], ...] = (
+        ("CLIENT SETNAME", ("fota-check",), "connections have no name in CLIENT LIST"),
+        # An increment that is no number is refused before anything is counted.
+        (
+            "HINCRBY",
+            (where.nothing, "n", "none"),
+            "the status page does not show what arrived when",
+        ),
+        ("EXPIRE", (where.nothing, "1"), "counts for the status page are kept for ever"),
+        ("TIME", (), "Redis's clock is taken to be this host's"),
+    )
+    for command, words, consequence in ornaments:
+        try:
+            client.execute_command(*command.split(), *words)  # type: ignore[no-untyped-call]
+        except redis.ResponseError as error:
+            if blame(error) is Blame.SERVER:
+                text = f"{command} is refused: {consequence}"
+                yield warning(TOPIC, text, remedy(command, error) or str(error))
 
 
 def _reached(settings: Settings, client: "redis.Redis") -> Finding:
@@ -84,18 +120,14 @@ def _room(client: "redis.Redis") -> Iterator[Finding]:
         yield ok(TOPIC, f"uses {max(shares):.0%} of its maxmemory ({used})")
 
 
-def _writable(settings: Settings) -> Finding:
+def _writable(settings: Settings) -> Iterator[Finding]:
     """Only a write shows that writing is possible; what is written expires at once."""
-    writer = RedisWriter(settings)
-    try:
-        for number in range(settings.queue_partitions):
-            writer.check(number)
-    except QueueUnavailableError as problem:
-        return error(
+    problems = refused_partitions(settings)
+    for problem in problems:
+        yield error(
             TOPIC,
-            f"cannot keep a message now: {problem.detail}",
+            f"cannot keep a message now: {problem}",
             f"{spool.meanwhile(settings)}; see Redis's own log",
         )
-    finally:
-        writer.close()
-    return ok(TOPIC, "can keep a message now")
+    if not problems:
+        yield ok(TOPIC, "can keep a message now")

@@ -10,6 +10,7 @@ from listener.errors import QueueUnavailableError
 from listener.queue.connection import renew
 from listener.queue.copies import Copies
 from listener.queue.durability import (
+    WAITAOF_SINCE,
     Appended,
     Durability,
     Server,
@@ -19,7 +20,17 @@ from listener.queue.durability import (
     wait_ms,
 )
 from listener.queue.keys import Partition
+from listener.queue.refusals import Blame, blame
 from listener.queue.server import ask
+
+UNKNOWN = Server(
+    version=WAITAOF_SINCE,
+    name="a server that hides its INFO",
+    appendonly=True,
+    appendfsync=None,
+    maxmemory_policy="noeviction",
+    replicas=0,
+)
 
 
 class Confirmed:
@@ -82,8 +93,17 @@ class Confirmed:
         if self._durability.mode == "server":
             return None
         if self._server is None:
-            server = ask(self._redis)
+            server = self._ask()
             if reason := refusal(self._durability, server):
                 raise QueueUnavailableError(f"QUEUE_DURABILITY={self._durability} {reason}")
             self._server = server
         return Appended(self._wait_ms) if self._server.knows_waitaof else Synced()
+
+    def _ask(self) -> Server:
+        try:
+            return ask(self._redis)
+        except redis.ResponseError as refusal:
+            if blame(refusal) is not Blame.SERVER:
+                raise
+            # INFO is not allowed. A server that does not know WAITAOF will say so.
+            return UNKNOWN

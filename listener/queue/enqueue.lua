@@ -36,7 +36,12 @@ for n = 3, #KEYS do
     else
       id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, at + 1, at + size))
     end
-    redis.call('SET', KEYS[n], id, 'EX', ARGV[1])
+    local remembered = redis.pcall('SET', KEYS[n], id, 'EX', ARGV[1])
+    if remembered.err then
+      -- An entry without its fingerprint would be added again with the next try.
+      redis.call('XDEL', KEYS[1], id)
+      return remembered
+    end
     counts[tally] = (counts[tally] or 0) + 1
     replies[#replies + 1] = id
     replies[#replies + 1] = 0

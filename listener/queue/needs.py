@@ -13,6 +13,8 @@ from listener.queue.keys import Partition
 from listener.queue.refusals import remedy
 from listener.queue.script import Script
 
+REFUSED = "is refused in partition"
+
 Words = tuple[Any, ...]
 
 
