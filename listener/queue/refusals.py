@@ -75,8 +75,6 @@ SERVER_TEXTS = (
 # Envoy ("upstream failure") and twemproxy (the text of errno) answer so when the server behind them cut the
 # connection: it may have done so because of this very write.
 UNKNOWN_TEXTS = ("upstream", "timed out", "connection re", "host is down", "broken pipe")
-# Redis: a bulk longer than proto-max-bulk-len; the connection is cut behind it.
-PROTOCOL_ERROR = "protocol error"
 
 
 def blame(error: Exception) -> Blame:
