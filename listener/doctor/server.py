@@ -62,9 +62,8 @@ def _ornaments(settings: Settings, client: "redis.Redis") -> Iterator[Finding]:
         try:
             client.execute_command(*command.split(), *words)  # type: ignore[no-untyped-call]
         except redis.ResponseError as error:
-            if blame(error) is Blame.SERVER:
-                text = f"{command} is refused: {consequence}"
-                yield warning(TOPIC, text, remedy(command, error) or str(error))
+            if advice := remedy(command, error):
+                yield warning(TOPIC, f"{command} is refused: {consequence}", advice)
 
 
 def _reached(settings: Settings, client: "redis.Redis") -> Finding:

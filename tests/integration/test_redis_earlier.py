@@ -134,7 +134,7 @@ def test_what_is_remembered_still_is_not_added_again(world: World) -> None:
 
 def test_the_stream_is_read_once_for_all_that_wait(world: World) -> None:
     for number in range(2000):
-        world.add(world.message(number, -60 + number / 100))
+        world.add(world.message(number, -80 + number / 100))
     # One in ten is in the stream.
     waiting = [world.message(number * 10, -39) for number in range(200)]
     waiting += [world.message(10_000 + number, -38) for number in range(500)]
