@@ -18,7 +18,8 @@ SHORT = 60
 def _fields(one: Held) -> dict[str, str]:
     fields = one.message.fields()
     return {
-        name: value.decode() if isinstance(value, bytes) else value
+        # A row that cannot be read has whatever is on the disk.
+        name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
         for name, value in fields.items()
     }
 

@@ -6,12 +6,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TypeVar
 
 from listener.messages import Message, timestamp
+from listener.queue.journal_files import LOG_BYTES, JournalFiles, inode
 
 Result = TypeVar("Result")
 
@@ -49,6 +50,13 @@ SET_ASIDE = """
 INSERT OR IGNORE INTO set_aside (id, message, reason, since)
 SELECT id, message, :reason, :since FROM message WHERE place = :place AND id = :id
 """
+# As bytes: a text that is no UTF-8 would fail the whole statement.
+OLDEST = """
+SELECT place, id, CAST(message AS BLOB) FROM message WHERE place > ? ORDER BY place LIMIT ?
+"""
+FIELDS = frozenset(field.name for field in fields(Message))
+# What `message_of` raises for a row that is no message.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
 DELETE = "DELETE FROM message WHERE place = :place AND id = :id"
 RETRY = """
 INSERT OR IGNORE INTO message (id, message) SELECT id, message FROM set_aside WHERE id = :id
@@ -83,7 +91,7 @@ class Journal:
 
     For one thread at a time. Every method may block for as long as the disk takes, and raises
     sqlite3.Error or OSError. A journal that is corrupt is renamed, never deleted, and a new one is
-    begun; `renamed` lists those that this process renamed.
+    begun. `notes` lists what should be logged: an event and its details.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -91,10 +99,11 @@ class Journal:
         self._path = folder / JOURNAL
         self._max_pages = max(max_bytes // PAGE_BYTES, 4)
         self._connection: sqlite3.Connection | None = None
+        self._files = JournalFiles(self._path)
         self._inode = 0
         self._has_log = True
         self._lead: IO[str] | None = None
-        self.renamed: list[str] = []
+        self.notes: list[tuple[str, dict[str, object]]] = []
 
     def put(self, messages: Sequence[Message | SetAside]) -> list[bool]:
         """Writes messages and syncs them; for each, whether it was there already.
@@ -103,28 +112,46 @@ class Journal:
         """
 
         def insert(journal: sqlite3.Connection) -> list[bool]:
+            self._check_size(journal)
             with self._transaction(journal):
                 return [_insert(journal, message) for message in messages]
 
-        return self._run(insert)
+        found = self._run(insert)
+        # What went into files that were removed meanwhile is not kept yet.
+        self._see_to_files()
+        return found
 
     def oldest(self, most: int, most_bytes: int, beyond: int) -> list[Spooled]:
-        """The messages that wait longest, in order; none where there is no journal yet."""
+        """The messages that wait longest, in order; none where there is no journal yet.
+
+        A row that cannot be read (written by another version, or damaged) is set aside: it must not
+        hold up those behind it.
+        """
 
         def read(journal: sqlite3.Connection) -> list[Spooled]:
             found: list[Spooled] = []
+            unreadable: list[dict[str, object]] = []
             size = 0
-            statement = "SELECT place, message FROM message WHERE place > ? ORDER BY place LIMIT ?"
             # Closed: a statement that is not read to its end would hold up the journal's checkpoints.
-            with closing(journal.execute(statement, (beyond, most))) as rows:
-                for place, text in rows:
+            with closing(journal.execute(OLDEST, (beyond, most))) as rows:
+                for place, message_id, text in rows:
                     size += len(text)
                     if found and size > most_bytes:
                         break
-                    found.append(Spooled(place, message_of(text)))
+                    try:
+                        found.append(Spooled(place, message_of(text)))
+                    except UNREADABLE as error:
+                        why = f"unreadable: {type(error).__name__}: {error}"[:300]
+                        unreadable.append({"place": place, "id": message_id, "reason": why})
+            if unreadable:
+                self._set_aside(journal, [{**row, "since": now()} for row in unreadable])
+                self.notes += [
+                    ("message set aside", {k: row[k] for k in ("id", "reason")})
+                    for row in unreadable
+                ]
             return found
 
-        return self._run(read) if _inode(self._path) else []
+        return self._run(read) if inode(self._path) else []
 
     def last_place(self) -> int:
         """The greatest place of a message that waits; 0 if none does."""
@@ -154,12 +181,7 @@ class Journal:
         why = {"reason": reason, "since": now()}
         rows = [{**_place(each), **why} for each in spooled]
 
-        def move(journal: sqlite3.Connection) -> None:
-            with self._transaction(journal):
-                journal.executemany(SET_ASIDE, rows)
-                journal.executemany(DELETE, rows)
-
-        self._run(move)
+        self._run(lambda journal: self._set_aside(journal, rows))
 
     def retry(self, ids: Sequence[str]) -> int:
         """Lets messages that are set aside wait again, behind all others; returns how many there were."""
@@ -180,7 +202,7 @@ class Journal:
 
     def depth(self) -> int:
         """How many messages wait."""
-        if not _inode(self._path):
+        if not inode(self._path):
             return 0
         count = self._run(lambda db: db.execute("SELECT count(*) FROM message").fetchone())
         return int(count[0])
@@ -203,7 +225,8 @@ class Journal:
 
         The operating system frees the lock of a process that dies.
         """
-        if not _inode(self._path):
+        self._see_to_files()
+        if not inode(self._path):
             return False
         if self._lead is None:
             try:
@@ -217,7 +240,25 @@ class Journal:
         if self._lead:
             self._lead.close()
             self._lead = None
-        self._close()
+        try:
+            self._see_to_files()
+        finally:
+            self._close()
+
+    def _set_aside(self, journal: sqlite3.Connection, rows: Sequence[dict[str, object]]) -> None:
+        with self._transaction(journal):
+            journal.executemany(SET_ASIDE, rows)
+            journal.executemany(DELETE, rows)
+
+    def _check_size(self, journal: sqlite3.Connection) -> None:
+        """Raises sqlite3.OperationalError where the log cannot shrink, and has as much as the journal may have."""
+        most = self._max_pages * PAGE_BYTES + LOG_BYTES
+        if self._files.bytes > most:
+            journal.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if self._files.bytes > most:
+                raise sqlite3.OperationalError(
+                    "the journal's log cannot shrink: another process has the journal open for reading"
+                )
 
     def _run(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
@@ -230,18 +271,47 @@ class Journal:
 
     def _opened(self) -> sqlite3.Connection:
         """A connection to the journal that lies at the path now: another process may have renamed ours."""
-        if self._connection and self._inode != _inode(self._path):
-            self._close()
+        self._see_to_files()
         if not self._connection:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._inode = _inode(self._path)
-            self._connection = self._open()
-            self._inode = _inode(self._path)
+            self._inode = inode(self._path)
+            with self._alone():
+                self._connection = self._open(self._path)
+                self._inode = inode(self._path)
+                self._files.opened()
         return self._connection
 
-    def _open(self) -> sqlite3.Connection:
+    def _see_to_files(self) -> None:
+        """Closes a connection whose files were removed, once what is in them is saved."""
+        journal = self._connection
+        if journal is None or self._files.is_in_place():
+            return
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._alone():
+            # Another process that closes the old files has moved the new ones away for a moment.
+            if self._files.is_in_place():
+                return
+            if self._files.save(journal, self._open):
+                self.notes.append(("journal files removed", {"folder": str(self._folder)}))
+            self._connection, self._inode = None, 0
+            self._files.close(journal)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process opens, renames or replaces the journal meanwhile.
+
+        The folder itself is locked: a file for it could be removed as well.
+        """
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
         journal = sqlite3.connect(
-            self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
             journal.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -251,6 +321,7 @@ class Journal:
             self._has_log = mode == "wal"
             journal.execute(f"PRAGMA synchronous = {'NORMAL' if self._has_log else 'EXTRA'}")
             journal.execute(f"PRAGMA max_page_count = {self._max_pages}")
+            journal.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             # A journal of an earlier version gets the table that it lacks.
             journal.executescript(SCHEMA)
         except BaseException:
@@ -275,20 +346,28 @@ class Journal:
             raise
         # Also where nothing changed: another process may have committed it, and not synced it yet.
         if self._has_log:
+            self._sync_log()
+
+    def _sync_log(self) -> None:
+        try:
             with Path(f"{self._path}-wal").open("rb") as log:
                 fdatasync(log.fileno())
+        except FileNotFoundError:
+            # It was removed. `put` saves what is in it before anybody is answered.
+            if self._files.is_in_place():
+                raise
 
     def _rename_corrupt(self) -> None:
         """Renames a corrupt journal, unless another process already has."""
         corrupt = self._inode
         self._close()
-        with _locked(self._folder / "set-aside.lock"):
-            if corrupt == _inode(self._path):
+        with self._alone():
+            if corrupt == inode(self._path):
                 stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
                 for part in self._folder.glob(f"{JOURNAL}*"):
                     if ".corrupt-" not in part.name:
                         part.rename(f"{part}.corrupt-{stamp}")
-                self.renamed.append(stamp)
+                self.notes.append(("journal is corrupt and was set aside", {"stamp": stamp}))
 
     def _close(self) -> None:
         if self._connection:
@@ -296,9 +375,13 @@ class Journal:
         self._connection, self._inode = None, 0
 
 
-def message_of(text: str) -> Message:
-    """A message as the journal holds it."""
-    content = json.loads(text)
+def message_of(text: str | bytes) -> Message:
+    """A message as the journal holds it; what a later version added to it is left out.
+
+    Raises:
+        UNREADABLE: it is none.
+    """
+    content = {name: value for name, value in json.loads(text).items() if name in FIELDS}
     return Message(**{**content, "data": content["data"].encode()})
 
 
@@ -321,13 +404,6 @@ def _insert(journal: sqlite3.Connection, item: Message | SetAside) -> bool:
 def _place(spooled: Spooled) -> dict[str, object]:
     # The id as well: a journal begun anew in the meantime has the same places for others.
     return {"place": spooled.place, "id": spooled.message.id}
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return 0
 
 
 def _locked(path: Path, flags: int = 0) -> IO[str]:

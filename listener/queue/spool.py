@@ -165,8 +165,8 @@ class Spool:
         self._commit.close()
         try:
             self._thread.run(self._journal.close, PATIENCE_S)
-        except TimeoutError:
-            log.warning("spool not closed", detail="the disk hangs")
+        except (sqlite3.Error, OSError) as error:
+            log.warning("spool not closed", detail=str(error))
 
     def _submit(self, item: Message | SetAside, timeout_s: float) -> bool:
         def submit() -> bool:
@@ -193,7 +193,7 @@ class Spool:
             return self._thread.run(lambda: self._journal.put(group), PATIENCE_S)
         finally:
             metrics.observe(metrics.SPOOL_COMMIT, time.monotonic() - began)
-            self._tell_of_renamed()
+            self._log_notes()
 
     def _run(self, action: Callable[[], Result], timeout_s: float = PATIENCE_S) -> Result:
         try:
@@ -201,13 +201,13 @@ class Spool:
         except (sqlite3.Error, OSError) as error:
             raise _unavailable(error) from error
         finally:
-            self._tell_of_renamed()
+            self._log_notes()
 
-    def _tell_of_renamed(self) -> None:
+    def _log_notes(self) -> None:
         # Logged here, since what logs belongs to the loop's thread.
-        while self._journal.renamed:
-            stamp = self._journal.renamed.pop()
-            log.error("journal is corrupt and was set aside", stamp=stamp)
+        while self._journal.notes:
+            event, details = self._journal.notes.pop(0)
+            log.error(event, **details)
 
 
 class _State:

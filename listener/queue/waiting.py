@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from listener.messages import Message
 from listener.native_thread import NativeThread
-from listener.queue.journal import JOURNAL, PAGE_BYTES, message_of
+from listener.queue.journal import JOURNAL, PAGE_BYTES, UNREADABLE, message_of
 
 Result = TypeVar("Result")
 State = Literal["waiting", "set-aside"]
@@ -22,6 +22,10 @@ State = Literal["waiting", "set-aside"]
 # The status page and `/metrics` are not to wait longer for a disk that hangs.
 LOOK_S = 1.0
 BUSY_TIMEOUT_S = 0.5
+
+# As bytes: a text that is no UTF-8 would fail the whole statement.
+WAITING = "SELECT id, CAST(message AS BLOB) FROM message ORDER BY place"
+SET_ASIDE = "SELECT id, CAST(message AS BLOB), reason, since FROM set_aside ORDER BY place"
 
 # Not the one of the queue: a look waits for no message, and no message for a look.
 _thread = NativeThread()
@@ -113,18 +117,16 @@ def held(folder: Path, state: State | None = None) -> Iterator[Held]:
 
     Raises:
         OSError, sqlite3.Error: the journal cannot be read.
-        ValueError: another version of this program wrote it in another form.
     """
     with _reading(folder, in_service=False) as journal:
         if journal is None:
             return
         if state != "waiting" and _has_set_aside(journal):
-            rows = journal.execute("SELECT message, reason, since FROM set_aside ORDER BY place")
-            for text, reason, since in rows:
-                yield Held("set-aside", _message(text), reason, since)
+            for message_id, text, reason, since in journal.execute(SET_ASIDE):
+                yield Held("set-aside", _message(message_id, text, since), reason, since)
         if state != "set-aside":
-            for (text,) in journal.execute("SELECT message FROM message ORDER BY place"):
-                yield Held("waiting", _message(text))
+            for message_id, text in journal.execute(WAITING):
+                yield Held("waiting", _message(message_id, text))
 
 
 def _natively(look: Callable[[], Result]) -> Result:
@@ -137,14 +139,14 @@ def _look(folder: Path, in_service: bool) -> Waiting:
     with _reading(folder, in_service=in_service) as journal:
         if journal is None:
             return Waiting(corrupt=corrupt)
-        first = journal.execute("SELECT message FROM message ORDER BY place LIMIT 1").fetchone()
+        first = journal.execute(f"{WAITING} LIMIT 1").fetchone()
         pages, free, size = (
             _number(journal, f"PRAGMA {name}")
             for name in ("page_count", "freelist_count", "page_size")
         )
         return Waiting(
             messages=_number(journal, "SELECT count(*) FROM message"),
-            oldest=_time(first[0]) if first else None,
+            oldest=_time(first[1]) if first else None,
             bytes=(pages - free) * size,
             set_aside=_number(journal, "SELECT count(*) FROM set_aside")
             if _has_set_aside(journal)
@@ -187,16 +189,26 @@ def _number(journal: sqlite3.Connection, question: str) -> int:
     return int(journal.execute(question).fetchone()[0])
 
 
-def _message(text: str) -> Message:
+def _message(message_id: str, text: bytes, since: str = "") -> Message:
+    """A message; of a row that cannot be read, one whose `data` is all that the row has."""
     try:
         return message_of(text)
-    except (TypeError, KeyError) as error:
-        raise ValueError("another version of this program wrote the journal") from error
+    except UNREADABLE:
+        return Message(
+            id=message_id,
+            kind="unreadable",
+            type="unreadable",
+            account=None,
+            subject=None,
+            time=since,
+            request_id="",
+            data=text,
+        )
 
 
-def _time(text: str) -> datetime | None:
+def _time(text: bytes) -> datetime | None:
     try:
         return datetime.fromisoformat(json.loads(text)["time"]).astimezone(UTC)
-    except (TypeError, ValueError, KeyError):
-        # Another version wrote it in another form.
+    except UNREADABLE:
+        # The drainer will set it aside.
         return None
