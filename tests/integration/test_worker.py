@@ -459,7 +459,10 @@ def test_body_that_comes_without_waiting_is_answered_alone(worker: Worker) -> No
     whole = b"POST / HTTP/1.1\r\n" + EXPECT + b"Content-Length: 2\r\n\r\nab"
     with client(worker) as connection:
         connection.sendall(whole + whole)
-        assert [answer(connection), answer(connection)] == [(200, b"ab")] * 2
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as answers:
+            received = answers.read()
+    assert received.count(b"HTTP/1.1 ") == received.count(b"HTTP/1.1 200 OK\r\n") == 2
 
 
 @pytest.mark.parametrize(
