@@ -173,15 +173,26 @@ class Endpoint:
         """A refused body without the credentials: what was parsed of it, if it was, else its text."""
         if content is not None:
             return payload.serialize(payload.without_credentials(content)).decode()
-        # Of what is compressed nothing can be shown that a password could not be unpacked from.
         if refusal.reason == "compressed":
-            return ""
+            return _mislabelled(raw, incoming.content_type)
         return redact_raw(raw, self._secrets, incoming.content_type)
 
     def _answer_probe(self, nonce: str) -> views.Answer:
         if len(nonce) > probe.MAX_NONCE_LENGTH:
             raise RefusalError("bad-request")
         return views.answer(answer=probe.answer(nonce, self._settings))
+
+
+def _mislabelled(raw: bytes, content_type: str) -> str:
+    """A body that is called compressed and is plain JSON all the same, without the credentials; else nothing.
+
+    Of what is compressed nothing can be kept that a password could not be unpacked from.
+    """
+    try:
+        content = payload.parse(raw, content_type)
+    except RefusalError:
+        return ""
+    return payload.serialize(payload.without_credentials(content)).decode()
 
 
 def _shown(text: str | None) -> str | None:

@@ -7,16 +7,20 @@ may be values, and keyed digests of them are compared (`auth.holds_password`).
 import re
 from collections.abc import Iterator
 from html import unescape
+from itertools import islice
 from urllib.parse import unquote_plus
 
 from listener.decoding import decode
 
-# Parts of a longer body that are searched: its first and its last characters. ThingSpace writes the
-# credentials near the beginning [doc].
+# Parts of a longer body that are searched: its first and its last characters, and what follows the
+# first few members that are named like the password.
 SEARCHED_END = 16 * 1024
+SEARCHED_MEMBER = 2 * 1024
+MOST_MEMBERS = 8
 # JSON within JSON within JSON.
 MOST_LEVELS = 4
 LONGEST_VALUE = 1024
+_PASSWORD_NAME = re.compile("(?i)password")
 # Quotation marks that no backslash escapes, and then all of them: a text may break off anywhere.
 _QUOTES = (re.compile(r'(?<!\\)"'), re.compile(r"""["']"""))
 _WORD = re.compile(r"""[^\s"'\\,;:=&<>\[\]{}()]++""")
@@ -27,7 +31,8 @@ _SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 def possible_values(body: bytes, content_type: str = "") -> set[str]:
     """Texts in a body that may be a member's value, in every form in which JSON, a form or XML has them.
 
-    At most about as many as `SEARCHED_END` characters allow, each up to `LONGEST_VALUE` characters.
+    Of a long body only parts are searched, of each of its possible readings some 48 KiB. Values are at
+    most `LONGEST_VALUE` characters long.
     """
     found: set[str] = set()
     for text in _readings(body, content_type):
@@ -39,16 +44,20 @@ def possible_values(body: bytes, content_type: str = "") -> set[str]:
 def _readings(body: bytes, content_type: str) -> Iterator[str]:
     """The body as text: as it should be read, and as bytes, without the NULs of wide characters."""
     try:
-        yield _ends(decode(body, content_type))
+        yield _searched(decode(body, content_type))
     except UnicodeDecodeError:
-        yield _ends(body.decode(errors="replace"))
-        yield _ends(body.decode("latin-1"))
+        yield _searched(body.decode(errors="replace"))
+        yield _searched(body.decode("latin-1"))
     if 0 in body:
-        yield _ends(body.replace(b"\0", b"").decode("latin-1"))
+        yield _searched(body.replace(b"\0", b"").decode("latin-1"))
 
 
-def _ends(text: str) -> str:
-    return text if len(text) <= 2 * SEARCHED_END else text[:SEARCHED_END] + text[-SEARCHED_END:]
+def _searched(text: str) -> str:
+    if len(text) <= 2 * SEARCHED_END:
+        return text
+    members = islice(_PASSWORD_NAME.finditer(text), MOST_MEMBERS)
+    parts = [text[found.start() : found.start() + SEARCHED_MEMBER] for found in members]
+    return '"'.join([text[:SEARCHED_END], *parts, text[-SEARCHED_END:]])
 
 
 def _levels(text: str) -> Iterator[str]:

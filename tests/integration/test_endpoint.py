@@ -421,6 +421,15 @@ def test_a_compressed_body_is_refused_and_nothing_of_it_kept(
     assert (fields["reason"], fields["data"]) == ("compressed", "")
 
 
+def test_plain_body_that_is_called_compressed_is_kept_in_the_quarantine(
+    client: FlaskClient, redis_client: Any
+) -> None:
+    gzipped = {"Content-Encoding": "gzip"}
+    assert_problem(client.post(PATH, json={**LOGIN, "n": 1}, headers=gzipped), 400, "compressed")
+    [(_, fields)] = redis_client.xrange(QUARANTINE)
+    assert json.loads(fields["data"]) == {"n": 1}
+
+
 def test_of_two_passwords_none_is_kept_and_neither_is_guessed(
     client: FlaskClient, redis_client: Any
 ) -> None:

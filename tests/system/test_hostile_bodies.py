@@ -16,7 +16,7 @@ import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.service_process import RECEIVER, Service
+from tests.service_process import RECEIVER, Service, wait_until
 
 TOKEN = "token-of-the-tests"
 PATH = f"/cb/{TOKEN}"
@@ -157,6 +157,26 @@ def test_a_message_with_some_bytes_changed_is_kept_or_refused(
         place = data.draw(st.integers(len(json.dumps(LOGIN)) - 1, len(body) - 1))
         body[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=4))
     assert_200_or_400(receiver, bytes(body))
+
+
+def test_unreadable_message_is_quarantined_where_the_password_is_the_only_proof(
+    redis_server: str,
+) -> None:
+    login = {"CALLBACK_USERNAME": LOGIN["username"], "CALLBACK_PASSWORD": LOGIN["password"]}
+    right = json.dumps({**LOGIN, "note": "Grüße"}, ensure_ascii=False).encode("latin-1")
+    wrong = right.replace(b"battery", b"batterx")
+    with (
+        redis.Redis.from_url(redis_server, decode_responses=True) as client,
+        Service(*RECEIVER, **login, REDIS_URL=redis_server, QUEUE_NAMESPACE="only") as service,
+    ):
+        service.wait_until_ready()
+        answers = [service.post(body) for body in (wrong, right, wrong, right)]
+        assert {(answer.status_code, answer.text) for answer in answers} == {(400, answers[0].text)}
+        wait_until(lambda: client.xlen("{only:0}:quarantine") == 1)
+        [(_, fields)] = client.xrange("{only:0}:quarantine")
+        assert fields["reason"] == "not-json"
+        assert "Gr\\xfc\\xdfe" in fields["data"]
+        assert LOGIN["password"] not in fields["data"] + service.log()
 
 
 def assert_200_or_400(receiver: Receiver, body: bytes) -> None:

@@ -50,6 +50,9 @@ BODIES: dict[str, Callable[[str], bytes]] = {
     "form": lambda text: b"username=listener&password=" + quote_plus(text).encode() + b"&n=1",
     "form, lower case": lambda text: b"password=" + quote_plus(text).encode().lower(),
     "xml": lambda text: b"<password>%s</password>" % text.replace("&", "&amp;").encode(),
+    "long on both sides": lambda text: (
+        b"[" + b"1," * 10**6 + json.dumps(message(text)).encode() + b",1" * 10**6
+    ),
     "long": lambda text: b"[" + b"1," * 10**6 + json.dumps(message(text)).encode(),
 }
 
