@@ -1,5 +1,6 @@
 """Programs that log while nobody reads: they go on, end in time, and lose nothing that can be written."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.log_reader import LogReader
-from tests.service_process import ROOT
+from tests.service_process import ROOT, wait_until
 
 
 @pytest.fixture
@@ -30,10 +31,12 @@ log = structlog.get_logger("listener")
 GEVENT = "from gevent import monkey; monkey.patch_all(); import gevent"
 
 
-def started(then: str, fd: int, first: str = "") -> "subprocess.Popen[bytes]":
+def started(
+    then: str, fd: int, first: str = "", stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
     program = PROGRAM.format(first=first, then=then)
     return subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stderr=fd, stdout=subprocess.PIPE
+        [sys.executable, "-c", program], cwd=ROOT, stderr=fd, stdout=subprocess.PIPE, stdin=stdin
     )
 
 
@@ -65,6 +68,27 @@ def test_no_way_of_writing_waits_for_a_reader_that_never_reads(
     with started(flood(WAYS[way]), reader.writer, first) as process:
         output, _ = process.communicate(timeout=60)
     assert (set(output.split()), process.returncode) == ({b"through"}, 0)
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_lost_lines_are_reported_once_the_log_is_read_again(
+    reader: LogReader, log_format: str
+) -> None:
+    then = f"logs.configure('{log_format}', 'error')\n{flood(WAYS['print'])}\nsys.stdin.read()"
+    with started(then, reader.writer, stdin=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == b"through\n"
+        reader.read_on()
+        wait_until(lambda: "log lines lost" in reader.text())
+        process.stdin.close()
+        assert process.wait(30) == 0
+    reader.close_writer()
+    *kept, report = reader.text_to_end().splitlines()
+    assert set(kept) == {"x" * 200}
+    found = re.search(r"lines\W+(\d+)", report.replace("log lines lost", ""))
+    assert found
+    assert len(kept) + int(found[1]) == 12_000
 
 
 @pytest.mark.parametrize(

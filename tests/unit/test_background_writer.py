@@ -142,3 +142,26 @@ def test_pipe_whose_reader_is_gone_costs_only_the_lines(
     writer.write(b"lost\n")
     wait_until(lambda: writer.take_lost() == 1)
     writer.finish()
+
+
+def test_held_terminal_costs_no_time_and_one_that_is_gone_only_the_lines() -> None:
+    screen, terminal = os.openpty()
+    writer = BackgroundWriter(terminal)
+    # More than a terminal takes before somebody reads.
+    for number in range(5000):
+        writer.write(b"line %d\n" % number)
+    assert writer.take_lost() == 0
+    os.close(screen)
+    wait_until(lambda: not writer._held)
+    assert writer.take_lost() > 0
+    os.close(terminal)
+
+
+def test_prompt_shows_on_a_terminal_before_its_line_ends() -> None:
+    screen, terminal = os.openpty()
+    writer = BackgroundWriter(terminal)
+    writer.write(b"really? ")
+    writer.flush()
+    assert os.read(screen, 100) == b"really? "
+    os.close(screen)
+    os.close(terminal)
