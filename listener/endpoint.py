@@ -180,7 +180,7 @@ class Endpoint:
     def _answer_probe(self, nonce: str) -> views.Answer:
         if len(nonce) > probe.MAX_NONCE_LENGTH:
             raise RefusalError("bad-request")
-        return views.answer(answer=probe.answer(nonce, self._settings))
+        return views.answer(**probe.answers(nonce, self._settings))
 
 
 def _mislabelled(raw: bytes, content_type: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 from functools import lru_cache
 
 from listener.key_derivation import derive_key
@@ -9,6 +10,16 @@ from listener.settings import Settings
 
 NONCE_HEADER = "X-Probe-Nonce"
 MAX_NONCE_LENGTH = 64
+# The registrar sets it for COMMAND: a name that it keeps in Redis. Two deployments may write REDIS_URL alike
+# (`redis://localhost`) and mean two servers.
+QUEUE_ID_VARIABLE = "FOTA_QUEUE_ID"
+
+
+def answers(nonce: str, settings: Settings) -> dict[str, str]:
+    """The members of the answer to a nonce: `answer`, and `queue` where the registrar named the queue."""
+    queue_id = os.environ.get(QUEUE_ID_VARIABLE)
+    named = {"queue": queue_answer(nonce, queue_id, settings)} if queue_id else {}
+    return {"answer": answer(nonce, settings), **named}
 
 
 def answer(nonce: str, settings: Settings) -> str:
@@ -21,6 +32,11 @@ def answer(nonce: str, settings: Settings) -> str:
     """
     key = _key(settings.redis_url.reveal(), settings.queue_namespace)
     return hmac.new(key, nonce.encode(), hashlib.sha256).hexdigest()
+
+
+def queue_answer(nonce: str, queue_id: str, settings: Settings) -> str:
+    """What a deployment whose queue has this id answers besides: 64 hexadecimal digits."""
+    return answer(f"{nonce}\0{queue_id}", settings)
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """Builds the registrar in the order in which its parts depend on each other."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,10 +10,12 @@ import redis
 import structlog
 
 from listener.ops import metric_files
+from listener.probe import QUEUE_ID_VARIABLE
 from listener.queue.connection import connect
 from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
 from registrar.command import Command, adopt_orphans
+from registrar.heartbeat import Heartbeat
 from registrar.keys import Keys
 from registrar.lease import Card, Lease, new_name, read_roll
 from registrar.mutex import Mutex
@@ -61,22 +64,23 @@ def run(settings: Settings, argv: Sequence[str]) -> int:
         signals = stack.enter_context(received(CAUGHT))
         if settings.enabled and argv and not _free(settings.service.port, signals):
             return 1
+        # All of it is built before COMMAND starts: a mistake in there must leave no COMMAND behind.
+        worker, environ = None, dict(os.environ)
+        if settings.enabled:
+            worker, named = _worker(settings, signals, telemetry, with_command=bool(argv))
+            environ |= named
         adopt_orphans()
         try:
             # Before any thread: see Command.start.
-            command = Command.start(argv) if argv else None
+            command = Command.start(argv, environ) if argv else None
         except OSError as error:
             log.error("the command cannot be started", command=argv[0], why=error.strerror)  # noqa: TRY400
+            if worker:
+                worker.withdraw()
             return 1
-        worker = (
-            _worker(settings, signals, telemetry, with_command=bool(argv))
-            if settings.enabled
-            else None
-        )
         if worker:
             worker.start()
-        count = telemetry.count_lost_lines if telemetry else None
-        return Supervisor(signals, command, worker, settings.timing, count=count).run()
+        return Supervisor(signals, command, worker, settings.timing).run()
 
 
 def redis_of(settings: Settings) -> "redis.Redis":
@@ -144,21 +148,36 @@ def _free(port: int, signals: Signals) -> bool:
 
 def _worker(
     settings: Settings, signals: Signals, telemetry: Telemetry | None, *, with_command: bool
-) -> Service:
+) -> tuple[Service, dict[str, str]]:
+    """The registrar's thread, not started but a member already; and what COMMAND's environment gets of it."""
     client = redis_of(settings)
     keys = Keys(settings.service.queue_namespace)
+    shared = shared_of(settings, client, keys)
+    heartbeat = Heartbeat(shared.lease, ttl_s=settings.lease_ttl_s)
+    queue_id = _queue_id(shared) if heartbeat.join() else None
+    probe = Probe(settings, queue_id)
     port = settings.service.port
-    probe = Probe(settings)
 
     def ready(wait: Callable[[float], bool]) -> bool:
         # Standing alone, the listener may be on another machine: then the probe has to do.
         return (not with_command or until_ready(port, wait)) and probe.gate(wait)
 
-    return Service(
+    service = Service(
         settings,
         client_of(settings, breaker_of(settings, client, keys), telemetry),
-        shared_of(settings, client, keys),
+        shared,
+        heartbeat,
         ready=ready,
+        answerers=probe.answerers,
         ended=signals.wake,
         telemetry=telemetry,
     )
+    return service, {QUEUE_ID_VARIABLE: queue_id} if queue_id else {}
+
+
+def _queue_id(shared: Shared) -> str | None:
+    try:
+        return shared.store.queue_id()
+    except redis.RedisError as error:
+        log.warning("queue not named", why=type(error).__name__)
+        return None

@@ -1,6 +1,6 @@
-"""Leaving: whoever leaves last takes the registration along, if it is provably ours."""
+"""Leaving: the last member to leave deregisters, if the URL is provably ours and nobody else serves it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import redis
@@ -8,9 +8,11 @@ import structlog
 
 from registrar.client import ATTEMPTS, Client, Permit, worth_retrying
 from registrar.errors import NotAloneError, RegistrarError, UnavailableError
+from registrar.fan_out import fan_out
 from registrar.mutex import Hold
 from registrar.observation import Observation, following
 from registrar.plan import Action, plan_farewell
+from registrar.probe import Answerer
 from registrar.protocol import Registration, Slot
 from registrar.reconcile import Wait
 from registrar.settings import Deregister, Settings
@@ -19,12 +21,49 @@ from registrar.telling import tell_farewell
 
 log = structlog.get_logger("registrar")
 
+# Calls to ThingSpace at once: twenty accounts at half a second a call are through in a quarter of the time limit.
+CONCURRENT_SLOTS = 8
+
+# Who answers a nonce at a URL.
+Answerers = Callable[[str], Collection[Answerer]]
+# What this process replaced in a slot, written by somebody outside the namespace.
+TakenOver = Callable[[Slot], Registration | None]
+
+
+def _nobody(_url: str) -> Collection[Answerer]:
+    return ()
+
+
+def _nothing_taken(_slot: Slot) -> None:
+    return None
+
+
+Removal = tuple[Registration | None, Action, Registration | None]
+"""What was there, what was done about it, and what is left."""
+
 
 class Remover:
-    """Removes registrations that are ours, looks whether they are gone, and tells what it did."""
+    """Removes registrations that are ours, looks whether they are gone, and logs what it did."""
 
-    def __init__(self, settings: Settings, client: Client, shared: Shared) -> None:
-        """Asks nobody anything yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        shared: Shared,
+        answerers: Answerers = _nobody,
+        taken_over: TakenOver = _nothing_taken,
+    ) -> None:
+        """Asks nobody anything yet.
+
+        Args:
+            settings: checked ones.
+            client: of the callback API.
+            shared: what replicas share.
+            answerers: asks a URL which deployments serve it.
+            taken_over: what this process replaced.
+        """
+        self._answerers = answerers
+        self._taken_over = taken_over
         self._settings = settings
         self._client = client
         self._store = shared.store
@@ -39,10 +78,11 @@ class Remover:
         members: int,
         policy: Deregister,
     ) -> list[Observation]:
-        """Removes the registration of every slot that is ours, each by itself.
+        """Removes the registration of every slot that is ours, several at a time, each by itself.
 
         Args:
-            wait: sleeps so many seconds, and returns True early if there is no more time.
+            wait: sleeps so many seconds, and returns True early if there is no more time; what is not done by then
+                is logged and left.
             permit: called before every write; raises NotAloneError if it must not happen.
             hold: the mutex, if it is held.
             members: how many members remain.
@@ -55,11 +95,18 @@ class Remover:
             if hold:
                 hold.confirm()
 
-        seen = []
-        for slot in self._settings.slots:
+        def remove(slot: Slot) -> Observation:
             done = self._remove(slot, client, before, members=members, policy=policy)
-            seen.append(self._note(done, hold, members))
-        return seen
+            return self._note(done, hold, members)
+
+        slots = self._settings.slots
+        done = fan_out(remove, slots, wait, at_once=CONCURRENT_SLOTS)
+        for slot in slots:
+            if slot not in done:
+                log.error(
+                    "not deregistered", account=slot.account, version=slot.version, reason="no-time"
+                )
+        return [done[slot] for slot in slots if slot in done]
 
     def _remove(
         self,
@@ -73,13 +120,55 @@ class Remover:
         desired = self._settings.desired(slot)
 
         def make(found: Registration | None) -> Action:
-            return plan_farewell(desired, found, members, policy)
+            action = plan_farewell(desired, found, members, policy)
+            if action.kind != "deregister" or found is None or policy == "always":
+                return action
+            return self._spare(slot, found) or action
 
         try:
-            found, action, left = _take_down(slot, client, before, make)
+            found, action, left = self._take_down(slot, client, before, make)
         except RegistrarError as error:
             return self._observer.failed(slot, desired, error)
         return self._observer.parted(slot, desired, found, left, action)
+
+    def _spare(self, slot: Slot, found: Registration) -> Action | None:
+        """What to do instead of a DELETE, which would leave somebody's messages without a receiver; None: nothing."""
+        if "other" in self._answerers(found.url):
+            return Action("yield", "served-by-others")
+        taken = self._taken_over(slot)
+        if taken and self._answerers(taken.url):
+            return Action("register", "given-back")
+        return None
+
+    def _take_down(
+        self,
+        slot: Slot,
+        client: Client,
+        before: Permit,
+        make: Callable[[Registration | None], Action],
+        attempts: int = ATTEMPTS,
+    ) -> Removal:
+        """Deregisters or gives back, if the plan says so.
+
+        A DELETE that failed may have been carried out, and somebody else may have registered since: so
+        each further attempt looks and plans anew.
+        """
+        found = client.query(slot, before=before)
+        action = make(found)
+        if action.kind == "register" and (taken := self._taken_over(slot)):
+            client.register(slot, taken, before=before)
+            return found, action, client.query(slot, before=before)
+        if action.kind != "deregister":
+            return found, action, found
+        try:
+            client.deregister(slot, before=before)
+        except UnavailableError as error:
+            if attempts == 1 or not worth_retrying(error) or client.pause(error):
+                raise
+            again = self._take_down(slot, client, before, make, attempts - 1)
+            # Nothing is there any more: the attempt was carried out after all.
+            return (found, action, None) if again[0] is None else again
+        return found, action, client.query(slot, before=before)
 
     def _note(self, seen: Observation, hold: Hold | None, members: int) -> Observation:
         tell_farewell(seen)
@@ -94,37 +183,6 @@ class Remover:
         return seen
 
 
-Removal = tuple[Registration | None, Action, Registration | None]
-"""What was there, what was done about it, and what is left."""
-
-
-def _take_down(
-    slot: Slot,
-    client: Client,
-    before: Permit,
-    make: Callable[[Registration | None], Action],
-    attempts: int = ATTEMPTS,
-) -> Removal:
-    """Removes, if the plan says so.
-
-    A DELETE that failed may have been carried out, and somebody else may have registered since: so
-    each further attempt looks and plans anew.
-    """
-    found = client.query(slot, before=before)
-    action = make(found)
-    if action.kind != "deregister":
-        return found, action, found
-    try:
-        client.deregister(slot, before=before)
-    except UnavailableError as error:
-        if attempts == 1 or not worth_retrying(error) or client.pause(error):
-            raise
-        again = _take_down(slot, client, before, make, attempts - 1)
-        # Nothing is there any more: the attempt was carried out after all.
-        return (found, action, None) if again[0] is None else again
-    return found, action, client.query(slot, before=before)
-
-
 class Farewell:
     """Leaves the lease, and deregisters as `REGISTRAR_DEREGISTER` says. Nothing in it raises.
 
@@ -135,32 +193,38 @@ class Farewell:
 
     def __init__(self, settings: Settings, shared: Shared, remover: Remover) -> None:
         """Takes what a tick takes."""
+        self._settings = settings
+        self._store = shared.store
         self._policy = settings.deregister
         self._mutex = shared.mutex
         self._lease = shared.lease
         self._remover = remover
 
-    def say(self, wait: Wait, permit: Permit, *, for_at_most_s: float) -> bool:
+    def say(
+        self, wait: Wait, permit: Permit, *, for_at_most_s: float, may_have_written: bool = True
+    ) -> bool:
         """Leaves, and deregisters if that is this process's to do; whether anything was deregistered.
 
         Args:
             wait: sleeps so many seconds, and returns True early if there is no more time.
             permit: called before every write; raises NotAloneError if there is no more time.
             for_at_most_s: how long to wait for the mutex.
+            may_have_written: whether this process ever came as far as registering. If not, it deregisters only what
+                another member left to it: a COMMAND that dies at each start costs no login.
         """
         if self._policy == "never":
             log.info("not deregistered", reason="policy", members=self._lease.leave())
             return False
         try:
             with self._mutex.held(wait, for_at_most_s=for_at_most_s) as hold:
-                return self._leave(wait, permit, hold)
+                return self._leave(wait, permit, hold, may_have_written=may_have_written)
         except redis.RedisError as error:
             log.warning("not deregistered", reason="without-redis", why=type(error).__name__)
         except NotAloneError as error:
             log.warning("not deregistered", reason=error.reason, members=self._lease.leave())
         return False
 
-    def _leave(self, wait: Wait, permit: Permit, hold: Hold) -> bool:
+    def _leave(self, wait: Wait, permit: Permit, hold: Hold, *, may_have_written: bool) -> bool:
         members = self._lease.leave()
         if members is None:
             log.warning("not deregistered", reason="without-redis")
@@ -168,5 +232,13 @@ class Farewell:
         if members and self._policy == "last":
             log.info("not deregistered", reason="members-remain", members=members)
             return False
+        if not (may_have_written or self._was_left_to_us()):
+            log.info("not deregistered", reason="nothing-registered")
+            return False
         seen = self._remover.remove_all(wait, permit, hold, members=members, policy=self._policy)
         return any(each.result == "deregistered" for each in seen)
+
+    def _was_left_to_us(self) -> bool:
+        """Whether the last look of any member, also of one that was killed, found a URL of ours."""
+        observations = self._store.observations(self._settings.slots)
+        return any(seen is not None and seen.ours is not False for seen in observations)

@@ -13,27 +13,38 @@ log = structlog.get_logger("registrar")
 
 
 class Heartbeat:
-    """Joins, renews at a third of the lease's life with jitter, and tells when it is time to look.
+    """Joins, renews at a third of the lease's life with jitter, and calls back when it is time to look.
 
     That is when deployments came or went, and when our own lease had lapsed.
 
-    A Redis that cannot be reached is asked again at the same pace; whether it can is told once.
+    A Redis that cannot be reached is asked again at the same pace; the log says so once.
     """
 
-    def __init__(self, lease: Lease, *, ttl_s: float, changed: Callable[[], None]) -> None:
-        """Takes what to call when it is time to look at the registrations."""
+    def __init__(self, lease: Lease, *, ttl_s: float) -> None:
+        """Takes how long the lease lasts, in seconds."""
         self._lease = lease
         self._period_s = ttl_s / 3
-        self._changed = changed
+        self._changed: Callable[[], None] = _nothing
         self._stopping = threading.Event()
         self._deployments: frozenset[str] | None = None
         self._failing = False
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Joins, if Redis can be reached, before it returns. It may be started anew after `stop`."""
-        self._stopping.clear()
+    def join(self) -> bool:
+        """Joins as one that starts; False: Redis cannot be reached, and `start` goes on trying.
+
+        Called before COMMAND starts. As soon as COMMAND reports ready, an orchestrator may end the other replicas,
+        and the last of those must see by then that a member remains.
+        """
+        return self._beat(self._lease.join_as_candidate)
+
+    def promote(self) -> None:
+        """Joins as one that reconciles, and so may supersede other deployments."""
         self._beat(self._lease.join)
+
+    def start(self, *, changed: Callable[[], None]) -> None:
+        """Begins to renew, in a thread of its own; `changed` is called when it is time to look at the registrations."""
+        self._changed = changed
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -50,19 +61,21 @@ class Heartbeat:
     def _pause(self) -> float:
         return self._period_s * random.uniform(0.8, 1.0)  # noqa: S311 (spreads replicas)
 
-    def _beat(self, touch: Callable[[], Roll]) -> None:
+    def _beat(self, touch: Callable[[], Roll]) -> bool:
+        """Whether Redis answered."""
         try:
             roll = touch()
         except Exception as error:
-            # Also a mistake of ours, which is told in full: without a lease others take us for gone.
+            # Also a mistake of ours, logged in full: without a lease the others take us for gone.
             if not self._failing:
                 mistake = not isinstance(error, redis.RedisError)
                 log.warning("lease not renewed", why=type(error).__name__, exc_info=mistake)
             self._failing = True
-            return
+            return False
         self._compare(roll)
         self._failing = False
         self._deployments = roll.deployments
+        return True
 
     def _compare(self, roll: Roll) -> None:
         members = len(roll.members)
@@ -74,3 +87,7 @@ class Heartbeat:
         elif roll.rejoined:
             # While we did not count, the last one to leave may have taken the registration along.
             self._changed()
+
+
+def _nothing() -> None:
+    """Before `start` nobody waits for changes."""

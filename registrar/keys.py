@@ -56,6 +56,11 @@ class Keys:
         return self._key("fence")
 
     @property
+    def queue_id(self) -> str:
+        """A random name of this namespace in this Redis."""
+        return self._key("queue-id")
+
+    @property
     def observations(self) -> str:
         """What the last tick saw."""
         return self._key("observations")

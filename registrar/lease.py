@@ -15,6 +15,9 @@ from registrar.scripts import script
 # For so long a URL that a member had is known as the namespace's own: longer than a roll-back takes.
 FAMILY_MEMORY_MS = 30 * 24 * 3600 * 1000
 
+# Instead of the time for which a member has wanted to join, in `join.lua`.
+SUPERSEDES_NOBODY = -1
+
 
 @dataclass(frozen=True)
 class Card:
@@ -91,6 +94,7 @@ class Lease:
     ) -> None:
         """Joins nothing yet."""
         self.card = card
+        self._is_candidate = False
         self._keys = keys
         self._ttl_ms = round(ttl_s * 1000)
         self._age_s = age_s
@@ -99,8 +103,21 @@ class Lease:
         self._leave = script(client, "leave", prelude="roll")
 
     def join(self) -> Roll:
-        """Enters this process. Raises redis.RedisError."""
-        age_ms = round(self._age_s() * 1000)
+        """Enters this process, as one that reconciles: it may supersede others. Raises redis.RedisError."""
+        self._is_candidate = False
+        return self._enter()
+
+    def join_as_candidate(self) -> Roll:
+        """Enters this process, as one that starts: it counts as a member, and supersedes nobody.
+
+        Whoever leaves must know of it before it reports ready, because an orchestrator ends the old replicas at
+        that moment; until it may write, the old ones decide. Raises redis.RedisError.
+        """
+        self._is_candidate = True
+        return self._enter()
+
+    def _enter(self) -> Roll:
+        age_ms = SUPERSEDES_NOBODY if self._is_candidate else round(self._age_s() * 1000)
         card = self.card
         lines = self._join(
             keys=[self._keys.leases, self._keys.members, self._keys.family],
@@ -114,7 +131,7 @@ class Lease:
             keys=[self._keys.leases, self._keys.members, self._keys.family],
             args=[self.card.name, self._ttl_ms, self.card.url],
         )
-        return _roll(lines) if lines else replace(self.join(), rejoined=True)
+        return _roll(lines) if lines else replace(self._enter(), rejoined=True)
 
     def leave(self) -> int | None:
         """Leaves; how many members remain, or None if Redis cannot tell. Never raises."""

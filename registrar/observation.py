@@ -134,14 +134,14 @@ class Observer:
         left: Registration | None,
         action: Action,
     ) -> Observation:
-        """A farewell that got through; `contender` is the URL that was removed."""
+        """A farewell that got through; `contender` is the URL that was removed or gave way."""
         gone = action.kind == "deregister"
         verified = not gone or left is None
         return replace(
             self._blank(slot, desired),
             registered_url=self._shown(left),
             ours=left is not None and owns(desired, left),
-            contender=self._shown(found) if gone else None,
+            contender=self._shown(found) if gone or action.kind == "register" else None,
             result=("deregistered" if verified else "failed") if gone else "left",
             reason=action.reason if verified else "not-verified",
         )

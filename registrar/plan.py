@@ -37,6 +37,8 @@ Reason = Literal[
     "not-ours",
     "members-remain",
     "policy",
+    "served-by-others",
+    "given-back",
     "by-hand",
     "not-as-desired",
 ]

@@ -1,11 +1,13 @@
-"""Calls the public URL as a stranger would, before it is registered."""
+"""Calls the public URL as a stranger would, before it is registered and before it is deregistered."""
 
 import hmac
+import re
 import secrets
 import socket
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 from urllib.parse import urlsplit
 
 import requests
@@ -14,6 +16,7 @@ import structlog
 import listener.probe
 from registrar.errors import LONGEST_DETAIL
 from registrar.exchange import Limits, exchange
+from registrar.fan_out import fan_out
 from registrar.reach import Objection, object_to_addresses, object_to_expiry, object_to_url
 from registrar.refusals import Reply
 from registrar.settings import Probing, Settings
@@ -22,6 +25,12 @@ log = structlog.get_logger("registrar")
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 15.0
+# Before a DELETE several connections ask at once: behind a balancer each may lead to another deployment.
+ASKED_AT_ONCE = 6
+ASKING = Limits(1.0, 2.0)
+ANSWER_FORM = re.compile(r"[0-9a-f]{64}")
+
+Answerer = Literal["ours", "other"]
 
 
 class Probe:
@@ -32,11 +41,13 @@ class Probe:
 
     Args:
         settings: checked ones.
+        queue_id: the queue's name in Redis, which COMMAND got too; None: Redis could not be asked.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, queue_id: str | None = None) -> None:
         """Calls nothing yet."""
         self._settings = settings
+        self._queue_id = queue_id
         self._url = settings.wanted("v1").url
         timing = settings.timing
         self._limits = Limits(timing.connect_timeout_s, timing.read_timeout_s)
@@ -73,13 +84,39 @@ class Probe:
         except requests.RequestException as error:
             # Its text may hold the URL, and so the token.
             return f"no answer: {type(error).__name__}"
-        answer = _answer(reply)
-        if answer is None:
+        answerer = self._answerer(nonce, reply)
+        if answerer is None:
             return f"HTTP {reply.status} without an answer to the probe"
-        expected = listener.probe.answer(nonce, self._settings.service)
-        if not hmac.compare_digest(answer.encode(errors="replace"), expected.encode()):
-            return "another deployment answered"
-        return None
+        return "another deployment answered" if answerer == "other" else None
+
+    def answerers(self, url: str) -> set[Answerer]:
+        """Who answers a nonce at a URL now, as several connections see it; empty: nobody, or no listener like this one.
+
+        Takes three seconds at most, or what the search for the host's address takes.
+        """
+        asked = fan_out(
+            lambda _: self._ask(url), range(ASKED_AT_ONCE), lambda _: False, at_once=ASKED_AT_ONCE
+        )
+        return {answerer for answerer in asked.values() if answerer}
+
+    def _ask(self, url: str) -> Answerer | None:
+        nonce = secrets.token_hex(16)
+        try:
+            reply = exchange("GET", url, ASKING, headers={listener.probe.NONCE_HEADER: nonce})
+        except requests.RequestException:
+            return None
+        return self._answerer(nonce, reply)
+
+    def _answerer(self, nonce: str, reply: Reply) -> Answerer | None:
+        answer, queue = _answer(reply, "answer"), _answer(reply, "queue")
+        if answer is None:
+            return None
+        service = self._settings.service
+        ours = hmac.compare_digest(answer, listener.probe.answer(nonce, service))
+        if queue is not None and self._queue_id is not None:
+            named = listener.probe.queue_answer(nonce, self._queue_id, service)
+            ours = ours and hmac.compare_digest(queue, named)
+        return "ours" if ours else "other"
 
     def _passes(self, policy: Probing, wait: Callable[[float], bool]) -> bool:
         pause = FIRST_RETRY_S
@@ -98,13 +135,14 @@ class Probe:
         return True
 
 
-def _answer(reply: Reply) -> str | None:
+def _answer(reply: Reply, member: str) -> str | None:
+    """A member of the answer to a nonce, if it has the form of one."""
     try:
         content = reply.json()
     except ValueError:
         return None
-    answer = content.get("answer") if isinstance(content, dict) else None
-    return answer if isinstance(answer, str) else None
+    answer = content.get(member) if isinstance(content, dict) else None
+    return answer if isinstance(answer, str) and ANSWER_FORM.fullmatch(answer) else None
 
 
 def _addresses(url: str) -> list[str]:

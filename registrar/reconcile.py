@@ -86,6 +86,7 @@ class Reconciler:
         self._booted: set[Slot] = set()
         self._last: dict[Slot, Observation] = {}
         self._alone = False
+        self._taken_over: dict[Slot, Registration | None] = {}
         self._doubts = Doubts(clock)
         self._takeovers = Takeovers(
             shared.store,
@@ -127,6 +128,10 @@ class Reconciler:
                 force,
             )
             return [self._outcome(slot, look) for slot in self._slots]
+
+    def taken_over(self, slot: Slot) -> Registration | None:
+        """What this process replaced in a slot last, written by somebody outside the namespace."""
+        return self._taken_over.get(slot)
 
     @property
     def _slots(self) -> tuple[Slot, ...]:
@@ -181,18 +186,24 @@ class Reconciler:
             self._doubts.check(slot, found)
         left = found
         if action.kind == "register":
-            left = self._register(slot, desired, action, look)
+            left = self._register(slot, desired, found, action, look)
         fights = context.takeovers + action.contested
         return self._observer.saw(slot, desired, found, left, action, fights=fights), fights
 
     def _register(
-        self, slot: Slot, desired: Desired, action: Action, look: Look
+        self,
+        slot: Slot,
+        desired: Desired,
+        found: Registration | None,
+        action: Action,
+        look: Look,
     ) -> Registration | None:
         wanted = desired.registration
         look.client.register(slot, wanted, before=look.before)
         left = look.client.query(slot, before=look.before)
         self._doubts.verify(slot, wanted, left)
         if action.contested:
+            self._taken_over[slot] = found
             self._takeovers.note(slot, look.hold)
         return left
 

@@ -1,4 +1,4 @@
-"""The registrar at work, in a thread of its own: waits, joins, ticks, and says farewell."""
+"""The registrar at work, in a thread of its own: joins, waits until ready, reconciles, deregisters on stop."""
 
 import random
 import threading
@@ -15,7 +15,7 @@ from registrar.errors import (
     StoppingError,
     UnavailableError,
 )
-from registrar.farewell import Farewell, Remover
+from registrar.farewell import Answerers, Farewell, Remover
 from registrar.heartbeat import Heartbeat
 from registrar.reconcile import Outcome, Reconciler
 from registrar.settings import Settings
@@ -37,8 +37,10 @@ class Service:
         settings: checked ones.
         client: for ThingSpace; closed at the end.
         shared: what replicas share.
+        heartbeat: renews the lease; it has joined already.
         ready: returns once the listener may be registered, or False if the process is to stop; it
             gets a function that sleeps so many seconds and returns True early in that case.
+        answerers: asks a URL which deployments serve it.
         ended: called at the very end, from the thread.
         telemetry: counts; nothing if there is none.
     """
@@ -48,8 +50,10 @@ class Service:
         settings: Settings,
         client: Client,
         shared: Shared,
+        heartbeat: Heartbeat,
         *,
         ready: Callable[[Callable[[float], bool]], bool],
+        answerers: Answerers,
         ended: Callable[[], None],
         telemetry: Telemetry | None = None,
     ) -> None:
@@ -63,13 +67,19 @@ class Service:
         self._over = threading.Event()
         self._due = threading.Event()
         self._lingers = False
-        self._removed = False
+        self._may_have_written = False
         self._failures = 0
+        self._lease = shared.lease
         self._reconciler = Reconciler(settings, client, shared, telemetry=telemetry)
-        self._farewell = Farewell(settings, shared, Remover(settings, client, shared))
-        self._heartbeat = Heartbeat(shared.lease, ttl_s=settings.lease_ttl_s, changed=self._due.set)
+        remover = Remover(settings, client, shared, answerers, self._reconciler.taken_over)
+        self._farewell = Farewell(settings, shared, remover)
+        self._heartbeat = heartbeat
         # A daemon: a call that hangs must not keep the process from ending in time.
         self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
+
+    def withdraw(self) -> None:
+        """Leaves the lease at once, where COMMAND could not be started."""
+        self._lease.leave()
 
     def start(self) -> None:
         """Begins."""
@@ -97,14 +107,17 @@ class Service:
 
     def _run(self) -> None:
         try:
+            self._heartbeat.start(changed=self._due.set)
             while not self._served():
                 if self._stopping.wait(self._backoff(None)):
                     break
+            self._heartbeat.stop()
+            removed = self._leave()
             self._client.close()
-            if self._removed and self._lingers:
+            if removed and self._lingers:
                 self._abandoned.wait(self._settings.timing.linger_s)
         except Exception:
-            log.exception("the registrar did not end well")
+            log.exception("registrar failed")
         finally:
             # Whatever happened: the supervisor waits for this before it tells COMMAND to stop.
             self._over.set()
@@ -123,18 +136,21 @@ class Service:
         return True
 
     def _serve(self) -> None:
-        self._heartbeat.start()
-        try:
-            while not self._stopping.is_set():
-                self._due.clear()
-                delay = self._tick()
-                if not self._stopping.is_set():
-                    self._due.wait(delay)
-        finally:
-            self._heartbeat.stop()
-        timing = self._settings.timing
-        self._removed = self._farewell.say(
-            self._abandoned.wait, self._permit, for_at_most_s=timing.farewell_s / 2
+        self._heartbeat.promote()
+        self._may_have_written = True
+        while not self._stopping.is_set():
+            self._due.clear()
+            delay = self._tick()
+            if not self._stopping.is_set():
+                self._due.wait(delay)
+
+    def _leave(self) -> bool:
+        """Leaves the lease, and deregisters if that is ours to do; whether anything was deregistered."""
+        return self._farewell.say(
+            self._abandoned.wait,
+            self._permit,
+            for_at_most_s=self._settings.timing.farewell_s / 2,
+            may_have_written=self._may_have_written,
         )
 
     def _tick(self) -> float:

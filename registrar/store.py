@@ -1,5 +1,6 @@
 """What the replicas of a namespace tell each other in Redis, besides leases and the mutex."""
 
+import secrets
 from collections.abc import Callable, Sequence
 
 import redis
@@ -35,6 +36,12 @@ class Store:
         self._window_ms = round(window_s * 1000)
         self._observe = script(client, "observe")
         self._now = script(client, "now")
+
+    def queue_id(self) -> str:
+        """The name of this namespace in this Redis: 32 hexadecimal digits, made by whoever asks first."""
+        self._redis.set(self._keys.queue_id, secrets.token_hex(16), nx=True)
+        name = self._redis.get(self._keys.queue_id)
+        return name.decode() if isinstance(name, bytes) else str(name)
 
     def is_family(self, url: str) -> bool:
         """Whether a deployment of this namespace has, or had, this URL."""

@@ -20,7 +20,9 @@ def tell(seen: Observation, before: Observation | None) -> None:
     if seen.result != "registered" and known == (seen.result, seen.reason, seen.registered_url):
         return
     # A replica that a newer deployment replaces leaves the registration to it as planned.
-    say = log.info if seen.healthy or seen.reason == "superseded" else log.warning
+    # What belonged to somebody else is missed there: a takeover that succeeds is still a warning, with both URLs.
+    expected = seen.reason == "superseded" or (seen.healthy and seen.reason != "takeover")
+    say = log.info if expected else log.warning
     say(
         EVENTS[seen.result],
         account=seen.account,
@@ -32,11 +34,12 @@ def tell(seen: Observation, before: Observation | None) -> None:
 
 
 def tell_farewell(seen: Observation) -> None:
-    """One line for a registration that was removed, or was not."""
+    """One line for a registration that was removed, given back, or left."""
     say = log.warning if seen.result == "failed" else log.info
     removed = seen.result == "deregistered"
+    event = "deregistered" if removed else "not deregistered"
     say(
-        "deregistered" if removed else "not deregistered",
+        "registration given back" if seen.reason == "given-back" else event,
         account=seen.account,
         version=seen.version,
         url=seen.contender if removed else seen.registered_url,

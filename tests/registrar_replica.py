@@ -6,6 +6,7 @@ from pathlib import Path
 
 from registrar.assembly import Parts
 from registrar.farewell import Farewell, Remover
+from registrar.heartbeat import Heartbeat
 from registrar.observation import Observation
 from registrar.reconcile import Reconciler
 from registrar.settings import Settings
@@ -27,6 +28,7 @@ class Replica:
         self.settings = settings
         self.parts = parts
         self.reconciler = Reconciler(settings, parts.client, parts.shared)
+        self.heartbeat = Heartbeat(parts.shared.lease, ttl_s=settings.lease_ttl_s)
 
     def tick(self) -> list[Observation]:
         outcomes = self.reconciler.tick(threading.Event().wait)

@@ -283,7 +283,9 @@ def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
         one.settings,
         one.parts.client,
         one.parts.shared,
+        one.heartbeat,
         ready=lambda _wait: True,
+        answerers=lambda _url: (),
         ended=over.set,
     )
     start = now(thingspace)
@@ -312,7 +314,15 @@ def test_a_mistake_of_ours_ends_neither_the_thread_nor_the_shutdown(
     # Only for the service: the fixture closes it too.
     client = copy(one.parts.client)
     monkeypatch.setattr(client, "close", fails)
-    service = Service(one.settings, client, one.parts.shared, ready=ready, ended=over.set)
+    service = Service(
+        one.settings,
+        client,
+        one.parts.shared,
+        one.heartbeat,
+        ready=ready,
+        answerers=lambda _url: (),
+        ended=over.set,
+    )
     service.start()
     eventually(lambda: thingspace.registered_url() == URL)
     service.stop()

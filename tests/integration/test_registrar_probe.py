@@ -93,9 +93,10 @@ def test_this_deployments_answer_is_believed() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "problem"),
     [
-        (200, b'{"answer": "0123"}', "another deployment answered"),
-        (200, '{"answer": "ä"}'.encode(), "another deployment answered"),
-        (200, b'{"answer": "\\ud800"}', "another deployment answered"),
+        (200, b'{"answer": "%s"}' % (b"0123" * 16), "another deployment answered"),
+        (200, b'{"answer": "0123"}', "HTTP 200 without an answer"),
+        (200, '{"answer": "ä"}'.encode(), "HTTP 200 without an answer"),
+        (200, b'{"answer": "\\ud800"}', "HTTP 200 without an answer"),
         (200, b'{"answer": 7}', "HTTP 200 without an answer"),
         (200, b"[]", "HTTP 200 without an answer"),
         (200, b"<html>", "HTTP 200 without an answer"),

@@ -234,8 +234,10 @@ def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
     client: "redis.Redis",
 ) -> None:
     changes = threading.Semaphore(0)
-    beating = Heartbeat(lease(client, "one", "old", ttl_s=0.9), ttl_s=0.9, changed=changes.release)
-    beating.start()
+    beating = Heartbeat(lease(client, "one", "old", ttl_s=0.9), ttl_s=0.9)
+    assert beating.join()
+    beating.promote()
+    beating.start(changed=changes.release)
     try:
         other = lease(client, "two", "new")
         other.join()
@@ -271,8 +273,8 @@ def test_the_heartbeat_survives_a_mistake(client: "redis.Redis") -> None:
 
     card = Card("one", "a", "url")
     mistaken = Mistaken(client, KEYS, card, ttl_s=0.3, age_s=lambda: 0)
-    beating = Heartbeat(mistaken, ttl_s=0.3, changed=lambda: None)
-    beating.start()
+    beating = Heartbeat(mistaken, ttl_s=0.3)
+    beating.start(changed=lambda: None)
     try:
         for _ in range(3):
             assert beats.acquire(timeout=SOON_S)

@@ -1,9 +1,11 @@
 """Deployments that roll, with real processes and a sandbox that sends all the while.
 
 With the same URL, twenty times, COMMAND is a small server that acknowledges all: who is registered
-is what matters there. With a new URL each time it is the listener itself.
+is what matters there. With a new URL each time, and where the old replica is ended at the new one's first 200, as an
+orchestrator does it, it is the listener itself.
 """
 
+import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,11 +26,15 @@ from tests.sandbox_process import Sandbox
 from tests.service_process import SUPERVISED, Service, wait_until
 
 ROLLS = 20
+# More of them by hand: ROLLS_AT_FIRST_200=20 python -m pytest tests/system/test_registrar_rolling.py
+ROLLS_AT_FIRST_200 = int(os.environ.get("ROLLS_AT_FIRST_200", "4"))
 ACKNOWLEDGER = """
-import os, signal, sys
+import os, signal, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Acknowledge(BaseHTTPRequestHandler):
     def do_GET(self):
+        if "X-Probe-Nonce" in self.headers:
+            time.sleep(float(os.environ.get("HANG_S", "0")))
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(200)
         self.send_header("Content-Length", "0")
@@ -99,3 +105,48 @@ def test_a_rolling_deployment_is_registered_throughout_and_loses_no_message(
         assert sandbox.registrations()["history"][len(history) :][0]["cause"] == "DELETE"
         assert len(sandbox.requests(path="/api/fota", method="DELETE")) == 1
         assert sandbox.requests(path="/api/fota")[-1]["method"] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("probe", "hangs"),
+    [("off", False), ("warn", True), ("require", False)],
+    ids=["off", "warn-and-hang", "require"],
+)
+def test_the_old_replica_may_end_at_the_first_200_of_the_new_one(
+    probe: str, hangs: bool, redis_url: str, tmp_path: Path
+) -> None:
+    """Where the URL cannot be reached from inside (no hairpin NAT), the probe hangs for its whole time limit."""
+    command = STAND_IN if hangs else SUPERVISED
+    with Sandbox() as sandbox, balancing() as balancer, ExitStack() as stack:
+
+        def replica() -> Service:
+            service = Service(*command, **settings(sandbox, tmp_path, REDIS_URL=redis_url))
+            service.settings |= {
+                "PUBLIC_URL": f"{balancer.url}/cb",
+                "REGISTRAR_PROBE": probe,
+                "HANG_S": "6" if hangs else "0",
+            }
+            stack.push(service)
+            return service
+
+        old = replica()
+        old.start()
+        balancer.backend = old.port
+        wait_until_registered(old)
+        before: list[Service] = []
+        with sending(sandbox, every_s=0.05):
+            for _ in range(ROLLS_AT_FIRST_200):
+                new = replica()
+                new.start()
+                wait_until(new.ready, new.log)
+                balancer.switch(new.port)
+                old.signal(signal.SIGTERM)
+                before.append(old)
+                old = new
+            for one in before:
+                assert one.wait() == 0, one.log()
+        wait_until(lambda: settled(sandbox))
+        history = sandbox.registrations()["history"]
+        assert all(entry["url"] for entry in history), history
+        assert set(sandbox.counts().items()) >= {("lost", 0), ("unregistered", 0)}
+        assert sandbox.counts()["acknowledged"] > ROLLS_AT_FIRST_200
