@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +30,8 @@ CHECK_S = 0.8
 FRESH_S = 1.0
 # How long the drainer and a group wait. Their callers do not: each has its own time limit.
 PATIENCE_S = 5.0
-# A disk on the edge would have every other message logged.
+# How long a journal that failed is left alone, where no message needs it.
+RETRY_S = 2.0
 STEADY_S = 10.0
 
 
@@ -56,6 +58,8 @@ class Spool:
         self._journal = Journal(folder, max_bytes)
         self._thread = NativeThread()
         self._state = _State()
+        # A journal that cannot be read is not opened again at once, unless for a message.
+        self._rests_until, self._unreadable = -float("inf"), ""
         self._commit: GroupCommit[Message | SetAside, bool] = GroupCommit(
             self._write,
             size=lambda item: len(_message(item).data),
@@ -95,7 +99,12 @@ class Spool:
         Raises:
             QueueUnavailableError: the journal cannot be read.
         """
-        return self._run(lambda: self._journal.oldest(most, most_bytes, beyond))
+        try:
+            return self._run(lambda: self._journal.oldest(most, most_bytes, beyond))
+        except QueueUnavailableError as error:
+            self._rests_until = time.monotonic() + RETRY_S
+            self._unreadable = error.detail
+            raise
 
     def last_place(self) -> int:
         """The greatest place of a message that waits; 0 if none does.
@@ -155,10 +164,18 @@ class Spool:
     def lead(self) -> bool:
         """Whether there is a journal, and this process is the one of the host that drains it.
 
+        Asked again and again, it also notices when a journal that failed is well again.
+
         Raises:
             QueueUnavailableError: that cannot be found out.
         """
-        return self._run(self._journal.lead)
+        if self._state.is_to_retry():
+            # A full journal is drained all the same.
+            with suppress(QueueUnavailableError):
+                self.check()
+        if time.monotonic() < self._rests_until:
+            raise QueueUnavailableError(self._unreadable)
+        return self._run(self._journal.lead, CHECK_S)
 
     def close(self) -> None:
         """Closes this process's connection, once what was put is written; not if the disk hangs."""
@@ -211,27 +228,37 @@ class Spool:
 
 
 class _State:
-    """Whether messages can be journalled, as far as this process saw; logs each change once."""
+    """Whether messages can be journalled, as far as this process saw; logs when that changes.
+
+    Of a disk on the edge, that fails every other message, a failure is logged every ten seconds.
+    """
 
     def __init__(self) -> None:
-        self._is_down = False
-        self._failed = self._succeeded = -float("inf")
+        self._is_down = self._is_logged = False
+        self._failed = self._succeeded = self._logged = self._retried = -float("inf")
 
     def failed(self, detail: str) -> None:
-        self._failed = time.monotonic()
-        if not self._is_down:
-            self._is_down = True
+        self._is_down, self._failed = True, time.monotonic()
+        if not self._is_logged and self._failed - self._logged > STEADY_S:
+            self._is_logged, self._logged = True, self._failed
             log.error("spool unavailable", detail=detail)
 
     def succeeded(self) -> None:
-        self._succeeded = time.monotonic()
-        if self._is_down and self._succeeded - self._failed > STEADY_S:
-            self._is_down = False
+        self._is_down, self._succeeded = False, time.monotonic()
+        if self._is_logged:
+            self._is_logged = False
             log.info("spool available")
 
     def is_proven(self) -> bool:
         """Whether a message was journalled a moment ago, and nothing failed since."""
         return self._succeeded > max(self._failed, time.monotonic() - FRESH_S)
+
+    def is_to_retry(self) -> bool:
+        """Whether the journal failed and was not tried again for some seconds."""
+        if not self._is_down or time.monotonic() - max(self._failed, self._retried) < RETRY_S:
+            return False
+        self._retried = time.monotonic()
+        return True
 
 
 def _message(item: Message | SetAside) -> Message:

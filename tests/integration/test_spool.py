@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from listener import messages
 from listener.doctor import spool as doctor
@@ -19,6 +20,7 @@ from listener.errors import QueueUnavailableError
 from listener.queue.spool import JOURNAL, Spool
 from listener.queue.waiting import waiting
 from tests.keeper_load import settings
+from tests.service_process import wait_until
 from tests.slow_disk import SlowDisk
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -302,6 +304,63 @@ def test_the_doctor_tells_of_a_folder_that_it_may_not_look_into(tmp_path: Path) 
     finally:
         (tmp_path / "closed").chmod(0o700)
     assert told.stdout.split() == ["error", "error"], told.stderr
+
+
+def test_trouble_of_the_journal_is_logged_once_and_its_end_once(tmp_path: Path) -> None:
+    tmp_path.joinpath("file").write_text("no folder")
+    spool = Spool(tmp_path / "file", 2**20)
+    with capture_logs() as logged:
+        for number in range(3):
+            with pytest.raises(QueueUnavailableError):
+                spool.put(message(number), 1)
+        tmp_path.joinpath("file").unlink()
+        for number in range(3):
+            spool.put(message(number), 1)
+    spool.close()
+    assert [line["event"] for line in logged] == ["spool unavailable", "spool available"]
+
+
+def test_end_of_the_trouble_is_noticed_though_no_message_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.queue.spool.RETRY_S", 0.05)
+    tmp_path.joinpath("file").write_text("no folder")
+    spool = Spool(tmp_path / "file", 2**20)
+    with capture_logs() as logged:
+        with pytest.raises(QueueUnavailableError):
+            spool.put(message(1), 1)
+        tmp_path.joinpath("file").unlink()
+
+        def noticed() -> bool:
+            # As the drainer does.
+            spool.lead()
+            return bool(logged[-1]["event"] == "spool available")
+
+        wait_until(noticed)
+    spool.close()
+
+
+def test_journal_that_cannot_be_read_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL).mkdir()
+    spool = Spool(tmp_path, 2**20)
+    with pytest.raises(QueueUnavailableError, match="unable to open"):
+        spool.oldest(1)
+    (tmp_path / JOURNAL).rmdir()
+    with pytest.raises(QueueUnavailableError, match="unable to open"):
+        spool.lead()
+    assert spool.put(message(1), 1) is False, "a message does not wait for that"
+    spool.close()
+
+
+def test_a_full_journal_is_drained_though_it_is_in_trouble(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.queue.spool.RETRY_S", 0.0)
+    with pytest.raises(QueueUnavailableError, match="full"):
+        for number in range(1000):
+            spool.put(message(number, padding=2000), 1)
+    assert spool.lead() is True
+    assert spool.oldest(1)
 
 
 def test_a_journal_locked_by_another_is_unavailable_in_time(
