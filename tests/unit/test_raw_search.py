@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from listener import auth
 from listener.raw_search import possible_values
+from listener.redaction import redact_raw
+from listener.secret import Secret
 from listener.settings import Settings
 
 PASSWORD = 'c0rrect "hörse" /battery\\\\ €&<;='
@@ -66,6 +68,17 @@ def test_password_is_found_in_every_form(body: str) -> None:
     for other in ("correct-horse-batterx", "correct-horse-batter", "correct", "listene"):
         assert not holds(BODIES[body](SIMPLE), other)
     assert not holds(BODIES[body](SIMPLE[:-1]), SIMPLE)
+
+
+@pytest.mark.parametrize("escape", [str, str.upper])
+def test_password_outside_the_basic_plane_is_found_as_a_pair_of_escapes(
+    escape: Callable[[str], str],
+) -> None:
+    pair = json.dumps("👍").strip('"').replace("\\u", "")
+    escaped = f"\\u{escape(pair[:4])}\\u{escape(pair[4:])}"
+    body = f'["password-{escaped}-x"'.encode()
+    assert holds(body, "password-👍-x")
+    assert redact_raw(body, [Secret("password-👍-x")]) in ('["***"', "***")
 
 
 def test_work_does_not_depend_on_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
