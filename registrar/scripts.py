@@ -11,5 +11,5 @@ def script(client: "redis.Redis", name: str, *, prelude: str | None = None) -> S
     parts = [part for part in (prelude, name) if part]
     folder = files("registrar")
     return client.register_script(
-        "\n".join(folder.joinpath(f"{part}.lua").read_text() for part in parts)
+        "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     )

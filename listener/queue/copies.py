@@ -29,7 +29,7 @@ class Copies:
         """Takes where the replicas are noted, N, and how long to wait for them."""
         self._least = least
         self._milliseconds = milliseconds
-        script = files("listener.queue").joinpath("copies.lua").read_text()
+        script = files("listener.queue").joinpath("copies.lua").read_text(encoding="utf-8")
         self._look = ("EVAL", script, 1, key, MISSED_FOR_MS, SILENT_FOR_S)
         self._asked = 0
 

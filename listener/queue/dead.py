@@ -87,7 +87,7 @@ class Requeuer:
     def __init__(self, client: "redis.Redis") -> None:
         """Takes a client that decodes responses."""
         self._redis = client
-        self._script = files("listener.queue").joinpath("requeue.lua").read_text()
+        self._script = files("listener.queue").joinpath("requeue.lua").read_text(encoding="utf-8")
 
     def requeue(self, letter: DeadLetter) -> tuple[Done, str]:
         """What was done, and the message's entry id; see the script. Raises redis.RedisError."""

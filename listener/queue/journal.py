@@ -425,7 +425,7 @@ def _place(spooled: Spooled) -> dict[str, object]:
 def _locked(path: Path, flags: int = 0) -> IO[str]:
     """A file that this process has locked; closing it frees it. Raises OSError."""
     # Not truncated: that would be a change that the disk has to write.
-    file = path.open("a")
+    file = path.open("a", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | flags)
     except BaseException:

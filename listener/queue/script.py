@@ -15,5 +15,5 @@ class Script:
     @classmethod
     def load(cls, name: str) -> "Script":
         """Reads the file."""
-        text = files("listener.queue").joinpath(name).read_text()
+        text = files("listener.queue").joinpath(name).read_text(encoding="utf-8")
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
