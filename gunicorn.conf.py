@@ -20,6 +20,10 @@ from listener import stderr
 
 stderr.replace()
 
+from listener.process_setup import heartbeat_folder, keep_own_access
+
+keep_own_access()
+
 # And before prometheus_client is imported, which asks then where processes count.
 from listener.ops import metric_files
 
@@ -27,19 +31,21 @@ no_metrics = metric_files.prepare()
 
 import gc
 from importlib import import_module
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any
 
 import structlog
 
 from listener import gunicorn_guard, logs, metrics
 from listener.errors import SettingsError
-from listener.memory_folder import memory_folder
 from listener.ops import ports
 from listener.queue import startup
 from listener.settings import Settings
 
 # Objects made, less those that went, between two collections. Python's own default is 700.
 COLLECTED_AT = 20_000
+# Of a worker, for its 1,800 connections and what else it has open.
+FEW_FILES = 2_000
 
 
 def refuse(error: SettingsError) -> None:
@@ -123,6 +129,8 @@ logs.configure(settings.log_format, settings.log_level, settings.secrets)
 log = structlog.get_logger("listener")
 if no_metrics:
     log.error("no metrics: there is no folder for them", detail=no_metrics)
+if 0 < (files := getrlimit(RLIMIT_NOFILE)[1]) < FEW_FILES:
+    log.warning("few open files allowed: each connection needs one", limit=files)
 # OPS_BIND comes later, in `nworkers_changed`: --bind would replace it.
 bind = ports.public_addresses(settings.port)
 # Nobody in front may set the path or the scheme by a header.
@@ -139,8 +147,11 @@ limit_request_fields = 100
 limit_request_field_size = 8190
 # A worker that does not answer the master for so long is replaced.
 timeout = 30
-if in_memory := memory_folder():
-    worker_tmp_dir = str(in_memory)
+if (heartbeats := heartbeat_folder(settings.spool_dir)) is None:
+    gunicorn_guard.refuse(
+        "no folder can be written to, not even for the workers' signs of life: mount a tmpfs at /tmp"
+    )
+worker_tmp_dir = str(heartbeats)
 # What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.
 graceful_timeout = 10
 # How long a connection that was used may be idle: longer than in most proxies and load balancers

@@ -70,8 +70,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         self.share = self._balance.enter()
         self._refusals = RefusalLog(time.monotonic)
         # Below the size of the pool, whose last places are for those that are being closed.
-        most = min(self.worker_connections, _allowed_files() - OTHER_FILES) * 9 // 10
-        self._crowd = Crowd(max(most, 1), UNFINISHED_BYTES)
+        files = _allowed_files()
+        places = min(self.worker_connections, max(files - OTHER_FILES, files // 4))
+        self._crowd = Crowd(max(places * 9 // 10, 1), UNFINISHED_BYTES)
         self.alive: bool = True
         self._parsing = exchange.CachedConfig(self.cfg)
 
@@ -250,6 +251,9 @@ def _close_gently(connection: Connection) -> None:
 def _allowed_files() -> int:
     """How many files a process may have open, after asking for as many as the system grants."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
+    try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        # Some systems name a limit that they do not grant.
+        hard = soft
     return hard if hard != resource.RLIM_INFINITY else 2**20

@@ -11,6 +11,7 @@ import structlog
 
 from listener.ops import metric_files
 from listener.probe import QUEUE_ID_VARIABLE
+from listener.process_setup import keep_own_access
 from listener.queue.connection import connect
 from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
@@ -59,6 +60,7 @@ def parts_of(settings: Settings) -> Iterator[Parts]:
 
 def run(settings: Settings, argv: Sequence[str]) -> int:
     """Starts COMMAND and the registrar, and returns the exit status when both have ended."""
+    keep_own_access()
     with ExitStack() as stack:
         telemetry = stack.enter_context(_counting()) if settings.enabled and argv else None
         signals = stack.enter_context(received(CAUGHT))

@@ -41,7 +41,9 @@ class Scripts:
 
         def script(name: str) -> Script:
             # Its way with a server that does not know the script needs no right to SCRIPT LOAD.
-            return ClusterScript(client, files("listener.consumer").joinpath(name).read_text(encoding="utf-8"))
+            return ClusterScript(
+                client, files("listener.consumer").joinpath(name).read_text(encoding="utf-8")
+            )
 
         self.keep, self.claim = script("keep.lua"), script("claim.lua")
         self.bury, self.dismiss = script("bury.lua"), script("dismiss.lua")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from listener.memory_folder import memory_folder
 from listener.ops import file_locks, metric_values
+from listener.process_setup import temporary_folder
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # Earlier versions had no locks: their folders, without the 2, are none of ours.
@@ -157,7 +158,7 @@ def _folder() -> Path:
 
 
 def _make_folder() -> None:
-    for parent in {Path(tempfile.gettempdir()), memory_folder()}:
+    for parent in {temporary_folder(), memory_folder()}:
         if parent:
             _remove_abandoned(parent)
     made = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=memory_folder(ROOM_BYTES))

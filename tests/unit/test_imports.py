@@ -22,6 +22,7 @@ SHARED = {
     "listener.metrics",
     "listener.ops.metric_files",
     "listener.probe",
+    "listener.process_setup",
     "listener.queue.connection",
     "listener.secret",
     "listener.settings",
