@@ -148,14 +148,14 @@ class Journal:
 
     def last_place(self) -> int:
         """The greatest place of a message that waits; 0 if none does."""
-        if not _inode(self._path):
+        if not inode(self._path):
             return 0
         last = self._run(lambda db: db.execute("SELECT max(place) FROM message").fetchone())
         return int(last[0] or 0)
 
     def waiting_among(self, ids: Sequence[str]) -> set[str]:
         """Those of the messages with these ids, some hundreds at the most, that wait."""
-        if not _inode(self._path):
+        if not inode(self._path):
             return set()
         statement = f"SELECT id FROM message WHERE id IN ({', '.join('?' * len(ids))})"  # noqa: S608
         return {row[0] for row in self._run(lambda db: db.execute(statement, ids).fetchall())}
