@@ -8,11 +8,15 @@ from listener.queue import shards
 from listener.queue.view import View
 
 TOPIC = "redis"
+ADVICE = "docs/operations.md (Several servers behind one address)"
 
 
 def findings(look: View) -> Iterator[Finding]:
     """Raises redis.RedisError where Redis does not answer."""
     found = shards.find(look.client, look.partitions)
+    durability = look.settings.queue_durability
+    if reason := found.refusal(durability):
+        yield error(TOPIC, f"QUEUE_DURABILITY={durability} {reason}", ADVICE)
     if found.elsewhere:
         yield _unreachable(found.elsewhere)
     elif found.together:

@@ -67,10 +67,10 @@ local function written(entry)
   return arrival and arrival <= NOW and math.max(id, arrival) or id
 end
 
--- Entry by entry, from the beginning. What is not known to be old goes with what comes behind it, and
+-- Entry by entry, from where to go on. What is not known to be old goes with what comes behind it, and
 -- so does the entry of a message that waited long in the spool.
 local function first_young()
-  local entries = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', AT_ONCE + 1)
+  local entries = redis.call('XRANGE', KEYS[1], ARGV[4], '+', 'COUNT', AT_ONCE + 1)
   local bound = '0-0'
   for at = 1, math.min(#entries, AT_ONCE) do
     local time = written(entries[at])

@@ -12,7 +12,9 @@ import redis
 import structlog
 from redis.exceptions import AskError, ClusterCrossSlotError, MovedError
 
+from listener.errors import SettingsError
 from listener.queue.cluster import Cluster
+from listener.queue.durability import Durability
 from listener.queue.ids import GREATEST
 from listener.queue.keys import Partition, observations
 
@@ -38,15 +40,27 @@ class Shards:
         together: why one command may not read several partitions; empty if it may.
         elsewhere: why a key is not served at this address, by the number of its partition; -1 is
             the registrar.
+        is_hidden: whether a proxy chooses the server of each command, so that WAIT and WAITAOF, which
+            have no key, may be answered by one that was not written to.
     """
 
     is_cluster: bool = False
     together: str = ""
     elsewhere: dict[int, str] = field(default_factory=dict)
+    is_hidden: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is anything to report."""
         return self.is_cluster or bool(self.together or self.elsewhere)
+
+    def refusal(self, durability: Durability) -> str:
+        """Why a durability cannot be confirmed here; empty if it can."""
+        if self.is_hidden and durability.mode != "server":
+            return (
+                "cannot be confirmed: several servers stand behind REDIS_URL, and the one that answers "
+                f"WAIT or CONFIG may not be the one that was written to; {ADVICE}, or `server`"
+            )
+        return ""
 
     def told(self) -> dict[str, str | list[int]]:
         """What a line of the log says about it."""
@@ -67,17 +81,22 @@ def find(client: "redis.Redis", partitions: Sequence[Partition]) -> Shards:
     elsewhere = dict(_elsewhere(client, partitions))
     together = _together(client, partitions) if len(partitions) > 1 else ""
     is_cluster = bool(elsewhere) or "CROSSSLOT" in together or _says_cluster(client)
-    return Shards(is_cluster, together, elsewhere)
+    is_hidden = bool(together) and not elsewhere and _masters(client) != 1
+    return Shards(is_cluster, together, elsewhere, is_hidden)
 
 
-def warn(client: "redis.Redis", partitions: Sequence[Partition]) -> None:
+def warn(client: "redis.Redis", partitions: Sequence[Partition], durability: Durability) -> None:
     """Warns in the log where a plain REDIS_URL leads to several servers.
 
     Raises:
         redis.RedisError: the server did not answer.
+        SettingsError: the durability cannot be confirmed there.
     """
-    if found := find(client, partitions):
+    found = find(client, partitions)
+    if found:
         log.warning("redis is several servers behind one address", **found.told(), advice=ADVICE)
+    if reason := found.refusal(durability):
+        raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
 
 
 def reads(
@@ -144,6 +163,15 @@ def _says_cluster(client: "redis.Redis") -> bool:
         # Proxies and managed servers may refuse it.
         return False
     return bool(told.get("cluster_enabled"))
+
+
+def _masters(client: "redis.Redis") -> int:
+    """How many masters the Cluster has; 0 if nobody says."""
+    try:
+        rows: Any = client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
+    except redis.ResponseError:
+        return 0
+    return len({tuple(master[:2]) for _, _, master, *_ in rows}) if isinstance(rows, list) else 0
 
 
 def _name(error: Exception) -> str:

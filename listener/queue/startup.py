@@ -64,7 +64,8 @@ def _check_server(settings: Settings) -> None:
     durability = settings.queue_durability
     described = "unknown"
     try:
-        shards.warn(client, every_partition(settings.queue_namespace, settings.queue_partitions))
+        partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
+        shards.warn(client, partitions, durability)
         server = ask(client)
     except redis.ResponseError as error:
         log.warning("redis does not say how it is set; that is not checked", detail=str(error))

@@ -11,6 +11,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from listener.errors import SettingsError
 from listener.ops.app import create_ops_app
 from listener.queue import startup
 from listener.queue.keys import every_partition
@@ -21,7 +22,7 @@ from sandbox.redis_nodes import Node, started, until
 from tests.cli_world import listed, run
 from tests.consumer_feed import feed
 from tests.consumer_runs import consumer, number_of, running
-from tests.keeper_load import keeping, settings
+from tests.keeper_load import keeping, kept, message, settings
 from tests.service_process import wait_until
 from tests.shard_proxy import ShardProxy, refusing
 
@@ -227,3 +228,46 @@ def test_retention_and_the_status_page_look_at_every_partition_behind_a_proxy(
         measured = page.get("/metrics").text
     for number in range(PARTITIONS):
         assert f'fota_queue_messages{{partition="{number}"}} 3.0' in measured
+
+
+def test_what_a_node_does_not_serve_waits_in_the_spool_until_the_address_is_right(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    numbers = range(12)
+    there = {"SPOOL_DIR": str(tmp_path), **FOUR}
+    with keeping(f"redis://{cluster.masters()[0].address}/0", **there) as keeper:
+        by = {keeper.put(message(number)).keeper for number in numbers}
+    assert by == {"redis", "spool"}
+    with keeping(cluster.url, **there):
+        expected = {message(number).id: 1 for number in numbers}
+        wait_until(lambda: kept(cluster.url, PARTITIONS) == expected)
+
+
+def test_what_is_not_served_is_waited_for_and_the_rest_goes_on(cluster: Cluster) -> None:
+    """The consumer of one node reads its partitions, and says that the others fail."""
+    node = cluster.master_of(STREAMS[0])
+    others = [stream for stream in STREAMS if cluster.master_of(stream).port != node.port]
+    assert others
+    with node.client() as client:
+        feed(client, [1], stream=STREAMS[0])
+    logs = handled(f"redis://{node.address}/0", [1])
+    assert [line for line in logs if "redis fails" in line["event"] and "Moved" in line["detail"]]
+
+
+@pytest.mark.parametrize("durability", ["fsync", "replicas:1"])
+def test_a_durability_that_a_proxy_cannot_confirm_is_refused(
+    proxy: ShardProxy, durability: str
+) -> None:
+    """WAIT has no key: the proxy sends it to a server that may not be the one that was written to."""
+    chosen = {"QUEUE_DURABILITY": durability, **FOUR}
+    with pytest.raises(SettingsError) as caught:
+        startup.check(settings(proxy.url, **chosen))
+    assert "cannot be confirmed: several servers" in str(caught.value.problems)
+    result = run(proxy.url, "check", "--json", **chosen)
+    assert result.exit_code == 1
+    assert "cannot be confirmed: several servers" in result.stdout
+
+
+def test_a_durability_can_be_confirmed_by_a_cluster_of_one_node(tmp_path: Path) -> None:
+    with one_node(tmp_path) as node:
+        startup.check(settings(f"redis://{node.address}/0", QUEUE_DURABILITY="fsync", **FOUR))
