@@ -156,13 +156,20 @@ class BackgroundWriter(io.RawIOBase):
     def _start_thread(self) -> None:
         self._running = True
         try:
-            _native("_thread", "start_new_thread")(self._run, ())
+            _native("_thread", "start_new_thread")(self._write_on, ())
             _finish_in_child(self.finish)
         except RuntimeError:
             # There are too many threads, or the interpreter is about to end: the next line tries again.
             self._running = False
 
-    def _run(self) -> None:
+    def _write_on(self) -> None:
+        try:
+            self._write_lines_for_ever()
+        finally:
+            # There was no memory, for instance: the next line starts another thread.
+            self._running = False
+
+    def _write_lines_for_ever(self) -> None:
         line = self._queue.get()
         while True:
             lines, line = self._gather(line)
@@ -249,6 +256,5 @@ def _native(module: str, name: str) -> Any:
 def _finish_in_child(finish: Callable[[], None]) -> None:
     """Has multiprocessing call it at the end of a child, which never comes to `atexit`."""
     util = sys.modules.get("multiprocessing.util")
-    process = sys.modules.get("multiprocessing.process")
-    if util and process and process.parent_process():
+    if util and sys.modules["multiprocessing.process"].parent_process():
         util.Finalize(None, finish, exitpriority=0)

@@ -165,3 +165,20 @@ def test_prompt_shows_on_a_terminal_before_its_line_ends() -> None:
     assert os.read(screen, 100) == b"really? "
     os.close(screen)
     os.close(terminal)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_thread_that_fails_is_replaced_by_the_next_line(
+    reader: LogReader, writer: BackgroundWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_lines: list[bytes]) -> None:
+        raise MemoryError
+
+    reader.read_on()
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "_write_lines", fail)
+        writer.write(b"lost\n")
+        wait_until(lambda: not writer._running)
+        writer._held = 0
+    writer.write(b"kept\n")
+    wait_until(lambda: reader.text() == "kept\n")
