@@ -16,6 +16,8 @@ READING_S = 10.0
 # connect in advance and send their first byte up to a minute later, so otherwise it is gunicorn's keepalive.
 BEGINNING_S = 5.0
 WRITING_S = 10.0
+# Closing more connections in one go would hold up the messages that come meanwhile.
+EVICTED_AT_ONCE = 200
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # What a head may have before its end is there: gunicorn looks through all of it whenever more comes,
 # and bounds its lines alone.
@@ -72,9 +74,10 @@ class Crowd:
     def evict_silent(self, idle_s: float) -> None:
         """Closes connections that never sent a byte in `idle_s` seconds while over half of the places are taken.
 
-        The oldest go first, and no more than it takes until half of the places are free.
+        The oldest go first, no more than it takes until half of the places are free, and no more than
+        `EVICTED_AT_ONCE`.
         """
-        excess = len(self._held) - self._plenty
+        excess = min(len(self._held) - self._plenty, EVICTED_AT_ONCE)
         if excess > 0:
             silent = (held for held in self._held if held.has_been_silent(idle_s))
             for connection in list(islice(silent, excess)):

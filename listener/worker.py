@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import structlog
 from gunicorn import util
-from gunicorn.http.body import ChunkedReader, LengthReader
+from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
@@ -191,9 +191,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
 def _continuing(request: Any, connection: Connection) -> Iterator[None]:
     """Has `100 Continue` sent if the body is read meanwhile, where the client waits for it.
 
-    So what is refused for its path, size or source is refused before its body is sent. Whether that
-    body comes all the same is the client's choice, so nobody can know where its next request begins:
-    the connection ends.
+    A client that gets its answer without it may send its body or not, so where its next request would
+    begin is unknown: the connection ends.
     """
     # gunicorn has no public name for it.
     connection.owes_continue = request._expected_100_continue  # noqa: SLF001
@@ -213,8 +212,7 @@ def _is_read(request: Any) -> bool:
 
 def _read_up(parser: Any, request: Any, connection: Connection) -> bool:
     """Whether what the client sent of its request is read to its end, or was so little that it is now."""
-    reader = request.body.reader
-    if isinstance(reader, LengthReader) and not reader.length:
+    if _is_read(request):
         return True
     connection.hurry(DRAINING_S)
     ends = time.monotonic() + DRAINING_S

@@ -125,6 +125,18 @@ def test_silent_connections_are_evicted_only_while_over_half_of_the_places_are_t
     assert cut(found) == evicted
 
 
+def test_silent_connections_are_evicted_some_at_a_time() -> None:
+    crowd = Crowd(most=1000, most_bytes=100)
+    found: list[Any] = [Waiting(6.0) for _ in range(1000)]
+    for guest in found:
+        crowd.begin(guest)
+    evicted = []
+    for _ in range(4):
+        crowd.evict_silent(5.0)
+        evicted.append(len(cut(found)))
+    assert evicted == [200, 400, 500, 500]
+
+
 def test_only_who_has_waited_for_so_long_is_ended() -> None:
     crowd = Crowd(most=10, most_bytes=100)
     found: list[Any] = [Waiting(since_s) for since_s in (4.0, 5.0, 6.0)]
