@@ -32,6 +32,7 @@ from sandbox.embedded_cluster import Cluster
 from sandbox.redis_nodes import Node
 from tests.cli_world import listed, run
 from tests.keeper_load import Load, keeping, kept, message, settings
+from tests.redis_trust import assert_probed, assert_replaced_after_a_rest
 from tests.service_process import free_port, wait_until
 
 PASSWORD = "word-of-redis"
@@ -90,6 +91,15 @@ def test_each_message_is_kept_once_and_every_master_has_some(
     assert duplicates == [False] * 40 + [True] * 40
     assert kept(empty.url, PARTITIONS) == {message(number).id: 1 for number in range(40)}
     assert all(master.ask("DBSIZE") for master in empty.masters())
+
+
+def test_connections_to_each_node_are_probed_and_not_trusted_after_a_rest(
+    empty: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(Secret(empty.url), timeout_s=5, name="tests") as connected:
+        for node in servers(connected):
+            assert_probed(node)
+            assert_replaced_after_a_rest(node, monkeypatch)
 
 
 def test_too_few_replicas_are_noticed_on_the_connection_that_wrote(empty: Cluster) -> None:

@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -17,7 +16,7 @@ from structlog.testing import capture_logs
 
 from listener import messages
 from listener.errors import MessageRefusedError, QueueUnavailableError, SettingsError
-from listener.queue import connection, startup
+from listener.queue import startup
 from listener.queue.keeper import Keeper
 from listener.queue.server import ask
 from listener.queue.spool import JOURNAL, Spool
@@ -336,15 +335,11 @@ def test_without_an_ornament_messages_flow_and_check_warns(world: World, command
     assert world.numbers() == [1, 2]
 
 
-@pytest.mark.parametrize("once", [False, True])
-def test_a_name_on_which_the_connection_is_cut_is_not_given(world: World, *, once: bool) -> None:
+def test_a_connection_that_is_cut_on_its_name_costs_no_message(world: World) -> None:
     world.proxy.deadly = frozenset(("CLIENT",))
-    with closing(
-        connection.connect(world.settings().redis_url, timeout_s=2, name="fota-test", once=once)
-    ) as client:
-        assert client.ping()
-    with world.keeper() as keeper:
+    with capture_logs() as logs, world.keeper() as keeper:
         assert keeper.put(message(1)) == (False, "redis")
+    assert not [line for line in logs if line["event"] in OUTAGE]
 
 
 def test_fsync_does_without_info(world: World) -> None:
@@ -382,12 +377,3 @@ def test_a_refused_body_that_is_too_large_costs_the_others_nothing(world: World)
         for job in jobs[1:]:
             job.result()
     assert world.redis.xlen("{fota:0}:quarantine") == 50
-
-
-def test_a_pool_has_its_callers_wait_and_opens_no_more_connections(world: World) -> None:
-    client = connection.connect(world.settings().redis_url, timeout_s=5, name="fota-test")
-    began = time.monotonic()
-    with closing(client), ThreadPoolExecutor(64) as pool:
-        assert all(pool.map(lambda _: client.blpop("nothing", timeout=0.05) is None, range(128)))
-    assert world.proxy.connections <= connection.MOST_CONNECTIONS
-    assert time.monotonic() - began < 30

@@ -1,6 +1,8 @@
 """The queue on a Redis under Sentinel: the master is found, and found again after a failover."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +11,7 @@ import redis
 from structlog.testing import capture_logs
 
 from listener.errors import QueueUnavailableError
-from listener.queue import copies, startup
+from listener.queue import connection, copies, startup
 from listener.queue.connection import connect
 from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
@@ -19,6 +21,7 @@ from sandbox.embedded_sentinel import Sentinels
 from sandbox.redis_nodes import Node
 from tests.cli_world import listed, run
 from tests.keeper_load import Load, keeping, kept, message, settings
+from tests.redis_trust import assert_probed, assert_replaced_after_a_rest
 from tests.service_process import free_port, wait_until
 
 PASSWORD = "word-of-redis"
@@ -66,6 +69,21 @@ def test_an_answer_that_came_too_late_is_nobody_elses(empty: Sentinels) -> None:
         client.blpop("no-such-list", timeout=2)
     assert [client.echo(word) for word in ("one", "two")] == [b"one", b"two"]
     client.close()
+
+
+def test_connections_are_probed_bounded_and_not_trusted_after_a_rest(
+    empty: Sentinels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(connect(Secret(empty.url), timeout_s=3, name="fota-test")) as client:
+        assert_probed(client)
+        assert_replaced_after_a_rest(client, monkeypatch)
+        watchers = client.connection_pool.sentinel_manager.sentinels  # type: ignore[attr-defined]
+        for watcher in watchers:
+            assert_probed(watcher)
+            assert issubclass(watcher.connection_pool.connection_class, connection.Settled)
+        with ThreadPoolExecutor(64) as pool:
+            assert all(pool.map(lambda _: client.blpop("none", timeout=0.02) is None, range(128)))
+        assert len(client.connection_pool._available_connections) <= connection.MOST_CONNECTIONS
 
 
 def test_the_operators_commands_find_the_master(writer: RedisWriter, empty: Sentinels) -> None:
