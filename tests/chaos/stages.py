@@ -9,6 +9,7 @@ from pathlib import Path
 from sandbox import embedded_cluster, embedded_sentinel
 from sandbox.redis_nodes import Node, started
 from tests.chaos.proxy import Proxy
+from tests.chaos.resp_proxy import RespProxy
 from tests.chaos.world import World
 from tests.chaos.worlds import ClusterWorld, SentinelWorld, SingleWorld
 
@@ -33,6 +34,16 @@ def proxied(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
     """Likewise, with a proxy between them."""
     node = Node(folder / "redis", {})
     with started([node]), Proxy(node.port).running() as proxy:
+        world = SingleWorld(node, settings, proxy=proxy)
+        with world.running():
+            yield world
+
+
+@contextmanager
+def refusing(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """With a proxy between them that reads requests, and may refuse some."""
+    node = Node(folder / "redis", {})
+    with started([node]), RespProxy(node.port).running() as proxy:
         world = SingleWorld(node, settings, proxy=proxy)
         with world.running():
             yield world

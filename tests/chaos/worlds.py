@@ -9,6 +9,7 @@ from sandbox.embedded_cluster import Cluster
 from sandbox.embedded_sentinel import Sentinels
 from sandbox.redis_nodes import HOST, Node, until
 from tests.chaos.proxy import Proxy
+from tests.chaos.resp_proxy import RespProxy
 from tests.chaos.world import World
 
 # Enough for each of three masters to have some.
@@ -19,7 +20,7 @@ class SingleWorld(World):
     """With one Redis server; behind a proxy, if there is one."""
 
     def __init__(
-        self, node: Node, settings: Mapping[str, str], *, proxy: Proxy | None = None
+        self, node: Node, settings: Mapping[str, str], *, proxy: Proxy | RespProxy | None = None
     ) -> None:
         port = proxy.port if proxy else node.port
         super().__init__({"REDIS_URL": f"redis://127.0.0.1:{port}/0", **settings})
@@ -28,7 +29,12 @@ class SingleWorld(World):
 
     @property
     def proxy(self) -> Proxy:
-        assert self._proxy, "this world has no proxy"
+        assert isinstance(self._proxy, Proxy), "this world has no such proxy"
+        return self._proxy
+
+    @property
+    def refusing(self) -> RespProxy:
+        assert isinstance(self._proxy, RespProxy), "this world has no such proxy"
         return self._proxy
 
     def client(self) -> Any:
