@@ -8,6 +8,7 @@ import redis
 import structlog
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
+from redis.exceptions import MaxConnectionsError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
@@ -26,6 +27,7 @@ TRUSTED_IDLE_S = 30.0
 MOST_CONNECTIONS = 16
 # Each partition of a Cluster is waited for on a connection of its own.
 MOST_WAITING = 1024
+MISSED_S = 0.05
 # Where the server cut the connection on a name, none is given for a while.
 NAMELESS_S = 60.0
 
@@ -98,11 +100,12 @@ class Bounded:
     redis-py's own pool of that kind keeps every connection that Sentinel's pool rejects, for ever.
     """
 
-    def __init__(self, *args: Any, max_connections: int, wait_s: float, **options: Any) -> None:
+    def __init__(self, *args: Any, wait_s: float, **options: Any) -> None:
         """See `redis.ConnectionPool`; `wait_s` is how long a caller waits."""
-        self._free = threading.Semaphore(max_connections)
         self._wait_s = wait_s
-        super().__init__(*args, max_connections=max_connections, **options)  # type: ignore[call-arg]
+        self._waiting = 0
+        self._released = threading.Event()
+        super().__init__(*args, **options)
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
         """A connection that is ready.
@@ -110,23 +113,31 @@ class Bounded:
         Raises:
             redis.ConnectionError: there is none in time, or it cannot be made ready.
         """
-        if not self._free.acquire(timeout=self._wait_s):
-            raise redis.ConnectionError("every connection is in use")
-        # Where that fails it releases the connection, and so the place.
-        return super().get_connection(*args, **options)  # type: ignore[misc]
-
-    def make_connection(self) -> Any:
-        """Called by the pool. Raises what is wrong with the connection's options."""
         try:
-            return super().make_connection()  # type: ignore[misc]
-        except BaseException:
-            self._free.release()
-            raise
+            return super().get_connection(*args, **options)  # type: ignore[misc]
+        except MaxConnectionsError:
+            return self._wait_for_connection()
 
     def release(self, connection: Any) -> None:
         """Called by redis-py's clients, once for each connection that they got."""
         super().release(connection)  # type: ignore[misc]
-        self._free.release()
+        if self._waiting:
+            self._released.set()
+
+    def _wait_for_connection(self) -> Any:
+        deadline = time.monotonic() + self._wait_s
+        self._waiting += 1
+        try:
+            while (left_s := deadline - time.monotonic()) > 0:
+                self._released.clear()
+                try:
+                    return super().get_connection()  # type: ignore[misc]
+                except MaxConnectionsError:
+                    # Of two that are released at a time one may wake nobody.
+                    self._released.wait(min(left_s, MISSED_S))
+        finally:
+            self._waiting -= 1
+        raise redis.ConnectionError("every connection is in use")
 
 
 class Pool(Bounded, redis.ConnectionPool):

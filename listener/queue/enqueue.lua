@@ -13,6 +13,12 @@
 --
 -- Returns for each entry, flat: its entry id, and 1 if it was there already, else 0.
 
+-- All are looked up before the first is written: where one cannot be, none is added.
+local known = {}
+for n = 3, #KEYS do
+  known[KEYS[n]] = redis.call('GET', KEYS[n])
+end
+
 local replies = {}
 local counts = {}
 local at = 4
@@ -23,7 +29,7 @@ for n = 3, #KEYS do
   end
   local size = tonumber(ARGV[at + 1])
   at = at + 1
-  local id = redis.call('GET', KEYS[n])
+  local id = known[KEYS[n]]
   if id then
     -- Written again as it is: what is waited for after this script (an fsync, a replica) then covers
     -- the first writing of the entry too, whoever did it.
@@ -42,6 +48,7 @@ for n = 3, #KEYS do
       redis.call('XDEL', KEYS[1], id)
       return remembered
     end
+    known[KEYS[n]] = id
     counts[tally] = (counts[tally] or 0) + 1
     replies[#replies + 1] = id
     replies[#replies + 1] = 0

@@ -22,8 +22,10 @@ log = structlog.get_logger("listener.queue")
 # On top of ACK_BUDGET_MS: together, at the defaults, below the two seconds within which the provider
 # has been seen to try again.
 SPOOL_BUDGET_S = 0.8
-# Nobody waits for what is moved from the spool, so a write may take so many times ACK_BUDGET_MS there.
+# Nobody waits for what is moved from the spool, so a write may take so many times ACK_BUDGET_MS there, but not
+# so long that whoever stops the service has to wait.
 PATIENCE = 4
+MOST_PATIENT_S = 4.0
 # A check looks at so many partitions, the next one at the next.
 CHECKED_AT_ONCE = 8
 
@@ -69,7 +71,8 @@ class Keeper:
         self._spool: Spool | None = None
         if settings.spool_dir:
             self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
-            self._mover = RedisWriter(settings, patience=PATIENCE)
+            budget_s = min(PATIENCE * self._writer.budget_s, MOST_PATIENT_S)
+            self._mover = RedisWriter(settings, budget_s=budget_s)
             self._drainer = Drainer(self._writer, self._spool, self._outages, mover=self._mover)
         self._to_check = cycle(range(settings.queue_partitions))
         self._checked_at_once = min(CHECKED_AT_ONCE, settings.queue_partitions)

@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import redis
 from redis.exceptions import NoScriptError
@@ -21,23 +22,21 @@ from listener.queue.script import Script
 # Bounds of one script call: Redis serves nobody else while it runs.
 MOST_MESSAGES = 256
 MOST_BYTES = 4 * 2**20
-# What an entry has besides its data, roughly.
-OVERHEAD_BYTES = 512
+size_of = attrgetter("size")
 # How often an entry is tried alone before it counts as refused: by an answer, or because the connection was
 # cut or the time ran out each time. Between two tries a check has to succeed.
 TRIES_ANSWERED = 2
 TRIES_UNANSWERED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is added to a stream.
 
     Attributes:
         seen: the key that remembers its fingerprint.
         kind: what it is counted as.
         fields: names and values in turn.
-        size: of its data, in bytes.
+        size: roughly, in bytes.
     """
 
     seen: str
@@ -100,12 +99,10 @@ class Lane:
         self._clock = clock
         self._observe = observe
         self._closing = threading.Event()
-        self._portions: Portions[Entry, Receipt] = Portions(
-            lambda entry: entry.size + OVERHEAD_BYTES, MOST_BYTES
-        )
+        self._portions: Portions[Entry, Receipt] = Portions(size_of, MOST_BYTES)
         self._commit: GroupCommit[Entry, Outcome[Receipt]] = GroupCommit(
             self._write_group,
-            size=lambda entry: entry.size,
+            size=size_of,
             most_items=MOST_MESSAGES,
             most_bytes=MOST_BYTES,
         )
@@ -146,8 +143,7 @@ class Lane:
 
     def _write(self, portion: Sequence[Entry], *, patient: bool) -> list[Receipt]:
         """Writes a portion; see `Portions.write`."""
-        if patient and self._closing.is_set():
-            raise QueueUnavailableError("the service stops")
+        self._raise_if_closing(patient=patient)
         try:
             return self._add(portion)
         except (redis.RedisError, UnicodeError) as error:
@@ -158,6 +154,7 @@ class Lane:
 
     def _add_alone(self, entry: Entry, error: Exception, *, patient: bool) -> Receipt:
         for _ in range(_tries(error, patient=patient) - 1):
+            self._raise_if_closing(patient=patient)
             try:
                 return self._add([entry])[0]
             except (redis.RedisError, UnicodeError) as again:
@@ -165,6 +162,10 @@ class Lane:
                 error = again
         detail = unavailable(error).detail
         raise MessageRefusedError(detail, certain=blame(error) is Blame.WRITE) from error
+
+    def _raise_if_closing(self, *, patient: bool) -> None:
+        if patient and self._closing.is_set():
+            raise QueueUnavailableError("the service stops")
 
     def _raise_outage(self, error: Exception, portion: Sequence[Entry], *, patient: bool) -> None:
         """Returns if others would be taken now."""

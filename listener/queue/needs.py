@@ -50,14 +50,15 @@ def described(command: str, where: Partition, error: Exception) -> str:
 def _commands(where: Partition, script: Script) -> Iterator[Words]:
     """What the script does it must be allowed to do, and its callers to call it.
 
-    First the text, which teaches the server the script.
+    First the single commands: where one is refused from the script, the answer may not say which.
     """
-    keys = (where.messages, where.arrived(0), where.seen("nothing"))
-    call = (len(keys), *keys, 1, 0, arrivals.KEPT_S)
-    yield ("EVAL", script.text, *call)
-    yield ("EVALSHA", script.sha, *call)
     # Of a key that never exists it adds nothing, and says all the same whether it would be allowed.
     yield ("XADD", where.nothing, "NOMKSTREAM", "*", "data", "")
     yield ("GET", where.ready)
     # Also whether the key holds a stream. The drainer reads there.
     yield ("XRANGE", where.messages, "0-1", "0-1", "COUNT", 1)
+    keys = (where.messages, where.arrived(0), where.seen("nothing"))
+    call = (len(keys), *keys, 1, 0, arrivals.KEPT_S)
+    # The text teaches the server the script.
+    yield ("EVAL", script.text, *call)
+    yield ("EVALSHA", script.sha, *call)

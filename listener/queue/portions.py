@@ -80,6 +80,8 @@ class Portions(Generic[Item, Result]):
             self._passed()
 
     def _next(self, items: Sequence[Item], at: int) -> Sequence[Item]:
+        if not at and self._total(items) <= self._bytes:
+            return items
         end, size = at, 0
         while end < len(items):
             size += self._size(items[end])

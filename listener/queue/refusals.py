@@ -53,6 +53,7 @@ SERVER_TEXTS = (
     "unknown subcommand",
     "unknown redis command",
     "not allowed from script",
+    "the user executing the script",
     "no permissions",
     "operation not permitted",
     "protected mode",

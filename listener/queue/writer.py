@@ -24,6 +24,8 @@ from listener.settings import Settings
 __all__ = ["MOST_BYTES", "MOST_MESSAGES", "NotAllKeptError", "Receipt", "RedisWriter"]
 
 READY_TTL_MS = 1000
+# What an entry has besides its data, roughly.
+OVERHEAD_BYTES = 512
 
 
 class NotAllKeptError(QueueUnavailableError):
@@ -47,18 +49,22 @@ class RedisWriter:
     """
 
     def __init__(
-        self, settings: Settings, clock: Callable[[], float] = time.time, *, patience: int = 1
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        *,
+        budget_s: float | None = None,
     ) -> None:
         """Connects to nothing yet.
 
         Args:
             settings: where to write, and how.
             clock: seconds since 1970.
-            patience: how many times ACK_BUDGET_MS a write may take.
+            budget_s: what a write may take, in seconds, instead of ACK_BUDGET_MS.
         """
         self._settings = settings
         self._clock = clock
-        self.budget_s = patience * settings.ack_budget_ms / 1000
+        self.budget_s = budget_s or settings.ack_budget_ms / 1000
         self._redis = connect(settings.redis_url, timeout_s=self.budget_s, name="fota-listener")
         self._script = Script.load("enqueue.lua")
         self._partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
@@ -119,7 +125,7 @@ class RedisWriter:
         """
         fields = ("reason", reason, "data", data, "time", timestamp(arrived))
         seen = self._partitions[0].seen_refused(fingerprint(f"{reason}\0{data}".encode()))
-        entry = Entry(seen, arrivals.QUARANTINED, fields, len(data))
+        entry = Entry(seen, arrivals.QUARANTINED, fields, len(data) + OVERHEAD_BYTES)
         self._refused.put(entry, self.budget_s)
 
     def check(self, partition: int = 0) -> None:
@@ -167,4 +173,4 @@ class RedisWriter:
 
 def _entry(where: Partition, message: Message) -> Entry:
     fields = [part for pair in message.fields().items() for part in pair]
-    return Entry(where.seen(message.id), message.kind, fields, len(message.data))
+    return Entry(where.seen(message.id), message.kind, fields, len(message.data) + OVERHEAD_BYTES)
