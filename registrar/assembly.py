@@ -20,6 +20,7 @@ from registrar.heartbeat import Heartbeat
 from registrar.keys import Keys
 from registrar.lease import Card, Lease, new_name, read_roll
 from registrar.mutex import Mutex
+from registrar.pauses import Pauses
 from registrar.probe import Probe
 from registrar.readiness import until_free, until_ready
 from registrar.records import FileStore, RedisStore
@@ -123,6 +124,7 @@ def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
             digest=settings.digest,
             window_s=settings.flap_window_s,
         ),
+        pauses=Pauses(client, keys),
         read_roll=lambda: read_roll(client, keys),
     )
 

@@ -1,13 +1,19 @@
 """The callback API's client: retries what may pass, renews what is refused, once."""
 
+import random
 import threading
 from collections.abc import Callable
 
 import structlog
-import tenacity
 
 from registrar import protocol
-from registrar.errors import Grant, RenewError, UnavailableError
+from registrar.errors import (
+    OURS_TO_MEND,
+    Grant,
+    RejectedError,
+    RenewError,
+    UnavailableError,
+)
 from registrar.protocol import Call, Registration, Slot
 from registrar.refusals import Reply, check
 from registrar.signin import call_headers
@@ -20,6 +26,7 @@ Permit = Callable[[], None]
 
 ATTEMPTS = 3
 # A wait that is longer than this is left to the next tick: a mutex is held meanwhile.
+FIRST_WAIT_S = 0.3
 LONGEST_WAIT_S = 2.0
 PAUSE_S = 0.5
 
@@ -29,7 +36,8 @@ class Client:
 
     A query or a registration that fails and may pass is tried up to three times, with backoff and full jitter, obeying a
     Retry-After of up to two seconds; one that asks for more is the caller's to wait for. A refused
-    token or session is renewed once for each call.
+    token or session is renewed once for each call, and so is a session that is suspected to be dead, because two
+    calls in a row were refused with it, in whatever way.
 
     Args:
         transport: sends.
@@ -80,64 +88,61 @@ class Client:
         Sent once, unless a token is refused: when it failed it may have been carried out, and what is
         there by now may be another owner's. The caller has to look again.
         """
-        protocol.confirm(self._call(protocol.deregister(slot), before, attempts=1))
+        protocol.confirm_removal(self._call(protocol.deregister(slot), before, attempts=1))
 
     def pause(self, error: UnavailableError) -> bool:
         """Waits before another attempt; True: the process is to stop."""
         return self._wait(error.retry_after_s or PAUSE_S)
 
     def close(self) -> None:
-        """Ends the session; never raises."""
+        """Ends the session and closes the connections; never raises."""
         if problem := self.tokens.log_out():
             log.warning("session not ended", detail=problem)
+        self._transport.close()
 
     def _call(self, call: Call, before: Permit, attempts: int = ATTEMPTS) -> Reply:
-        interrupted = threading.Event()
-
-        def sleep(seconds: float) -> None:
-            if self._wait(seconds):
-                interrupted.set()
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(worth_retrying),
-            stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(attempts), tenacity.stop_when_event_set(interrupted)
-            ),
-            wait=_delay,
-            sleep=sleep,
-            reraise=True,
-        )
-        return retrying(self._renewing, call, before)
+        for attempt in range(1, attempts):
+            try:
+                return self._renewing(call, before)
+            except UnavailableError as error:
+                if not worth_retrying(error) or self._wait(_delay(error, attempt)):
+                    raise
+        return self._renewing(call, before)
 
     def _renewing(self, call: Call, before: Permit) -> Reply:
         renewed: set[Grant] = set()
+        renewals = self.tokens.renewals
         while True:
-            shown = self.tokens.current()
+            shown = self.tokens.current(before)
             before()
             reply = self._transport.send(call, call_headers(shown.token, shown.session))
             try:
                 check(reply)
-            except RenewError as refusal:
-                if refusal.grants <= renewed:
+            except (RenewError, RejectedError) as refusal:
+                if protocol.finds_nothing(call, reply):
+                    return reply
+                grants = renewals.after(call.path, refusal)
+                if grants <= renewed:
                     raise
-                log.info("renewing", reason=refusal.reason, what=sorted(refusal.grants))
-                renewed |= refusal.grants
-                self.tokens.discard(shown, refusal.grants)
+                log.info("renewing", reason=refusal.reason, what=sorted(grants))
+                renewed |= grants
+                self.tokens.discard(shown, grants)
             else:
+                renewals.worked(call.path)
                 return reply
 
 
-def worth_retrying(error: BaseException) -> bool:
+def worth_retrying(error: UnavailableError) -> bool:
     """Whether it may pass soon, and the provider does not ask for a longer wait."""
-    if not isinstance(error, UnavailableError):
+    if error.reason in OURS_TO_MEND:
         return False
-    return error.retry_after_s is None or error.retry_after_s <= LONGEST_WAIT_S
+    if error.retry_after_s is None:
+        # Throttled, without a word on for how long: each further call may make it longer.
+        return error.reason != "throttled"
+    return error.retry_after_s <= LONGEST_WAIT_S
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=0.3, max=LONGEST_WAIT_S)
-
-
-def _delay(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after_s if isinstance(error, UnavailableError) else None
-    return max(_backoff(state), asked or 0.0)
+def _delay(error: UnavailableError, attempt: int) -> float:
+    """Doubling, with full jitter; never below what the provider asked for."""
+    backoff = random.uniform(0, min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S))  # noqa: S311
+    return max(backoff, error.retry_after_s or 0.0)

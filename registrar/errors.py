@@ -11,6 +11,15 @@ Grant = Literal["token", "session"]
 
 LONGEST_DETAIL = 200
 
+# Reasons whose cause is on this machine or on the way, and whose detail is ours alone: asking again at once
+# cannot help, and another detail is news for the log.
+OURS_TO_MEND = frozenset(
+    (
+        *("certificates-unreadable", "certificate-refused", "tls-failed", "unsendable"),
+        *("proxy-unusable", "proxy-refused", "proxy-unreachable", "unknown-host"),
+    )
+)
+
 
 class RegistrarError(Exception):
     """The root. `reason` is one word per cause: the same in the log, the status page and `status`.
@@ -44,15 +53,22 @@ class UnavailableError(RegistrarError):
     Attributes:
         retry_after_s: how long the provider asks to wait, in seconds, if it says.
         sent: whether the request may have been carried out all the same.
+        status: of the provider's answer; None: there was no answer, or nothing was sent.
     """
 
     def __init__(
-        self, reason: str, detail: str = "", *, retry_after_s: float | None = None, sent: bool
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        retry_after_s: float | None = None,
+        sent: bool,
+        status: int | None = None,
     ) -> None:
-        """Takes the reason, what is known of it, and the two attributes."""
         super().__init__(reason, detail)
         self.retry_after_s = retry_after_s
         self.sent = sent
+        self.status = status
 
 
 class RejectedError(RegistrarError):
@@ -69,6 +85,18 @@ class NotVerifiedError(RejectedError):
 
 class NotAloneError(RegistrarError):
     """Another process may be writing now, so this one must not."""
+
+
+class PausedError(RegistrarError):
+    """The provider asked for a pause, and it is not over: nothing was sent.
+
+    Attributes:
+        left_s: how long it still lasts, in seconds.
+    """
+
+    def __init__(self, left_s: float) -> None:
+        super().__init__("paused", f"for {left_s:.0f} s more")
+        self.left_s = left_s
 
 
 class StoppingError(NotAloneError):

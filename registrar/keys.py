@@ -13,6 +13,8 @@ None holds a credential or a token; URLs stand in values only, shown as to peopl
 | `…:takeovers:<account>/<version>:<deployment>` | sorted set, expires | its replacings of strangers' URLs |
 | `…:observations` | hash | `<account>/<version>` → the last observation, JSON |
 | `…:observed` | number | the fencing token of the last observation |
+| `…:pause` | number, expires | nobody calls ThingSpace until it has expired: it was throttled |
+| `…:pauses` | number, expires | how many such pauses there were in a row |
 | `…:breaker` | hash | digest of credentials → state of the login breaker, JSON |
 """
 
@@ -69,6 +71,16 @@ class Keys:
     def observed(self) -> str:
         """The fencing token of whoever observed last."""
         return self._key("observed")
+
+    @property
+    def pause(self) -> str:
+        """Whether, and for how long, nobody calls ThingSpace."""
+        return self._key("pause")
+
+    @property
+    def pauses(self) -> str:
+        """How many pauses there were in a row."""
+        return self._key("pauses")
 
     @property
     def breaker(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from listener.secret import Secret
-from registrar.refusals import Reply, check, unreadable
+from registrar.refusals import Reply, check, says_nothing_registered, unreadable
 
 # The one name of FOTA's callback service. [doc, sdk]
 SERVICE_NAME = "Fota"
@@ -97,12 +97,14 @@ def read(reply: Reply) -> Registration | None:
     """What a query found; None: nothing is registered.
 
     Accepts, for every version, a list or a bare object, and for nothing: no body, 204, `null`, `[]`,
-    `{}`, an empty URL [?], and a list of other services only.
+    `{}`, an empty URL or none [?], a list of other services only, and each error that says so [?].
 
     Raises:
         RegistrarError: the provider refused, cannot answer, or answered something else. A page of
             HTML with status 200 is not taken for "nothing registered".
     """
+    if says_nothing_registered(reply):
+        return None
     check(reply)
     if reply.status == 204 or not reply.text:
         return None
@@ -127,6 +129,17 @@ def confirm(reply: Reply) -> None:
     check(reply)
 
 
+def confirm_removal(reply: Reply) -> None:
+    """Accepts the answer to a deregistration; that there was nothing to remove is as good. Raises as `read`."""
+    if not says_nothing_registered(reply):
+        check(reply)
+
+
+def finds_nothing(call: Call, reply: Reply) -> bool:
+    """Whether the answer to a query or a deregistration is an error that says: nothing is registered."""
+    return call.method != "POST" and says_nothing_registered(reply)
+
+
 def same_url(one: str, other: str) -> bool:
     """Whether two URLs are the same but for the case of the host and a port that goes without saying."""
     return _normal(one) == _normal(other)
@@ -137,7 +150,7 @@ def _path(slot: Slot) -> str:
 
 
 def _is_ours_to_read(entry: Any, reply: Reply) -> bool:
-    if entry is None or entry == {}:
+    if entry is None or entry in ({}, ""):
         return False
     if not isinstance(entry, dict):
         raise unreadable(reply)
@@ -146,7 +159,8 @@ def _is_ours_to_read(entry: Any, reply: Reply) -> bool:
 
 
 def _registration(entry: Mapping[str, Any], reply: Reply) -> Registration | None:
-    url = entry.get("url", 0)
+    # The service's own entry without a URL says that it has none; anything else without one is no answer.
+    url = entry.get("url", "" if entry.keys() & {"name", "aname"} else 0)
     if url in (None, ""):
         return None
     if not isinstance(url, str):

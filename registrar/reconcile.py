@@ -1,7 +1,7 @@
 """One tick: look at the world, plan, and write if need be, for each account and version by itself."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,9 @@ from registrar.errors import (
     NotAloneError,
     RegistrarError,
     RejectedError,
+    StopError,
     StoppingError,
+    UnavailableError,
     failure_of,
 )
 from registrar.mutex import Hold
@@ -31,6 +33,9 @@ log = structlog.get_logger("registrar")
 
 Wait = Callable[[float], bool]
 
+# The provider, or the way to it, is what fails if that many slots in a row cannot be asked.
+FAILING_SLOTS = 2
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -46,7 +51,7 @@ class Look:
 
     Attributes:
         client: asks and writes.
-        signed_out: why it cannot; asked once for all slots, because a login may count.
+        signed_out: why it cannot; found once for all slots, because a login may count.
         hold: the mutex; None without Redis.
         superseded: whether a deployment of the namespace that joined later is alive.
         before: called before everything that is sent.
@@ -84,6 +89,7 @@ class Reconciler:
         self._client = client
         self._observer = observer_of(settings, shared)
         self._booted: set[Slot] = set()
+        self._failed: set[Slot] = set()
         self._last: dict[Slot, Observation] = {}
         self._alone = False
         self._taken_over: dict[Slot, Registration | None] = {}
@@ -102,12 +108,13 @@ class Reconciler:
 
         Args:
             wait: sleeps so many seconds, and returns True early if the process is to stop.
-            permit: called before everything that is sent; raises StoppingError to end the tick there.
+            permit: called before everything that is sent; raises StoppingError, or at first PausedError, to
+                end the tick there.
             force: take over whatever is registered, because a person says so.
 
         Raises:
             NotAloneError: another process held the mutex for as long as a tick may take.
-            StoppingError: `permit` said so.
+            StoppingError, PausedError: `permit` said so.
         """
         client = self._client.patient(wait)
         with self._hold(wait) as hold:
@@ -119,15 +126,38 @@ class Reconciler:
                     hold.confirm()
 
             permit()
-            look = Look(
-                client,
-                failure_of(client.tokens.current),
-                hold,
-                self._is_superseded(hold),
-                before,
-                force,
-            )
-            return [self._outcome(slot, look) for slot in self._slots]
+            signed_out = failure_of(lambda: client.tokens.current(before))
+            superseded = self._is_superseded(hold)
+            outcomes = self._visit(Look(client, signed_out, hold, superseded, before, force))
+            self._pause(outcomes)
+            return outcomes
+
+    def _visit(self, look: Look) -> list[Outcome]:
+        """Reconciles slot after slot; after a failure that concerns all of them the rest is not asked.
+
+        Those that failed come last in the next tick, so that they do not stand in the others' way.
+        """
+        found: dict[Slot, Outcome] = {}
+        failing = 0
+        for slot in sorted(self._slots, key=self._failed.__contains__):
+            asked = not look.signed_out
+            outcome = found[slot] = self._outcome(slot, look)
+            error = outcome.error
+            failing = failing + 1 if isinstance(error, UnavailableError) else 0
+            if asked:
+                (self._failed.add if failing else self._failed.discard)(slot)
+            if error and (failing >= FAILING_SLOTS or _concerns_all(error)):
+                look = replace(look, signed_out=error)
+        return [found[slot] for slot in self._slots]
+
+    def _pause(self, outcomes: Sequence[Outcome]) -> None:
+        """Keeps away from a provider that throttles or fails, and so do the other replicas."""
+        errors = [one.error for one in outcomes if isinstance(one.error, UnavailableError)]
+        answered = [error for error in errors if error.status is not None]
+        if not errors:
+            self.shared.pauses.end()
+        elif answered:
+            self.shared.pauses.begin(max(answered, key=lambda e: e.retry_after_s or 0.0))
 
     def taken_over(self, slot: Slot) -> Registration | None:
         """What this process replaced in a slot last, written by somebody outside the namespace."""
@@ -250,6 +280,12 @@ class Reconciler:
         self._telemetry.ticked(seen, before)
         self._last[seen.slot] = seen
         return seen
+
+
+def _concerns_all(error: RegistrarError) -> bool:
+    """Whether the next slot would fail in the same way, or must not be asked."""
+    throttled = isinstance(error, UnavailableError) and error.reason == "throttled"
+    return throttled or isinstance(error, StopError) or error.reason.startswith("login-")
 
 
 def _name(error: Exception) -> str:

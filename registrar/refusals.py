@@ -7,12 +7,12 @@ Pure. The shapes, from the provider's pages and SDK [doc, sdk]: FOTA's `errorCod
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from registrar.errors import RejectedError, RenewError, UnavailableError
+from registrar.waits import next_access, retry_after
 
 # The gateway's codes for a bearer that is missing, wrong or expired. [doc: 900901, 900902; the
 # others of the same block of its maker's (WSO2) list]
@@ -20,9 +20,17 @@ BEARER_FAULTS = frozenset({"900901", "900902", "900903", "900904", "900905"})
 NO_SUCH_PATH = "900906"
 # [doc] on a sibling API: …REQUEST_FAILED.SessionToken.Expired, …INPUT_INVALID.SessionToken.Invalid.
 SESSION_MARK = "SessionToken"
+# The gateway's codes for a caller who is throttled. [doc: its maker's (WSO2) list]
+THROTTLED_FAULTS = frozenset(str(code) for code in range(900800, 900810))
 
-# A server that asks for more is asked again all the same after so long: the next tick is due.
-LONGEST_RETRY_AFTER_S = 300.0
+# How "nothing is registered" may be worded; a sibling service says CALLBACK_NOT_REGISTERED [doc], FOTA's own
+# way is [?]. Searched in the code and in the message, each in plain words.
+NOTHING_REGISTERED = re.compile(
+    r"\b(callbacks?|listeners?|registrations?)\b.*\bnot?\b.*\b(registered|found|exists?|configured)\b"
+    r"|\bno\b.*\b(callbacks?|listeners?|registrations?)\b"
+    r"|^((resource|record|data) )?not (registered|found)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -57,30 +65,59 @@ class Reply:
 
 @dataclass(frozen=True)
 class Complaint:
-    """What an error says: its code as text (empty if it has none), and a line for people."""
+    """What an error says: its code as text (empty if it has none), and a line for people.
+
+    Attributes:
+        of_gateway: whether it is in the gateway's own form, a `fault`.
+        next_access: when the gateway lets the caller in again, in whatever form it says so.
+    """
 
     code: str
     message: str
+    of_gateway: bool = False
+    next_access: Any = None
 
     def __str__(self) -> str:
         """For the detail of an error."""
         return " ".join(part for part in (self.code, self.message) if part)
 
+    @property
+    def bearer_refused(self) -> bool:
+        """Whether the gateway refused the bearer: then what is behind it never saw the call."""
+        return self.of_gateway and self.code in BEARER_FAULTS
+
 
 def complaint(reply: Reply) -> Complaint:
-    """What the provider says is wrong, whatever the shape; never raises."""
+    """What an answer complains of, whatever its shape."""
     try:
         content = reply.json()
     except ValueError:
-        return Complaint("", _plain(reply.text))
+        return _xml_fault(reply.text) or Complaint("", _plain(reply.text))
     if not isinstance(content, dict):
         return Complaint("", "")
     fault = content.get("fault")
     if isinstance(fault, dict):
-        return _said(fault, "code", "message")
+        said = _said(fault, "code", "message")
+        return replace(said, of_gateway=True, next_access=fault.get("nextAccessTime"))
     if "errorCode" in content or "errorMessage" in content:
         return _said(content, "errorCode", "errorMessage")
     return _said(content, "error", "error_description")
+
+
+def says_nothing_registered(reply: Reply) -> bool:
+    """Whether an answer says, in one of the ways that are thinkable [?], that nothing is registered.
+
+    A 404 does, unless the gateway says that there is no such path; and so does an error whose code or
+    message says it. A dead session or a refused bearer never does.
+    """
+    said = complaint(reply)
+    if reply.ok or SESSION_MARK in said.code or said.of_gateway:
+        return False
+    if reply.status == 404:
+        return said.code != NO_SUCH_PATH
+    if reply.status not in {400, 403} or reply.text.startswith("<"):
+        return False
+    return any(NOTHING_REGISTERED.search(_words(text)) for text in (said.code, said.message))
 
 
 def check(reply: Reply, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -97,18 +134,16 @@ def check(reply: Reply, *, now: Callable[[], datetime] = lambda: datetime.now(UT
         return
     said = complaint(reply)
     detail = f"HTTP {reply.status} {said}"
-    if reply.status == 429:
-        wait = retry_after(reply.headers.get("retry-after"), now())
-        raise UnavailableError("throttled", detail, retry_after_s=wait, sent=False)
+    if reply.status == 407:
+        raise UnavailableError("proxy-refused", detail, sent=False, status=reply.status)
+    if reply.status == 429 or (said.of_gateway and said.code in THROTTLED_FAULTS):
+        raise _unavailable("throttled", reply, said, now(), sent=False)
     if reply.status >= 500 or reply.status == 408:
-        wait = retry_after(reply.headers.get("retry-after"), now())
         # A gateway that gave up waiting does not know what became of the request behind it.
-        raise UnavailableError(
-            "provider-failed", detail, retry_after_s=wait, sent=reply.status in {408, 504}
-        )
+        raise _unavailable("provider-failed", reply, said, now(), sent=reply.status in {408, 504})
     if SESSION_MARK in said.code:
         raise RenewError("session-refused", detail, {"session"})
-    if said.code in BEARER_FAULTS:
+    if said.bearer_refused:
         raise RenewError("token-refused", detail, {"token"})
     if reply.status == 401:
         raise RenewError("unauthorized", detail, {"token", "session"})
@@ -122,21 +157,20 @@ def unreadable(reply: Reply) -> UnavailableError:
     """
     page = _plain(reply.text) if reply.text.startswith("<") else "not the JSON that was expected"
     detail = f"HTTP {reply.status} {page}"
-    return UnavailableError("unreadable", detail, sent=True)
+    return UnavailableError("unreadable", detail, sent=True, status=reply.status)
 
 
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """The wait, in seconds, that a Retry-After header asks for: a number, or a date; capped."""
-    if header is None:
-        return None
-    if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
-        return min(float(header), LONGEST_RETRY_AFTER_S)
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max((until - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_S)
+def _unavailable(
+    reason: str, reply: Reply, said: Complaint, now: datetime, *, sent: bool
+) -> UnavailableError:
+    asked = (retry_after(reply.headers.get("retry-after"), now), next_access(said.next_access, now))
+    return UnavailableError(
+        reason,
+        f"HTTP {reply.status} {said}",
+        retry_after_s=max((wait for wait in asked if wait is not None), default=None),
+        sent=sent,
+        status=reply.status,
+    )
 
 
 def _rejection(status: int, said: Complaint) -> str:
@@ -153,6 +187,23 @@ def _said(content: Mapping[str, Any], code: str, message: str) -> Complaint:
     return Complaint(
         "" if code_text is None else str(code_text)[:100],
         "" if message_text is None else str(message_text)[:300],
+    )
+
+
+def _words(text: str) -> str:
+    """A code such as CALLBACK_NOT_REGISTERED or CallbackNotFound as plain words."""
+    return re.sub(r"[\s_.\-]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)).strip()
+
+
+def _xml_fault(text: str) -> Complaint | None:
+    """The gateway's fault as XML. [doc: a 403 can be an XML document]"""
+    if "wso2.org/apimanager" not in text[:2000]:
+        return None
+    found = dict(
+        re.findall(r"<am[a-z]*:(code|message|nextAccessTime)\b[^>]*>([^<]{0,300})</", text[:4000])
+    )
+    return Complaint(
+        found.get("code", ""), found.get("message", ""), True, found.get("nextAccessTime")
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 from registrar.client import Client
 from registrar.errors import (
     NotAloneError,
+    PausedError,
     RegistrarError,
     StopError,
     StoppingError,
@@ -26,6 +27,7 @@ log = structlog.get_logger("registrar")
 
 # The breaker is asked again so often: that costs no login, and after `unlock` it goes on soon.
 BREAKER_LOOK_S = 10.0
+BREAKER_REASONS = frozenset(("breaker-open", "login-paced", "account-locked"))
 # What was rejected will most likely be rejected again: often enough to notice that it was a mishap.
 REJECTED_S = 60.0
 
@@ -70,6 +72,7 @@ class Service:
         self._may_have_written = False
         self._failures = 0
         self._lease = shared.lease
+        self._pauses = shared.pauses
         self._reconciler = Reconciler(settings, client, shared, telemetry=telemetry)
         remover = Remover(settings, client, shared, answerers, self._reconciler.taken_over)
         self._farewell = Farewell(settings, shared, remover)
@@ -159,6 +162,9 @@ class Service:
             outcomes = self._reconciler.tick(self._stopping.wait, permit=self._proceed)
         except StoppingError:
             return 0.0
+        except PausedError as error:
+            # Varied, so that the replicas do not all come at once when it is over.
+            return error.left_s + random.uniform(0.05, 1.0)  # noqa: S311
         except NotAloneError as error:
             log.info("tick skipped", reason=error.reason)
             return self._backoff(None)
@@ -174,13 +180,14 @@ class Service:
     def _delay(self, outcomes: Sequence[Outcome]) -> float:
         """The seconds until the next tick, by what this one met."""
         errors = [outcome.error for outcome in outcomes if outcome.error]
+        if any(error.reason in BREAKER_REASONS for error in errors):
+            # Somebody may unlock it, and another replica's login may succeed.
+            return min(self._settings.interval_s, BREAKER_LOOK_S)
         passing = [e for e in errors if isinstance(e, UnavailableError | NotAloneError)]
         if passing:
             return self._backoff(_longest_wait(passing))
         self._failures = 0
         interval = self._settings.interval_s * random.uniform(0.9, 1.1)  # noqa: S311 (spreads)
-        if any(error.reason == "breaker-open" for error in errors):
-            return min(interval, BREAKER_LOOK_S)
         if any(not isinstance(error, StopError) for error in errors):
             return min(interval, REJECTED_S)
         return interval
@@ -197,6 +204,8 @@ class Service:
         if self._stopping.is_set():
             # What a tick wrote now, nobody might be left to remove.
             raise StoppingError
+        if left_s := self._pauses.left_s():
+            raise PausedError(left_s)
 
     def _permit(self) -> None:
         if self._abandoned.is_set():

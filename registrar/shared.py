@@ -7,6 +7,7 @@ from listener.logs import Redactor
 from registrar.lease import Lease, Roll
 from registrar.mutex import Mutex
 from registrar.observation import Observer
+from registrar.pauses import Pauses
 from registrar.settings import Settings
 from registrar.store import Store
 
@@ -18,6 +19,7 @@ class Shared:
     mutex: Mutex
     lease: Lease
     store: Store
+    pauses: Pauses
     read_roll: Callable[[], Roll]
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from listener.secret import Secret
-from registrar.errors import StopError, UnavailableError
+from registrar.errors import StopError
 from registrar.protocol import Call
-from registrar.refusals import BEARER_FAULTS, Reply, check, complaint, unreadable
+from registrar.refusals import Reply, check, complaint, unreadable
 
 # A token lives one hour from when it was first issued [doc]: what to assume if the answer is silent.
 TOKEN_LIFE_S = 3600.0
@@ -56,7 +56,8 @@ def read_token(reply: Reply) -> OAuthToken:
         UnavailableError, RejectedError: as `refusals.check`.
     """
     said = complaint(reply)
-    if reply.status in {400, 401} and (said.code == "invalid_client" or said.code in BEARER_FAULTS):
+    refused = said.code == "invalid_client" or said.bearer_refused
+    if reply.status in {400, 401} and refused:
         raise StopError("application-refused", f"HTTP {reply.status} {said}")
     if reply.status == 401:
         raise StopError("application-refused", "HTTP 401")
@@ -99,14 +100,15 @@ def call_headers(token: Secret, session: Secret | None = None) -> Mapping[str, s
 def read_session(reply: Reply) -> Secret:
     """The session's token.
 
-    Every answer that is no session is taken for a refusal, whatever it looks like, because the shape of
-    a real one is [?] (`…Password.Invalid`, as 400 or 401, was seen in a test, not live): five of them
-    lock the account. The exceptions are a refused bearer, a throttle and a failing server.
+    What a refusal looks like is [?] (`…Password.Invalid`, as 400 or 401, was seen in a test, not live), and
+    five of them lock the account. So an answer that is neither a session nor the gateway's word on the
+    bearer may hide a refusal: the errors below say which it is.
 
     Raises:
-        StopError: username or password is refused, or the account is locked.
-        RenewError: the bearer is refused.
-        UnavailableError: the provider cannot answer, or not in a way that can be used.
+        StopError: username or password is refused, or the account is locked: an error of 4xx, or one
+            that names them.
+        RenewError: the gateway refuses the bearer, so the login was not evaluated.
+        UnavailableError: anything else: the login may have been evaluated, and refused.
     """
     said = complaint(reply)
     detail = f"HTTP {reply.status} {said}"
@@ -114,20 +116,16 @@ def read_session(reply: Reply) -> Secret:
         raise StopError("account-locked", detail)
     if not reply.ok and any(word in said.code for word in CREDENTIAL_MARKS):
         raise StopError("login-refused", detail)
-    if said.code in BEARER_FAULTS or reply.status in {408, 429} or reply.status >= 500:
+    if said.bearer_refused or reply.status in {407, 408, 429} or reply.status >= 500:
         check(reply)
+    if not 200 <= reply.status < 500 or reply.text.startswith("<") or 300 <= reply.status < 400:
+        # A page, or another place to go: something that stands in between answered.
+        raise unreadable(reply)
     if not reply.ok:
         raise StopError("login-refused", detail)
-    return _session(reply)
-
-
-def _session(reply: Reply) -> Secret:
-    try:
-        session = _object(reply).get("sessionToken")
-    except UnavailableError as error:
-        raise StopError("login-refused", error.detail) from error
+    session = _object(reply).get("sessionToken")
     if not isinstance(session, str) or not session:
-        raise StopError("login-refused", f"HTTP {reply.status} without a session")
+        raise unreadable(Reply(reply.status))
     return _sendable(session, reply)
 
 

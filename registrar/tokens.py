@@ -8,6 +8,7 @@ from typing import Protocol
 from listener.secret import Secret
 from registrar import signin
 from registrar.errors import Grant, RegistrarError, RenewError, StopError, UnavailableError
+from registrar.renewals import Renewals
 from registrar.signin import Credentials
 from registrar.transport import Transport
 
@@ -15,6 +16,8 @@ from registrar.transport import Transport
 EARLY_S = 60.0
 # After a login that was not answered the next one waits for so long at the least.
 LOGIN_PAUSE_S = 5.0
+# After the gateway refused a fresh bearer at the login as well, the next one waits for so long.
+BEARER_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -70,21 +73,26 @@ class Tokens:
         self._breaker = breaker
         self._clock = clock
         self._lock = threading.RLock()
+        self.renewals = Renewals(clock)
+        self._bearer_refused_until = float("-inf")
         self._token: Secret | None = None
         self._token_from = 0.0
         self._token_until = 0.0
         self._session: Secret | None = None
 
-    def current(self) -> Pass:
+    def current(self, before: Callable[[], None] = lambda: None) -> Pass:
         """A token and a session that are good as far as is known; signs in if need be.
+
+        Args:
+            before: called before everything that is sent; raises if nothing may be sent any more.
 
         Raises:
             RegistrarError: signing in failed.
         """
         with self._lock:
             if self._session is None:
-                self._session = self._log_in()
-            return Pass(self._bearer(), self._session)
+                self._session = self._log_in(before)
+            return Pass(self._bearer(before), self._session)
 
     def discard(self, used: Pass, grants: Collection[Grant]) -> None:
         """Forgets what was refused, unless another thread has renewed it meanwhile."""
@@ -115,8 +123,9 @@ class Tokens:
                 return str(error)
             return None if reply.ok else f"HTTP {reply.status}"
 
-    def _bearer(self) -> Secret:
+    def _bearer(self, before: Callable[[], None] = lambda: None) -> Secret:
         if self._token is None or self._clock() >= self._token_until:
+            before()
             asked = self._clock()
             headers = signin.token_headers(self._credentials)
             token = signin.read_token(self._transport.send(signin.token_call(), headers))
@@ -124,15 +133,24 @@ class Tokens:
             self._token_until = asked + max(token.expires_in_s - EARLY_S, token.expires_in_s * 0.9)
         return self._token
 
-    def _log_in(self) -> Secret:
+    def _log_in(self, before: Callable[[], None]) -> Secret:
+        if (left_s := self._bearer_refused_until - self._clock()) > 0:
+            raise UnavailableError(
+                "token-refused", "refused at the login", retry_after_s=left_s, sent=False
+            )
         try:
-            return self._try_login(self._bearer())
+            return self._try_login(self._bearer(before), before)
         except RenewError:
-            # Most likely this was about the bearer alone: an answer tells, and clears the count.
             self._token = None
-        return self._try_login(self._bearer())
+        try:
+            return self._try_login(self._bearer(before), before)
+        except RenewError:
+            # Nothing of it counts as a login, so the breaker does not pace it.
+            self._bearer_refused_until = self._clock() + BEARER_PAUSE_S
+            raise
 
-    def _try_login(self, bearer: Secret) -> Secret:
+    def _try_login(self, bearer: Secret, before: Callable[[], None]) -> Secret:
+        before()
         attempt = self._breaker.reserve()
         try:
             reply = self._transport.send(
@@ -143,20 +161,28 @@ class Tokens:
             attempt.refused(locked=error.reason == "account-locked")
             raise
         except RenewError:
-            # Who knows whether "Invalid Credentials" [doc] is not said of a password as well.
-            attempt.unknown()
+            # The gateway refused the bearer: the login behind it was never reached.
+            attempt.not_evaluated()
             raise
         except UnavailableError as error:
-            if not error.sent:
+            if error.status is None and not error.sent:
                 attempt.not_evaluated()
                 raise
             attempt.unknown()
-            # Not at once again: what cannot be told from a refusal must not become many.
-            raise UnavailableError(
-                "login-unanswered", error.detail, retry_after_s=LOGIN_PAUSE_S, sent=True
-            ) from error
+            raise _unanswered(error) from error
         except RegistrarError:
             attempt.unknown()
             raise
         attempt.accepted()
         return session
+
+
+def _unanswered(error: UnavailableError) -> UnavailableError:
+    """The error of a login that may have been refused: the next one must not follow at once."""
+    return UnavailableError(
+        "login-unanswered",
+        error.detail,
+        retry_after_s=max(LOGIN_PAUSE_S, error.retry_after_s or 0.0),
+        sent=True,
+        status=error.status,
+    )

@@ -25,6 +25,12 @@ Example:
   curl -d '{"path": "/api/fota", "shape": "html-bad-gateway", "count": 2}' \\
       http://127.0.0.1:8900/sandbox/faults
 
+Faults, each for the next `count` calls whose path begins with `path`: a `status` or a `shape` (GET
+/sandbox/faults lists them), a `body` and `headers` of your own, `next_access_s` for a gateway that
+throttles, `delay_s` (a hang), `drop` (the connection is cut), `expire` token or session. With
+"when": "after" the call takes effect first: a login is evaluated, and its answer lost. See
+sandbox/faults.py; all of the control API stands in sandbox/control.py.
+
 Spans are in seconds. Where it is not known what the real provider does, an option chooses, and
 says that its default is a guess.
 """
@@ -37,8 +43,10 @@ def accounts(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:
     for account in given:
-        if not facts.ACCOUNT.fullmatch(account):
+        if not facts.ACCOUNT_OF_ANOTHER_FORM.fullmatch(account):
             raise click.BadParameter(f"{account!r} is not of the form ##########-#####.")
+        if not facts.ACCOUNT.fullmatch(account):
+            click.echo(f"{account!r} is not of the usual form, ##########-#####.", err=True)
     return given
 
 
@@ -55,7 +63,7 @@ def accounts(
     multiple=True,
     default=DEFAULT.accounts,
     callback=accounts,
-    help="A billing account, ##########-#####. May be repeated.",
+    help="A billing account, usually ##########-#####. May be repeated.",
 )
 @click.option(
     "--token-life",
@@ -94,8 +102,8 @@ def accounts(
     "--empty",
     default=DEFAULT.empty,
     type=click.Choice(EMPTY_FORMS),
-    help="How a query is answered where nothing is registered. The default, a list for v1 and an "
-    "object for v2 and v3, is a guess.",
+    help="How a query is answered where nothing is registered, and a deregistration too if that is an "
+    "error. The default, a list for v1 and an object for v2 and v3, is a guess.",
 )
 @click.option(
     "--v1-query",

@@ -121,10 +121,10 @@ def _registration(version: Version) -> Registration:
 
 
 def _remove(version: Version, account: str) -> Response:
-    """[doc] Removes whatever is registered. That it succeeds where nothing was is [?]."""
+    """[doc] Removes whatever is registered."""
     _authorize(account)
-    state().registrations.remove(version, account, "DELETE")
-    return jsonify(success=True)
+    removed = state().registrations.remove(version, account, "DELETE")
+    return respond(callbacks.removed_reply(state().settings, removed=removed))
 
 
 def _authorize(account: str) -> None:

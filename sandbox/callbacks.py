@@ -17,19 +17,24 @@ _EMPTY: Mapping[EmptyForm, Reply] = {
     "list": Reply(200, "[]"),
     "object": Reply(200, "{}"),
     "no-content": Reply(204),
+    "not-found": errors.NOT_FOUND,
+    "not-found-empty": Reply(404),
+    "not-registered-403": errors.NOT_REGISTERED,
+    "not-registered-400": errors.NOT_REGISTERED_400,
 }
 
 
 def check_account(account: str, known: Collection[str]) -> None:
-    """Accepts a known account.
+    """Accepts a known account, whatever its form: the documented one is only the usual one. [doc]
 
     Raises:
-        ApiError: the name has not the documented form, or is not among those known.
+        ApiError: it is not among those known.
     """
+    if account in known:
+        return
     if not facts.ACCOUNT.fullmatch(account):
         raise ApiError(errors.ACCOUNT_FORMAT)
-    if account not in known:
-        raise ApiError(errors.UNKNOWN_ACCOUNT)
+    raise ApiError(errors.UNKNOWN_ACCOUNT)
 
 
 def check_service(name: object) -> None:
@@ -68,6 +73,13 @@ def query_reply(
     entry = {"aname": account, "name": facts.SERVICE_NAME, "url": found.url}
     entry |= {name: value for name, value in vars(found.login).items() if value is not None}
     return Reply(200, json.dumps([entry] if settings.v1_query == "list" else entry))
+
+
+def removed_reply(settings: Settings, *, removed: bool) -> Reply:
+    """[doc, sdk] What DELETE answers. That it succeeds where nothing was is [?]: see `--empty`."""
+    if not removed and settings.empty != "by-version" and not (reply := _EMPTY[settings.empty]).ok:
+        return reply
+    return Reply(200, json.dumps({"success": True}))
 
 
 def written_reply(version: Version, account: str, url: str) -> Reply:

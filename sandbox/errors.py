@@ -23,6 +23,10 @@ class Reply:
     content_type: str = _JSON
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def ok(self) -> bool:
+        return self.status < 300
+
 
 class ApiError(Exception):
     """A call is refused; `reply` is what the caller gets."""
@@ -93,6 +97,21 @@ BLANK_LOGIN = coded(f"{_SESSION}INPUT_INVALID.RequestUndefined", "Request cannot
 LOCKED = coded(f"{_SESSION}REQUEST_FAILED.Account.Locked", "The account is locked.")
 
 
+# [?] What a dead session is answered by FOTA itself: one of the ways in which nobody would expect it.
+SESSION_UNKNOWN_CODE = coded("REQUEST_FAILED", "The request could not be processed.")
+
+# [doc] on a sibling API, as a 403; how FOTA says that nothing is registered is [?].
+NOT_REGISTERED = coded("CALLBACK_NOT_REGISTERED", "No callback is registered.", 403)
+NOT_REGISTERED_400 = invalid_parameter("Callback is not registered")
+NOT_FOUND = coded("RESOURCE_NOT_FOUND", "The resource was not found.", 404)
+
+
+def throttled(status: int, next_access: str) -> Reply:
+    """The gateway's form, with the time from which on it lets the caller in again. [doc: WSO2]"""
+    said = {"code": 900800, "message": "Message throttled out", "description": "Quota exceeded"}
+    return _json(status, {"fault": {**said, "nextAccessTime": next_access}})
+
+
 def wrong_password(status: int) -> Reply:
     """[seen] in another listener's tests, as a 400 and as a 401, not live."""
     return coded(f"{_SESSION}INPUT_INVALID.Password.Invalid", "The password is invalid.", status)
@@ -120,6 +139,12 @@ SHAPES: Mapping[str, Reply] = {
     # [seen] A 401 for a dead session. What its body was is [?]: one with a code, and none.
     "session-unauthorized": Reply(401, SESSION_EXPIRED.body),
     "session-unauthorized-empty": Reply(401),
+    "session-unknown-code": SESSION_UNKNOWN_CODE,
+    "not-registered": NOT_REGISTERED,
+    "not-registered-400": NOT_REGISTERED_400,
+    "not-found": NOT_FOUND,
+    "not-found-empty": Reply(404),
+    "gateway-no-resource-404": Reply(404, NO_RESOURCE.body),
     "gateway-invalid-credentials": INVALID_BEARER,
     "gateway-missing-credentials": MISSING_BEARER,
     "gateway-no-resource": NO_RESOURCE,

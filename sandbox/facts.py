@@ -12,6 +12,8 @@ VERSIONS: tuple[Version, ...] = get_args(Version)
 
 # [doc, sdk] "##########-#####", leading zeros kept.
 ACCOUNT = re.compile(r"[0-9]{10}-[0-9]{5}")
+# [doc] That is the usual form only.
+ACCOUNT_OF_ANOTHER_FORM = re.compile(r"[^/]+-[^/]+")
 EXAMPLE_ACCOUNT = "0242078689-00001"
 
 # [doc, sdk] The one name of a callback service in FOTA.

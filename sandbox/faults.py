@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from sandbox.errors import SHAPES, Reply
+from sandbox.errors import SHAPES, Reply, throttled
 
-_DEEDS = ("status", "shape", "delay_s", "drop", "expire")
+_DEEDS = ("status", "shape", "delay_s", "drop", "expire", "next_access_s")
 # A line break in a header would end it, and begin another.
 _ONE_LINE = validate.Regexp(r"[^\r\n]*\Z", error="No line breaks.")
 
@@ -25,6 +26,8 @@ class Fault:
         path: the calls of every path that begins like this.
         method: only those of this method.
         count: how many calls are still to suffer it.
+        next_access_s: answers as the gateway does that throttles, with a `nextAccessTime` in so many
+            seconds.
         when: `before`: the call has no effect if it is answered by the fault; `after`: it takes
             effect, and then the fault befalls the answer.
     """
@@ -38,15 +41,19 @@ class Fault:
     drop: bool = False
     shape: str | None = None
     status: int | None = None
+    next_access_s: float | None = None
     body: str | None = None
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def reply(self) -> Reply | None:
         """The answer in place of the usual one, if there is to be one."""
-        if self.status is None and self.shape is None:
+        if self.status is None and self.shape is None and self.next_access_s is None:
             return None
         base = SHAPES[self.shape] if self.shape else Reply(self.status or 500)
+        if self.next_access_s is not None:
+            until = datetime.now(UTC) + timedelta(seconds=self.next_access_s)
+            base = throttled(self.status or 429, f"{until:%Y-%b-%d %H:%M:%S}+0000 UTC")
         return Reply(
             self.status or base.status,
             base.body if self.body is None else self.body,
@@ -72,6 +79,7 @@ class FaultSchema(Schema):
     drop = fields.Boolean(truthy={True}, falsy={False})
     shape = fields.String(allow_none=True, validate=validate.OneOf(sorted(SHAPES)))
     status = fields.Integer(allow_none=True, strict=True, validate=validate.Range(min=200, max=599))
+    next_access_s = fields.Float(allow_none=True, validate=validate.Range(min=-1e6, max=1e9))
     body = fields.String(allow_none=True)
     content_type = fields.String(allow_none=True, validate=_ONE_LINE)
     headers = fields.Dict(

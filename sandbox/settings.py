@@ -5,13 +5,25 @@ from typing import Literal, TypeAlias, get_args
 
 from sandbox import facts
 
-EmptyForm: TypeAlias = Literal["by-version", "zero-bytes", "null", "list", "object", "no-content"]
+EmptyForm: TypeAlias = Literal[
+    "by-version",
+    "zero-bytes",
+    "null",
+    "list",
+    "object",
+    "no-content",
+    "not-found",
+    "not-found-empty",
+    "not-registered-403",
+    "not-registered-400",
+]
 DeadSession: TypeAlias = Literal[
     "by-cause",
     "session-expired",
     "session-invalid",
     "session-unauthorized",
     "session-unauthorized-empty",
+    "session-unknown-code",
 ]
 QueryForm: TypeAlias = Literal["list", "object"]
 

@@ -2,13 +2,17 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from registrar.errors import RegistrarError, RejectedError, RenewError, StopError, UnavailableError
 from registrar.protocol import read
-from registrar.refusals import Reply, check, complaint, retry_after
+from registrar.refusals import Reply, check, complaint, says_nothing_registered
 from registrar.signin import read_session, read_token
+from registrar.waits import next_access, retry_after
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
+THEN = "2026-May-01 12:00:30+0000 UTC"
 XML = (
     b'<am:fault xmlns:am="http://wso2.org/apimanager"><am:code>900908</am:code>'
     b"<am:message>Resource forbidden</am:message></am:fault>"
@@ -109,7 +113,18 @@ def test_the_wait_that_is_asked_for_comes_along() -> None:
         ("soon", None),
         ("-5", None),
         ("", None),
-        ("9" * 400, None),
+        ("9" * 400, 300),
+        ("9" * 5000, 300),
+        ("1.5", 1.5),
+        ("1e3", None),
+        ("0x10", None),
+        ("inf", None),
+        ("nan", None),
+        ("2026-05-01T12:00:30Z", 30),
+        ("Fri, 01 May 99999 12:00:30 GMT", None),
+        ("Sat, 01 Jan 0001 00:00:00 +2359", 0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 300),
+        ("Fri, 01 May 2026 12:00:30 +99999999", None),
         ("Fri, 99 May 2026 12:00:30 GMT", None),
     ],
 )
@@ -117,6 +132,101 @@ def test_retry_after_is_a_number_or_a_date_with_a_cap(
     header: str | None, seconds: float | None
 ) -> None:
     assert retry_after(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2026-May-01 12:00:30+0000 UTC", 30),
+        ("2026-May-01 14:00:30+0200 UTC", 30),
+        ("2026-May-01 12:00:30 UTC", 30),
+        ("2026-05-01T12:00:30.000+00:00", 30),
+        ("2026-05-01 12:00:30+0000 UTC", 30),
+        ("Fri, 01 May 2026 12:00:30 GMT", 30),
+        (int(NOW.timestamp() * 1000) + 30_000, 30),
+        (str(int(NOW.timestamp() * 1000) + 30_000), 30),
+        (int(NOW.timestamp()) + 30, 30),
+        ("2026-May-01 11:00:00+0000 UTC", 0),
+        ("2099-Dec-31 00:00:00+0000 UTC", 300),
+        ("99999-Dec-31 00:00:00+0000 UTC", None),
+        (10**400, None),
+        (float("inf"), None),
+        ("", None),
+        ("soon", None),
+        (None, None),
+        (True, None),
+        ([], None),
+    ],
+)
+def test_next_access_is_read_in_every_form_with_a_cap(value: object, seconds: float | None) -> None:
+    assert next_access(value, NOW) == seconds
+
+
+@pytest.mark.parametrize("status", [429, 503, 403, 500])
+def test_gateway_that_throttles_says_when_to_come_back(status: int) -> None:
+    said = {"code": 900800, "message": "Message throttled out", "nextAccessTime": THEN}
+    xml = f'<am:fault xmlns:am="http://wso2.org/apimanager"><am:code>900800</am:code><amt:nextAccessTime xmlns:amt="http://wso2.org/apimanager/throttling">{THEN}</amt:nextAccessTime></am:fault>'
+    for body in (json.dumps({"fault": said}), xml):
+        with pytest.raises(UnavailableError) as caught:
+            check(Reply(status, body.encode()), now=lambda: NOW)
+        assert (caught.value.reason, caught.value.retry_after_s) == ("throttled", 30)
+
+
+def test_longer_of_two_waits_is_kept() -> None:
+    body = json.dumps({"fault": {"code": 900800, "nextAccessTime": THEN}}).encode()
+    with pytest.raises(UnavailableError) as caught:
+        check(Reply(429, body, {"retry-after": "40"}), now=lambda: NOW)
+    assert caught.value.retry_after_s == 40
+
+
+@given(st.text(max_size=60))
+def test_no_wait_whatever_it_says_raises(text: str) -> None:
+    for wait in (retry_after(text, NOW), next_access(text, NOW)):
+        assert wait is None or 0 <= wait <= 300
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(404),
+        Reply(404, HTML),
+        Reply(404, b"[]"),
+        fota("RESOURCE_NOT_FOUND", status=404),
+        fota("X.CALLBACK_NOT_REGISTERED", status=403),
+        fota("CALLBACK_NOT_REGISTERED"),
+        fota("CallbackNotRegistered"),
+        fota("INVALID_PARAMETER", "Callback is not registered for account 0242078689-00001"),
+        fota("INVALID_PARAMETER", "No callback URL registered"),
+        fota("REQUEST_FAILED", "There is no registered listener."),
+        fota("REQUEST_FAILED", "Registration does not exist"),
+        fota("NOT_FOUND"),
+    ],
+)
+def test_error_that_says_so_means_that_nothing_is_registered(reply: Reply) -> None:
+    assert says_nothing_registered(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200),
+        Reply(400),
+        Reply(403),
+        Reply(403, XML),
+        Reply(401),
+        Reply(500, fota("CALLBACK_NOT_REGISTERED").body),
+        fault(900906, 404),
+        fault("900906", 404),
+        fota(EXPIRED, "No callback without a session", status=403),
+        fota("INVALID_PARAMETER", "Invalid account name format"),
+        fota("INVALID_PARAMETER", "Inactive account"),
+        fota("INVALID_PARAMETER", "Account not found"),
+        fota("INVALID_PARAMETER", "Invalid callback URL"),
+        Reply(403, b"<html>No callback registered</html>"),
+    ],
+)
+def test_other_errors_do_not_mean_that_nothing_is_registered(reply: Reply) -> None:
+    assert not says_nothing_registered(reply)
 
 
 def test_remote_text_is_cut_and_on_one_line() -> None:
@@ -174,17 +284,13 @@ def test_an_answer_without_a_token_is_an_outage(body: bytes) -> None:
         (fota(WRONG_PASSWORD), "login-refused"),
         (fota(WRONG_PASSWORD, status=401), "login-refused"),
         (Reply(401), "login-refused"),
-        (Reply(401, HTML), "login-refused"),
-        (Reply(200, HTML), "login-refused"),
-        (Reply(200, b'{"sessionToken": null}'), "login-refused"),
-        (Reply(403, XML), "login-refused"),
         (fault(900906, 400), "login-refused"),
         (fota("UnifiedWebService.INPUT_INVALID.RequestUndefined"), "login-refused"),
         (fota(EXPIRED), "login-refused"),
         (fota("UnifiedWebService.REQUEST_FAILED.Account.Locked"), "account-locked"),
     ],
 )
-def test_whatever_is_no_session_is_a_refused_login(reply: Reply, reason: str) -> None:
+def test_error_that_the_provider_words_is_a_refused_login(reply: Reply, reason: str) -> None:
     with pytest.raises(StopError) as caught:
         read_session(reply)
     assert caught.value.reason == reason
@@ -197,12 +303,16 @@ def test_whatever_is_no_session_is_a_refused_login(reply: Reply, reason: str) ->
         (fault(900902), RenewError),
         (Reply(429), UnavailableError),
         (Reply(500), UnavailableError),
+        (Reply(401, HTML), UnavailableError),
+        (Reply(200, HTML), UnavailableError),
+        (Reply(200, b'{"sessionToken": null}'), UnavailableError),
+        (Reply(403, XML), UnavailableError),
         (Reply(503, HTML), UnavailableError),
         (Reply(504), UnavailableError),
         (Reply(200, b'{"sessionToken": "s\\u20ac"}'), UnavailableError),
     ],
 )
-def test_what_says_nothing_of_the_password_is_no_refusal_of_a_login(
+def test_answer_that_says_nothing_of_the_password_is_no_refusal_of_a_login(
     reply: Reply, kind: type[RegistrarError]
 ) -> None:
     with pytest.raises(kind):

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from registrar.errors import (
     RejectedError,
     RenewError,
     StopError,
+    StoppingError,
     UnavailableError,
 )
 from registrar.protocol import Call, Registration, Slot
 from registrar.records import FileStore
 from registrar.refusals import Reply
 from registrar.signin import Credentials
-from registrar.strikes import MAX_REFUSED
-from registrar.tokens import Tokens
+from registrar.tokens import BEARER_PAUSE_S, Tokens
 from registrar.transport import Transport
 
 SLOT = Slot("0242078689-00001", "v1")
@@ -32,6 +33,10 @@ OAUTH, LOGIN, LOGOUT = "/ts/v1/oauth2/token", "/m2m/v1/session/login", "/m2m/v1/
 FOTA = f"/fota/v1/callbacks/{SLOT.account}"
 CREDENTIALS = Credentials(Secret("k"), Secret("s"), Secret("u"), Secret("p"))
 BEARER_REFUSED = Reply(401, b'{"fault": {"code": 900901}}')
+BEARER_REFUSED_AS_XML = Reply(
+    401,
+    b'<am:fault xmlns:am="http://wso2.org/apimanager"><am:code>900902</am:code></am:fault>',
+)
 SESSION_REFUSED = Reply(
     400, b'{"errorCode": "UnifiedWebService.REQUEST_FAILED.SessionToken.Expired"}'
 )
@@ -207,19 +212,22 @@ def test_what_another_thread_has_renewed_is_not_renewed_again(world: World) -> N
         (Reply(401), "refused"),
         (Reply(400, b'{"errorCode": "X.Account.Locked"}'), "locked"),
         (unavailable(sent=False), "not-evaluated"),
-        (Reply(503), "not-evaluated"),
-        (Reply(429), "not-evaluated"),
+        (BEARER_REFUSED, "not-evaluated"),
+        (BEARER_REFUSED_AS_XML, "not-evaluated"),
         (unavailable(sent=True), "unknown"),
-        (Reply(504), "unknown"),
-        (BEARER_REFUSED, "unknown"),
+        *((Reply(status), "unknown") for status in (407, 408, 429, 500, 502, 503, 504, 599)),
+        (Reply(503, b"<html>", {"retry-after": "5"}), "unknown"),
         (Reply(200, b'{"sessionToken": "s\\u20ac"}'), "unknown"),
+        (Reply(200), "unknown"),
+        (Reply(200, b"<html>"), "unknown"),
+        (Reply(200, b'{"sessionToken": null}'), "unknown"),
+        (Reply(200, b'{"sessionTok'), "unknown"),
+        (Reply(204), "unknown"),
+        (Reply(302), "unknown"),
+        (Reply(400, b"<html>"), "unknown"),
         (Reply(403), "refused"),
-        (Reply(400, b"<html>"), "refused"),
+        (Reply(403, b'{"errorCode": "900901"}'), "refused"),
         (Reply(400, b'{"errorCode": "UnifiedWebService.REQUEST_FAILED.Login"}'), "refused"),
-        (Reply(302), "refused"),
-        (Reply(200), "refused"),
-        (Reply(200, b"<html>"), "refused"),
-        (Reply(200, b'{"sessionToken": null}'), "refused"),
         (SESSION_REFUSED, "refused"),
         (Reply(500, b'{"errorCode": "INPUT_INVALID.Password.Invalid"}'), "refused"),
     ],
@@ -233,23 +241,29 @@ def test_the_breaker_learns_what_became_of_a_login(
     assert world.breaker.outcomes[:2] == ["reserved", outcome]
 
 
-def test_a_bearer_refused_at_login_is_renewed_and_the_login_tried_once_more(world: World) -> None:
+def test_a_bearer_refused_at_login_is_renewed_and_costs_no_login(world: World) -> None:
     world.provider.plan(LOGIN, BEARER_REFUSED)
     world.tokens.current()
-    assert world.breaker.outcomes == ["reserved", "unknown", "reserved", "accepted"]
+    assert world.breaker.outcomes == ["reserved", "not-evaluated", "reserved", "accepted"]
     assert world.provider.count(OAUTH) == 2
 
 
-def test_a_bearer_that_is_refused_at_every_login_does_not_lock_the_account(
+def test_a_bearer_that_is_refused_at_every_login_is_tried_twice_a_minute_and_never_counted(
     world: World, tmp_path: Path
 ) -> None:
     breaker = LoginBreaker([FileStore(tmp_path, "digest")])
     tokens = Tokens(world.provider, CREDENTIALS, breaker, world.clock)
     world.provider.plan(LOGIN, *[BEARER_REFUSED] * 99)
-    for _ in range(12):
-        with pytest.raises((RenewError, UnavailableError)):
-            tokens.current()
-    assert world.provider.count(LOGIN) == MAX_REFUSED
+    for sent in (2, 4):
+        for _ in range(12):
+            with pytest.raises((RenewError, UnavailableError)) as caught:
+                tokens.current()
+            assert caught.value.reason == "token-refused"
+        assert world.provider.count(LOGIN) == sent
+        world.clock.now += BEARER_PAUSE_S
+    assert breaker.read().doubtful == 0
+    world.provider.plan(LOGIN)
+    tokens.current()
 
 
 def test_a_login_without_an_answer_is_not_tried_again_at_once(world: World) -> None:
@@ -304,12 +318,31 @@ def test_a_long_retry_after_is_left_to_the_caller(world: World) -> None:
     assert world.slept == []
 
 
-def test_who_is_stopped_tries_no_more(world: World) -> None:
+@pytest.mark.parametrize("answer", [Reply(503), Reply(429, b"", {"retry-after": "1"})])
+def test_client_sends_nothing_after_it_was_stopped(answer: Reply, world: World) -> None:
     world.stopping = True
-    world.provider.plan(FOTA, *[Reply(503)] * 9)
+    world.provider.plan(FOTA, *[answer] * 9)
     with pytest.raises(UnavailableError):
         world.client.query(SLOT)
-    assert len(world.slept) <= 1
+    assert world.provider.count(FOTA) == 1
+    assert len(world.slept) == 1
+
+
+def test_sign_in_sends_nothing_after_the_process_was_stopped(world: World) -> None:
+    def stop() -> None:
+        raise StoppingError
+
+    with pytest.raises(StoppingError):
+        world.client.query(SLOT, before=stop)
+    assert world.provider.sent == []
+    assert world.breaker.outcomes == []
+
+
+def test_throttle_without_a_time_is_not_retried_within_the_call(world: World) -> None:
+    world.provider.plan(FOTA, *[Reply(429)] * 9)
+    with pytest.raises(UnavailableError):
+        world.client.query(SLOT)
+    assert world.provider.count(FOTA) == 1
 
 
 def test_what_is_rejected_is_not_tried_again(world: World) -> None:
@@ -320,6 +353,7 @@ def test_what_is_rejected_is_not_tried_again(world: World) -> None:
 
 
 def test_permission_is_asked_before_every_attempt_to_write(world: World) -> None:
+    world.tokens.current()
     asked = []
 
     def permit() -> None:
@@ -331,3 +365,63 @@ def test_permission_is_asked_before_every_attempt_to_write(world: World) -> None
     with pytest.raises(NotAloneError):
         world.client.register(SLOT, Registration("https://a.example.com"), before=permit)
     assert world.provider.count(FOTA) == 1
+
+
+UNKNOWN = Reply(400, b'{"errorCode": "INVALID_PARAMETER", "errorMessage": "Bad request"}')
+NOTHING = Reply(400, b'{"errorCode": "CALLBACK_NOT_REGISTERED"}')
+
+
+@pytest.mark.parametrize(
+    "refusal", [UNKNOWN, Reply(403), Reply(400, b"<html>"), Reply(405), Reply(302)]
+)
+def test_second_refusal_in_a_row_of_any_kind_renews_the_session(
+    refusal: Reply, world: World
+) -> None:
+    world.provider.plan(FOTA, refusal, refusal)
+    with pytest.raises(RejectedError):
+        world.client.query(SLOT)
+    assert world.provider.count(LOGIN) == 1
+    assert world.client.query(SLOT) is None
+    assert world.provider.count(LOGIN) == 2
+    assert world.breaker.outcomes == ["reserved", "accepted"] * 2
+
+
+def test_refusals_with_a_success_in_between_renew_nothing(world: World) -> None:
+    world.provider.plan(FOTA, UNKNOWN, Reply(200), UNKNOWN, Reply(200), UNKNOWN)
+    for _ in range(5):
+        with suppress(RejectedError):
+            world.client.query(SLOT)
+    assert world.provider.count(LOGIN) == 1
+
+
+@pytest.mark.parametrize("refusal", [UNKNOWN, SESSION_REFUSED, Reply(401)])
+def test_logins_that_do_not_help_are_made_less_and_less_often(refusal: Reply, world: World) -> None:
+    world.provider.plan(FOTA, *[refusal] * 9999)
+    for _ in range(60):
+        world.clock.now += 60
+        with pytest.raises((RejectedError, RenewError)):
+            world.client.query(SLOT)
+    assert 4 <= world.provider.count(LOGIN) <= 8
+
+
+def test_answers_that_nothing_is_registered_are_neither_refusals_nor_successes(
+    world: World,
+) -> None:
+    world.provider.plan(FOTA, UNKNOWN, NOTHING, UNKNOWN)
+    with pytest.raises(RejectedError):
+        world.client.query(SLOT)
+    assert world.client.query(SLOT) is None
+    assert world.client.query(SLOT) is None
+    assert world.provider.count(LOGIN) == 2
+
+
+def test_deregistration_of_nothing_succeeds(world: World) -> None:
+    world.provider.plan(f"{FOTA}/name/Fota", Reply(404), NOTHING)
+    for _ in range(2):
+        world.client.deregister(SLOT, before=lambda: None)
+
+
+def test_registration_that_is_answered_404_fails(world: World) -> None:
+    world.provider.plan(FOTA, Reply(404))
+    with pytest.raises(RejectedError):
+        world.client.register(SLOT, Registration("https://a.example.com"), before=lambda: None)

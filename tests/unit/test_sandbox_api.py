@@ -2,12 +2,14 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sandbox.app import create_app
+from sandbox.errors import NOT_FOUND, NOT_REGISTERED, NOT_REGISTERED_400
 from sandbox.settings import EMPTY_FORMS, EmptyForm, Settings
 from sandbox.state import State
 
@@ -148,6 +150,25 @@ def test_deleting_nothing_succeeds(caller: Caller) -> None:
     assert answer(caller.callbacks("DELETE", "v2")) == (200, {"success": True})
 
 
+def test_deleting_nothing_is_an_error_where_a_query_of_nothing_is_one() -> None:
+    caller = Caller(empty="not-registered-403").authorize()
+    assert caller.callbacks("DELETE", "v2").status_code == 403
+    caller.callbacks("POST", "v2", {"url": URL})
+    assert answer(caller.callbacks("DELETE", "v2")) == (200, {"success": True})
+
+
+@pytest.mark.parametrize("account", ["TestAccount-2", "with space-1", "ä-1", "a%b-1"])
+def test_account_of_another_form_is_served_if_it_is_known(account: str) -> None:
+    caller = Caller(accounts=(account,)).authorize()
+    path = f"/api/fota/v2/callbacks/{quote(account, safe='')}"
+    for method, body in (("POST", {"url": URL}), ("GET", None), ("DELETE", None)):
+        reply = caller.client.open(path, method=method, json=body, headers=caller.headers)
+        assert reply.status_code == 200
+    assert account in str(caller.state.registrations.listing()["history"])
+    unknown = caller.client.get("/api/fota/v2/callbacks/Unknown-2", headers=caller.headers)
+    assert "account name format" in unknown.get_data(as_text=True)
+
+
 @pytest.mark.parametrize("form", EMPTY_FORMS)
 def test_what_a_query_of_nothing_answers_can_be_chosen(form: EmptyForm) -> None:
     caller = Caller(empty=form).authorize()
@@ -158,6 +179,10 @@ def test_what_a_query_of_nothing_answers_can_be_chosen(form: EmptyForm) -> None:
         "list": (200, b"[]", b"[]"),
         "object": (200, b"{}", b"{}"),
         "no-content": (204, b"", b""),
+        "not-found": (404, *[NOT_FOUND.body.encode()] * 2),
+        "not-found-empty": (404, b"", b""),
+        "not-registered-403": (403, *[NOT_REGISTERED.body.encode()] * 2),
+        "not-registered-400": (400, *[NOT_REGISTERED_400.body.encode()] * 2),
     }[form]
     first, second = caller.callbacks("GET", "v1"), caller.callbacks("GET", "v2")
     assert (first.status_code, first.data, second.data) == expected

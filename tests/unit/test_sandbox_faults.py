@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -110,6 +111,16 @@ def test_a_shape_can_be_changed_in_parts(caller: Caller) -> None:
     answer = caller.client.get(CALLBACKS, headers=caller.headers)
     assert (answer.status_code, answer.data) == (429, b"slow down")
     assert answer.headers["Retry-After"] == "9"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_gateway_that_throttles_names_the_time_in_its_own_form(caller: Caller, status: int) -> None:
+    caller.fault(next_access_s=90, status=status)
+    found, body = caller.get()
+    said = json.loads(body)["fault"]
+    until = datetime.strptime(said["nextAccessTime"], "%Y-%b-%d %H:%M:%S%z UTC")
+    assert (found, said["code"]) == (status, 900800)
+    assert 60 < (until - datetime.now(UTC)).total_seconds() <= 90
 
 
 def test_by_default_the_struck_call_has_no_effect(caller: Caller) -> None:
