@@ -200,9 +200,15 @@ def test_outage_of_the_provider_ends_the_tick_after_two_accounts(
 
 
 def serve(one: Replica, stack: list[Service]) -> Service:
-    ended = threading.Event()
+    assert one.heartbeat.join()
     service = Service(
-        one.settings, one.parts.client, one.parts.shared, ready=lambda _: True, ended=ended.set
+        one.settings,
+        one.parts.client,
+        one.parts.shared,
+        one.heartbeat,
+        ready=lambda _: True,
+        answerers=lambda _: (),
+        ended=lambda: None,
     )
     service.start()
     stack.append(service)
@@ -235,7 +241,6 @@ def test_replicas_share_a_pause(
     eventually(lambda: calls(thingspace, start))
     eventually(lambda: second.parts.shared.pauses.left_s() > 50)
     serve(second, services)
-    second.parts.shared.lease.join()
     # The second one looks, and does not ask.
     with pytest.raises(PausedError):
         services[-1]._proceed()
