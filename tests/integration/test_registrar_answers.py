@@ -1,6 +1,5 @@
 """Whatever the provider answers: how many logins it costs, what counts as nothing, and who waits for how long."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
