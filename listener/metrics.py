@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram, values
 
+from listener import stderr
 from listener.ops import metric_files
 
-if metric_files.identity():
-    # prometheus_client's own names hold process ids, which repeat in a folder that outlives a container.
-    values.ValueClass = values.MultiProcessValue(metric_files.identity)  # type: ignore[no-untyped-call]
-
-from listener import stderr
+# prometheus_client's own files have process ids for names, which repeat in a folder that outlives a container.
+# Processes without reserved files, such as commands, must leave none there at all.
+values.ValueClass = (
+    values.MultiProcessValue(metric_files.identity)  # type: ignore[no-untyped-call]
+    if metric_files.identity()
+    else values.MutexValue
+)
 
 PREFIX = "fota"
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0)

@@ -18,7 +18,8 @@ EVERY_S = 0.2
 LIMITS = Limits(1.0, 2.0)
 # Longer than a listener takes to start: after that somebody should know.
 PATIENCE_S = 10.0
-HOST = "127.0.0.1"
+# COMMAND may listen on either alone: the machine may lack the other one, or --bind says so.
+HOSTS = ("127.0.0.1", "::1")
 # As long as gunicorn itself tries.
 FREE_WITHIN_S = 5.0
 
@@ -46,8 +47,12 @@ def until_free(
 
 def is_taken(port: int) -> bool:
     """Whether somebody listens where the readiness check will ask."""
+    return any(_listens(host, port) for host in HOSTS)
+
+
+def _listens(host: str, port: int) -> bool:
     try:
-        socket.create_connection((HOST, port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()
     except TimeoutError:
         # One that is too busy to take a connection; a free port refuses it at once.
         return True
@@ -66,11 +71,11 @@ def until_ready(
         wait: sleeps so many seconds, and returns True early if the process is to stop.
         clock: monotonic seconds.
     """
-    url = f"http://{HOST}:{port}/readyz"
+    urls = [f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz" for host in HOSTS]
     told_at = clock() + PATIENCE_S
-    while not answers(url):
+    while not any(answers(url) for url in urls):
         if clock() >= told_at:
-            log.warning("waiting for the listener to be ready", url=url)
+            log.warning("waiting for the listener to be ready", url=urls[0])
             told_at = float("inf")
         if wait(EVERY_S):
             return False

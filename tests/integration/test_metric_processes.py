@@ -138,3 +138,15 @@ def test_only_folders_whose_processes_are_gone_are_removed(
     assert not in_the_making.exists()
     assert not living.exists()
     metric_files.remove()
+
+
+@pytest.mark.parametrize("command", [["check"], ["stats"], ["schema"]])
+def test_commands_leave_no_files_in_the_folder_of_the_service(
+    folder: Path, redis_url: str, command: list[str]
+) -> None:
+    environ = {**os.environ, "REDIS_URL": redis_url, "CALLBACK_TOKEN": "token-of-the-tests"}
+    run = subprocess.run(
+        [sys.executable, "-m", "listener", *command], check=False, capture_output=True, env=environ
+    )
+    assert run.stdout, run.stderr
+    assert list(folder.iterdir()) == []

@@ -8,6 +8,8 @@ import psutil
 import pytest
 import requests
 
+from tests import registrar_process
+from tests.sandbox_process import Sandbox
 from tests.service_process import RECEIVER, ROOT, Service, wait_until
 
 TOKEN = "token-of-the-tests"
@@ -199,6 +201,20 @@ def test_public_address_with_the_operating_port_is_refused(redis_server: str) ->
     status, log = refusal(service)
     assert status == 2
     assert "bind (-b, --bind): the port of OPS_BIND" in log
+
+
+def test_registrar_finds_a_listener_that_ipv6_alone_reaches(
+    redis_server: str, tmp_path: Path
+) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    command = f"exec python -m registrar run -- gunicorn --bind '[::1]':$PORT {APP}"
+    with Sandbox() as sandbox:
+        settings = registrar_process.settings(sandbox, tmp_path, REDIS_URL=redis_server)
+        with Service("sh", "-c", command, **settings) as service:
+            registrar_process.wait_until_registered(service)
+            service.signal()
+            assert service.wait() == 0
 
 
 def has_ipv6() -> bool:
