@@ -8,7 +8,7 @@ from pathlib import Path
 from listener.doctor.findings import Finding, error, ok, warning
 from listener.lines import counted
 from listener.moments import duration
-from listener.queue.keeper import SPOOL_BUDGET_S
+from listener.queue.keeper import SPOOL_ALONE_S
 from listener.queue.waiting import Waiting, place, sync_time_s, waiting
 from listener.settings import Settings
 
@@ -41,7 +41,7 @@ def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator
         )
         return
     try:
-        yield _writable(settings, folder, try_disk=not in_service)
+        yield _writable(folder, try_disk=not in_service)
         held = waiting(folder, in_service=in_service)
     except TimeoutError as problem:
         yield error(TOPIC, f"{folder}: {problem}", CHECK_DISK)
@@ -61,7 +61,7 @@ def meanwhile(settings: Settings) -> str:
     return "messages go to the spool meanwhile"
 
 
-def _writable(settings: Settings, folder: Path, *, try_disk: bool) -> Finding:
+def _writable(folder: Path, *, try_disk: bool) -> Finding:
     """Raises TimeoutError: the disk does not answer."""
     there, can_write = place(folder)
     if not can_write:
@@ -72,10 +72,10 @@ def _writable(settings: Settings, folder: Path, *, try_disk: bool) -> Finding:
         )
     if there != folder:
         return ok(TOPIC, f"{folder} can be made")
-    return _tried(settings, folder) if try_disk else ok(TOPIC, f"{folder} can be written")
+    return _tried(folder) if try_disk else ok(TOPIC, f"{folder} can be written")
 
 
-def _tried(settings: Settings, folder: Path) -> Finding:
+def _tried(folder: Path) -> Finding:
     """How fast the disk is. What a message may wait for it is what `Keeper.put` gives it."""
     try:
         took_s = sync_time_s(folder, TRY_S)
@@ -85,7 +85,7 @@ def _tried(settings: Settings, folder: Path) -> Finding:
         return error(TOPIC, f"{folder} cannot be written: {problem}; {LOST}", CHECK_DISK)
     text = f"{folder} can be written; a sync took {took_s:.2f} s"
     # A message may have to wait for a sync that is under way, and then for its own.
-    if 2 * took_s > settings.ack_budget_ms / 1000 + SPOOL_BUDGET_S:
+    if 2 * took_s > SPOOL_ALONE_S:
         return error(TOPIC, f"{text}: too slow for an answer in time; {LOST}", CHECK_DISK)
     if took_s > SLOW_S:
         return warning(TOPIC, f"{text}: slow", CHECK_DISK)

@@ -22,6 +22,9 @@ log = structlog.get_logger("listener.queue")
 # On top of ACK_BUDGET_MS: together, at the defaults, below the two seconds within which the provider
 # has been seen to try again.
 SPOOL_BUDGET_S = 0.8
+# Where Redis is known to be down, the spool has nearly all of the two seconds: a message that waits for
+# a slow disk is kept, one that is answered 503 is lost.
+SPOOL_ALONE_S = 1.6
 # Nobody waits for what is moved from the spool, so a write may take so many times ACK_BUDGET_MS there, but not
 # so long that whoever stops the service has to wait.
 PATIENCE = 4
@@ -92,7 +95,7 @@ class Keeper:
         partition = self._writer.partition_of(message).number
         if self._spool is None:
             return Kept(self._writer.put(message).duplicate, "redis")
-        deadline = time.monotonic() + self._writer.budget_s + SPOOL_BUDGET_S
+        began = time.monotonic()
         refused: MessageRefusedError | None = None
         if partition not in self._outages.down:
             try:
@@ -102,8 +105,7 @@ class Keeper:
                 refused = problem
             except QueueUnavailableError as problem:
                 self._outages.begin(partition, problem.detail)
-        # With what Redis was not given: a message that waits for a slow disk is kept, a 503 is lost.
-        left_s = max(deadline - time.monotonic(), SPOOL_BUDGET_S)
+        left_s = max(began + SPOOL_ALONE_S - time.monotonic(), SPOOL_BUDGET_S)
         if refused is None or not refused.certain:
             # The drainer, which has more time, finds out whether Redis would refuse it.
             duplicate = self._spool.put(message, left_s)

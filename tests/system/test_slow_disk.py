@@ -3,6 +3,8 @@
 import json
 import sqlite3
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.service_process import RECEIVER, Service, wait_until
+from tests.service_process import RECEIVER, ROOT, Service, wait_until
 from tests.slow_disk import SlowDisk
 
 IN_TIME_S = 2.0
@@ -177,6 +179,34 @@ def test_looks_at_the_spool_wait_for_no_disk(tmp_path: Path, fault: Fault) -> No
                 # Redis has its own half second on the page, and the spool is looked at more than once.
                 assert answer.elapsed.total_seconds() < 2 * IN_TIME_S, path
         assert max(health) < SOON_S
+
+
+@pytest.mark.parametrize(
+    ("sync_s", "level", "words"),
+    [
+        (0.0, "ok", "can be written; a sync took 0."),
+        (0.4, "warning", "slow"),
+        (1.0, "error", "too slow for an answer in time"),
+        (40.0, "error", "took more than 5 s"),
+    ],
+)
+def test_check_says_how_fast_the_disk_is(
+    tmp_path: Path, sync_s: float, level: str, words: str
+) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    with SlowDisk(folder) as disk:
+        disk.delay(sync_s=sync_s)
+        settings = {"REDIS_URL": NO_REDIS, "SPOOL_DIR": str(folder), **disk.environ}
+        done = subprocess.run(
+            [sys.executable, "-m", "listener", "check", "--json"],
+            cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    disk_line = next(line for line in found if line["topic"] == "spool")
+    assert disk_line["level"] == level, done.stdout + done.stderr
+    assert words in disk_line["text"]
+    assert list(folder.iterdir()) == [], "it leaves nothing behind"
 
 
 def test_disk_that_hangs_longer_than_the_master_waits_costs_no_worker(tmp_path: Path) -> None:
