@@ -56,7 +56,7 @@ def _ornaments(settings: Settings, client: "redis.Redis") -> Iterator[Finding]:
             "the status page does not show what arrived when",
         ),
         ("EXPIRE", (where.nothing, "1"), "counts for the status page are kept for ever"),
-        ("TIME", (), "Redis's clock is taken to be this host's"),
+        ("TIME", (), "nothing is trimmed, and Redis's clock is taken to be this host's"),
     )
     for command, words, consequence in ornaments:
         try:

@@ -57,6 +57,7 @@ SERVER_TEXTS = (
     "no permissions",
     "operation not permitted",
     "protected mode",
+    "stream has exhausted",
     # Envoy and twemproxy do not know, or do not pass on, every command.
     "unsupported command",
     "no upstream host",

@@ -314,6 +314,32 @@ def test_one_partition_that_is_refused_leaves_the_other_alone(world: World) -> N
     assert [line["partition"] for line in logs if line["event"] in OUTAGE] == [1, 1]
 
 
+@pytest.mark.parametrize("partitions", [2, 20])
+def test_readiness_looks_at_every_partition_also_without_a_spool(
+    world: World, partitions: int
+) -> None:
+    last = partitions - 1
+    others = [f"~{{fota:{number}}}*" for number in range(last)]
+    chosen = {"QUEUE_PARTITIONS": str(partitions), "SPOOL_DIR": ""}
+    url = world.user(*others, "+@all")
+    with pytest.raises(SettingsError, match=f"in partition {last}: .*grant the keys"):
+        startup.check(world.settings(REDIS_URL=url, **chosen))
+    with world.keeper(REDIS_URL=url, **chosen) as keeper:
+        with pytest.raises(QueueUnavailableError, match=f"in partition {last}: "):
+            for _ in range(partitions):
+                keeper.check()
+        world.redis.execute_command("ACL", "SETUSER", "app", f"~{{fota:{last}}}*")
+        assert {keeper.check() for _ in range(partitions)} == {"redis"}
+
+
+def test_a_state_that_passes_is_no_reason_not_to_start(world: World) -> None:
+    world.redis.config_set("maxmemory", "1")
+    with capture_logs() as logs:
+        startup.check(world.settings(SPOOL_DIR=""))
+    found = [line for line in logs if line["event"] == "redis cannot keep messages"]
+    assert "OutOfMemory" in found[0]["detail"]
+
+
 ORNAMENTS = ("client|setname", "hincrby", "expire", "info", "time", "config", "ping")
 
 

@@ -32,6 +32,8 @@ SERVER = [
     "ERR unknown command 'EVALSHA', with args beginning with: ",
     "ERR unknown command `EVALSHA`, with args beginning with: ",
     "ERR Unknown Redis command called from script script: 8a3b, on @user_script:5.",
+    "ERR The user executing the script can't run this command or subcommand script: 8a3b, on @user_script:5.",
+    "ERR The stream has exhausted the last possible ID, unable to add more items",
     "ERR unsupported command 'evalsha'",
     "-no upstream host",
     "ERR max daily request limit exceeded. Limit: 10000, Usage: 10001.",
