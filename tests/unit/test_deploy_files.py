@@ -191,7 +191,7 @@ def test_the_ports_are_those_that_are_exposed_published_and_proxied() -> None:
     assert "server 127.0.0.1:8000;" in deploy_files.nginx()
     assert "{$FOTA_UPSTREAM:127.0.0.1:8000}" in deploy_files.caddy()
     command = deploy_files.unit()["ExecStart"][0]
-    assert "--bind 127.0.0.1:${PORT} --bind ${OPS_BIND}" in command
+    assert "--bind 127.0.0.1:${PORT} listener.wsgi:app" in command
 
 
 def test_no_platform_kills_before_the_registrar_has_ended_by_itself() -> None:
@@ -208,7 +208,7 @@ def test_no_platform_kills_before_the_registrar_has_ended_by_itself() -> None:
 
 
 def test_wrong_settings_are_not_tried_again_and_again() -> None:
-    assert deploy_files.unit()["RestartPreventExitStatus"] == ["2"]
+    assert deploy_files.unit()["RestartPreventExitStatus"] == ["2 4"]
 
 
 def test_images_are_pinned_and_ours_has_our_version() -> None:
