@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 MOST_MESSAGES = 256
 MOST_BYTES = 16 * 2**20
 # How long a check waits for its turn and for the disk: as long as a message would.
-CHECK_S = 0.8
+CHECK_S = 1.6
 # What was written so lately shows that more can be written.
 FRESH_S = 1.0
 # How long the drainer and a group wait. Their callers do not: each has its own time limit.

@@ -9,7 +9,6 @@ from typing import Any
 import redis
 import requests
 
-from sandbox import embedded_redis
 from tests.service_process import RECEIVER, ROOT, Service, wait_until
 
 LIMIT = "1048576"
