@@ -23,6 +23,8 @@ TOKEN_FORM = re.compile(r"[A-Za-z0-9._~-]+")
 DOT_SEGMENTS = frozenset((".", ".."))
 PLAIN = re.compile(r"[!-~]+")
 ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
+# The provider's page calls the form above the usual one. A slash could not be part of a path.
+ACCOUNT_OF_ANOTHER_FORM = re.compile(r"[^/\\]{1,100}-[^/\\]{1,100}")
 # A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
 HOST_FORM = re.compile(r"[A-Za-z0-9._:-]+")
 NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
@@ -57,8 +59,13 @@ def public_url(text: str) -> str:
     url = split(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must be an http or https URL with a host")
+    if "%" in url.netloc or not url.netloc.isascii():
+        raise ValueError(
+            "must have a host name in ASCII: one with other letters is written as xn--…, its IDNA form, without "
+            "percent signs"
+        )
     if not PLAIN.fullmatch(text):
-        raise ValueError("must be plain ASCII: write anything else with percent signs")
+        raise ValueError("must have a path in ASCII: write anything else with percent signs")
     if "?" in text or "#" in text or url.username or url.password:
         raise ValueError("must not have a query, a fragment, or a username or password")
     if DOT_SEGMENTS.intersection(url.path.split("/")):
@@ -116,12 +123,16 @@ def _networks(word: str) -> list[Network]:
 def accounts(text: str) -> tuple[str, ...]:
     """Accounts of ThingSpace, each once, in the order given."""
     accounts = words(text)
-    if not accounts or not all(ACCOUNT_FORM.fullmatch(account) for account in accounts):
+    if not accounts or not all(_could_be_account(account) for account in accounts):
         raise ValueError(
-            "must be accounts such as 0242078689-00001 (ten digits, a hyphen, five digits), "
-            "comma-separated"
+            "must be accounts such as 0242078689-00001 (ten digits, a hyphen, five digits; others need "
+            "the hyphen, too, and no slash), comma-separated"
         )
     return tuple(dict.fromkeys(accounts))
+
+
+def _could_be_account(text: str) -> bool:
+    return bool(ACCOUNT_OF_ANOTHER_FORM.fullmatch(text)) and text.isprintable()
 
 
 def api_versions(text: str) -> tuple[str, ...]:

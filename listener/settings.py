@@ -140,6 +140,11 @@ class Settings:
             )
 
     @property
+    def unusual_accounts(self) -> list[str]:
+        """The accounts whose name has not the usual form; most likely it is mistyped."""
+        return [name for name in self.accounts if not forms.ACCOUNT_FORM.fullmatch(name)]
+
+    @property
     def proves_sender(self) -> bool:
         """Whether a token, a password or a source filter is there to prove the sender."""
         return self.proves_sender_before_body or self.callback_password is not None

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 import click
+import structlog
 from rich.console import Console
 
 from listener import logs, stderr
@@ -19,6 +20,8 @@ from registrar.settings import Settings
 from registrar.shared import Shared
 from registrar.status import gather
 from registrar.strikes import LOCKED_AT
+
+log = structlog.get_logger("registrar")
 
 Work = Callable[[Settings, Client, Shared], list[Observation]]
 
@@ -157,6 +160,9 @@ def _settings(*, by_hand: bool = False) -> Settings:
     quiet = by_hand and service.log_level == "info"
     level = "warning" if quiet else service.log_level
     logs.configure(service.log_format, level, settings.secrets)
+    if settings.enabled or by_hand:
+        for account in service.unusual_accounts:
+            log.warning("account of an unusual form", account=account, usual="##########-#####")
     return settings
 
 

@@ -22,6 +22,7 @@ from registrar.lease import Card, Lease, new_name, read_roll
 from registrar.mutex import Mutex
 from registrar.pauses import Pauses
 from registrar.probe import Probe
+from registrar.protocol import canonical
 from registrar.readiness import until_free, until_ready
 from registrar.records import FileStore, RedisStore
 from registrar.service import Service
@@ -112,7 +113,7 @@ def breaker_of(settings: Settings, client: "redis.Redis", keys: Keys) -> LoginBr
 def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
     """What the replicas share."""
     url = settings.wanted("v1").url
-    card = Card(new_name(), settings.deployment, settings.digest(url))
+    card = Card(new_name(), settings.deployment, settings.digest(canonical(url)))
     began = time.monotonic()
     ttl_s = settings.lease_ttl_s
     return Shared(

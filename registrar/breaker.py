@@ -52,7 +52,7 @@ class LoginBreaker:
     def __init__(self, stores: Sequence[RecordStore]) -> None:
         """Takes the stores; one may fail, and the other then decides."""
         self._stores = stores
-        self._failing: set[RecordStore] = set()
+        self._failing: dict[RecordStore, str] = {}
 
     def reserve(self) -> Reservation:
         """Enters an attempt.
@@ -64,14 +64,12 @@ class LoginBreaker:
         self._agree()
         name = secrets.token_hex(8)
         try:
-            entered = self._everywhere(lambda s, now: strikes.reserved(s, name, now))
+            entered = self._everywhere(lambda s, now: strikes.reserved(s, name, now), writes=True)
         except (UnavailableError, StopError):
             self._resolve(name, "not-evaluated")
             raise
         if not entered:
-            raise UnavailableError(
-                "breaker-unwritable", "neither Redis nor a file can count logins", sent=False
-            )
+            raise self._unwritable()
         return Reservation(name, self._resolve)
 
     def unlock(self) -> Strikes:
@@ -84,7 +82,7 @@ class LoginBreaker:
         generation = self.read().generation + 1
         found = self._everywhere(lambda s, _: strikes.unlocked(s, generation))
         if not found:
-            raise UnavailableError("breaker-unwritable", "neither Redis nor a file", sent=False)
+            raise self._unwritable()
         return max(found, key=lambda s: s.failed)
 
     def read(self) -> Strikes:
@@ -99,7 +97,8 @@ class LoginBreaker:
     def _resolve(self, name: str, outcome: Outcome) -> None:
         self._everywhere(lambda s, _: strikes.resolved(s, name, outcome))
 
-    def _everywhere(self, make: Change) -> list[Strikes]:
+    def _everywhere(self, make: Change, *, writes: bool = False) -> list[Strikes]:
+        """What each store holds afterwards; `writes`: success proves that a store can be written."""
         found = []
         for store in self._stores:
             try:
@@ -107,15 +106,22 @@ class LoginBreaker:
             except (redis.RedisError, OSError) as error:
                 self._tell(store, error)
             else:
-                self._failing.discard(store)
+                if writes:
+                    self._failing.pop(store, None)
         return found
 
     def _tell(self, store: RecordStore, error: Exception) -> None:
-        """Once for each outage: a login asks several times."""
-        if store not in self._failing:
-            where, why = type(store).__name__, type(error).__name__
-            log.warning("login breaker not kept", where=where, why=why)
-        self._failing.add(store)
+        """Logs a failure once for each cause: a login asks several times."""
+        why = getattr(error, "strerror", None) or type(error).__name__
+        if self._failing.get(store) != why:
+            log.warning("login breaker not kept", where=store.place, why=why)
+        self._failing[store] = why
+
+    def _unwritable(self) -> UnavailableError:
+        causes = "; ".join(f"{store.place}: {why}" for store, why in self._failing.items())
+        return UnavailableError(
+            "breaker-unwritable", f"logins cannot be counted: {causes}", sent=False
+        )
 
 
 def digest_of(credentials: Credentials) -> str:

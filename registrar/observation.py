@@ -1,9 +1,10 @@
 """What a tick saw and did about one registration: for the log, the status page and `status`. Pure."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from listener.logs import Redactor
 from registrar.errors import RegistrarError
@@ -89,11 +90,44 @@ class Observation:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Observation | None":
-        """Reads what another version may have written; None if this one cannot."""
+        """Reads what another version may have written; None if this one cannot.
+
+        Fields that only a newer version knows are ignored. A field that is missing, or of another type, makes
+        all of it unreadable: half an observation would be taken for a whole one.
+        """
         try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError):
+            content = json.loads(text)
+            found = {name: _checked(content[name], kind) for name, kind in _KINDS.items()}
+            _ = [_moment(found[name]) for name in ("since", "tick")]
+        except (TypeError, ValueError, KeyError, RecursionError):
             return None
+        return cls(**found)
+
+
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(
+        ("account", "version", "since", "tick", "result", "reason", "detail", "by"), str
+    ),
+    **dict.fromkeys(("desired_url", "registered_url", "contender"), str | None),
+    "ours": bool | None,
+    "fence": int,
+    "token_age_s": int | float | None,
+}
+
+
+def _checked(value: Any, kind: Any) -> Any:
+    is_flag = isinstance(value, bool)
+    # To Python a flag is a number as well.
+    if not isinstance(value, kind) or (is_flag and kind in (int, int | float | None)):
+        raise TypeError(kind)
+    return value
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("without a time zone")
+    return moment
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import listener.probe
 from registrar.errors import LONGEST_DETAIL
 from registrar.exchange import Limits, exchange
 from registrar.fan_out import fan_out
+from registrar.network_errors import missing_bundle, unavailable
 from registrar.reach import Objection, object_to_addresses, object_to_expiry, object_to_url
 from registrar.refusals import Reply
 from registrar.settings import Probing, Settings
@@ -82,8 +83,8 @@ class Probe:
                 "GET", self._url, self._limits, headers={listener.probe.NONCE_HEADER: nonce}
             )
         except requests.RequestException as error:
-            # Its text may hold the URL, and so the token.
-            return f"no answer: {type(error).__name__}"
+            # Its own text may hold the URL, and so the token.
+            return f"no answer: {unavailable(error, self._url, sent=False)}"
         answerer = self._answerer(nonce, reply)
         if answerer is None:
             return f"HTTP {reply.status} without an answer to the probe"
@@ -166,7 +167,9 @@ def _object_to_certificate(url: str, timeout_s: float) -> list[Objection]:
         ):
             certificate = secure.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
-        return [Objection("certificate", error.verify_message[:LONGEST_DETAIL])]
+        # OpenSSL trusts nobody, and says nothing of it, where its own list is not there.
+        problem = missing_bundle(("SSL_CERT_FILE",)) or error.verify_message
+        return [Objection("certificate", problem[:LONGEST_DETAIL])]
     except (OSError, ValueError):
         # The probe itself will say that nobody answers, or that the name is none.
         return []

@@ -7,7 +7,7 @@ devices, v3 network-aware LWM2M. Registering replaces whatever was registered be
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from listener.secret import Secret
 from registrar.refusals import Reply, check, says_nothing_registered, unreadable
@@ -16,6 +16,8 @@ from registrar.refusals import Reply, check, says_nothing_registered, unreadable
 SERVICE_NAME = "Fota"
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+# What RFC 3986 allows in a path segment as it is.
+PATH_SAFE = "!$&'()*+,;=:@~"
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,33 @@ def finds_nothing(call: Call, reply: Reply) -> bool:
 
 
 def same_url(one: str, other: str) -> bool:
-    """Whether two URLs are the same but for the case of the host and a port that goes without saying."""
-    return _normal(one) == _normal(other)
+    """Whether two URLs are the same to the listener that serves them.
+
+    The case and the form of the host (an IDN as xn--…), a port that goes without saying, slashes at the end, and which
+    characters are written with percent signs make no difference.
+    """
+    return canonical(one) == canonical(other)
+
+
+def canonical(url: str) -> str:
+    """The form in which equal URLs are equal texts."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+        host = _ascii_host(parts.hostname or "")
+    except ValueError:
+        # Somebody registered what is no URL; it is the same as itself alone.
+        return url
+    usual = port is None or port == DEFAULT_PORTS.get(parts.scheme)
+    netloc = f"[{host}]" if ":" in host else host
+    path = "/".join(quote(unquote_to_bytes(part), PATH_SAFE) for part in parts.path.split("/"))
+    return urlunsplit(
+        (parts.scheme, netloc if usual else f"{netloc}:{port}", path.rstrip("/"), parts.query, "")
+    )
 
 
 def _path(slot: Slot) -> str:
-    return f"/fota/{slot.version}/callbacks/{slot.account}"
+    return f"/fota/{slot.version}/callbacks/{quote(slot.account, safe='')}"
 
 
 def _is_ours_to_read(entry: Any, reply: Reply) -> bool:
@@ -174,11 +197,9 @@ def _registration(entry: Mapping[str, Any], reply: Reply) -> Registration | None
     )
 
 
-def _normal(url: str) -> tuple[str, str, int | None, str, str]:
+def _ascii_host(host: str) -> str:
+    host = host.rstrip(".")
     try:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        # Somebody registered what is no URL; it is the same as itself alone.
-        return "", url, None, "", ""
-    return parts.scheme, parts.hostname or "", port, parts.path or "/", parts.query
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return host

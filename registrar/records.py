@@ -23,7 +23,15 @@ Change = Callable[[Strikes, float], Strikes]
 
 
 class RecordStore(Protocol):
-    """Holds one record for each credentials; `change` is atomic. Raises RedisError or OSError."""
+    """Holds one record for each credentials; `change` is atomic. Raises RedisError or OSError.
+
+    Attributes:
+        place: where, for people.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where the records are, for people."""
 
     def change(self, make: Change) -> Strikes:
         """Replaces the record by what `make` makes of it and the store's time; returns the new one."""
@@ -31,6 +39,8 @@ class RecordStore(Protocol):
 
 class RedisStore:
     """The record that all replicas share."""
+
+    place = "redis"
 
     def __init__(self, client: "redis.Redis", keys: Keys, digest: str) -> None:
         """Takes the digest of the credentials."""
@@ -60,6 +70,7 @@ class FileStore:
     def __init__(self, folder: Path, digest: str) -> None:
         """Takes the folder, which is made if need be."""
         self._path = folder / FILE_NAME
+        self.place = str(self._path)
         self._digest = digest
 
     def change(self, make: Change) -> Strikes:

@@ -7,7 +7,7 @@ import redis
 
 from registrar.keys import Keys
 from registrar.observation import Observation
-from registrar.protocol import Slot
+from registrar.protocol import Slot, canonical
 from registrar.scripts import script
 
 
@@ -45,7 +45,10 @@ class Store:
 
     def is_family(self, url: str) -> bool:
         """Whether a deployment of this namespace has, or had, this URL."""
-        return self._redis.zscore(self._keys.family, self._digest(url)) is not None
+        return any(
+            self._redis.zscore(self._keys.family, self._digest(form)) is not None
+            for form in dict.fromkeys((canonical(url), url))
+        )
 
     def takeovers(self, slot: Slot, deployment: str) -> int:
         """How often a deployment replaced strangers within the window."""

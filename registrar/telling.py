@@ -2,6 +2,7 @@
 
 import structlog
 
+from registrar.errors import OURS_TO_MEND
 from registrar.observation import Observation
 
 log = structlog.get_logger("registrar")
@@ -16,8 +17,7 @@ EVENTS = {
 
 def tell(seen: Observation, before: Observation | None) -> None:
     """One line for a registration that was made, failed, or is no longer as it was."""
-    known = (before.result, before.reason, before.registered_url) if before else None
-    if seen.result != "registered" and known == (seen.result, seen.reason, seen.registered_url):
+    if seen.result != "registered" and before and _news(seen) == _news(before):
         return
     # A replica that a newer deployment replaces leaves the registration to it as planned.
     # What belonged to somebody else is missed there: a takeover that succeeds is still a warning, with both URLs.
@@ -46,6 +46,12 @@ def tell_farewell(seen: Observation) -> None:
         reason=seen.reason,
         **_more(detail=seen.detail),
     )
+
+
+def _news(seen: Observation) -> tuple[str | None, ...]:
+    """What must change for another line; the provider's own words may differ every time."""
+    detail = seen.detail if seen.reason in OURS_TO_MEND else ""
+    return seen.result, seen.reason, seen.registered_url, detail
 
 
 def _more(**optional: str | None) -> dict[str, str]:

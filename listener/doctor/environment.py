@@ -18,6 +18,14 @@ SERVICE_WOULD_NOT_START = (
 def findings(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """Takes the settings as whoever looks at the queue needs them, and the whole environment."""
     found = [*_files(settings), *_strict(environ)]
+    if unusual := settings.unusual_accounts:
+        found.append(
+            warning(
+                TOPIC,
+                f"THINGSPACE_ACCOUNTS: {', '.join(unusual)} has not the usual form (ten digits, a hyphen, five digits)",
+                "compare it with ThingSpace's own writing",
+            )
+        )
     if settings.queue_max_length:
         found.append(
             warning(

@@ -64,14 +64,20 @@ def registration(slot: str, text: str) -> Registration:
             url=_checked(told["registered_url"], str),
             ours=_checked(told["ours"], bool),
             looked=looked,
-            result=str(told["result"]),
-            reason=str(told["reason"]),
-            detail=str(told.get("detail", "")),
+            result=_text(told["result"]),
+            reason=_text(told["reason"]),
+            detail=_text(told.get("detail", "")),
             token_age_s=age if isinstance(age, int | float) else None,
         )
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError):
         # Another version of the registrar wrote it.
         return Registration(account, version, None, None, None, "unreadable", "", "", None)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(str)
+    return value
 
 
 def _checked(value: Any, kind: type[Value]) -> Value | None:

@@ -112,7 +112,7 @@ def test_any_other_answer_is_a_problem(status: int, body: bytes, problem: str) -
 def test_nobody_there_is_a_problem_that_does_not_tell_the_token() -> None:
     with outside(right) as it:
         settings = it.settings()
-    assert Probe(settings).problem() == "no answer: ConnectionError"
+    assert Probe(settings).problem() == "no answer: unreachable: Connection refused"
 
 
 def test_require_asks_until_it_passes() -> None:
@@ -196,7 +196,19 @@ def test_a_certificate_that_nobody_knows_is_told(certificate: tuple[Path, Path])
         probe = Probe(it.settings())
         found = {one.check: one.problem for one in probe.objections()}
         assert "self-signed" in found["certificate"]
-        assert probe.problem() == "no answer: SSLError"
+        assert str(probe.problem()).startswith("no answer: certificate-refused: self-signed")
+
+
+def test_certificate_list_that_is_not_there_is_named_by_its_variable(
+    certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(tmp_path / "gone.pem"))
+    with outside(right, certificate[0]) as it:
+        probe = Probe(it.settings())
+        found = {one.check: one.problem for one in probe.objections()}
+        assert found["certificate"].startswith("SSL_CERT_FILE names ")
+        assert str(probe.problem()).startswith("no answer: certificates-unreadable: REQUESTS_CA")
 
 
 def test_a_known_certificate_that_expires_soon_is_told(

@@ -219,7 +219,7 @@ def test_what_a_namespace_replaces_of_its_own_is_no_fight(
     ("shown", "differs"),
     [
         ({"url": URL, "username": "me", "password": "********"}, "the password differs"),
-        ({"url": f"{URL}/", "username": "me", "password": "pass"}, "the URL differs"),
+        ({"url": f"{URL}?x", "username": "me", "password": "pass"}, "the URL differs"),
     ],
 )
 def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and_less(
@@ -248,6 +248,39 @@ def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and
     thingspace.clear_faults()
     thingspace.deregister_outside()
     assert told(tick()) == ("registered", "absent")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        f"{URL}/",
+        URL.replace("cb", "%63b"),
+        URL.upper().replace("/CB/TOKEN-OF-THE-TESTS", f"/cb/{TOKEN}"),
+    ],
+)
+def test_url_that_is_shown_in_another_form_is_ours(
+    shown: str, thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica(REGISTRAR_TAKEOVER="never")
+    thingspace.register_outside(shown)
+    start = now(thingspace)
+    assert told(one.tick()[0]) == ("as-desired", "as-desired")
+    assert writes(thingspace, start) == []
+    one.leave()
+    assert thingspace.registered_url() is None
+
+
+@pytest.mark.parametrize("account", ["TestAccount-2", "with space-1"])
+def test_account_of_another_form_is_registered_and_deregistered(
+    account: str, replica: Replicas
+) -> None:
+    with Sandbox(accounts=(account,), allow_http=True) as strange:
+        one = replica(**strange.environment())
+        assert told(one.tick()[0]) == ("registered", "absent")
+        assert strange.registered_url() == URL
+        assert one.parts.shared.store.observation(one.settings.slots[0]) is not None
+        one.leave()
+        assert strange.registered_url() is None
 
 
 def test_a_changed_password_is_registered_at_the_next_tick(

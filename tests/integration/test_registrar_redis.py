@@ -1,5 +1,7 @@
 """Leases, the mutex and the login breaker with a real Redis: what must be atomic, and what expires."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from listener.queue.connection import connect
 from listener.secret import Secret
@@ -382,6 +385,27 @@ def test_a_write_that_was_cut_short_leaves_the_record_before(tmp_path: Path) -> 
     assert one.read().refused == 1
     refused(one)
     assert one.read().open
+
+
+def test_full_disk_is_logged_once_and_redis_alone_counts(
+    client: "redis.Redis", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    one = breaker(client, tmp_path)
+    with capture_logs() as logged:
+        refused(one)
+        refused(one)
+    said = [(line["where"], line["why"]) for line in logged]
+    assert said == [(str(tmp_path / "login-breaker.json"), "No space left on device")]
+    with pytest.raises(StopError):
+        one.reserve()
+    alone = LoginBreaker([FileStore(tmp_path / "other", "digest")])
+    with pytest.raises(UnavailableError) as caught:
+        alone.reserve()
+    assert "login-breaker.json: No space left on device" in caught.value.detail
 
 
 def test_without_any_store_no_login_is_tried(tmp_path: Path) -> None:

@@ -180,6 +180,9 @@ def test_the_previous_token_keeps_its_path() -> None:
         "https://u:p@h/cb",
         "https://h/healthz",
         "https://h:99999/",
+        "https://bücher.example/cb",
+        "https://b%C3%BCcher.example/cb",
+        "https://h/bücher",
     ],
 )
 def test_a_public_url_that_cannot_work_is_refused(url: str) -> None:
@@ -223,3 +226,38 @@ def test_an_operating_port_of_another_form_is_refused(text: str) -> None:
 
 def test_the_operating_port_may_not_be_the_public_one() -> None:
     assert set(problems({**PROOF, "PORT": "81", "OPS_BIND": "127.0.0.1:81"})) == {"OPS_BIND"}
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("https://bücher.example/cb", "xn--"),
+        ("https://b%C3%BCcher.example/cb", "xn--"),
+        ("https://h/bücher", "percent signs"),
+    ],
+)
+def test_advice_on_letters_beyond_ascii_fits_the_place_where_they_are(
+    url: str, advice: str
+) -> None:
+    (line,) = problems({**PROOF, "PUBLIC_URL": url})["PUBLIC_URL"]
+    assert advice in line
+    assert ("write anything else with percent signs" in line) == (advice != "xn--")
+
+
+def test_host_in_its_idna_form_is_taken() -> None:
+    url = "https://xn--bcher-kva.example/cb"
+    assert Settings.from_env({**PROOF, "PUBLIC_URL": url}).public_url == url
+
+
+@pytest.mark.parametrize("account", ["TestAccount-2", "0242078689-1", "ACME Corp-00001", "ä-1"])
+def test_account_of_another_form_is_taken_and_counts_as_unusual(account: str) -> None:
+    usual = "0242078689-00001"
+    found = Settings.from_env({**PROOF, "THINGSPACE_ACCOUNTS": f"{usual},{account}"})
+    assert found.accounts == (usual, account)
+    assert found.unusual_accounts == [account]
+
+
+@pytest.mark.parametrize("account", ["12", "a/b-1", "-", "a-", "-1", "a\\b-1", "a-1\x07", "../-1"])
+def test_account_that_could_be_none_is_refused(account: str) -> None:
+    found = problems({**PROOF, "THINGSPACE_ACCOUNTS": account})
+    assert found.keys() == {"THINGSPACE_ACCOUNTS"}

@@ -44,6 +44,16 @@ def test_deregistering_names_the_service_on_v1_only() -> None:
     assert protocol.deregister(V1).method == "DELETE"
 
 
+@pytest.mark.parametrize(
+    ("account", "written"),
+    [("TestAccount-2", "TestAccount-2"), ("a b-1", "a%20b-1"), ("ä?#%-1", "%C3%A4%3F%23%25-1")],
+)
+def test_account_of_another_form_is_percent_encoded(account: str, written: str) -> None:
+    slot = Slot(account, "v1")
+    assert protocol.query(slot).path == f"/fota/v1/callbacks/{written}"
+    assert protocol.deregister(slot).path == f"/fota/v1/callbacks/{written}/name/Fota"
+
+
 def test_only_a_query_writes_nothing() -> None:
     assert not protocol.query(V1).writes
     assert protocol.deregister(V1).writes
@@ -64,6 +74,11 @@ def test_only_a_query_writes_nothing() -> None:
         ok([{"name": "Other", "url": "https://other.example.com"}]),
         ok({"url": ""}),
         ok({"url": None}),
+        ok({"aname": ACCOUNT, "name": "Fota"}),
+        ok(""),
+        ok([""]),
+        Reply(404),
+        Reply(403, b'{"errorCode": "CALLBACK_NOT_REGISTERED"}'),
         ok([{"name": [], "url": URL}]),
         ok({"name": {"a": 1}, "url": URL}),
     ],
@@ -136,6 +151,22 @@ def test_a_registration_does_not_show_its_secrets() -> None:
         (URL, URL, True),
         ("https://Fota.Example.com:443/cb", "https://fota.example.com/cb", True),
         ("http://fota.example.com:80", "http://fota.example.com/", True),
+        (URL, f"{URL}/", True),
+        (f"{URL}//", URL, True),
+        ("https://fota.example.com", "https://fota.example.com/", True),
+        ("https://fota.example.com./cb", "https://fota.example.com/cb", True),
+        ("HTTPS://fota.example.com/cb", "https://fota.example.com/cb", True),
+        ("https://fota.example.com/%63b", "https://fota.example.com/cb", True),
+        ("https://fota.example.com/a%2fb", "https://fota.example.com/a%2Fb", True),
+        ("https://fota.example.com/a%2Fb", "https://fota.example.com/a/b", False),
+        ("https://fota.example.com/a%7Eb", "https://fota.example.com/a~b", True),
+        ("https://fota.example.com/%C3%BC", "https://fota.example.com/ü", True),
+        ("https://fota.example.com/a%20b", "https://fota.example.com/a b", True),
+        ("https://fota.example.com/a%25b", "https://fota.example.com/a%b", True),
+        ("https://fota.example.com//cb", "https://fota.example.com/cb", False),
+        ("https://xn--bcher-kva.example/cb", "https://bücher.example/cb", True),
+        ("https://[2001:db8::1]:443/cb", "https://[2001:DB8::1]/cb", True),
+        ("https://[2001:db8::1]:8443/cb", "https://[2001:db8::1]/cb", False),
         ("https://fota.example.com/cb", "https://fota.example.com/CB", False),
         ("https://fota.example.com/cb", "http://fota.example.com/cb", False),
         ("https://fota.example.com:8443/cb", "https://fota.example.com/cb", False),
@@ -144,7 +175,11 @@ def test_a_registration_does_not_show_its_secrets() -> None:
         ("https://host:port/", "https://host/", False),
     ],
 )
-def test_urls_are_the_same_but_for_case_of_host_and_usual_port(
-    one: str, other: str, same: bool
-) -> None:
+def test_urls_are_the_same_however_they_are_written(one: str, other: str, same: bool) -> None:
     assert protocol.same_url(one, other) is same
+
+
+@given(st.text(max_size=50), st.text(max_size=50))
+def test_no_url_whatever_it_is_raises(one: str, other: str) -> None:
+    assert protocol.same_url(f"https://x.example.com/{one}", f"https://x.example.com/{one}")
+    protocol.same_url(one, other)
