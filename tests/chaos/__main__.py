@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from tests.chaos.rounds import Round, deal, play
 from tests.chaos.stages import can_mount
 
 # Of the table where there is no terminal.
-WIDTH = 120
+WIDTH = 132
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXAMPLES = """\b
 Examples:
@@ -66,8 +67,9 @@ def main(
 
     Everything is real and on loopback: gunicorn, Redis, RATE messages a second. The Redis
     is the one that REDIS_SERVER names, if it is set (bin/servers prints some). Ends with status 1
-    if an acknowledged message was lost or doubled, an answer took 2 s or more, or a message was
-    refused that could have been kept. FILE gets the figures of the table as JSON.
+    if an acknowledged message was lost or doubled (late duplicates included), an answer took 2 s or
+    more, a message was refused that could have been kept, something was held or set aside after
+    the fault, or neither /readyz nor check reported a fault that lasted. FILE gets the figures of the table as JSON.
     """
     _stop_once()
     faults, left_out = _chosen(names)
@@ -77,9 +79,7 @@ def main(
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(f"{len(dealt)} rounds, {rate:g} messages a second, {durability}, seed {seed}")
     if left_out:
-        console.print(
-            f"left out, for want of the right to mount a file system: {', '.join(left_out)}"
-        )
+        console.print(f"left out, for want of a right or a compiler: {', '.join(left_out)}")
     began = time.monotonic()
     settings = {"QUEUE_DURABILITY": durability}
     with tempfile.TemporaryDirectory(prefix="fota-") as made:
@@ -105,11 +105,18 @@ def _chosen(names: Sequence[str]) -> tuple[list[Fault], list[str]]:
         faults = [FAULTS[name] for name in dict.fromkeys(names)]
     else:
         faults = [fault for fault in FAULTS.values() if not fault.is_long]
-    impossible = [fault for fault in faults if fault.mounts and not can_mount()]
+    impossible = [fault for fault in faults if _lacking(fault)]
     if names and impossible:
-        raise click.UsageError(f"{impossible[0].name} needs the right to mount a file system.")
+        raise click.UsageError(f"{impossible[0].name} needs {_lacking(impossible[0])}.")
     possible = [fault for fault in faults if fault not in impossible]
     return possible, [fault.name for fault in impossible]
+
+
+def _lacking(fault: Fault) -> str | None:
+    """What it needs that is not here."""
+    if fault.mounts and not can_mount():
+        return "the right to mount a file system"
+    return "a C compiler" if fault.compiles and not shutil.which("cc") else None
 
 
 def _tell(console: Console, played: Round) -> None:

@@ -3,10 +3,13 @@
 import time
 from random import Random
 
+from tests.chaos.alarm import SPOOLS, Exempt
 from tests.chaos.fault import Fault
 from tests.chaos.stages import cluster, sentinel
 from tests.chaos.world import stream
 from tests.chaos.worlds import PARTITIONS, ClusterWorld, SentinelWorld
+
+QUICK = Exempt("another server takes over within a moment")
 
 
 def kill_master(world: SentinelWorld, chance: Random) -> None:
@@ -81,31 +84,38 @@ FAULTS = (
         "SIGKILL of the master under Sentinel, and a new start as a replica",
         sentinel,
         kill_master,
+        SPOOLS,
     ),
     Fault(
         "sentinel-hang",
         "SIGSTOP of the master under Sentinel until after the failover",
         sentinel,
         hang_master,
+        SPOOLS,
     ),
     Fault(
         "sentinel-handover",
         "SENTINEL FAILOVER: the old master lives, and goes on for a moment",
         sentinel,
         hand_over,
+        QUICK,
     ),
     Fault(
         "cluster-kill",
         "SIGKILL of a master of the Cluster, and a new start as a replica",
         cluster,
         kill_cluster_master,
+        SPOOLS,
     ),
     Fault(
         "cluster-hang",
         "SIGSTOP of a master of the Cluster until after the failover",
         cluster,
         hang_cluster_master,
+        SPOOLS,
     ),
-    Fault("cluster-handover", "CLUSTER FAILOVER of one master", cluster, hand_over_in_cluster),
-    Fault("cluster-reshard", "slots with streams move to other masters", cluster, reshard),
+    Fault(
+        "cluster-handover", "CLUSTER FAILOVER of one master", cluster, hand_over_in_cluster, QUICK
+    ),
+    Fault("cluster-reshard", "slots with streams move to other masters", cluster, reshard, QUICK),
 )

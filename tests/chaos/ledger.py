@@ -12,11 +12,13 @@ class Attempt:
     """One request: when it began, in monotonic seconds, how long it took, and its answer.
 
     `status` is None where none came: the connection was refused, broke, or nothing came in time.
+    `is_late`: it is a duplicate, seconds after the message was acknowledged.
     """
 
     started: float
     took_s: float
     status: int | None
+    is_late: bool = False
 
     @property
     def acknowledged(self) -> bool:
@@ -64,7 +66,8 @@ class Ledger:
 class Account:
     """The figures of a number of messages.
 
-    `refused` and `unanswered` count attempts, the others messages. `lost` are those that were
+    `refused`, `unanswered` and `late` count attempts, the others messages. `late` are duplicates of
+    messages that had been acknowledged before, and were acknowledged again. `lost` are those that were
     acknowledged and are not there, or not as they were sent; `doubled` are those that are there
     more than once, acknowledged or not.
     """
@@ -75,6 +78,7 @@ class Account:
     unanswered: int = 0
     lost: int = 0
     doubled: int = 0
+    late: int = 0
     slowest_s: float = 0.0
 
     def __add__(self, other: "Account") -> "Account":
@@ -85,6 +89,7 @@ class Account:
             self.unanswered + other.unanswered,
             self.lost + other.lost,
             self.doubled + other.doubled,
+            self.late + other.late,
             max(self.slowest_s, other.slowest_s),
         )
 
@@ -101,6 +106,7 @@ def settle(ledger: Ledger, found: Mapping[str, Sequence[Content]]) -> Account:
             ledger.messages[mark].content not in found.get(mark, ()) for mark in ledger.acknowledged
         ),
         doubled=sum(len(found.get(mark, ())) > 1 for mark in ledger.messages),
+        late=sum(attempt.is_late and attempt.acknowledged for attempt in attempts),
         slowest_s=max((attempt.took_s for attempt in attempts), default=0.0),
     )
 

@@ -3,6 +3,7 @@
 import time
 from random import Random
 
+from tests.chaos.alarm import SPOOLS, Exempt
 from tests.chaos.fault import Fault
 from tests.chaos.stages import proxied
 from tests.chaos.worlds import SingleWorld
@@ -33,15 +34,40 @@ def swallow(world: SingleWorld, chance: Random) -> None:
         world.proxy.swallows = False
 
 
+def forget(world: SingleWorld, chance: Random) -> None:
+    for _ in range(3):
+        world.proxy.mute()
+        time.sleep(chance.uniform(0.5, 2.0))
+    world.proxy.tear(mute=True)
+
+
 FAULTS = (
     Fault(
-        "connection-reset", "every connection to Redis is reset, again and again", proxied, reset
+        "connection-reset",
+        "every connection to Redis is reset, again and again",
+        proxied,
+        reset,
+        Exempt("each outage lasts milliseconds"),
     ),
-    Fault("latency", "each piece on the way to or from Redis takes 5 to 800 ms", proxied, delay),
+    Fault(
+        "latency",
+        "each piece on the way to or from Redis takes 5 to 800 ms",
+        proxied,
+        delay,
+        Exempt("answers come within ACK_BUDGET_MS"),
+    ),
+    Fault(
+        "half-dead",
+        "connections to Redis go on without passing anything, as behind a firewall that forgot them",
+        proxied,
+        forget,
+        Exempt("a new connection is made within ACK_BUDGET_MS"),
+    ),
     Fault(
         "answers-lost",
         "Redis does what it is asked, but its answers never arrive",
         proxied,
         swallow,
+        SPOOLS,
     ),
 )

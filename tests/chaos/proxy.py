@@ -44,11 +44,16 @@ class Proxy:
             self._listening.close()
             self.tear()
 
-    def tear(self) -> None:
-        """Resets every connection that is open now; returns once they are."""
-        for link in list(self._links):
+    def tear(self, *, mute: bool = False) -> None:
+        """Resets every connection that is open now, or every mute one; returns once they are."""
+        for link in [link for link in self._links if link.is_mute or not mute]:
             link.torn.set()
             link.join()
+
+    def mute(self) -> None:
+        """Passes nothing more on over the connections that are open now; they stay open."""
+        for link in list(self._links):
+            link.is_mute = True
 
     def _accept(self) -> None:
         while True:
@@ -69,6 +74,7 @@ class _Link(threading.Thread):
     def __init__(self, proxy: Proxy, client: socket.socket, target_port: int) -> None:
         super().__init__()
         self.torn = threading.Event()
+        self.is_mute = False
         self._proxy = proxy
         self._client = client
         self._target_port = target_port
@@ -98,7 +104,7 @@ class _Link(threading.Thread):
                     if not piece:
                         break
                     self.torn.wait(self._proxy.delay_s)
-                    if not (from_target and self._proxy.swallows):
+                    if not (self.is_mute or (from_target and self._proxy.swallows)):
                         sink.sendall(piece)
         except OSError:
             # One side broke it; the other one gets to know by the reset.

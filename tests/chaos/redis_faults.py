@@ -4,12 +4,14 @@ import socket
 import time
 from random import Random
 
+from tests.chaos.alarm import SPOOLS, Alarm, Exempt
 from tests.chaos.fault import Fault
 from tests.chaos.stages import single
 from tests.chaos.worlds import SingleWorld
 
 OUTAGE_S = 60.0
 OUTAGE_P99_S = 0.1
+AWAY = Alarm("check", "^error +redis: Redis does not answer", 10.0)
 
 
 def kill(world: SingleWorld, chance: Random) -> None:
@@ -72,26 +74,52 @@ def _hang(world: SingleWorld, seconds: float) -> None:
 
 
 FAULTS = (
-    Fault("redis-kill", "SIGKILL of Redis, and a new start up to 3 s later", single, kill),
-    Fault("redis-hang", "SIGSTOP of Redis for 1 to 20 s, mostly few", single, hang),
-    Fault("client-kill", "CLIENT KILL of all connections, again and again", single, kill_clients),
+    Fault("redis-kill", "SIGKILL of Redis, and a new start up to 3 s later", single, kill, SPOOLS),
+    Fault("redis-hang", "SIGSTOP of Redis for 1 to 20 s, mostly few", single, hang, SPOOLS),
+    Fault(
+        "client-kill",
+        "CLIENT KILL of all connections, again and again",
+        single,
+        kill_clients,
+        Exempt("each outage lasts milliseconds"),
+    ),
     Fault(
         "client-pause",
         "CLIENT PAUSE for 0.2 to 4 s, of everything or of writes only",
         single,
         pause_clients,
+        SPOOLS,
     ),
-    Fault("out-of-memory", "Redis reaches maxmemory for up to 3 s", single, exhaust_memory),
+    Fault(
+        "out-of-memory",
+        "Redis reaches maxmemory for up to 3 s",
+        single,
+        exhaust_memory,
+        Alarm("readyz", SPOOLS.pattern, 2.0),
+    ),
     Fault(
         "read-only",
         "Redis becomes a replica, and so read-only, for up to 3 s",
         single,
         become_replica,
+        Alarm("readyz", SPOOLS.pattern, 2.0),
     ),
     Fault(
-        "outage-60s", "Redis is gone for 60 s", single, stay_away, is_long=True, p99_s=OUTAGE_P99_S
+        "outage-60s",
+        "Redis is gone for 60 s",
+        single,
+        stay_away,
+        AWAY,
+        is_long=True,
+        p99_s=OUTAGE_P99_S,
     ),
     Fault(
-        "hang-60s", "SIGSTOP of Redis for 60 s", single, hang_long, is_long=True, p99_s=OUTAGE_P99_S
+        "hang-60s",
+        "SIGSTOP of Redis for 60 s",
+        single,
+        hang_long,
+        AWAY,
+        is_long=True,
+        p99_s=OUTAGE_P99_S,
     ),
 )

@@ -10,10 +10,12 @@ from itertools import groupby
 from pathlib import Path
 from random import Random
 
+from tests.chaos.alarm import Alarm, Watch
 from tests.chaos.fault import Fault
+from tests.chaos.forms import without_counters
 from tests.chaos.ledger import Account, Content, Ledger, p99_s, settle
 from tests.chaos.sender import Sender
-from tests.chaos.world import PATH, World
+from tests.chaos.world import PATH, WINDOW_S, World
 
 CALM_S = 0.7
 # How long after the fault everything acknowledged must be in Redis.
@@ -28,7 +30,8 @@ class Round:
     """What one round did.
 
     `kept_s`: how long after the fault's end everything acknowledged was in Redis; None if it was
-    not in time.
+    not in time. `set_aside`: how many messages were set aside then. `reported`: whether the fault's
+    alarm was seen while it lasted; None where it is exempt.
     """
 
     fault: Fault
@@ -36,6 +39,8 @@ class Round:
     began: float
     ended: float
     kept_s: float | None
+    set_aside: int
+    reported: bool | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Result:
     account: Account
     kept_s: float | None
     p99_s: float | None
+    set_aside: int = 0
+    reported: bool | None = None
 
 
 def deal(faults: Sequence[Fault], rounds: int, chance: Random) -> list[Fault]:
@@ -97,7 +104,7 @@ def _play_in(
     since: dict[str, str] = {}
     # The sender has its own: its threads would take from the faults' in another order each time.
     of_sender = Random(chance.random())
-    with closing(Sender(world.service.port, PATH, rate, of_sender)) as sender:
+    with closing(Sender(world.service.port, PATH, rate, of_sender, WINDOW_S)) as sender:
         for fault in faults:
             rounds.append(_play_one(world, fault, sender, chance, since))
             tell(rounds[-1])
@@ -110,27 +117,46 @@ def _play_in(
             settle(played.ledger, found),
             played.kept_s,
             p99_s(played.ledger.attempts, noticed, played.ended),
+            played.set_aside,
+            played.reported,
         )
 
 
 def _play_one(
     world: World, fault: Fault, sender: Sender, chance: Random, since: dict[str, str]
 ) -> Round:
-    ledger = Ledger()
+    ledger = world.ledger = Ledger()
+    before = world.set_aside()
     with sender.sending(ledger):
         time.sleep(CALM_S)
         began = time.monotonic()
-        fault.strike(world, chance)
+        reported = _strike(world, fault, chance)
         ended = time.monotonic()
         time.sleep(CALM_S)
-    kept = _wait_until_kept(world, ledger, since, ended + KEPT_WITHIN_S)
-    return Round(fault, ledger, began, ended, time.monotonic() - ended if kept else None)
+    # The last late duplicates came seconds after the fault.
+    sent = time.monotonic()
+    kept = _wait_until_kept(world, ledger, since, max(ended, sent) + KEPT_WITHIN_S)
+    took_s = time.monotonic() - ended if kept else None
+    return Round(fault, ledger, began, ended, took_s, world.set_aside() - before, reported)
+
+
+def _strike(world: World, fault: Fault, chance: Random) -> bool | None:
+    """Does it; whether its alarm was seen, None if nobody could have seen it."""
+    alarm = fault.alarm
+    if not isinstance(alarm, Alarm):
+        fault.strike(world, chance)
+        return None
+    began = time.monotonic()
+    with Watch(alarm, world.service).watching() as watch:
+        fault.strike(world, chance)
+        took_s = time.monotonic() - began
+    return True if watch.seen else None if took_s < alarm.after_s else False
 
 
 def _wait_until_kept(world: World, ledger: Ledger, since: dict[str, str], deadline: float) -> bool:
     missing = ledger.acknowledged
     while True:
-        missing -= {_content(fields)["mark"] for fields in world.entries(since)}
+        missing -= {_content(fields).get("mark", "") for fields in world.entries(since)}
         # An empty spool as well: what is still to be moved could be there twice afterwards.
         if not missing and not world.spooled():
             return True
@@ -143,10 +169,11 @@ def _found(world: World) -> dict[str, list[Content]]:
     found = defaultdict(list)
     for fields in world.entries({}):
         content = _content(fields)
-        found[content["mark"]].append(content)
+        # Faults add entries of their own.
+        if "mark" in content:
+            found[content["mark"]].append(content)
     return found
 
 
 def _content(fields: dict[str, str]) -> Content:
-    content: Content = json.loads(fields["data"])
-    return content
+    return without_counters(json.loads(fields["data"]))

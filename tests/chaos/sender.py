@@ -6,12 +6,14 @@ import random
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.forms import Form, choose
 from tests.chaos.ledger import Attempt, Ledger, Sent
 
 SAMPLES = [
@@ -26,6 +28,10 @@ TIMEOUT_S = 10.0
 RETRY_S = (1.2, 1.7)
 # The provider promises nothing about duplicates: of so many messages one is sent twice at once.
 ONE_TWICE_IN = 20
+# Of so many messages one is sent once more, late: at any time until near the end of the window within
+# which the service must know it again, often after the fault.
+ONE_LATE_IN = 8
+LATEST = 0.85
 # Less than the service keeps an idle connection, so that it is not closed under a request.
 IDLE_S = 2.0
 
@@ -38,13 +44,17 @@ class Sender:
         path: of the callback.
         rate: messages a second.
         chance: where its random choices come from.
+        window_s: the service's de-duplication window.
     """
 
-    def __init__(self, port: int, path: str, rate: float, chance: random.Random) -> None:
+    def __init__(
+        self, port: int, path: str, rate: float, chance: random.Random, window_s: float
+    ) -> None:
         self._connections = Connections(port)
         self._path = path
         self._rate = rate
         self._chance = chance
+        self._window_s = window_s
         self._number = 0
 
     @contextmanager
@@ -72,9 +82,8 @@ class Sender:
             due += 1 / self._rate
             mark, content = self._next_message()
             sent = ledger.send(mark, content)
-            body = json.dumps({**content, **LOGIN}).encode()
             times = 2 if self._chance.randrange(ONE_TWICE_IN) == 0 else 1
-            deliveries += [pool.submit(self._deliver, sent, body) for _ in range(times)]
+            deliveries += [pool.submit(self._deliver, sent) for _ in range(times)]
         return deliveries
 
     def _next_message(self) -> tuple[str, dict[str, Any]]:
@@ -85,22 +94,35 @@ class Sender:
         content = {name: value for name, value in sample.items() if name not in LOGIN}
         # At the top it is no member that the service knows; in its place it chooses the partition.
         content["mark"] = mark
+        # Some forms differ only in how they write such characters.
+        content["note"] = "Zürich\nBern"
         for part in content.values():
             if isinstance(part, dict) and "upgradeId" in part:
                 part["upgradeId"] = mark
         return mark, content
 
-    def _deliver(self, sent: Sent, body: bytes) -> None:
-        for pause_s in (0.0, self._chance.uniform(*RETRY_S)):
+    def _deliver(self, sent: Sent) -> None:
+        message, began = {**sent.content, **LOGIN}, time.monotonic()
+        for number, pause_s in enumerate((0.0, self._chance.uniform(*RETRY_S)), start=1):
             time.sleep(pause_s)
-            attempt = self._attempt(body)
+            attempt = self._attempt(choose(message, number, self._chance))
             sent.attempts.append(attempt)
             if attempt.acknowledged:
-                return
+                break
+        if attempt.acknowledged and self._chance.randrange(ONE_LATE_IN) == 0:
+            self._deliver_late(sent, message, began)
 
-    def _attempt(self, body: bytes) -> Attempt:
+    def _deliver_late(self, sent: Sent, message: Mapping[str, Any], began: float) -> None:
+        """Sends an acknowledged message again, within the window since the first attempt began."""
+        due = began + self._chance.uniform(0.2, LATEST) * self._window_s
+        time.sleep(max(0.0, due - time.monotonic()))
+        if time.monotonic() < began + LATEST * self._window_s + 0.1:
+            attempt = self._attempt(choose(message, 3, self._chance))
+            sent.attempts.append(replace(attempt, is_late=True))
+
+    def _attempt(self, form: Form) -> Attempt:
         started = time.monotonic()
-        status = self._connections.post(self._path, body)
+        status = self._connections.post(self._path, form)
         return Attempt(started, time.monotonic() - started, status)
 
 
@@ -112,11 +134,11 @@ class Connections:
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []
         self._lock = threading.Lock()
 
-    def post(self, path: str, body: bytes) -> int | None:
+    def post(self, path: str, form: Form) -> int | None:
         """Sends a request; the status of its answer, or None if none came."""
         connection = self._take()
         try:
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            connection.request("POST", path, form.body, {"Content-Type": form.content_type})
             answer = connection.getresponse()
             answer.read()
         except (OSError, http.client.HTTPException):

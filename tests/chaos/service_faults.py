@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 from random import Random
 
+from tests.chaos.alarm import REFUSES, Exempt
 from tests.chaos.fault import Fault
 from tests.chaos.stages import single, small_disk, small_journal
 from tests.chaos.worlds import SingleWorld
 from tests.service_process import wait_until
 
 SMALL_FILE = 2**16
+HIT = Exempt("what would report it is hit itself; a supervisor sees it")
 
 
 def kill_workers(world: SingleWorld, chance: Random) -> None:
@@ -99,6 +101,7 @@ FAULTS = (
         "SIGKILL of one gunicorn worker after the other",
         single,
         kill_workers,
+        HIT,
         may_break=True,
     ),
     Fault(
@@ -106,6 +109,7 @@ FAULTS = (
         "SIGKILL of the gunicorn master, and a new start",
         single,
         kill_master,
+        HIT,
         may_break=True,
     ),
     Fault(
@@ -113,6 +117,7 @@ FAULTS = (
         "SIGTERM of gunicorn under load, and a new start",
         single,
         terminate,
+        HIT,
         may_break=True,
     ),
     Fault(
@@ -120,6 +125,7 @@ FAULTS = (
         "SIGKILL of Redis, gunicorn and all workers at once, and a new start",
         single,
         kill_everything,
+        HIT,
         may_break=True,
     ),
     Fault(
@@ -127,6 +133,7 @@ FAULTS = (
         "Redis hangs until the spool has its greatest size",
         small_journal,
         fill_the_spool,
+        REFUSES,
         may_refuse=True,
     ),
     Fault(
@@ -134,6 +141,7 @@ FAULTS = (
         "Redis hangs while the disk of the spool, a tmpfs, is full",
         small_disk,
         fill_the_disk,
+        REFUSES,
         may_refuse=True,
         mounts=True,
     ),
@@ -142,6 +150,7 @@ FAULTS = (
         "Redis hangs, and the operating system lets no file of the service grow",
         single,
         limit_files,
+        REFUSES,
         may_refuse=True,
     ),
 )

@@ -11,13 +11,24 @@ from sandbox.redis_nodes import Node, started
 from tests.chaos.proxy import Proxy
 from tests.chaos.resp_proxy import RespProxy
 from tests.chaos.world import World
-from tests.chaos.worlds import ClusterWorld, SentinelWorld, SingleWorld
+from tests.chaos.worlds import (
+    ClusterWorld,
+    LogWorld,
+    SentinelWorld,
+    ShardedWorld,
+    SingleWorld,
+    SlowDiskWorld,
+)
+from tests.shard_proxy import ShardProxy
+from tests.slow_disk import SlowDisk
 
 # Takes a folder, and settings of the service for a world with one Redis; one with several has its own.
 Stage = Callable[[Path, Mapping[str, str]], AbstractContextManager[World]]
 
 SMALL_JOURNAL = str(2**18)
 SMALL_DISK = "4m"
+# Fewer than there are senders of what is refused.
+FEW_CLIENTS = "40"
 
 
 @contextmanager
@@ -61,6 +72,76 @@ def small_disk(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
     """With the spool on a disk that is full soon, long before SPOOL_MAX_BYTES."""
     spool = folder / "spool"
     with mounted(spool), single(folder, {**settings, "SPOOL_DIR": str(spool)}) as world:
+        yield world
+
+
+@contextmanager
+def slow_disk(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """With the spool on a disk whose syncs can be slowed down."""
+    spool, node = folder / "spool", Node(folder / "redis", {})
+    with SlowDisk(spool) as disk, started([node]):
+        world = SlowDiskWorld(node, {**settings, **disk.environ, "SPOOL_DIR": str(spool)}, disk)
+        with world.running():
+            yield world
+
+
+@contextmanager
+def sharded(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """Two servers behind one address, and four partitions."""
+    nodes = [Node(folder / f"redis-{number}", {}) for number in range(2)]
+    with started(nodes), ShardProxy([node.port for node in nodes]).running() as proxy:
+        world = ShardedWorld(proxy, settings)
+        with world.running():
+            yield world
+
+
+@contextmanager
+def ahead(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """A world of its own: an id that is ahead stays so."""
+    with single(folder, settings) as world:
+        yield world
+
+
+@contextmanager
+def few_clients(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """With a Redis that takes few clients."""
+    node = Node(folder / "redis", {"maxclients": FEW_CLIENTS})
+    world = SingleWorld(node, settings)
+    with started([node]), world.running():
+        yield world
+
+
+@contextmanager
+def kept_metrics(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """With a folder of metrics that the service did not make and does not remove."""
+    metrics = folder / "metrics"
+    metrics.mkdir()
+    with single(folder, {**settings, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}) as world:
+        yield world
+
+
+@contextmanager
+def read_log(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """With a process that reads the log, and a line for each message."""
+    node = Node(folder / "redis", {})
+    with (
+        started([node]),
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader,
+    ):
+        world = LogWorld(node, {**settings, "LOG_LEVEL": "info"}, reader)
+        try:
+            with world.running():
+                yield world
+        finally:
+            reader.kill()
+
+
+@contextmanager
+def unread_log(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+    """With a process that never reads the log."""
+    with read_log(folder, settings) as world:
+        assert isinstance(world, LogWorld)
+        world.reader.suspend()
         yield world
 
 

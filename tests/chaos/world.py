@@ -1,25 +1,34 @@
 """The real processes that suffer: gunicorn with its workers, and the Redis behind it."""
 
+import json
 import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 
+from tests.chaos.ledger import Attempt, Ledger
 from tests.chaos.sender import LOGIN
-from tests.service_process import RECEIVER, Service, wait_until
+from tests.service_process import RECEIVER, ROOT, Service, wait_until
 
 TOKEN = "token-of-the-chaos"
 PATH = f"/cb/{TOKEN}"
+WINDOW_S = 8
 SETTINGS = {
     "CALLBACK_TOKEN": TOKEN,
     "CALLBACK_USERNAME": LOGIN["username"],
     "CALLBACK_PASSWORD": LOGIN["password"],
     "LOG_LEVEL": "warning",
     "LOG_FORMAT": "text",
+    # Short, so that late duplicates can come near its end.
+    "DEDUPE_WINDOW_S": str(WINDOW_S),
 }
 PAGE = 1000
 
@@ -38,6 +47,8 @@ class World:
             *RECEIVER, **{**SETTINGS, "QUEUE_PARTITIONS": str(partitions), **settings}
         )
         self._orphans: list[psutil.Process] = []
+        # What strikes send themselves is noted there as well.
+        self.ledger = Ledger()
 
     def client(self) -> Any:
         """A client that reads the streams; the caller closes it."""
@@ -86,12 +97,41 @@ class World:
         wait_until(lambda: len(self.workers()) == count, self.service.log)
 
     def spooled(self) -> int:
-        """How many messages the journal holds, by a look at its file."""
+        """How many messages wait in the journal, by a look at its file."""
+        return self._count("message")
+
+    def set_aside(self) -> int:
+        """How many messages in the journal are set aside."""
+        return self._count("set_aside")
+
+    def _count(self, table: str) -> int:
         journal = Path(self.service.settings["SPOOL_DIR"], "spool.db")
         if not journal.exists():
             return 0
         with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as opened:
-            return int(opened.execute("SELECT count(*) FROM message").fetchone()[0])
+            tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
+            if table not in tables:
+                return 0
+            return int(opened.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    def send(self, mark: str, **members: Any) -> None:
+        """Sends a message that a fault needs, once; it counts as any other."""
+        content = {"type": "upgradeFinished", "mark": mark, **members}
+        sent, began = self.ledger.send(mark, content), time.monotonic()
+        try:
+            status: int | None = self.service.post(
+                json.dumps({**content, **LOGIN}), PATH
+            ).status_code
+        except requests.RequestException:
+            status = None
+        sent.attempts.append(Attempt(began, time.monotonic() - began, status))
+
+    def command(self, *words: str) -> None:
+        """Runs a command of the operator's, with the service's settings."""
+        command = [sys.executable, "-m", "listener", *words]
+        subprocess.run(
+            command, cwd=ROOT, env=self.service.settings, check=True, capture_output=True
+        )
 
     def entries(self, since: dict[str, str]) -> Iterator[dict[str, str]]:
         """The fields of the streams' entries; `since` is moved on to the last one of each."""

@@ -1,8 +1,11 @@
 """The worlds with each kind of Redis."""
 
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+import psutil
+import redis
 from redis.cluster import RedisCluster
 
 from sandbox.embedded_cluster import Cluster
@@ -11,9 +14,12 @@ from sandbox.redis_nodes import HOST, Node, until
 from tests.chaos.proxy import Proxy
 from tests.chaos.resp_proxy import RespProxy
 from tests.chaos.world import World
+from tests.shard_proxy import ShardProxy
+from tests.slow_disk import SlowDisk
 
 # Enough for each of three masters to have some.
 PARTITIONS = 6
+SHARDED_PARTITIONS = 4
 
 
 class SingleWorld(World):
@@ -39,6 +45,38 @@ class SingleWorld(World):
 
     def client(self) -> Any:
         return self.node.client()
+
+
+class SlowDiskWorld(SingleWorld):
+    """With a disk for the spool that can be slowed down."""
+
+    def __init__(self, node: Node, settings: Mapping[str, str], disk: SlowDisk) -> None:
+        super().__init__(node, settings)
+        self.disk = disk
+
+
+class LogWorld(SingleWorld):
+    """With a process that reads the service's log from a pipe."""
+
+    def __init__(
+        self, node: Node, settings: Mapping[str, str], reader: "subprocess.Popen[bytes]"
+    ) -> None:
+        super().__init__(node, settings)
+        self.reader = psutil.Process(reader.pid)
+        assert reader.stdin
+        self.service.stderr = reader.stdin.fileno()
+
+
+class ShardedWorld(World):
+    """With two servers behind one address."""
+
+    def __init__(self, proxy: ShardProxy, settings: Mapping[str, str]) -> None:
+        super().__init__({"REDIS_URL": proxy.url, **settings}, partitions=SHARDED_PARTITIONS)
+        self._proxy = proxy
+
+    def client(self) -> Any:
+        # Each command has one key.
+        return redis.Redis(HOST, self._proxy.port, protocol=2, decode_responses=True)
 
 
 class SentinelWorld(World):

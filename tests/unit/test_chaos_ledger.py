@@ -1,5 +1,7 @@
 """The accounting of `bin/chaos`: it must find every loss and every double, and no other."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,14 +57,20 @@ def test_a_duplicate_of_the_sender_is_one_message() -> None:
     assert (account.sent, account.acknowledged, account.slowest_s) == (1, 1, 0.02)
 
 
+def test_late_duplicate_counts_where_it_was_acknowledged_again() -> None:
+    late = [replace(OK, is_late=True), replace(REFUSED, is_late=True)]
+    account = settle(ledger_of(a=[OK, *late], b=[OK]), {"a": [content("a")], "b": [content("b")]})
+    assert (account.sent, account.late, account.refused, account.doubled) == (2, 1, 1, 0)
+
+
 def test_a_mark_serves_one_message_only() -> None:
     with pytest.raises(AssertionError):
         ledger_of(a=[OK]).send("a", {})
 
 
 def test_accounts_add_up_and_the_slowest_is_the_slowest_of_both() -> None:
-    first, second = Account(1, 2, 3, 4, 5, 6, 0.7), Account(10, 20, 30, 40, 50, 60, 0.2)
-    assert first + second == Account(11, 22, 33, 44, 55, 66, 0.7)
+    first, second = Account(1, 2, 3, 4, 5, 6, 7, 0.7), Account(10, 20, 30, 40, 50, 60, 70, 0.2)
+    assert first + second == Account(11, 22, 33, 44, 55, 66, 77, 0.7)
 
 
 def test_p99_is_of_the_attempts_that_began_in_the_span() -> None:

@@ -1,5 +1,6 @@
 """What `bin/chaos` calls a failure, and how it deals out its rounds."""
 
+import re
 from contextlib import nullcontext
 from random import Random
 from typing import Any
@@ -8,10 +9,13 @@ import pytest
 
 from tests.chaos import __main__ as command
 from tests.chaos import report
+from tests.chaos.alarm import Alarm, Exempt
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.fault import Fault
 from tests.chaos.ledger import Account
 from tests.chaos.rounds import Result, deal
+
+QUIET = Exempt("nothing is there that could report it")
 
 
 def stage(_: Any) -> Any:
@@ -23,13 +27,20 @@ def other_stage(_: Any) -> Any:
 
 
 def fault(name: str = "f", at: Any = stage, **more: Any) -> Fault:
-    return Fault(name, "something breaks", at, lambda world, chance: None, **more)
+    return Fault(name, "something breaks", at, lambda world, chance: None, QUIET, **more)
 
 
-def problems(account: Account, *, kept_s: float | None = 1.0, **more: Any) -> list[str]:
-    """Of a round in which, besides, a message was acknowledged."""
-    p99_s, account = more.pop("took_p99_s", None), account + Account(sent=1, acknowledged=1)
-    [line] = report.lines([Result(fault(**more), account, kept_s, p99_s)])
+def problems(
+    account: Account,
+    *,
+    kept_s: float | None = 1.0,
+    set_aside: int = 0,
+    reported: bool | None = None,
+    **more: Any,
+) -> list[str]:
+    """Of a round in which, besides, a message was acknowledged, and late once more."""
+    p99_s, account = more.pop("took_p99_s", None), account + Account(sent=1, acknowledged=1, late=1)
+    [line] = report.lines([Result(fault(**more), account, kept_s, p99_s, set_aside, reported)])
     return line.problems
 
 
@@ -49,7 +60,30 @@ def test_what_is_never_allowed(account: Account) -> None:
 def test_a_round_in_which_nothing_was_acknowledged_shows_nothing() -> None:
     refused = Result(fault(may_refuse=True), Account(sent=9, refused=18), 1.0, None)
     [line] = report.lines([refused])
-    assert line.problems == ["nothing was acknowledged"]
+    assert line.problems == ["nothing was acknowledged", "no late duplicate was acknowledged"]
+
+
+def test_round_whose_late_duplicates_were_not_acknowledged_shows_nothing() -> None:
+    [line] = report.lines([Result(fault(), Account(sent=9, acknowledged=9), 1.0, None)])
+    assert line.problems == ["no late duplicate was acknowledged"]
+
+
+def test_message_that_is_left_set_aside_is_a_failure() -> None:
+    assert problems(Account(), set_aside=2) == ["2 set aside"]
+    assert problems(Account(), set_aside=2, may_set_aside=True) == []
+
+
+def test_fault_that_nothing_reported_is_a_failure_unless_it_is_exempt() -> None:
+    assert problems(Account(), reported=False) == ["reported in 0 of 1 rounds"]
+    assert problems(Account(), reported=True) == problems(Account(), reported=None) == []
+
+
+def test_every_fault_says_what_must_report_it_or_why_nothing_must() -> None:
+    for each in FAULTS.values():
+        if isinstance(each.alarm, Alarm):
+            re.compile(each.alarm.pattern)
+        else:
+            assert len(each.alarm.reason) > 10, each.name
 
 
 def test_a_fault_that_cannot_be_done_here_is_left_out_and_named(
