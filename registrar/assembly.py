@@ -84,7 +84,8 @@ def run(settings: Settings, argv: Sequence[str]) -> int:
             return 1
         if worker:
             worker.start()
-        return Supervisor(signals, command, worker, settings.timing).run()
+        count = telemetry.count_lost_lines if telemetry else None
+        return Supervisor(signals, command, worker, settings.timing, count=count).run()
 
 
 def redis_of(settings: Settings) -> "redis.Redis":
