@@ -70,8 +70,11 @@ class Settled:
             self.read_response()
         except redis.ResponseError as refusal:
             log.debug("connection has no name", detail=str(refusal))
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            # The name may be why, or not: either way the next connection has to do without.
+        except redis.TimeoutError:
+            # The time is spent. The name may be why, or not: either way the next connection does without.
+            type(self).nameless_until = time.monotonic() + NAMELESS_S
+            raise
+        except redis.ConnectionError as error:
             type(self).nameless_until = time.monotonic() + NAMELESS_S
             raise _NameRefusedError(str(error)) from error
 

@@ -1,6 +1,7 @@
 """Connections that die without a word, names that are refused, and pools that have an end."""
 
 import ast
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -131,3 +132,16 @@ def test_a_pool_without_a_free_connection_says_so_in_time(proxy: RespProxy) -> N
         for each in taken:
             pool.release(each)
         assert client.ping()
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_server_that_hangs_is_waited_for_once(*, once: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        client = connection.connect(Secret(url), timeout_s=0.3, name="fota-test", once=once)
+        with closing(client), pytest.raises(redis.TimeoutError):
+            client.ping()
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
