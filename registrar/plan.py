@@ -46,8 +46,8 @@ Reason = Literal[
 FLAP_LIMIT = 2
 """So often in a window a deployment replaces what strangers registered. Two that fight get to four."""
 
-FLAP_WINDOW_INTERVALS = 20
-"""The window, in reconciliation intervals: at the default of five minutes, a hundred minutes."""
+FLAP_WINDOW_INTERVALS = 100
+"""The window, in reconciliation intervals: at the default of a minute, a hundred minutes."""
 
 
 @dataclass(frozen=True)

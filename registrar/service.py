@@ -187,7 +187,7 @@ class Service:
         if passing:
             return self._backoff(_longest_wait(passing))
         self._failures = 0
-        interval = self._settings.interval_s * random.uniform(0.9, 1.1)  # noqa: S311 (spreads)
+        interval = self._settings.interval_s * random.uniform(0.9, 1.0)  # noqa: S311 (spreads)
         if any(not isinstance(error, StopError) for error in errors):
             return min(interval, REJECTED_S)
         return interval

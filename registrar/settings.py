@@ -98,7 +98,7 @@ class Settings:
             enabled=reader.choice("REGISTRAR", "on", ("on", "off")) == "on",
             credentials=Credentials(*(_secret(reader, name) for name in CREDENTIAL_NAMES)),
             base_url=reader.parsed("THINGSPACE_BASE_URL", BASE_URL, _base_url),
-            interval_s=reader.whole("REGISTRAR_INTERVAL_S", 300, at_least=1),
+            interval_s=reader.whole("REGISTRAR_INTERVAL_S", 60, at_least=1),
             lease_ttl_s=reader.whole("REGISTRAR_LEASE_TTL_S", 30, at_least=1),
             deregister=cast(
                 Deregister,

@@ -31,7 +31,7 @@ def test_defaults() -> None:
     settings = read()
     assert settings.enabled
     assert settings.base_url == BASE_URL
-    assert (settings.interval_s, settings.lease_ttl_s) == (300, 30)
+    assert (settings.interval_s, settings.lease_ttl_s) == (60, 30)
     assert (settings.deregister, settings.takeover, settings.probe) == ("last", "boot", "warn")
     assert settings.state_dir == Path("var/spool")
 
