@@ -36,7 +36,7 @@ from typing import Any
 
 import structlog
 
-from listener import gunicorn_guard, logs, metrics
+from listener import address_report, gunicorn_guard, logs, metrics
 from listener.errors import SettingsError
 from listener.ops import ports
 from listener.queue import startup
@@ -76,8 +76,12 @@ def on_starting(_arbiter: Any) -> None:
         refuse(error)
 
 
-def pre_fork(_arbiter: Any, _worker: Any) -> None:
+def pre_fork(arbiter: Any, _worker: Any) -> None:
     """In the master: a collection in a worker would copy what all of them share, only to look at it."""
+    try:
+        address_report.write(arbiter.LISTENERS, settings.ops_bind)
+    except OSError as error:
+        log.error("addresses not reported to the registrar", detail=str(error))  # noqa: TRY400
     metrics.count_lost_lines()
     gc.freeze()
 

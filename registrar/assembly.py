@@ -2,13 +2,16 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import redis
 import structlog
 
+from listener import address_report
 from listener.ops import metric_files
 from listener.probe import QUEUE_ID_VARIABLE
 from listener.process_setup import keep_own_access
@@ -23,14 +26,14 @@ from registrar.mutex import Mutex
 from registrar.pauses import Pauses
 from registrar.probe import Probe
 from registrar.protocol import canonical
-from registrar.readiness import until_free, until_ready
+from registrar.readiness import Listening, until_free, until_ready
 from registrar.records import FileStore, RedisStore
 from registrar.service import Service
 from registrar.settings import Settings
 from registrar.shared import Shared
 from registrar.signals import Signals, received
 from registrar.store import Store
-from registrar.supervisor import CAUGHT, ENDING, Supervisor
+from registrar.supervisor import CAUGHT, ENDING, WRONG_SETTINGS, Supervisor
 from registrar.telemetry import Counting, Telemetry
 from registrar.tokens import Tokens
 from registrar.transport import Transport
@@ -66,12 +69,23 @@ def run(settings: Settings, argv: Sequence[str]) -> int:
     with ExitStack() as stack:
         telemetry = stack.enter_context(_counting()) if settings.enabled and argv else None
         signals = stack.enter_context(received(CAUGHT))
-        if settings.enabled and argv and not _free(settings.service.port, signals):
+        if is_socket_activated(os.environ):
+            log.error(
+                "systemd's socket activation is not supported",
+                advice="remove the .socket unit: COMMAND binds PORT itself",
+            )
+            return WRONG_SETTINGS
+        report = _report_path(stack)
+        listening = Listening.of(settings.service.port, report, argv, os.environ)
+        must_be_free = settings.enabled and argv and not listening.is_expected
+        if must_be_free and not _free(settings.service.port, signals):
             return 1
         # All of it is built before COMMAND starts: a mistake in there must leave no COMMAND behind.
         worker, environ = None, dict(os.environ)
+        if report:
+            environ[address_report.VARIABLE] = str(report)
         if settings.enabled:
-            worker, named = _worker(settings, signals, telemetry, with_command=bool(argv))
+            worker, named = _worker(settings, signals, telemetry, listening if argv else None)
             environ |= named
         adopt_orphans()
         try:
@@ -86,6 +100,20 @@ def run(settings: Settings, argv: Sequence[str]) -> int:
             worker.start()
         count = telemetry.count_lost_lines if telemetry else None
         return Supervisor(signals, command, worker, settings.timing, count=count).run()
+
+
+def is_socket_activated(environ: Mapping[str, str]) -> bool:
+    """Whether systemd passes listening sockets to this process; COMMAND, another process, would not get them."""
+    return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") != "0"
+
+
+def _report_path(stack: ExitStack) -> Path | None:
+    """Where COMMAND reports its addresses; None: there is no room for a file."""
+    try:
+        return Path(stack.enter_context(TemporaryDirectory(prefix="fota-run-")), "addresses.json")
+    except OSError as error:
+        log.warning("no file for the addresses of the command", detail=error.strerror)
+        return None
 
 
 def redis_of(settings: Settings) -> "redis.Redis":
@@ -153,7 +181,10 @@ def _free(port: int, signals: Signals) -> bool:
 
 
 def _worker(
-    settings: Settings, signals: Signals, telemetry: Telemetry | None, *, with_command: bool
+    settings: Settings,
+    signals: Signals,
+    telemetry: Telemetry | None,
+    listening: Listening | None,
 ) -> tuple[Service, dict[str, str]]:
     """The registrar's thread, not started but a member already; and what COMMAND's environment gets of it."""
     client = redis_of(settings)
@@ -162,11 +193,10 @@ def _worker(
     heartbeat = Heartbeat(shared.lease, ttl_s=settings.lease_ttl_s)
     queue_id = _queue_id(shared) if heartbeat.join() else None
     probe = Probe(settings, queue_id)
-    port = settings.service.port
 
     def ready(wait: Callable[[float], bool]) -> bool:
         # Standing alone, the listener may be on another machine: then the probe has to do.
-        return (not with_command or until_ready(port, wait)) and probe.gate(wait)
+        return (listening is None or until_ready(listening, wait)) and probe.gate(wait)
 
     service = Service(
         settings,

@@ -75,6 +75,14 @@ class RejectedError(RegistrarError):
     """The provider understood and refuses: the same request will be refused again."""
 
 
+class AddressUnknownError(StopError):
+    """Nobody knows where COMMAND listens, so nobody can see when it is ready."""
+
+    def __init__(self, detail: str) -> None:
+        """Takes why."""
+        super().__init__("address-unknown", detail)
+
+
 class NotVerifiedError(RejectedError):
     """The provider confirmed a registration, and shows something else; `detail` says what differs."""
 

@@ -9,6 +9,7 @@ import structlog
 
 from registrar.client import Client
 from registrar.errors import (
+    AddressUnknownError,
     NotAloneError,
     PausedError,
     RegistrarError,
@@ -70,6 +71,8 @@ class Service:
         self._due = threading.Event()
         self._lingers = False
         self._may_have_written = False
+        # Whether it ended because the service is set up so that it can never be registered.
+        self.failed = False
         self._failures = 0
         self._lease = shared.lease
         self._pauses = shared.pauses
@@ -132,6 +135,9 @@ class Service:
             if self._ready(self._stopping.wait):
                 log.info("ready")
                 self._serve()
+        except AddressUnknownError as error:
+            log.error("registrar ended", reason=error.reason, detail=error.detail)  # noqa: TRY400
+            self.failed = True
         except Exception:
             # It must not take the listener down with it, nor leave it without a registrar.
             log.exception("the registrar failed, and begins anew")

@@ -23,6 +23,7 @@ CAUGHT = (*ENDING, *FORWARDED, *IGNORED, signal.SIGCHLD)
 
 # A killed COMMAND that the kernel does not let go within so long is left behind.
 GIVE_UP_S = 2.0
+WRONG_SETTINGS = 2
 KILLED = 128 + signal.SIGKILL
 # A look round from time to time, whatever was missed.
 LOOK_S = 5.0
@@ -36,6 +37,10 @@ class Worker(Protocol):
     @property
     def running(self) -> bool:
         """Whether it still has to deregister."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by itself, because it can never register."""
 
     def stop(self, *, lingers: bool) -> None:
         """Begins to deregister; lingers: and waits then for what is still on its way to COMMAND."""
@@ -77,7 +82,7 @@ class Supervisor:
         self._until: float | None = None
 
     def run(self) -> int:
-        """Returns the exit status: COMMAND's, or 0 without one."""
+        """Returns the exit status: COMMAND's, or 0 without one; 2 if the registrar can never register."""
         while not self._done():
             for number in self._signals.wait(self._patience()):
                 self._take(number)
@@ -88,6 +93,8 @@ class Supervisor:
         if self._runs:
             log.error("the command does not end although it was killed")
             return KILLED
+        if self._worker and self._worker.failed:
+            return WRONG_SETTINGS
         return self._command.status or 0 if self._command else 0
 
     def _done(self) -> bool:
@@ -148,6 +155,9 @@ class Supervisor:
     def _advance(self) -> None:
         if self._command and not self._serves and self._until is None:
             log.error("the command ended by itself", status=self._command.status)
+            self._begin(None)
+        if self._worker and self._worker.failed and self._until is None:
+            log.error("stopping", reason="the registrar ended")
             self._begin(None)
         if self._until is None or self._waits_for_worker:
             return

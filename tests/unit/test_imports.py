@@ -15,6 +15,7 @@ FORBIDDEN = {
 }
 # What of the listener the registrar may use; everything else of it is the web workers' affair.
 SHARED = {
+    "listener.address_report",
     "listener.environment",
     "listener.errors",
     "listener.key_derivation",

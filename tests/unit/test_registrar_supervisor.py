@@ -23,6 +23,7 @@ class World:
         self.plan: dict[float, list[int]] = {}
         self.status: int | None = None
         self.running = True
+        self.failed = False
         self.ends_after_signal: int | None = 0
         self.dies_at_once = True
         self.left_in_group = False
@@ -223,3 +224,9 @@ def test_without_a_worker_the_command_is_told_at_once(world: World) -> None:
     run(world, worker=False)
     assert world.told == ["SIGTERM"]
     assert world.now < 1
+
+
+def test_a_registrar_that_can_never_register_ends_the_command_with_status_2(world: World) -> None:
+    world.failed, world.running = True, False
+    assert run(world) == 2
+    assert world.told[-1] == "SIGTERM"
