@@ -66,6 +66,12 @@ def nworkers_changed(arbiter: Any, _new: int, _old: int | None) -> None:
         gunicorn_guard.refuse(
             f"gunicorn cannot run the service with these options:\n  bind (-b, --bind): {error}"
         )
+    public = [address for address in arbiter.cfg.bind if not ports.is_operating(address, settings)]
+    if settings.trusts_forwarded_address_alone and ports.is_open_to_all(public):
+        log.warning(
+            "sender can be forged: X-Forwarded-For is the only proof of sender and the port is open to all",
+            advice="set CALLBACK_TOKEN, or let only the proxy reach the port, as with --bind 127.0.0.1:PORT",
+        )
 
 
 def on_starting(_arbiter: Any) -> None:

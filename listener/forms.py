@@ -25,8 +25,9 @@ PLAIN = re.compile(r"[!-~]+")
 ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
 # The provider's page calls the form above the usual one. A slash could not be part of a path.
 ACCOUNT_OF_ANOTHER_FORM = re.compile(r"[^/\\]{1,100}-[^/\\]{1,100}")
-# A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
+HOST_NAME_FORM = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+")
 HOST_FORM = re.compile(r"[A-Za-z0-9._:-]+")
+# A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
 NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -46,6 +47,17 @@ def address(text: str) -> Address:
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise ValueError("must end with a port from 1 to 65535, as in 127.0.0.1:9464")
     return bare, int(port)
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """Names of hosts, each once, in lower case."""
+    names = tuple(name.lower().removesuffix(".") for name in words(text))
+    if not names or not all(HOST_NAME_FORM.fullmatch(name) for name in names):
+        raise ValueError(
+            "must be host names such as fota-ops.example.com, comma-separated, without scheme, port "
+            "and wildcards; IP addresses need not be listed"
+        )
+    return tuple(dict.fromkeys(names))
 
 
 def redis_url(text: str) -> str:

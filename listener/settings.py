@@ -40,6 +40,7 @@ class Settings:
     port: int
     web_concurrency: int
     ops_bind: Address | None
+    ops_hosts: tuple[str, ...]
     queue_namespace: str
     queue_partitions: int
     queue_durability: Durability
@@ -89,6 +90,7 @@ class Settings:
             ops_bind=reader.parsed(
                 "OPS_BIND", None if reader.emptied("OPS_BIND") else OPS_BIND, forms.address
             ),
+            ops_hosts=reader.parsed("OPS_HOSTS", (), forms.host_names),
             queue_namespace=reader.parsed("QUEUE_NAMESPACE", "fota", forms.namespace),
             queue_partitions=reader.whole("QUEUE_PARTITIONS", 1, at_least=1, at_most=1024),
             queue_durability=reader.parsed("QUEUE_DURABILITY", Durability(), Durability.parse),
@@ -148,6 +150,12 @@ class Settings:
     def proves_sender(self) -> bool:
         """Whether a token, a password or a source filter is there to prove the sender."""
         return self.proves_sender_before_body or self.callback_password is not None
+
+    @property
+    def trusts_forwarded_address_alone(self) -> bool:
+        """Whether an entry of X-Forwarded-For is the only proof of sender."""
+        stronger = self.callback_token is not None or self.callback_password is not None
+        return self.callback_sources is not None and self.trusted_proxies > 0 and not stronger
 
     @property
     def proves_sender_before_body(self) -> bool:

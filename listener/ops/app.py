@@ -5,21 +5,32 @@ from collections.abc import Callable
 
 import structlog
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    MisdirectedRequest,
+)
 
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
+from listener.lines import cut
 from listener.ops.exposition import exposition
+from listener.ops.hosts import AllowedHosts
 from listener.ops.openapi import document
 from listener.ops.overview import Overviews
 from listener.ops.page import page
 from listener.ops.state import gauges
 from listener.ops.version import version
 from listener.queue.keeper import Queue
+from listener.refusal_log import Throttle
 from listener.settings import Settings
 
 log = structlog.get_logger("listener")
 
+ADVICE = "if it is one of yours, add it to OPS_HOSTS"
+# Of a Host header, in the log.
+MOST_OF_HOST = 100
 # For answers that are no page.
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -36,6 +47,7 @@ def create_ops_app(
     """
     app = Flask("listener.ops", static_folder=None)
     readiness = Readiness(queue, clock)
+    _guard_hosts(app, settings, Throttle(clock))
 
     @app.get("/healthz")
     def alive() -> Response:
@@ -68,6 +80,23 @@ def create_ops_app(
     return app
 
 
+def _guard_hosts(app: Flask, settings: Settings, throttle: Throttle) -> None:
+    """Answers 421 to whatever names another host, at every path: see `listener.ops.hosts`."""
+    bound = [settings.ops_bind[0]] if settings.ops_bind else []
+    hosts = AllowedHosts([*bound, *settings.ops_hosts])
+
+    @app.before_request
+    def refuse_other_hosts() -> None:
+        host = request.headers.get("Host")
+        if hosts.allow(host, request.environ.get("RAW_URI", "/")):
+            return
+        untold = throttle.passes("host")
+        if untold is not None:
+            named = cut(host or "", MOST_OF_HOST)
+            log.warning("operating request refused", host=named, advice=ADVICE, untold=untold)
+        raise MisdirectedRequest
+
+
 def _answer_failure(error: Exception) -> tuple[Response, int]:
     """A fault of ours; its traceback is for the log."""
     log.error("operating request failed", route=str(request.url_rule), exc_info=error)
@@ -88,4 +117,7 @@ def _secure(answer: Response) -> Response:
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers["Cache-Control"] = "no-store"
+    # No page of another origin may embed an answer, nor keep a hold on the window that shows one.
+    answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return answer

@@ -23,6 +23,9 @@ PROBLEM = "application/problem+json"
 PLAIN_IN_A_PATH = "/:@!$&'()*+,;=~"
 RETRY_AFTER: Part = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
 ALLOW: Part = {"description": "The methods that there are.", "schema": {"type": "string"}}
+MISDIRECTED = (
+    "At the operating port: the Host is neither an IP address, localhost, nor in OPS_HOSTS."
+)
 OBJECT: Part = {"type": "object"}
 HEADERS = {405: {"Allow": ALLOW}, 503: {"Retry-After": RETRY_AFTER}}
 
@@ -114,7 +117,7 @@ def _questions(settings: Settings) -> dict[str, Part]:
     text = {"schema": {"type": "string"}}
     html = _content("A page.", "text/html", text)
     nothing = _content("There is none.", PROBLEM, {"schema": OBJECT})
-    return {
+    questions: dict[str, Part] = {
         "/": _question([own], "The status page, for people.", {"200": html}),
         "/messages/{partition}/{entry_id}": _question(
             [own],
@@ -147,6 +150,9 @@ def _questions(settings: Settings) -> dict[str, Part]:
             {"200": _content("OpenAPI 3.1.", JSON, {"schema": OBJECT})},
         ),
     }
+    for question in questions.values():
+        question["responses"]["421"] = _content(MISDIRECTED, PROBLEM, {"schema": OBJECT})
+    return questions
 
 
 def _question(servers: list[Part], summary: str, responses: Part, *parameters: Part) -> Part:

@@ -17,6 +17,8 @@ from listener.errors import ListenerError
 from listener.redis_url import Address
 from listener.settings import Settings
 
+EVERY_ADDRESS = ("", "0.0.0.0", "::")
+
 log = structlog.get_logger("listener")
 
 # Set by gunicorn for the new master that it starts on SIGUSR2: the sockets are inherited.
@@ -72,7 +74,7 @@ def with_operating_port(bind: Sequence[str], settings: Settings) -> list[str]:
     if settings.ops_bind is None:
         return list(bind)
     host, port = settings.ops_bind
-    public = [address for address in bind if _parsed(address) != settings.ops_bind]
+    public = [address for address in bind if not is_operating(address, settings)]
     for address in public:
         if isinstance(_parsed(address), int):
             raise BindError("with a file descriptor no other address is served: empty OPS_BIND")
@@ -83,6 +85,17 @@ def with_operating_port(bind: Sequence[str], settings: Settings) -> list[str]:
         log.error("no operating port: OPS_BIND cannot be had", bind=name, detail=problem)
         return public
     return [*public, name]
+
+
+def is_operating(address: str, settings: Settings) -> bool:
+    """Whether one of gunicorn's addresses is that of the operating port."""
+    return bool(_parsed(address) == settings.ops_bind)
+
+
+def is_open_to_all(bind: Sequence[str]) -> bool:
+    """Whether one of gunicorn's addresses is that of every network of the machine."""
+    hosts = (parsed[0] for address in bind if not isinstance(parsed := _parsed(address), int))
+    return any(host in EVERY_ADDRESS for host in hosts)
 
 
 def _parsed(address: str) -> Any:
