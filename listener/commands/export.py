@@ -61,7 +61,8 @@ def export(
     """Write messages into a file, by the time at which they came into the queue.
 
     The CSV's columns are entry, partition, time, kind, account, subject, id, type, source, requestid
-    and data (JSON). A text that a spreadsheet would take for a formula gets a ' in front.
+    and data (JSON). No cell is a formula to a spreadsheet, whatever its separator: a sign
+    that could begin one gets a ' in front, and in data stands as an escape of JSON.
     """
     if as_json and form == "csv":
         raise click.UsageError("--json and --format csv exclude each other")
