@@ -49,7 +49,7 @@ class NativeThread:
         """
         job = _Job(call)
         try:
-            (self._run_under_gevent if _is_patched() else self._run_in_thread)(job, timeout_s)
+            (self._run_under_gevent if is_patched() else self._run_in_thread)(job, timeout_s)
         finally:
             job.is_wanted = False
         return job.result()
@@ -113,7 +113,7 @@ class _Job(Generic[Result]):
             self._error = None
 
 
-def _is_patched() -> bool:
+def is_patched() -> bool:
     """Whether the threads of this process are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))

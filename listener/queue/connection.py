@@ -15,6 +15,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 from listener.queue.cluster import Cluster
 from listener.redis_url import RedisUrl, parse
 from listener.secret import Secret
+from listener.time_limit import time_limit
 
 log = structlog.get_logger("listener.redis")
 
@@ -28,6 +29,8 @@ MOST_CONNECTIONS = 16
 # Each partition of a Cluster is waited for on a connection of its own.
 MOST_WAITING = 1024
 MISSED_S = 0.05
+# What looking the name up, and trying its addresses, may take of the time of one address.
+CONNECTING = 2
 # Where the server cut the connection on a name, none is given for a while.
 NAMELESS_S = 60.0
 
@@ -58,6 +61,14 @@ class Settled:
             super().connect()  # type: ignore[misc]
         except _NameRefusedError:
             super().connect()  # type: ignore[misc]
+
+    def _connect(self) -> Any:
+        """Called by redis-py, whose own limits bound neither the look-up of the name nor all addresses together."""
+        each_s: float | None = getattr(self, "socket_connect_timeout", None)
+        if each_s is None:
+            return super()._connect()  # type: ignore[misc]
+        with time_limit(CONNECTING * each_s, "connecting took too long"):
+            return super()._connect()  # type: ignore[misc]
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
         """Called by redis-py on a new connection."""
