@@ -13,7 +13,7 @@ from registrar.mutex import Hold
 from registrar.observation import Observation, Observer
 from registrar.plan import Action, matches
 from registrar.protocol import Slot
-from registrar.reconcile import Reconciler
+from registrar.reconcile import CommonFailure, Reconciler
 from registrar.settings import Settings
 from registrar.shared import Shared, observer_of
 
@@ -53,24 +53,22 @@ def deregister(settings: Settings, client: Client, shared: Shared) -> list[Obser
 def look(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
     """Asks ThingSpace about every slot, and changes nothing."""
     observer = observer_of(settings, shared)
-    problem = failure_of(client.tokens.current)
-    return [_look_at(slot, settings, client, observer, problem) for slot in settings.slots]
+    common = CommonFailure(failure_of(client.tokens.current))
+    return [_look_at(slot, settings, client, observer, common) for slot in settings.slots]
 
 
 def _look_at(
-    slot: Slot,
-    settings: Settings,
-    client: Client,
-    observer: Observer,
-    problem: RegistrarError | None,
+    slot: Slot, settings: Settings, client: Client, observer: Observer, common: CommonFailure
 ) -> Observation:
     desired = settings.desired(slot)
     try:
-        if problem:
-            raise problem
+        if common.error:
+            raise common.error
         found = client.query(slot)
     except RegistrarError as error:
+        common.note(error)
         return observer.failed(slot, desired, error)
+    common.note(None)
     if found is None:
         action = Action("yield", "absent")
     elif matches(desired.registration, found):

@@ -66,6 +66,24 @@ class Look:
     force: bool
 
 
+class CommonFailure:
+    """Finds out, while slot after slot is asked, whether what fails is the provider or the way to it.
+
+    Attributes:
+        error: what then fails for the rest as well, so that it need not be asked; None: so far nothing.
+    """
+
+    def __init__(self, error: RegistrarError | None) -> None:
+        self.error = error
+        self._in_a_row = 0
+
+    def note(self, error: RegistrarError | None) -> None:
+        """Takes what became of one slot."""
+        self._in_a_row = self._in_a_row + 1 if isinstance(error, UnavailableError) else 0
+        if error and (self._in_a_row >= FAILING_SLOTS or _concerns_all(error)):
+            self.error = error
+
+
 class Reconciler:
     """Makes registrations what they should be. One tick at a time.
 
@@ -138,16 +156,16 @@ class Reconciler:
         Those that failed come last in the next tick, so that they do not stand in the others' way.
         """
         found: dict[Slot, Outcome] = {}
-        failing = 0
+        common = CommonFailure(look.signed_out)
         for slot in sorted(self._slots, key=self._failed.__contains__):
-            asked = not look.signed_out
-            outcome = found[slot] = self._outcome(slot, look)
-            error = outcome.error
-            failing = failing + 1 if isinstance(error, UnavailableError) else 0
-            if asked:
-                (self._failed.add if failing else self._failed.discard)(slot)
-            if error and (failing >= FAILING_SLOTS or _concerns_all(error)):
-                look = replace(look, signed_out=error)
+            asked = common.error is None
+            found[slot] = self._outcome(slot, replace(look, signed_out=common.error))
+            error = found[slot].error
+            common.note(error)
+            if asked and isinstance(error, UnavailableError):
+                self._failed.add(slot)
+            elif asked:
+                self._failed.discard(slot)
         return [found[slot] for slot in self._slots]
 
     def _pause(self, outcomes: Sequence[Outcome]) -> None:

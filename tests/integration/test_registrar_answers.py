@@ -181,6 +181,17 @@ def test_tick_stops_at_the_first_throttle(
     assert len(calls(ten, start, path)) == 1
 
 
+def test_status_by_hand_stops_at_the_first_throttle_as_well(
+    ten: Sandbox, replica: Replicas
+) -> None:
+    one = of_ten(ten, replica)
+    ten.fault(FOTA, count=99, status=429)
+    start = now(ten)
+    seen = by_hand.look(one.settings, one.parts.client, one.parts.shared)
+    assert {told(each) for each in seen} == {("failed", "throttled")}
+    assert len(calls(ten, start)) == 1
+
+
 def test_outage_of_the_provider_ends_the_tick_after_two_accounts(
     ten: Sandbox, replica: Replicas
 ) -> None:

@@ -188,6 +188,24 @@ def test_server_that_speaks_no_tls_is_told_from_one_that_is_down() -> None:
     assert "Connection refused" in failure().detail
 
 
+@pytest.mark.parametrize("cut", [True, False], ids=["cut", "hang"])
+def test_connection_that_ends_during_the_tls_handshake_has_sent_nothing(cut: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def accept() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                # The client gives up on its own, or is cut here.
+                cut or connection.recv(65536)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        error = failure(f"https://127.0.0.1:{listening.getsockname()[1]}/api")
+        thread.join()
+    assert error.reason in ({"unreachable", "tls-failed"} if cut else {"timeout"})
+
+
 def test_name_that_cannot_be_resolved_is_named() -> None:
     error = failure("https://does-not-exist.invalid/api")
     assert (error.reason, "does-not-exist.invalid" in error.detail) == ("unknown-host", True)

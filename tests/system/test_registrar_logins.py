@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.registrar_process import command_line, settings
+from tests.registrar_process import REGISTRAR, command_line, settings
 from tests.sandbox_process import Sandbox
-from tests.service_process import ROOT
+from tests.service_process import ROOT, Service, wait_until
 
+LOGIN = "/api/m2m/v1/session/login"
 RESTARTS = 30
 # Each is a process of its own that runs the whole command. They are forked from one that has loaded the
 # program, because loading it thirty times is what would take the time.
@@ -50,8 +51,35 @@ def restart(environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def test_running_registrar_with_a_wrong_password_behind_a_broken_gateway_does_not_lock_the_account(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """The gateway answers 502, and behind it every login is evaluated."""
+    with Sandbox() as sandbox:
+        sandbox.fault(LOGIN, when="after", status=502, count=99)
+        wrong = settings(sandbox, tmp_path, REDIS_URL=redis_url, THINGSPACE_PASSWORD="a-wrong-one")
+        with Service(*REGISTRAR, "run", **wrong) as service:
+            wait_until(lambda: '"reason":"login-paced"' in service.log(), service.log)
+        with Service(*REGISTRAR, "run", **wrong) as service:
+            wait_until(lambda: '"reason":"login-paced"' in service.log(), service.log)
+        assert logins(sandbox) == 2
+        assert sandbox.lock_state()["failed_logins"] == 2
+
+
+def test_paced_login_goes_on_at_once_after_unlock(redis_url: str, tmp_path: Path) -> None:
+    with Sandbox(allow_http=True) as sandbox:
+        sandbox.fault(LOGIN, status=504, count=2)
+        environ = settings(sandbox, tmp_path, REDIS_URL=redis_url)
+        with Service(*REGISTRAR, "run", **environ) as service:
+            wait_until(lambda: '"reason":"login-paced"' in service.log(), service.log)
+            unlocked = command_line("unlock", **{**service.settings, **environ})
+            assert unlocked.returncode == 0, unlocked.stderr
+            wait_until(lambda: sandbox.registered_url() is not None, service.log)
+        assert logins(sandbox) == 3
+
+
 def logins(sandbox: Sandbox) -> int:
-    return len(sandbox.requests(path="/api/m2m/v1/session/login"))
+    return len(sandbox.requests(path=LOGIN))
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "no-redis"])
