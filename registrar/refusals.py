@@ -111,17 +111,18 @@ def says_nothing_registered(reply: Reply) -> bool:
     message says it. A dead session or a refused bearer never does.
     """
     said = complaint(reply)
-    if reply.ok or SESSION_MARK in said.code or said.of_gateway:
+    if SESSION_MARK in said.code or said.of_gateway:
         return False
     if reply.status == 404:
         return said.code != NO_SUCH_PATH
-    if reply.status not in {400, 403} or reply.text.startswith("<"):
+    is_error = reply.status in {400, 403} or (reply.ok and said.code)
+    if not is_error or reply.text.startswith("<"):
         return False
     return any(NOTHING_REGISTERED.search(_words(text)) for text in (said.code, said.message))
 
 
 def check(reply: Reply, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Returns if the provider accepted the call.
+    """Returns if the provider accepted the call. A 2xx whose body is an error is none.
 
     Raises:
         UnavailableError: it cannot answer now; obey its `retry_after_s`.
@@ -130,24 +131,32 @@ def check(reply: Reply, *, now: Callable[[], datetime] = lambda: datetime.now(UT
             OAuth token again returns the same one [doc].
         RejectedError: anything else.
     """
-    if reply.ok:
-        return
     said = complaint(reply)
+    if reply.ok and said.code in ("", "0"):
+        return
     detail = f"HTTP {reply.status} {said}"
-    if reply.status == 407:
-        raise UnavailableError("proxy-refused", detail, sent=False, status=reply.status)
-    if reply.status == 429 or (said.of_gateway and said.code in THROTTLED_FAULTS):
-        raise _unavailable("throttled", reply, said, now(), sent=False)
-    if reply.status >= 500 or reply.status == 408:
-        # A gateway that gave up waiting does not know what became of the request behind it.
-        raise _unavailable("provider-failed", reply, said, now(), sent=reply.status in {408, 504})
-    if SESSION_MARK in said.code:
-        raise RenewError("session-refused", detail, {"session"})
     if said.bearer_refused:
         raise RenewError("token-refused", detail, {"token"})
+    if SESSION_MARK in said.code:
+        raise RenewError("session-refused", detail, {"session"})
+    if error := outage(reply, said, now()):
+        raise error
     if reply.status == 401:
         raise RenewError("unauthorized", detail, {"token", "session"})
     raise RejectedError(_rejection(reply.status, said), detail)
+
+
+def outage(reply: Reply, said: Complaint, now: datetime) -> UnavailableError | None:
+    """The error of an answer that says: not now; None: it says something else."""
+    if reply.status == 407:
+        return _unavailable("proxy-refused", reply, said, now, sent=False)
+    if reply.status == 429 or (said.of_gateway and said.code in THROTTLED_FAULTS):
+        return _unavailable("throttled", reply, said, now, sent=False)
+    if reply.status >= 500 or reply.status == 408:
+        # A gateway that gave up waiting does not know what became of the request behind it.
+        sent = reply.status in {408, 504}
+        return _unavailable("provider-failed", reply, said, now, sent=sent)
+    return None
 
 
 def unreadable(reply: Reply) -> UnavailableError:

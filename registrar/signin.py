@@ -4,12 +4,13 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from listener.secret import Secret
-from registrar.errors import StopError
+from registrar.errors import RenewError, StopError
 from registrar.protocol import Call
-from registrar.refusals import Reply, check, complaint, unreadable
+from registrar.refusals import Reply, check, complaint, outage, unreadable
 
 # A token lives one hour from when it was first issued [doc]: what to assume if the answer is silent.
 TOKEN_LIFE_S = 3600.0
@@ -116,9 +117,11 @@ def read_session(reply: Reply) -> Secret:
         raise StopError("account-locked", detail)
     if not reply.ok and any(word in said.code for word in CREDENTIAL_MARKS):
         raise StopError("login-refused", detail)
-    if said.bearer_refused or reply.status in {407, 408, 429} or reply.status >= 500:
-        check(reply)
-    if not 200 <= reply.status < 500 or reply.text.startswith("<") or 300 <= reply.status < 400:
+    if said.bearer_refused and not reply.ok:
+        raise RenewError("token-refused", detail, {"token"})
+    if error := outage(reply, said, datetime.now(UTC)):
+        raise error
+    if reply.status < 200 or 300 <= reply.status < 400 or reply.text.startswith("<"):
         # A page, or another place to go: something that stands in between answered.
         raise unreadable(reply)
     if not reply.ok:

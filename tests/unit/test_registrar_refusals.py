@@ -57,6 +57,10 @@ def oauth(status: int) -> Reply:
         (fota(EXPIRED), RenewError, "session-refused"),
         (fota(INVALID), RenewError, "session-refused"),
         (fota(EXPIRED, status=401), RenewError, "session-refused"),
+        (fota(EXPIRED, status=200), RenewError, "session-refused"),
+        (fota(EXPIRED, status=500), RenewError, "session-refused"),
+        (fault("900901", 200), RenewError, "token-refused"),
+        (fota("INVALID_PARAMETER", status=200), RejectedError, "rejected"),
         (Reply(401), RenewError, "unauthorized"),
         (Reply(401, HTML), RenewError, "unauthorized"),
         (Reply(429), UnavailableError, "throttled"),
@@ -92,6 +96,7 @@ def test_a_refusal_names_what_to_renew(reply: Reply, grants: set[str]) -> None:
 def test_an_acceptance_passes() -> None:
     check(Reply(200, HTML))
     check(Reply(204))
+    check(Reply(200, b'{"success": true, "errorCode": 0, "error": null}'))
 
 
 def test_the_wait_that_is_asked_for_comes_along() -> None:
@@ -200,6 +205,7 @@ def test_no_wait_whatever_it_says_raises(text: str) -> None:
         fota("REQUEST_FAILED", "There is no registered listener."),
         fota("REQUEST_FAILED", "Registration does not exist"),
         fota("NOT_FOUND"),
+        fota("CALLBACK_NOT_REGISTERED", status=200),
     ],
 )
 def test_error_that_says_so_means_that_nothing_is_registered(reply: Reply) -> None:
@@ -215,6 +221,7 @@ def test_error_that_says_so_means_that_nothing_is_registered(reply: Reply) -> No
         Reply(403, XML),
         Reply(401),
         Reply(500, fota("CALLBACK_NOT_REGISTERED").body),
+        fota("INVALID_PARAMETER", status=200),
         fault(900906, 404),
         fault("900906", 404),
         fota(EXPIRED, "No callback without a session", status=403),

@@ -223,6 +223,10 @@ def test_what_another_thread_has_renewed_is_not_renewed_again(world: World) -> N
         (Reply(200, b'{"sessionToken": null}'), "unknown"),
         (Reply(200, b'{"sessionTok'), "unknown"),
         (Reply(204), "unknown"),
+        (Reply(200, SESSION_REFUSED.body), "unknown"),
+        (Reply(500, SESSION_REFUSED.body), "unknown"),
+        (Reply(200, BEARER_REFUSED.body), "unknown"),
+        (Reply(500, BEARER_REFUSED.body), "not-evaluated"),
         (Reply(302), "unknown"),
         (Reply(400, b"<html>"), "unknown"),
         (Reply(403), "refused"),
@@ -372,7 +376,8 @@ NOTHING = Reply(400, b'{"errorCode": "CALLBACK_NOT_REGISTERED"}')
 
 
 @pytest.mark.parametrize(
-    "refusal", [UNKNOWN, Reply(403), Reply(400, b"<html>"), Reply(405), Reply(302)]
+    "refusal",
+    [UNKNOWN, Reply(200, UNKNOWN.body), Reply(403), Reply(400, b"<html>"), Reply(405), Reply(302)],
 )
 def test_second_refusal_in_a_row_of_any_kind_renews_the_session(
     refusal: Reply, world: World
