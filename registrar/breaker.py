@@ -87,7 +87,7 @@ class LoginBreaker:
 
     def read(self) -> Strikes:
         """The record that prevails: of the latest generation, then with the most doubt."""
-        found = self._everywhere(lambda s, _: s)
+        found = self._in_each(lambda store: store.read())
         return max(found, key=lambda s: (s.generation, s.doubtful), default=Strikes())
 
     def _agree(self) -> None:
@@ -99,10 +99,15 @@ class LoginBreaker:
 
     def _everywhere(self, make: Change, *, writes: bool = False) -> list[Strikes]:
         """What each store holds afterwards; `writes`: success proves that a store can be written."""
+        return self._in_each(lambda store: store.change(make), writes=writes)
+
+    def _in_each(
+        self, act: Callable[[RecordStore], Strikes], *, writes: bool = False
+    ) -> list[Strikes]:
         found = []
         for store in self._stores:
             try:
-                found.append(store.change(make))
+                found.append(act(store))
             except (redis.RedisError, OSError) as error:
                 self._tell(store, error)
             else:

@@ -35,6 +35,7 @@ class Observation:
         result: what the tick did; `reason` why, one word; `detail` for people.
         by: the member that saw it, with its fencing token (0: without the mutex).
         token_age_s: how old that member's OAuth token was, in seconds.
+        interval_s: how long that member waits until its next look, in seconds; None: an older version wrote it.
     """
 
     account: str
@@ -51,6 +52,7 @@ class Observation:
     by: str
     fence: int
     token_age_s: float | None
+    interval_s: float | None = None
 
     @classmethod
     def unknown(cls, slot: Slot, reason: str = "") -> "Observation":
@@ -98,10 +100,11 @@ class Observation:
         try:
             content = json.loads(text)
             found = {name: _checked(content[name], kind) for name, kind in _KINDS.items()}
+            interval_s = _checked(content.get("interval_s"), int | float | None)
             _ = [_moment(found[name]) for name in ("since", "tick")]
         except (TypeError, ValueError, KeyError, RecursionError):
             return None
-        return cls(**found)
+        return cls(**found, interval_s=interval_s)
 
 
 _KINDS: Mapping[str, Any] = {

@@ -285,7 +285,12 @@ class Reconciler:
         """
         hold = look.hold
         age = self._client.tokens.age_s()
-        seen = replace(seen, fence=hold.token if hold else 0, token_age_s=age and round(age, 1))
+        seen = replace(
+            seen,
+            fence=hold.token if hold else 0,
+            token_age_s=age and round(age, 1),
+            interval_s=self.settings.interval_s,
+        )
         before = self._last.get(seen.slot)
         try:
             before = self.shared.store.observation(seen.slot) if hold else before

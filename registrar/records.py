@@ -33,6 +33,9 @@ class RecordStore(Protocol):
     def place(self) -> str:
         """Where the records are, for people."""
 
+    def read(self) -> Strikes:
+        """The record as it is. Makes and changes nothing, whoever asks."""
+
     def change(self, make: Change) -> Strikes:
         """Replaces the record by what `make` makes of it and the store's time; returns the new one."""
 
@@ -49,6 +52,10 @@ class RedisStore:
         self._digest = digest
         self._cas = script(client, "cas")
         self._now = script(client, "now")
+
+    def read(self) -> Strikes:
+        """See `RecordStore`. Raises redis.RedisError."""
+        return Strikes.from_json(self._redis.hget(self._key, self._digest))
 
     def change(self, make: Change) -> Strikes:
         """See `RecordStore`. Raises redis.RedisError."""
@@ -73,6 +80,11 @@ class FileStore:
         self.place = str(self._path)
         self._digest = digest
 
+    def read(self) -> Strikes:
+        """See `RecordStore`. Raises OSError."""
+        # Without the lock, because the file is replaced in one step.
+        return _record(self._read(), self._digest)
+
     def change(self, make: Change) -> Strikes:
         """See `RecordStore`. Raises OSError."""
         with self._locked():
@@ -85,10 +97,13 @@ class FileStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # As private as the spool makes it, which may come later.
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._path.parent.is_dir():
+            # As private as the spool makes it, which may come later.
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _give_to_owner_above(self._path.parent)
         # A file of its own, because the one with the records is replaced.
         with open(self._path.with_suffix(".lock"), "ab", opener=_private) as lock:
+            _give_to_owner_above(lock.fileno(), self._path.parent)
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -109,6 +124,7 @@ class FileStore:
             file.write(json.dumps(records, sort_keys=True).encode())
             file.flush()
             os.fsync(file.fileno())
+            _give_to_owner_above(file.fileno(), self._path.parent)
         fresh.replace(self._path)
         _sync_folder(self._path.parent)
 
@@ -122,6 +138,15 @@ def _record(records: Mapping[str, Any] | None, digest: str) -> Strikes:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _give_to_owner_above(target: Path | int, above: Path | None = None) -> None:
+    """What root makes by hand belongs to the owner of the folder above, or the service could not use it."""
+    if os.geteuid() != 0:
+        return
+    folder = above or (target.parent if isinstance(target, Path) else Path())
+    owner = folder.stat()
+    os.chown(target, owner.st_uid, owner.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

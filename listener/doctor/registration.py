@@ -10,8 +10,6 @@ from listener.moments import duration
 from listener.queue.registrations import Registration, registrations
 
 TOPIC = "registration"
-# The registrar looks every 300 s unless REGISTRAR_INTERVAL_S says otherwise.
-STALE_S = 3600
 # As far as clocks of several hosts may well differ.
 AHEAD_S = 60
 STATUS = "python -m registrar status asks ThingSpace itself"
@@ -42,10 +40,13 @@ def finding(seen: Registration, now: datetime) -> Finding:
     doubts = {
         "the service deregistered when it stopped": seen.parted,
         f"the last look failed: {seen.reason}": seen.ours is None,
-        "does the registrar still run?": age_s > STALE_S,
+        "does the registrar still run?": seen.is_stale(now),
         "it says a time that is yet to come: the registrar's clock or Redis's is wrong": age_s
         < -AHEAD_S,
         "another service registers its own URL in turn": seen.reason == "flapping",
+        f"it was taken over from {seen.contender}, whose owner gets no messages now": bool(
+            seen.contender
+        ),
     }
     if doubt := next((text for text, holds in doubts.items() if holds), None):
         return warning(TOPIC, f"{told}; {doubt}", STATUS)

@@ -82,6 +82,8 @@ def _registered(seen: Overview) -> Tile:
         return Tile(name, "removed", about, place, "warning")
     if ours < len(slots):
         return Tile(name, UNKNOWN, about, place, "warning")
+    if any(one.is_stale(seen.now) for one in slots):
+        return Tile(name, "ours before", f"{about}, not looked at lately", place, "warning")
     return Tile(name, "ours", about, place, "ok")
 
 

@@ -15,6 +15,11 @@ Value = TypeVar("Value")
 NO_MORE_LOGINS = frozenset(("breaker-open", "account-locked"))
 # And for: the service was stopped, and took its URL away or left that to others.
 PARTED = frozenset(("deregistered", "left"))
+STALE_INTERVALS = 5
+# A look that fails is repeated within minutes.
+LEAST_STALE_S = 600
+# What REGISTRAR_INTERVAL_S was by default before looks named theirs.
+OLD_INTERVAL_S = 300
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Registration:
         looked: when that was; None: another version of the registrar wrote it, and the rest is unknown.
         result: what the registrar did, and `reason` why, each one word; `detail` for people.
         token_age_s: how old its OAuth token was.
+        contender: the URL that was replaced, or that made way for ours, while such replacings are counted.
+        interval_s: how long the registrar waits between two looks; None: an older version wrote it.
     """
 
     account: str
@@ -38,6 +45,15 @@ class Registration:
     reason: str
     detail: str
     token_age_s: float | None
+    contender: str | None = None
+    interval_s: float | None = None
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether the last look is so old that it says little of now: the registrar is behind by several looks."""
+        if self.looked is None:
+            return False
+        limit_s = max(STALE_INTERVALS * (self.interval_s or OLD_INTERVAL_S), LEAST_STALE_S)
+        return (now - self.looked).total_seconds() > limit_s
 
     @property
     def parted(self) -> bool:
@@ -57,7 +73,7 @@ def registration(slot: str, text: str) -> Registration:
     try:
         told = json.loads(text)
         looked = datetime.fromisoformat(told["tick"]).astimezone(UTC)
-        age = told.get("token_age_s")
+        age, interval_s = told.get("token_age_s"), told.get("interval_s")
         return Registration(
             account=account,
             version=version,
@@ -68,6 +84,8 @@ def registration(slot: str, text: str) -> Registration:
             reason=_text(told["reason"]),
             detail=_text(told.get("detail", "")),
             token_age_s=age if isinstance(age, int | float) else None,
+            contender=_checked(told.get("contender"), str),
+            interval_s=interval_s if isinstance(interval_s, int | float) else None,
         )
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError):
         # Another version of the registrar wrote it.

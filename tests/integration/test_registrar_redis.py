@@ -313,6 +313,31 @@ def test_many_at_once_try_twice_in_all(client: "redis.Redis", tmp_path: Path) ->
     assert breaker(client, tmp_path).read().open
 
 
+def test_reading_the_breaker_makes_no_file_and_no_key(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    folder = tmp_path / "spool"
+    assert not breaker(client, folder).read().open
+    assert not folder.exists()
+    assert not client.exists(KEYS.breaker)
+    refused(breaker(client, folder))
+    before = {path: path.stat() for path in folder.iterdir()}
+    assert breaker(client, folder).read().refused == 1
+    assert {path: path.stat() for path in folder.iterdir()} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_what_root_writes_by_hand_belongs_to_the_owner_of_the_folder_above(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    os.chown(tmp_path, 4711, 4712)
+    folder = tmp_path / "spool"
+    refused(breaker(client, folder))
+    for path in (folder, *folder.iterdir()):
+        assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712), path
+        assert not path.stat().st_mode & 0o077
+
+
 @pytest.mark.parametrize("lost", ["redis", "file"])
 def test_either_store_keeps_it_open(lost: str, client: "redis.Redis", tmp_path: Path) -> None:
     for _ in range(2):
