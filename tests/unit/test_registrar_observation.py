@@ -56,7 +56,15 @@ def test_what_is_no_observation_is_not_read(text: str | bytes) -> None:
     assert Observation.from_json(text) is None
 
 
-@pytest.mark.parametrize("name", list(json.loads(SEEN.to_json())))
+def test_observation_of_an_older_version_without_the_interval_is_read() -> None:
+    content = json.loads(SEEN.to_json())
+    del content["interval_s"]
+    assert Observation.from_json(json.dumps(content)) == replace(SEEN, interval_s=None)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in json.loads(SEEN.to_json()) if name != "interval_s"]
+)
 def test_observation_without_a_field_is_not_read(name: str) -> None:
     content = json.loads(SEEN.to_json())
     del content[name]
