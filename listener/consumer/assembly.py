@@ -12,6 +12,7 @@ from listener.consumer.group import Group, Scripts
 from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Observer
 from listener.consumer.options import Options
+from listener.consumer.portion import Portion
 from listener.consumer.settings import Queue
 from listener.queue.connection import connect
 from listener.queue.keys import every_partition
@@ -59,6 +60,7 @@ def context_of(
         desk=Desk(batch=options.batch, ordered=options.ordered),
         handlers=handlers,
         options=options,
+        portion=Portion(options.batch),
         observer=observer,
     )
 

@@ -87,6 +87,8 @@ class Caretaker:
         except RestingError:
             return True
         except redis.RedisError as error:
+            if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
+                self._context.portion.shrink()
             self._excuse("take over", group.partition, error)
             return True
         self._context.outages.end("take over", [group.partition])

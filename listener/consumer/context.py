@@ -12,6 +12,7 @@ from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Observer
 from listener.consumer.options import Options
 from listener.consumer.outages import Outages
+from listener.consumer.portion import Portion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Context:
         client: threads share it.
         reading: likewise, for reading alone: it tells of every broken connection, because what
             Redis delivered on it is pending and never came.
+        portion: how many messages to ask for at once.
         groups: by the numbers of their partitions.
         stopping: nothing more is read or taken over.
         ended: all threads come to an end.
@@ -35,6 +37,7 @@ class Context:
     desk: Desk
     handlers: Handlers
     options: Options
+    portion: Portion
     observer: Observer
     outages: Outages = field(default_factory=Outages)
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -60,6 +60,8 @@ class Reader:
                 self._context.stopping.wait(SOON_S)
         except redis.RedisError as error:
             self._is_sure = False
+            if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
+                self._context.portion.shrink()
             self._mend(error)
         else:
             self._is_new = False
@@ -76,6 +78,8 @@ class Reader:
             if polls or is_missing(error) or not self._begins_to_poll(error):
                 raise
             return
+        if any(len(entries) >= self._count(room) for _, entries in found):
+            self._context.portion.grow()
         for name, entries in found:
             group = self._groups[name]
             self._context.desk.put(group.fresh(entries))
@@ -88,9 +92,13 @@ class Reader:
             self._context.group,
             self._context.consumer,
             {name.decode(): ">" for name in self._groups},
-            count=max(1, room // len(self._groups)),
+            count=self._count(room),
             block=block_ms,
         )
+
+    def _count(self, room: int) -> int:
+        """How many messages to ask for, of each partition."""
+        return max(1, min(room, self._context.portion.size) // len(self._groups))
 
     def _begins_to_poll(self, error: "redis.ResponseError") -> bool:
         """Whether only the waiting was refused. Raises redis.RedisError."""

@@ -41,7 +41,8 @@ def take_back(context: Context, group: Group) -> bool:
 def _seize(context: Context, group: Group, frozen: Frozen) -> None:
     """Takes what a consumer left while Redis's clock was ahead."""
     holders = group.just_touched(MOST_LOOKED_AT)
-    still = frozen.note(group.partition, holders)[: context.desk.allowance(group.partition)]
+    still = frozen.note(group.partition, holders)
+    still = still[: min(context.desk.allowance(group.partition), context.portion.size)]
     for holder in {holders[entry_id] for entry_id in still}:
         taken = group.seize([one for one in still if holders[one] == holder], holder)
         log.warning(
@@ -53,7 +54,7 @@ def _seize(context: Context, group: Group, frozen: Frozen) -> None:
 
 
 def _take(context: Context, group: Group, idle_s: float, holder: str) -> bool:
-    limit = context.desk.allowance(group.partition)
+    limit = min(context.desk.allowance(group.partition), context.portion.size)
     if not limit:
         return False
     in_hand = {delivery.key for delivery in context.desk.in_hand()}

@@ -17,6 +17,7 @@ from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Observer
 from listener.consumer.options import Options
 from listener.consumer.outages import LONGEST_REST_S, REST_S, Outages, RestingError
+from listener.consumer.portion import Portion
 from listener.consumer.worker import Worker
 
 
@@ -145,6 +146,7 @@ def context(clock: Clock) -> Context:
         groups=groups,
         desk=Desk(batch=50, ordered=False, clock=clock),
         handlers=Handlers(),
+        portion=Portion(100),
         options=Options(),
         observer=Observer(),
         outages=Outages(clock),
@@ -222,6 +224,7 @@ def test_what_is_being_acknowledged_is_not_told_as_lost() -> None:
         groups=groups,
         desk=Desk(batch=50, ordered=False),
         handlers=Handlers(),
+        portion=Portion(100),
         options=Options(takeover_idle_s=0.1),
         observer=Observer(),
     )
