@@ -23,6 +23,9 @@ RUN groupadd --gid 10001 fota \
     && install --directory --owner=fota --group=fota --mode=0700 /var/lib/thingspace-fota
 COPY --from=build /venv /venv
 COPY --from=build /app /app
+# Who may execute a program and not read it cannot read its processes either, from their first moment on: a web worker does not see
+# the provider's credentials in the environment of the registrar, of a health check, or of a command by hand.
+RUN chmod 0711 "$(readlink -f /venv/bin/python)"
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH \
     PORT=8000 \

@@ -10,7 +10,7 @@ import click
 import structlog
 from rich.console import Console
 
-from listener import logs, stderr
+from listener import logs, private_memory, stderr
 from listener.errors import SettingsError
 from registrar import assembly, by_hand
 from registrar.client import Client
@@ -37,6 +37,8 @@ class Commands(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line."""
+        # First, because the environment that holds the credentials is open until then.
+        private_memory.protect()
         stderr.replace()
         return super().main(*arguments, **options)
 
@@ -161,6 +163,11 @@ def _settings(*, by_hand: bool = False) -> Settings:
     level = "warning" if quiet else service.log_level
     logs.configure(service.log_format, level, settings.secrets)
     if settings.enabled or by_hand:
+        if not private_memory.protect():
+            log.warning(
+                "credentials readable by the same user",
+                why="this system does not close a process's memory",
+            )
         for account in service.unusual_accounts:
             log.warning("account of an unusual form", account=account, usual="##########-#####")
     return settings

@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
@@ -202,7 +204,27 @@ def _base_url(text: str) -> str:
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must be an http or https URL with a host")
-    if url.query or url.fragment or url.username or url.password:
+    if url.query or url.fragment or "@" in url.netloc:
         raise ValueError("must not have a query, a fragment, or a username or password")
     _ = url.port  # Raises a ValueError if it is not a port.
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    if not re.fullmatch(rf"{re.escape(host)}(:\d*)?", url.netloc, re.IGNORECASE):
+        # "[::1]example.com": others than this parser connect to another host.
+        raise ValueError("must be an http or https URL with a host")
+    if url.scheme == "http" and not _is_this_machine(url.hostname):
+        # A setting that allows it would be one that puts the credentials on the wire in clear.
+        raise ValueError(
+            "must be https: http would carry the credentials in clear, and is accepted for this "
+            "machine alone (localhost, 127.0.0.1, [::1])"
+        )
     return text.rstrip("/")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        # No other name: what it leads to is for whoever answers DNS to say.
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from listener.logs import Redactor
 from listener.secret import Secret
@@ -36,7 +37,11 @@ class Transport:
         self._telemetry = telemetry or Telemetry()
         self._secrets = tuple(secrets)
         self._base_url = base_url
-        self._http = HttpSession(Limits(timing.connect_timeout_s, timing.read_timeout_s))
+        self._http = HttpSession(
+            Limits(timing.connect_timeout_s, timing.read_timeout_s),
+            # http is for this machine alone: a proxy would get the credentials in clear.
+            trust_env=urlsplit(base_url).scheme != "http",
+        )
 
     def send(self, call: Call, headers: Mapping[str, str]) -> Reply:
         """The answer, whatever it says.

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 import redis
 
-from listener import moments, stderr
+from listener import moments, private_memory, stderr
 from listener.errors import QueueUnavailableError, SettingsError
 from listener.lines import clean
 from listener.queue import groups
@@ -30,6 +30,8 @@ class Commands(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line."""
+        # Run where the service runs, a command has the service's whole environment.
+        private_memory.protect()
         stderr.replace()
         return super().main(*arguments, **options)
 

@@ -65,7 +65,7 @@ def test_wrong_password_is_tried_twice_whatever_the_answer_and_however_often_it_
     "environ",
     [
         {"THINGSPACE_BASE_URL": "http://127.0.0.1:1/api"},
-        {"THINGSPACE_BASE_URL": "http://does-not-exist.invalid/api"},
+        {"THINGSPACE_BASE_URL": "https://does-not-exist.invalid/api"},
     ],
     ids=["refused", "unknown-host"],
 )

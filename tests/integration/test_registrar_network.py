@@ -137,6 +137,16 @@ def test_proxy_that_cannot_be_used_is_named_by_its_variable(
     assert "hidden" not in error.detail
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_proxy_never_sees_credentials_in_clear(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as proxy, serving() as thingspace:
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        transport = Transport(f"http://localhost:{thingspace.port}/api", Timing())
+        reply = transport.send(CALL, {"Authorization": "Basic c2VjcmV0"})
+        transport.close()
+    assert (len(proxy.seen), len(thingspace.seen), reply.status) == (0, 1, 200)
+
+
 def test_proxy_that_wants_credentials_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as proxy:
         proxy.status = 407

@@ -1,6 +1,7 @@
 """Secrets planted in every setting, through good days and bad: none shows up where it must not."""
 
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -231,8 +232,10 @@ def test_web_workers_do_not_have_the_providers_credentials(world: World) -> None
     assert world.service.process is not None
     supervisor, *others = world.service.family()
     assert isinstance(supervisor, psutil.Process)
-    assert "planted-provider-password" in str(supervisor.environ())
-    assert held_by(supervisor) == set(PROVIDER.values())
+    if os.geteuid() == 0:
+        # Only root may look: tests/system/test_registrar_memory.py tries it as everybody else.
+        assert "planted-provider-password" in str(supervisor.environ())
+        assert held_by(supervisor) == set(PROVIDER.values())
     assert len(others) >= 3
     for process in others:
         environ = process.environ()

@@ -201,7 +201,7 @@ def test_no_platform_kills_before_the_registrar_has_ended_by_itself() -> None:
     grace = deploy_files.compose()["services"]["fota"]["stop_grace_period"]
     assert int(grace.removesuffix("s")) > ENDS_WITHIN_S
     pod = deploy_files.manifest("StatefulSet")["spec"]["template"]["spec"]
-    before = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod["terminationGracePeriodSeconds"] > ENDS_WITHIN_S + before
     # Heroku's thirty seconds are nobody's to set.
     assert ENDS_WITHIN_S < 30
@@ -324,3 +324,15 @@ def test_herokus_form_has_only_what_heroku_knows_and_makes_the_token() -> None:
     assert app["env"]["CALLBACK_TOKEN"]["generator"] == "secret"
     # REDIS_URL comes from the add-on, and PORT from the dyno.
     assert not {"REDIS_URL", "PORT"} & set(app["env"])
+
+
+def test_no_process_of_a_platform_shows_the_credentials_to_the_workers() -> None:
+    # Whatever the platforms start has the service's environment and user: a health check, a hook.
+    runs = [rest for word, rest in deploy_files.last_stage() if word == "RUN"]
+    check = next(rest for word, rest in deploy_files.last_stage() if word == "HEALTHCHECK")
+    assert 'chmod 0711 "$(readlink -f /venv/bin/python)"' in runs
+    assert json.loads(check.partition("CMD ")[2])[0] == "python"
+    pod = deploy_files.manifest("StatefulSet")["spec"]["template"]["spec"]
+    assert "exec" not in str(pod["containers"])
+    assert "healthcheck" not in deploy_files.compose()["services"]["fota"]
+    assert not [key for key in deploy_files.unit() if key.startswith("Exec") and key != "ExecStart"]

@@ -87,6 +87,64 @@ def test_values_out_of_bounds_are_refused(changed: dict[str, str]) -> None:
     assert list(problems(**{**GOOD, **changed})) == list(changed)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://thingspace.verizon.com/api",
+        "HTTPS://staging.example.com:8443/api",
+        "https://10.0.0.1/api",
+        "http://localhost:8000/api",
+        "HTTP://LocalHost/api",
+        "http://127.0.0.1:9/api",
+        "http://127.8.9.10/api",
+        "http://[::1]:8000/api",
+        "http://[0:0:0:0:0:0:0:1]/api",
+        "http://[::ffff:127.0.0.1]/api",
+    ],
+)
+def test_base_url_may_be_https_or_lead_to_this_machine(url: str) -> None:
+    assert read(THINGSPACE_BASE_URL=url).base_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://thingspace.verizon.com/api",
+        "HTTP://thingspace.verizon.com/api",
+        "http://sandbox:8000/api",
+        "http://10.0.0.1/api",
+        "http://0.0.0.0/api",
+        "http://[::]/api",
+        "http://[fe80::1%25eth0]/api",
+        "http://[::ffff:10.0.0.1]/api",
+        "http://128.0.0.1/api",
+        # Names that look like this machine, and are whatever DNS makes of them.
+        "http://localhost.example.com/api",
+        "http://127.0.0.1.example.com/api",
+        "http://127.0.0.1.nip.io/api",
+        "http://localhost.localdomain/api",
+        "http://ip6-localhost/api",
+        # Forms that programs read in different ways.
+        "http://127.1/api",
+        "http://2130706433/api",
+        "http://0x7f000001/api",
+        "http://0177.0.0.1/api",
+        "http://127.0.0.1@example.com/api",
+        "http://127.0.0.1\\@example.com/api",
+        "http://127.0.0.1%2eexample.com/api",
+        "http://127.0.0.1\t.example.com/api",
+        "http://example.com#@127.0.0.1/api",
+        "http://example.com?@127.0.0.1/api",
+        "http://[::1]example.com/api",
+        "http://[::1].example.com/api",
+        "http://\N{FULLWIDTH DIGIT ONE}27.0.0.1.example.com/api",
+    ],
+)
+def test_base_url_that_would_carry_credentials_in_clear_is_refused(url: str) -> None:
+    found = problems(**{**GOOD, "THINGSPACE_BASE_URL": url})
+    assert list(found) == ["THINGSPACE_BASE_URL"]
+
+
 def test_what_is_wanted_per_version() -> None:
     settings = read(CALLBACK_USERNAME="me", CALLBACK_PASSWORD="pass")
     url = "https://fota.example.com/cb/callback-token"
