@@ -168,7 +168,12 @@ def planted(sandbox: Sandbox, folder: Path, **more: str) -> dict[str, str]:
 
 
 def sandbox_with_planted_credentials() -> Sandbox:
-    return Sandbox(**{n.removeprefix("THINGSPACE_").lower(): v for n, v in PLANTED.items()})
+    return Sandbox(
+        key=PLANTED["THINGSPACE_KEY"],
+        secret=PLANTED["THINGSPACE_SECRET"],
+        username=PLANTED["THINGSPACE_USERNAME"],
+        password=PLANTED["THINGSPACE_PASSWORD"],
+    )
 
 
 def test_worker_cannot_read_the_registrar(redis_url: str, tmp_path: Path) -> None:
@@ -289,7 +294,7 @@ def test_program_that_may_not_be_read_is_closed_from_its_first_moment(mode: int)
         # An owner who is not root has to take the right to read from itself.
         program.chmod(mode if os.geteuid() == 0 or mode == 0o755 else 0o111)
         # setpriv still may read everything when it executes the next program: here that is env.
-        command = [*as_somebody("-all"), needed("env"), program, "60"]
+        command = [*as_somebody("-all"), needed("env"), str(program), "60"]
         with subprocess.Popen(command, env=PLANTED) as victim:
             try:
                 wait_until(lambda: Path(f"/proc/{victim.pid}/comm").read_text() == "sleep\n")
