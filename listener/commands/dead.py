@@ -9,7 +9,8 @@ import click
 from listener import lines
 from listener.commands import letter_lines, options, shell
 from listener.queue import dead as letters
-from listener.queue.dead import DeadLetter, Requeuer
+from listener.queue.dead import SHORT, DeadLetter, Requeuer
+from listener.queue.pages import IDS, Part
 from listener.queue.view import View
 
 
@@ -28,7 +29,7 @@ def dead() -> None:
 def list_(*, group: str | None, limit: int | None, as_json: bool) -> None:
     """List dead letters, group by group, the oldest first."""
     with shell.opened() as queue:
-        found = _all(queue, _groups(queue, group))
+        found = _all(queue, _groups(queue, group), SHORT)
         if as_json:
             for letter in islice(found, limit):
                 click.echo(lines.json_line(letter_lines.data(letter, short=True)))
@@ -133,21 +134,21 @@ def _groups(queue: View, wanted: str | None) -> list[str]:
     return [wanted]
 
 
-def _all(queue: View, names: Sequence[str]) -> Iterator[DeadLetter]:
+def _all(queue: View, names: Sequence[str], part: Part) -> Iterator[DeadLetter]:
     for name in names:
         for where in queue.partitions:
-            yield from letters.letters(queue.client, where, name)
+            yield from letters.letters(queue.client, where, name, part=part)
 
 
 def _chosen(queue: View, group: str, ids: Sequence[str]) -> Iterator[DeadLetter]:
-    """Those with the ids, or all; the same id may stand in several partitions."""
+    """Those with the ids, or all, by their ids alone; the same id may stand in several partitions."""
     if not ids:
-        yield from _all(queue, [group])
+        yield from _all(queue, [group], IDS)
     for entry_id in ids:
         found = [
             letter
             for where in queue.partitions
-            for letter in letters.letters(queue.client, where, group, only=entry_id)
+            for letter in letters.letters(queue.client, where, group, only=entry_id, part=IDS)
         ]
         if not found:
             click.echo(f"{entry_id}: there is no such dead letter (any more)", err=True)

@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from listener.commands import options, shell, spreadsheet
 from listener.commands import output as files
 from listener.commands.tail import is_wanted
 from listener.queue import ids, reader
+from listener.queue.pages import IDS
 from listener.queue.reader import Entry
 from listener.queue.view import View
 
@@ -111,10 +113,10 @@ def _progress(output: Path | None) -> Iterator[Progress]:
 
 def _span(queue: View, first: str, last: str) -> tuple[int, int]:
     """The times, in ms, between which there are messages."""
-    with_first = next(reader.entries(queue.client, queue.partitions, first=first, last=last), None)
-    with_last = next(
-        reader.newest_first(queue.client, queue.partitions, first=first, last=last), None
-    )
+    one = replace(IDS, entries=1)
+    where = (queue.client, queue.partitions)
+    with_first = next(reader.entries(*where, first=first, last=last, part=one), None)
+    with_last = next(reader.newest_first(*where, first=first, last=last, part=one), None)
     if with_first is None or with_last is None:
         return 0, 0
     return ids.order(with_first.entry_id)[0], ids.order(with_last.entry_id)[0]

@@ -12,6 +12,7 @@ from listener.commands import options, screen, shell
 from listener.commands.screen import Screen
 from listener.errors import RefusalError
 from listener.queue import quarantine as kept
+from listener.queue.pages import IDS, WHOLE, Part
 from listener.queue.quarantine import Refused
 from listener.queue.view import View
 from listener.queue.writer import RedisWriter
@@ -33,7 +34,7 @@ def quarantine() -> None:
 def list_(*, limit: int | None, as_json: bool) -> None:
     """List what is in the quarantine, the oldest first."""
     with shell.opened() as queue:
-        found = kept.refused(queue.client, queue.partitions[0])
+        found = kept.refused(queue.client, queue.partitions[0], part=kept.SHORT)
         if as_json:
             for one in islice(found, limit):
                 click.echo(lines.json_line(data(one)))
@@ -75,7 +76,7 @@ def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
     with shell.opened() as queue:
         writer = RedisWriter(queue.settings)
         try:
-            for one in _chosen(queue, entry_ids):
+            for one in _chosen(queue, entry_ids, WHOLE):
                 failed |= one is None or not _replay(queue, writer, one)
         finally:
             writer.close()
@@ -91,8 +92,7 @@ def drop(*, entry_ids: tuple[str, ...], every: bool, yes: bool) -> None:
     """Delete for good."""
     shell.chosen_ids(entry_ids, every)
     with shell.opened() as queue:
-        # Not the bodies themselves: each may have megabytes.
-        found = [one and one.entry_id for one in _chosen(queue, entry_ids)]
+        found = [one and one.entry_id for one in _chosen(queue, entry_ids, IDS)]
         there = [entry_id for entry_id in found if entry_id]
         if there:
             shell.confirm(f"Delete {lines.counted(len(there), 'refused message')} for good?", yes)
@@ -105,18 +105,17 @@ def drop(*, entry_ids: tuple[str, ...], every: bool, yes: bool) -> None:
 
 def data(one: Refused, *, whole: bool = False) -> dict[str, Any]:
     """One line of --json: the beginning of the data, or all of it."""
-    size = len(one.data.encode())
-    told = {"entry": one.entry_id, "time": one.time, "reason": one.reason, "bytes": size}
+    told = {"entry": one.entry_id, "time": one.time, "reason": one.reason, "bytes": one.bytes}
     return {**told, "data": one.data} if whole else {**told, "begins": one.data[:SHORT]}
 
 
-def _chosen(queue: View, ids: Sequence[str]) -> Iterator[Refused | None]:
+def _chosen(queue: View, ids: Sequence[str], part: Part) -> Iterator[Refused | None]:
     """Those with the ids, or all that are there now; None for one that is not there."""
     where = queue.partitions[0]
     if not ids:
-        yield from kept.refused(queue.client, where)
+        yield from kept.refused(queue.client, where, part=part)
     for entry_id in ids:
-        found = next(kept.refused(queue.client, where, only=entry_id), None)
+        found = next(kept.refused(queue.client, where, only=entry_id, part=part), None)
         if found is None:
             click.echo(f"{entry_id}: nothing in the quarantine is this", err=True)
         yield found
@@ -145,8 +144,7 @@ def _print(found: list[Refused]) -> None:
     )
     for one in found:
         arrived = one.time[:19].replace("T", " ")
-        size = len(one.data.encode())
-        screen.row(made, one.entry_id, arrived, one.reason, size, lines.cut(one.data, SHORT))
+        screen.row(made, one.entry_id, arrived, one.reason, one.bytes, lines.cut(one.data, SHORT))
     Screen().print(made)
 
 

@@ -57,6 +57,8 @@ def _text(text: str) -> str:
 
 
 def _data(text: str) -> str:
+    if not OPENING_SIGN.search(text):
+        return escaped(text)
     try:
         json.loads(text)
     except (ValueError, RecursionError):

@@ -8,10 +8,14 @@ import click
 from listener import lines, moments
 from listener.commands import options, shell
 from listener.queue import ids, reader
+from listener.queue.pages import MOST_BYTES_READ, Part
 from listener.queue.reader import Entry
 from listener.queue.view import View
 
 BLOCK_MS = 250
+
+# What `is_wanted` looks at.
+DECIDING = Part(("kind", "account", "subject"), bytes=MOST_BYTES_READ)
 
 Wanted = Callable[[Entry], bool]
 
@@ -107,10 +111,14 @@ def _kept(queue: View, first: str, newest: dict[str, str]) -> Iterator[Entry]:
 
 
 def _last(queue: View, most: int, wanted: Wanted) -> Iterator[Entry]:
+    """Finds the ids from the end, and reads the entries one by one as they are printed."""
     found: deque[Entry] = deque()
-    for entry in reader.newest_first(queue.client, queue.partitions):
+    for entry in reader.newest_first(queue.client, queue.partitions, part=DECIDING):
         if wanted(entry):
             found.appendleft(entry)
             if len(found) == most:
                 break
-    return iter(found)
+    for entry in found:
+        where = [queue.partitions[entry.partition]]
+        here = entry.entry_id
+        yield from reader.entries(queue.client, where, first=here, last=here)

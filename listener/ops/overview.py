@@ -2,9 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 from threading import Lock
 
 import redis
@@ -13,13 +12,15 @@ from listener.doctor.examination import findings, unreachable
 from listener.doctor.findings import Finding
 from listener.errors import QueueUnavailableError
 from listener.health import Readiness
+from listener.native_thread import NativeThread
 from listener.ops.upgrades import Upgrade, upgrades
 from listener.queue import arrivals, quarantine
 from listener.queue.arrivals import Counts
 from listener.queue.groups import Group
 from listener.queue.keeper import KeptBy
+from listener.queue.keys import Partition
+from listener.queue.pages import Entry, Part, pages
 from listener.queue.quarantine import Refused
-from listener.queue.reader import Entry, newest_first
 from listener.queue.registrations import Registration, registrations
 from listener.queue.streams import Stream
 from listener.queue.view import View, connected
@@ -27,14 +28,22 @@ from listener.queue.waiting import Waiting, waiting
 from listener.settings import Settings
 
 # More would make the page slow in the middle of a campaign, and messages with it: both are the work of
-# the same processes. A list of many devices makes an entry long.
+# the same processes. A list of many devices makes an entry long: one that is longer than `LONGEST` is
+# counted and listed, and what is in it is not looked at.
 ENTRIES_READ = 2000
-LETTERS_READ = 4 * 2**20
+LETTERS_READ = 2 * 2**20
+LONGEST = 2**18
+# What Redis reads for it, returned or not.
+BYTES_READ = 16 * 2**20
+PAGE_BYTES = 2**19
+PARSING_S = 5.0
 SHOWN = 20
 FRESH_S = 1.5
 # A page that waits for Redis would not say soon that Redis hangs.
 TIMEOUT_S = 0.5
 NAME = "fota-ops"
+
+_thread = NativeThread()
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class Overview:
         redis: whether Redis answered; without it the rest is empty.
         counted_at: the same by this host's clock, which the counts of arrivals go by.
         read: of how many entries `upgrades` and `newest` tell.
+        too_large: how many of those were too large to be looked into.
         refused: how many are in the quarantine; `quarantined` are the newest of them.
     """
 
@@ -71,6 +81,7 @@ class Overview:
     upgrades: Sequence[Upgrade] = ()
     newest: Sequence[Entry] = ()
     read: int = 0
+    too_large: int = 0
     refused: int = 0
     quarantined: Sequence[Refused] = ()
 
@@ -151,6 +162,9 @@ def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
     counted_at = datetime.now(UTC)
     messages = sum(stream.entries for stream in look.streams)
     newest = _newest(look)
+    all_there = len(newest) >= messages
+    # In a native thread, which gives way to the messages of this process every few milliseconds.
+    found = _thread.run(lambda: upgrades(newest, all_there=all_there), PARSING_S)
     return Overview(
         now=now,
         findings=findings,
@@ -162,20 +176,47 @@ def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
         streams=look.streams,
         groups=look.groups,
         arrivals=arrivals.read(client, partitions, counted_at),
-        upgrades=upgrades(newest, all_there=len(newest) >= messages)[:SHOWN],
+        upgrades=found[:SHOWN],
         newest=newest[:SHOWN],
         read=len(newest),
+        too_large=sum(bool(entry.cut) for entry in newest),
         refused=client.xlen(partitions[0].quarantine),
         quarantined=quarantine.newest(client, partitions[0], SHOWN),
     )
 
 
 def _newest(look: View) -> list[Entry]:
+    """The newest entries, the newest first: of each partition its share, one partition after the other."""
     found: list[Entry] = []
-    letters = 0
-    for entry in islice(newest_first(look.client, look.partitions), ENTRIES_READ):
-        found.append(entry)
-        letters += len(entry.fields.get("data", ""))
-        if letters > LETTERS_READ:
+    share = len(look.partitions)
+    for where in look.partitions:
+        found += _newest_of(look, where, share)
+    return sorted(found, key=lambda entry: entry.order, reverse=True)
+
+
+def _newest_of(look: View, where: Partition, share: int) -> list[Entry]:
+    """Holds no more than its share, but for an entry of `LONGEST`. At least one entry, if there is one."""
+    most = max(ENTRIES_READ // share, 1)
+    part = Part(longest=LONGEST, entries=most, bytes=min(PAGE_BYTES, BYTES_READ // share))
+    found: list[Entry] = []
+    letters = read = 0
+    for page in pages(
+        look.client, where.messages, "+", "-", part=part, newest_first=True, number=where.number
+    ):
+        read += page.bytes
+        for entry in page.entries:
+            found.append(_without_the_long(entry))
+            letters += len(found[-1].fields.get("data", ""))
+            if len(found) >= most or letters > LETTERS_READ // share:
+                return found
+        if read >= BYTES_READ // share:
             break
     return found
+
+
+def _without_the_long(entry: Entry) -> Entry:
+    """Without the beginnings of what was too long: half a JSON text says nothing."""
+    if not entry.cut:
+        return entry
+    kept = {name: text for name, text in entry.fields.items() if name not in entry.cut}
+    return replace(entry, fields=kept)

@@ -17,7 +17,7 @@ from listener.ops.overview import NAME, TIMEOUT_S, Overview, Overviews
 from listener.queue.arrivals import QUARANTINED
 from listener.queue.ids import GREATEST, order
 from listener.queue.keys import every_partition
-from listener.queue.reader import Entry
+from listener.queue.pages import Entry, Part, pages
 from listener.queue.view import connected
 from listener.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
@@ -25,6 +25,8 @@ from listener.thingspace import KINDS, UNKNOWN
 DRAWN = (*KINDS.values(), UNKNOWN, QUARANTINED)
 # Of a text that somebody else wrote, and of things to look at: the page is to be read at a glance.
 LONGEST = 120
+# Of a value of a single message; printing more would hold up the messages that this process receives.
+SHOWN_BYTES = 2**18
 MOST_PROBLEMS = 20
 MOST_DETAILS = 6
 # Its own style sheet and script, and nothing from anywhere else.
@@ -57,8 +59,17 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
             abort(503)
         if entry is None:
             abort(404)
-        data = _printed(data_of(entry.fields))
-        return render_template("message.html", entry=entry, data=data, version=__version__)
+        # A text of which the end is missing is no JSON, and printing megabytes would hold up messages.
+        whole = entry.cut.get("data", 0)
+        data = escaped(entry.fields["data"]) if whole else _printed(data_of(entry.fields))
+        return render_template(
+            "message.html",
+            entry=entry,
+            data=data,
+            whole=whole,
+            shown=SHOWN_BYTES,
+            version=__version__,
+        )
 
     @routes.app_template_filter("shown")
     def shown(text: object, most: int = LONGEST) -> str:
@@ -125,5 +136,7 @@ def _entry(settings: Settings, partition: int, entry_id: str) -> Entry | None:
     if max(order(entry_id)) > GREATEST:
         return None
     with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
-        found: Any = client.xrange(known[partition].messages, entry_id, entry_id)
-    return Entry(found[0][0], found[0][1], partition) if found else None
+        part = Part(longest=SHOWN_BYTES, entries=1)
+        stream = known[partition].messages
+        page = next(pages(client, stream, entry_id, entry_id, part=part, number=partition), None)
+    return page.entries[0] if page else None

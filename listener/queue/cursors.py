@@ -8,7 +8,7 @@ import redis
 from listener.queue.groups import Count, count, infos
 from listener.queue.ids import order
 from listener.queue.keys import Partition
-from listener.queue.reader import stream_info
+from listener.queue.pages import stream_info
 
 NONE = Count(0)
 

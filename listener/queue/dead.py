@@ -12,10 +12,16 @@ import redis
 from listener.queue.connection import servers
 from listener.queue.groups import REQUEUED, names
 from listener.queue.keys import Partition
-from listener.queue.reader import Entry, standing
+from listener.queue.pages import WHOLE, Entry, Part
+from listener.queue.reader import standing
 
 # What a dead letter has besides the fields of its message.
 ADDED = ("reason", "error", "traceback", "deliveries", "entry", "consumer", "failed")
+# What a list shows of one: neither the message's data nor the traceback.
+SHORT = Part(
+    (*(name for name in ADDED if name != "traceback"), "kind", "account", "subject", "id"),
+    longest=1000,
+)
 # Groups that were destroyed are found by their dead letters alone; a larger database is not searched.
 MOST_KEYS = 2_000_000
 
@@ -46,7 +52,12 @@ class DeadLetter:
 
 
 def letters(
-    client: "redis.Redis", where: Partition, group: str, *, only: str | None = None
+    client: "redis.Redis",
+    where: Partition,
+    group: str,
+    *,
+    only: str | None = None,
+    part: Part = WHOLE,
 ) -> Iterator[DeadLetter]:
     """A group's dead letters in a partition, the oldest first. Raises redis.RedisError.
 
@@ -57,9 +68,10 @@ def letters(
         where: the partition.
         group: whose dead letters.
         only: the id of the one that is wanted.
+        part: how much to read of each.
     """
     stream = where.dead(group)
-    for entry in standing(client, stream, only=only, number=where.number):
+    for entry in standing(client, stream, only=only, number=where.number, part=part):
         yield DeadLetter(where, group, entry)
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import redis
 
-from listener.queue.ids import LAST, order
+from listener.queue.ids import order
 from listener.queue.keys import Partition
-from listener.queue.reader import stream_info
+from listener.queue.pages import IDS, pages, stream_info
 
 # Counting means reading. Beyond this many it is only said that there are more.
 MOST_COUNTED = 10_000
-PAGE = 500
+MOST_BYTES_COUNTED = 64 * 2**20
 REQUEUED = "requeued"
 """The consumer that holds what `dead requeue` gave back, until another takes it over."""
 HANDED_BACK = "handed-back"
@@ -101,15 +101,17 @@ def idle_ms(row: Mapping[str, Any]) -> int:
 def count(
     client: "redis.Redis", stream: str, first: str, last: str = "+", most: int = MOST_COUNTED
 ) -> Count:
-    """How many entries there are from one id to another; `(` before an id leaves itself out."""
-    found = 0
-    while found < most:
-        batch: Any = client.xrange(stream, first, last, count=PAGE)
-        found += len(batch)
-        if len(batch) < PAGE or batch[-1][0] == LAST:
-            return Count(found)
-        first = f"({batch[-1][0]}"
-    return Count(found, exact=False)
+    """How many entries there are from one id to another; `(` before an id leaves itself out.
+
+    Counts `most` and a page at the most, and what has `MOST_BYTES_COUNTED`.
+    """
+    found = read = 0
+    for page in pages(client, stream, first, last, part=IDS):
+        if found >= most or read >= MOST_BYTES_COUNTED:
+            return Count(min(found, most), exact=False)
+        found += len(page.entries)
+        read += page.bytes
+    return Count(found)
 
 
 def _lags(
@@ -147,7 +149,7 @@ def _behind(
         if before.exact:
             more = count(client, where.messages, f"({cursor}", end, MOST_COUNTED - before.entries)
             entries = before.entries + more.entries
-            before = Count(entries if more.exact else MOST_COUNTED, more.exact)
+            before = Count(entries, more.exact)
         known[cursor], end = before, cursor
     return known
 

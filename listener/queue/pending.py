@@ -9,14 +9,19 @@ import redis
 from listener.queue.groups import idle_ms
 from listener.queue.ids import LAST
 from listener.queue.keys import Partition
-from listener.queue.reader import Entry
+from listener.queue.pages import Entry, Part, page_of, page_words
 
 PAGE = 100
+# What is shown of a message: never its data.
+SHOWN = Part(("kind", "account", "subject"), longest=1000, entries=1)
 
 
 @dataclass(frozen=True)
 class Pending:
-    """An entry that was delivered to a consumer and not acknowledged; no fields if it is gone."""
+    """An entry that was delivered to a consumer and not acknowledged; no fields if it is gone.
+
+    Of its fields it has those of `SHOWN`, and `entry` if there is none of them.
+    """
 
     entry: Entry
     group: str
@@ -55,6 +60,9 @@ def _fields(
 ) -> Iterator[dict[str, str]]:
     with client.pipeline(transaction=False) as pipeline:
         for row in rows:
-            pipeline.xrange(where.messages, row["message_id"], row["message_id"])
+            entry_id = row["message_id"]
+            words = page_words(where.messages, entry_id, entry_id, SHOWN)
+            pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
         replies: Sequence[Any] = pipeline.execute()
-    return (reply[0][1] if reply else {} for reply in replies)
+    found = (page_of(reply, where.number).entries for reply in replies)
+    return (dict(entries[0].fields) or {"entry": "?"} if entries else {} for entries in found)

@@ -1,9 +1,8 @@
 """What was refused from senders that proved themselves: to look at, to try again, or to drop."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import redis
 
@@ -11,18 +10,32 @@ from listener import auth, messages
 from listener.messages import Message
 from listener.moments import moment_of
 from listener.queue.keys import Partition
+from listener.queue.pages import WHOLE, Entry, Part, pages
 from listener.queue.reader import standing
 from listener.settings import Settings
+
+# What a list shows of one.
+SHORT = Part(longest=1000)
+# The status page has the service's own process read.
+MOST_BYTES_SHOWN = 16 * 2**20
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A body that was refused: why, and when it arrived (RFC 3339). `data` may be no JSON."""
+    """A body that was refused.
+
+    Attributes:
+        reason: why.
+        data: its text, or as much of it as was read; it may be no JSON.
+        time: when it arrived, RFC 3339.
+        bytes: how large `data` is in the quarantine.
+    """
 
     entry_id: str
     reason: str
     data: str
     time: str
+    bytes: int
 
     def message(self, settings: Settings) -> Message:
         """Validates it again, by the settings of now. It keeps the time at which it arrived.
@@ -45,7 +58,7 @@ class Refused:
 
 
 def refused(
-    client: "redis.Redis", where: Partition, *, only: str | None = None
+    client: "redis.Redis", where: Partition, *, only: str | None = None, part: Part = WHOLE
 ) -> Iterator[Refused]:
     """What is in the quarantine, the oldest first. Raises redis.RedisError.
 
@@ -55,23 +68,32 @@ def refused(
         client: one that decodes responses.
         where: partition 0: the quarantine is there.
         only: the id of the one that is wanted.
+        part: how much to read of each.
     """
-    for entry in standing(client, where.quarantine, only=only):
-        yield _refused(entry.entry_id, entry.fields)
+    for entry in standing(client, where.quarantine, only=only, part=part):
+        yield _refused(entry)
 
 
 def newest(client: "redis.Redis", where: Partition, most: int) -> list[Refused]:
-    """What came last, the newest first, `most` at most. Raises redis.RedisError."""
-    found: Any = client.xrevrange(where.quarantine, count=most)
-    return [_refused(entry_id, fields) for entry_id, fields in found]
+    """The beginnings of what came last, the newest first. Raises redis.RedisError.
+
+    `most` at the most, and fewer where those before them have megabytes.
+    """
+    part = replace(SHORT, entries=most, bytes=MOST_BYTES_SHOWN)
+    page = next(pages(client, where.quarantine, "+", "-", part=part, newest_first=True), None)
+    return [_refused(entry) for entry in page.entries] if page else []
 
 
-def _refused(entry_id: str, fields: Mapping[str, str]) -> Refused:
+def _refused(entry: Entry) -> Refused:
+    fields = entry.fields
+    data = fields.get("data", "")
+    size = entry.cut.get("data")
     return Refused(
-        entry_id,
+        entry.entry_id,
         fields.get("reason", "?"),
-        fields.get("data", ""),
+        data,
         fields.get("time", ""),
+        len(data.encode()) if size is None else size,
     )
 
 

@@ -2,30 +2,20 @@
 
 import heapq
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis
 
-from listener.queue.ids import FIRST, LAST, order
+from listener.queue.ids import FIRST
 from listener.queue.keys import Partition
+from listener.queue.pages import IDS, WHOLE, Entry, Part, pages, stream_info
 
-BATCH = 100
+__all__ = ["Entry", "entries", "follow", "newest_first", "newest_ids", "standing", "stream_info"]
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of a stream: its id in the stream, the event's attributes, the partition's number."""
-
-    entry_id: str
-    fields: Mapping[str, str]
-    partition: int = 0
-
-    @property
-    def order(self) -> tuple[int, int, int]:
-        """What tells earlier from later, across partitions as far as their servers' clocks agree."""
-        return (*order(self.entry_id), self.partition)
+# Merging holds a page of each partition: all of them together are bounded, but for an entry of each.
+LEAST_BYTES = 2**16
 
 
 def follow(
@@ -54,42 +44,73 @@ def follow(
         stream: start if isinstance(start, str) else start[stream] for stream in numbers
     }
     while True:
-        batches = _read_each(client, positions, block_ms)
-        for stream, entries in batches:
-            for entry_id, fields in entries:
-                positions[stream] = entry_id
-                yield Entry(entry_id, fields, numbers[stream])
-        if not batches:
+        is_idle = True
+        # One after the other: one command for all would find nothing in a Cluster, nor in shards behind
+        # one address. It does not wait in Redis either: some proxies refuse that.
+        for stream, number in numbers.items():
+            start_id = f"({positions[stream]}"
+            for page in pages(client, stream, start_id, "+", number=number):
+                is_idle = False
+                for entry in page.entries:
+                    positions[stream] = entry.entry_id
+                    yield entry
+        if is_idle:
+            time.sleep(block_ms / 1000)
             yield None
 
 
 def entries(
-    client: "redis.Redis", partitions: Sequence[Partition], *, first: str = "-", last: str = "+"
+    client: "redis.Redis",
+    partitions: Sequence[Partition],
+    *,
+    first: str = "-",
+    last: str = "+",
+    part: Part = WHOLE,
 ) -> Iterator[Entry]:
     """Yields what is kept from one entry id to another, both included, by time. Reads in pages.
 
     Raises:
         redis.RedisError: Redis did not answer.
     """
+    some = _share(part, len(partitions))
     return heapq.merge(
-        *(_page(client.xrange, where, first, last) for where in partitions),
+        *(
+            _entries(client, where.messages, first, last, part=some, number=where.number)
+            for where in partitions
+        ),
         key=lambda entry: entry.order,
     )
 
 
 def newest_first(
-    client: "redis.Redis", partitions: Sequence[Partition], *, first: str = "-", last: str = "+"
+    client: "redis.Redis",
+    partitions: Sequence[Partition],
+    *,
+    first: str = "-",
+    last: str = "+",
+    part: Part = WHOLE,
 ) -> Iterator[Entry]:
     """Likewise, the newest first."""
+    some = _share(part, len(partitions))
     return heapq.merge(
-        *(_page(client.xrevrange, where, last, first) for where in partitions),
+        *(
+            _entries(
+                client, it.messages, last, first, part=some, newest_first=True, number=it.number
+            )
+            for it in partitions
+        ),
         key=lambda entry: entry.order,
         reverse=True,
     )
 
 
 def standing(
-    client: "redis.Redis", stream: str, *, only: str | None = None, number: int = 0
+    client: "redis.Redis",
+    stream: str,
+    *,
+    only: str | None = None,
+    number: int = 0,
+    part: Part = WHOLE,
 ) -> Iterator[Entry]:
     """The entries that are in any one stream now, in pages; not those that are added meanwhile.
 
@@ -98,11 +119,12 @@ def standing(
         stream: which.
         only: the id of the one that is wanted.
         number: said of each as its partition.
+        part: how much to read of each.
     """
-    last: Any = client.xrevrange(stream, count=1)
+    last = next(pages(client, stream, "+", "-", part=IDS, newest_first=True), None)
     if last:
-        first, end = (only, only) if only else ("-", last[0][0])
-        yield from _page_of(client.xrange, stream, first, end, number)
+        first, end = (only, only) if only else ("-", last.entries[0].entry_id)
+        yield from _entries(client, stream, first, end, part=part, number=number)
 
 
 def newest_ids(client: "redis.Redis", partitions: Sequence[Partition]) -> dict[str, str]:
@@ -114,46 +136,12 @@ def newest_ids(client: "redis.Redis", partitions: Sequence[Partition]) -> dict[s
     return found
 
 
-def stream_info(client: "redis.Redis", stream: str) -> dict[str, Any] | None:
-    """What Redis says of a stream; None if it is not there.
-
-    Raises:
-        redis.RedisError: Redis did not answer, or the key is no stream.
-    """
-    try:
-        found: Any = client.xinfo_stream(stream)
-    except redis.ResponseError as error:
-        if "no such key" in str(error):
-            return None
-        raise
-    return dict(found)
+def _share(part: Part, partitions: int) -> Part:
+    return replace(part, bytes=max(part.bytes // partitions, LEAST_BYTES))
 
 
-def _page(read: Callable[..., Any], where: Partition, start: str, stop: str) -> Iterator[Entry]:
-    return _page_of(read, where.messages, start, stop, where.number)
-
-
-def _page_of(
-    read: Callable[..., Any], stream: str, start: str, stop: str, number: int
+def _entries(
+    client: "redis.Redis", stream: str, start: str, stop: str, **options: Any
 ) -> Iterator[Entry]:
-    while batch := read(stream, start, stop, count=BATCH):
-        for entry_id, fields in batch:
-            yield Entry(entry_id, fields, number)
-        if (last := batch[-1][0]) == LAST:
-            # Redis refuses a range that begins behind it.
-            return
-        start = f"({last}"
-
-
-def _read_each(client: "redis.Redis", positions: Mapping[Any, Any], block_ms: int) -> list[Any]:
-    """One command for all would find nothing in a Cluster, nor in shards behind one address.
-
-    It does not wait in Redis either: some proxies refuse that.
-    """
-    found: list[Any] = []
-    for stream, position in positions.items():
-        batch: Any = client.xread({stream: position}, count=BATCH)
-        found += batch
-    if not found:
-        time.sleep(block_ms / 1000)
-    return found
+    for page in pages(client, stream, start, stop, **options):
+        yield from page.entries

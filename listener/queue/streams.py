@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import redis
 
 from listener.queue.ids import order
 from listener.queue.keys import Partition
-from listener.queue.reader import stream_info
+from listener.queue.pages import MOST_BYTES_READ, Part, pages, stream_info
 
 # The rate is counted by reading the newest entries, one page after the other, at most so many.
 MOST_COUNTED = 5_000
-PAGE = 500
+MOST_BYTES_COUNTED = 64 * 2**20
+TIMES = Part(("time",), longest=100, bytes=MOST_BYTES_READ)
 
 
 @dataclass(frozen=True)
@@ -70,33 +70,38 @@ def rates(
 
     An id that lies ahead of the clock says no time: such an entry's field `time` does.
 
-    What was trimmed or deleted does not count. Where more than `MOST_COUNTED` entries arrived
-    within a window, only the newest of them are counted, and the rate is that of the shorter time
+    What was trimmed or deleted does not count. Where more than `MOST_COUNTED` entries, or than
+    `MOST_BYTES_COUNTED` bytes, arrived within a window, only the newest of them are counted, and the rate is that of the shorter time
     that they took. Raises redis.RedisError.
     """
-    times = _newest_times(client, where, now_ms, now_ms - max(windows_s) * 1000)
-    return [_rate(times, now_ms, window_s) for window_s in windows_s]
+    times, is_all = _newest_times(client, where, now_ms, now_ms - max(windows_s) * 1000)
+    return [_rate(times, now_ms, window_s, is_all=is_all) for window_s in windows_s]
 
 
-def _rate(times: list[int], now_ms: int, window_s: int) -> Rate:
-    """Args: the times of the newest entries in ms."""
+def _rate(times: list[int], now_ms: int, window_s: int, *, is_all: bool) -> Rate:
+    """Args: the times of the newest entries in ms, and whether those of every window are among them."""
     within = [time for time in times if time > now_ms - window_s * 1000]
-    if len(within) < MOST_COUNTED:
+    if is_all or not within or len(within) < len(times):
         return Rate(len(within), window_s)
     return Rate(len(within), max((now_ms - min(within)) / 1000, 0.001))
 
 
-def _newest_times(client: "redis.Redis", where: Partition, now_ms: int, since_ms: int) -> list[int]:
+def _newest_times(
+    client: "redis.Redis", where: Partition, now_ms: int, since_ms: int
+) -> tuple[list[int], bool]:
+    """The times in ms, and whether those are all since then."""
     times: list[int] = []
-    last = "+"
-    while len(times) < MOST_COUNTED:
-        batch: Any = client.xrevrange(where.messages, last, str(max(since_ms, 0)), count=PAGE)
-        page = [_time_ms(entry_id, fields, now_ms) for entry_id, fields in batch]
-        times += [time for time in page if time is not None]
-        if len(batch) < PAGE or all(time is None or time < since_ms for time in page):
+    read = 0
+    stop = str(max(since_ms, 0))
+    for page in pages(client, where.messages, "+", stop, part=TIMES, newest_first=True):
+        if len(times) >= MOST_COUNTED or read >= MOST_BYTES_COUNTED:
+            return times, False
+        found = [_time_ms(entry.entry_id, entry.fields, now_ms) for entry in page.entries]
+        times += [time for time in found if time is not None]
+        read += page.bytes
+        if all(time is None or time < since_ms for time in found):
             break
-        last = f"({batch[-1][0]}"
-    return times
+    return times, True
 
 
 def _time_ms(entry_id: str, fields: Mapping[str, str], now_ms: int) -> int | None:

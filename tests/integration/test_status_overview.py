@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from listener.queue import groups
 from listener.queue.arrivals import hour_of
 from listener.queue.keeper import Keeper
 from listener.queue.keys import Partition
+from listener.queue.pages import IDS
 from listener.settings import Settings
 from tests.service_process import free_port
 
@@ -79,7 +81,7 @@ def test_each_group_is_looked_at_once(redis_url: str, redis_client: Any) -> None
 def test_a_lag_that_redis_does_not_know_is_counted_for_all_groups_at_once(
     redis_client: Any, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "PAGE", 7)
+    monkeypatch.setattr(groups, "IDS", replace(IDS, entries=7))
     monkeypatch.setattr(groups, "MOST_COUNTED", 30)
     chance = random.Random(seed)
     ids = [add(redis_client, "{}") for _ in range(50)]

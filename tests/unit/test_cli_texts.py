@@ -107,10 +107,9 @@ def test_a_row_holds_no_formula_and_stays_one_line(formula: str) -> None:
 def test_a_rate_over_more_than_was_counted_says_over_which_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streams, "MOST_COUNTED", 4)
-    few = streams._rate([9_000, 8_000], 10_000, 60)
+    few = streams._rate([9_000, 8_000], 10_000, 60, is_all=True)
     assert (few.entries, few.seconds, few.per_minute) == (2, 60, 2)
-    many = streams._rate([9_000, 8_500, 8_000, 7_000], 10_000, 60)
+    many = streams._rate([9_000, 8_500, 8_000, 7_000], 10_000, 60, is_all=False)
     assert (many.entries, many.seconds, many.per_minute) == (4, 3, 80)
 
 
