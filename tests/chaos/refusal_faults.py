@@ -38,8 +38,9 @@ def _limit(limit: str, world: SingleWorld, chance: Random) -> None:
             time.sleep(chance.uniform(0.5, 2.0))
         for number in range(LARGE):
             world.send(f"large-{time.monotonic()}-{number}", padding="x" * LARGE_BYTES)
-        time.sleep(chance.uniform(2.0, 4.0))
         wait_until(lambda: world.set_aside() == LARGE, world.service.log)
+        # So long that `check`, which takes more than a second under load, sees them.
+        time.sleep(chance.uniform(4.0, 5.0))
     finally:
         setattr(world.refusing, limit, 2**40)
     # What an operator does once the limit is raised.
