@@ -5,9 +5,9 @@ FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 RUN python -m venv /venv
-COPY requirements.txt ./
-# Everything has a wheel: a compiler is never needed.
-RUN /venv/bin/pip install --no-cache-dir --only-binary :all: -r requirements.txt
+COPY requirements.lock ./
+# Everything has a wheel, so a compiler is never needed and no package's own code runs; a file of another content is refused.
+RUN /venv/bin/pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements.lock
 COPY gunicorn.conf.py ./
 COPY registrar/ registrar/
 COPY listener/ listener/

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 HERE = ROOT / "var" / "bench"
 VENV = HERE / "venv"
 NODE = HERE / "node"
-REQUIREMENTS = ROOT / "bench" / "requirements.txt"
+REQUIREMENTS = ROOT / "bench" / "requirements.lock"
 FASTIFY = ROOT / "bench" / "contenders" / "fastify"
 
 
@@ -35,7 +35,7 @@ def python() -> Path:
         say("bench: installing the Python contenders into var/bench/venv")
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
         pip = [str(VENV / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, "-r", str(REQUIREMENTS)])
+        _run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])
         stamp.write_text(wanted)
     return VENV / "bin" / "python"
 
@@ -55,7 +55,7 @@ def node_server() -> Path | None:
         NODE.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(FASTIFY / name, NODE)
-        _run(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(NODE)])
+        _run(["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund", "--prefix", str(NODE)])
         stamp.write_text(wanted)
     # Node looks for packages beside the program.
     return Path(shutil.copy(FASTIFY / "server.js", NODE))
