@@ -1,6 +1,9 @@
 # The service with all that it runs on. No setting and no secret is in it: they come from the environment of the container.
 #   docker build -t thingspace-fota-listener:0.1.0 --build-arg BUILD_COMMIT="$(git rev-parse HEAD)" .
 
+# A tag may be moved to another image. For a build that nobody can change, write its digest behind it, here and below
+# (FROM python:3.11-slim-bookworm@sha256:…), and raise it with your updates:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app

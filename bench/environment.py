@@ -55,7 +55,18 @@ def node_server() -> Path | None:
         NODE.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(FASTIFY / name, NODE)
-        _run(["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund", "--prefix", str(NODE)])
+        _run(
+            [
+                "npm",
+                "ci",
+                "--ignore-scripts",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                str(NODE),
+            ]
+        )
         stamp.write_text(wanted)
     # Node looks for packages beside the program.
     return Path(shutil.copy(FASTIFY / "server.js", NODE))

@@ -16,6 +16,18 @@ consumer=${CONSUMER:-$(hostname)}
 take_over_after_ms=${TAKE_OVER_AFTER_MS:-60000}
 handled_for_s=$((7 * 24 * 3600))
 
+# The user and the password of the URL, apart: in an argument everybody on the machine could read them. redis-cli takes
+# the password from its environment.
+login=()
+if [[ $url =~ ^([a-z]+://)([^/]*)@(.*)$ ]]; then
+    url=${BASH_REMATCH[1]}${BASH_REMATCH[3]} user=${BASH_REMATCH[2]}
+    # %40 is an @; a backslash is itself.
+    password=${user#*:} password=${password//\\/\\\\}
+    printf -v REDISCLI_AUTH '%b' "${password//%/\\x}"
+    export REDISCLI_AUTH
+    [[ $user == ?*:* ]] && login=(--user "${user%%:*}")
+fi
+
 # Your work: the message's attributes are in `fields`, its JSON in ${fields[data]}. If it fails,
 # the message comes again after take_over_after_ms.
 handle() {
@@ -24,7 +36,7 @@ handle() {
 
 # Runs a command; its reply goes to `reply`, quoted: a text of any sender is one line.
 redis() {
-    reply=$(redis-cli -u "$url" --no-auth-warning --no-raw "$@" 2>&1) && [[ $reply != '(error)'* ]]
+    reply=$(redis-cli -u "$url" ${login[@]+"${login[@]}"} --no-auth-warning --no-raw "$@" 2>&1) && [[ $reply != '(error)'* ]]
 }
 
 # Handles the entry in `reply`, if there is one, once, and acknowledges it.

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -134,6 +135,31 @@ def test_what_a_crashed_one_left_is_found_behind_all_that_another_is_at(
             example.start()
             wait_until(lambda: set(example.handled()) == queue.ids - before, example.log)
             wait_until(lambda: queue.pending() == at_work, example.log)
+
+
+@pytest.mark.parametrize("user", ["billing", ""])
+def test_bash_shows_no_password_in_the_process_list(user: str, folder: Path) -> None:
+    password = "p@s:s%41\\n/w?o#r-d"
+    seen, programs = folder / "seen", folder / "bin"
+    programs.mkdir()
+    recorder = programs / "redis-cli"
+    recorder.write_text(f'#!/bin/sh\necho "$0 $@" >>{seen}\nexec {needed("redis-cli")} "$@"\n')
+    recorder.chmod(0o755)
+    with Server(folder, rights("redis_cli").replace(PASSWORD, password)) as server:
+        if not user:
+            with redis.Redis.from_url(server.url) as admin:
+                admin.execute_command("ACL", "SETUSER", "default", "resetpass", f">{password}")
+        url = server.url.replace("redis://", f"redis://{user}:{quote(password, safe='')}@")
+        queue = Queue(server.url if user else url, 1)
+        queue.put(2)
+        path = f"{programs}:{os.environ['PATH']}"
+        with Example(bash(), folder, REDIS_URL=url, PATH=path) as example:
+            example.start()
+            wait_until(lambda: set(example.handled()) == queue.ids, example.log)
+    told = seen.read_text()
+    assert "XREADGROUP" in told
+    assert password not in told
+    assert quote(password, safe="") not in told
 
 
 def wait_until_done(example: Example, queue: Queue) -> None:

@@ -99,7 +99,7 @@ def test_the_procfile_starts_what_the_contract_says() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["setup", "run", "test", "chaos"])
+@pytest.mark.parametrize("name", ["setup", "run", "test", "chaos", "lock"])
 def test_the_scripts_are_executable_and_well_formed(name: str) -> None:
     script = ROOT / "bin" / name
     assert script.stat().st_mode & 0o111
