@@ -16,7 +16,7 @@ HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 def pinned(path: Path) -> dict[str, Requirement]:
     """What a requirements file pins, and the files that it names."""
-    found = {}
+    found: dict[str, Requirement] = {}
     for line in path.read_text().splitlines():
         text = line.partition("#")[0].strip()
         if text.startswith("-r "):
@@ -30,7 +30,7 @@ def pinned(path: Path) -> dict[str, Requirement]:
 def locked(name: str) -> dict[str, tuple[Requirement, list[str]]]:
     """What a lock file holds: each requirement with its hashes."""
     text = (ROOT / f"{name}.lock").read_text()
-    found = {}
+    found: dict[str, tuple[Requirement, list[str]]] = {}
     for entry in re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "").splitlines():
         plain, *hashes = re.split(r"\s+(?=--hash=)", entry)
         requirement = Requirement(plain)
