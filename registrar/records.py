@@ -11,11 +11,14 @@ from typing import Any, Protocol
 
 import redis
 
+from listener.private_files import create_private, open_private
 from registrar.keys import Keys
 from registrar.scripts import script
 from registrar.strikes import UNREADABLE, Strikes
 
 FILE_NAME = "login-breaker.json"
+# A record has some hundred bytes.
+MAX_BYTES = 2**20
 # Contention is that of a few replicas at boot.
 CAS_ATTEMPTS = 100
 
@@ -102,7 +105,8 @@ class FileStore:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _give_to_owner_above(self._path.parent)
         # A file of its own, because the one with the records is replaced.
-        with open(self._path.with_suffix(".lock"), "ab", opener=_private) as lock:
+        opened = open_private(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+        with os.fdopen(opened, "r+b", buffering=0) as lock:
             _give_to_owner_above(lock.fileno(), self._path.parent)
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -110,7 +114,8 @@ class FileStore:
     def _read(self) -> dict[str, Any] | None:
         """All records; None: they cannot be read."""
         try:
-            records = json.loads(self._path.read_bytes())
+            with os.fdopen(open_private(self._path, os.O_RDONLY), "rb") as file:
+                records = json.loads(file.read(MAX_BYTES))
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError):
@@ -120,7 +125,7 @@ class FileStore:
     def _write(self, records: Mapping[str, Any]) -> None:
         """All or nothing, whenever the process or the machine ends."""
         fresh = self._path.with_suffix(".new")
-        with open(fresh, "wb", opener=_private) as file:
+        with os.fdopen(create_private(fresh), "wb") as file:
             file.write(json.dumps(records, sort_keys=True).encode())
             file.flush()
             os.fsync(file.fileno())
@@ -136,17 +141,14 @@ def _record(records: Mapping[str, Any] | None, digest: str) -> Strikes:
     return Strikes.from_json(text) if text is None or isinstance(text, str) else UNREADABLE
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
 def _give_to_owner_above(target: Path | int, above: Path | None = None) -> None:
     """What root makes by hand belongs to the owner of the folder above, or the service could not use it."""
     if os.geteuid() != 0:
         return
     folder = above or (target.parent if isinstance(target, Path) else Path())
     owner = folder.stat()
-    os.chown(target, owner.st_uid, owner.st_gid)
+    # A path is that of a folder, which somebody may have replaced by a link.
+    os.chown(target, owner.st_uid, owner.st_gid, **({} if above else {"follow_symlinks": False}))
 
 
 def _sync_folder(folder: Path) -> None:

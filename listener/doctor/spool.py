@@ -9,7 +9,7 @@ from listener.doctor.findings import Finding, error, ok, warning
 from listener.lines import counted
 from listener.moments import duration
 from listener.queue.keeper import SPOOL_ALONE_S
-from listener.queue.waiting import Waiting, place, sync_time_s, waiting
+from listener.queue.waiting import Waiting, objections, place, sync_time_s, waiting
 from listener.settings import Settings
 
 TOPIC = "spool"
@@ -42,6 +42,7 @@ def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator
         return
     try:
         yield _writable(folder, try_disk=not in_service)
+        yield from _private(folder)
         held = waiting(folder, in_service=in_service)
     except TimeoutError as problem:
         yield error(TOPIC, f"{folder}: {problem}", CHECK_DISK)
@@ -90,6 +91,21 @@ def _tried(folder: Path) -> Finding:
     if took_s > SLOW_S:
         return warning(TOPIC, f"{text}: slow", CHECK_DISK)
     return ok(TOPIC, text)
+
+
+def _private(folder: Path) -> Iterator[Finding]:
+    """Raises OSError."""
+    files, of_folder = objections(folder)
+    for problem in files:
+        yield error(
+            TOPIC, f"{problem}, and is not used; {LOST}", "find out who put it there; remove it"
+        )
+    if of_folder:
+        yield warning(
+            TOPIC,
+            f"{folder} {of_folder}",
+            "let SPOOL_DIR belong to the service's user alone (chown, chmod 700)",
+        )
 
 
 def _waiting(settings: Settings, held: Waiting, now: datetime) -> Iterator[Finding]:

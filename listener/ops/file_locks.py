@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from listener.private_files import open_private
+
 
 def lock(file: int) -> None:
     """Locks an open file, until the last copy of its descriptor is closed, in children too.
@@ -34,7 +36,7 @@ def is_unlocked(path: Path) -> bool:
 @contextmanager
 def only_here(path: Path) -> Iterator[bool]:
     """Whether this process alone is in here; nobody waits."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    file = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
             lock(file)

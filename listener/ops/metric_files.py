@@ -21,6 +21,7 @@ from pathlib import Path
 
 from listener.memory_folder import memory_folder
 from listener.ops import file_locks, metric_values
+from listener.private_files import is_own_folder, open_private, replace_private
 from listener.process_setup import temporary_folder
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -194,25 +195,18 @@ def _absorb(folder: Path, sort: str) -> None:
             _shrink(path)
         parts = [found for path in (ended, *new) if (found := _read(path)) is not None]
         names = {path.name for path in dead if path.suffix == ".db"}
-        _replace(ended, metric_values.file_of(metric_values.total(parts), names))
+        replace_private(ended, metric_values.file_of(metric_values.total(parts), names))
     for path in dead:
         path.unlink(missing_ok=True)
 
 
 def _shrink(path: Path) -> None:
     """Gives back what a process had reserved and not used: on a full disk that makes room for the sums."""
-    with suppress(metric_values.BrokenFileError), path.open("r+b") as file:
+    with (
+        suppress(metric_values.BrokenFileError),
+        os.fdopen(open_private(path, os.O_RDWR), "r+b") as file,
+    ):
         file.truncate(max(metric_values.used_bytes(file.read()), 8))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    written = path.with_suffix(".written")
-    try:
-        written.write_bytes(data)
-        written.rename(path)
-    except OSError:
-        written.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> dict[str, float] | None:
@@ -257,10 +251,10 @@ def _is_settled(path: Path) -> bool:
 def _remove_abandoned(parent: Path) -> None:
     """Removes this user's folders whose processes are all gone."""
     for folder in parent.glob(f"{PREFIX}*"):
+        # Anybody may make such a name in a shared folder.
+        if not is_own_folder(folder):
+            continue
         files = [path for path in folder.glob("*_fota-*") if FORM.fullmatch(path.name)]
-        with suppress(OSError):
-            if folder.lstat().st_uid != os.geteuid():
-                continue
         # One without files may just be in the making.
         if all(_is_over(path) for path in files) and (files or _is_settled(folder)):
             shutil.rmtree(folder, ignore_errors=True)

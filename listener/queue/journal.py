@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from listener.messages import Message, timestamp
+from listener.private_files import make_private, open_private
 from listener.queue.journal_files import LOG_BYTES, JournalFiles, inode
 
 Result = TypeVar("Result")
 
 JOURNAL = "spool.db"
+LEAD = "drainer.lock"
 PAGE_BYTES = 4096
 # Below the time that a message has: its answer then says that another process holds the file.
 BUSY_TIMEOUT_S = 0.7
@@ -95,7 +97,7 @@ class Journal:
         self._files = JournalFiles(self._path)
         self._inode = 0
         self._has_log = True
-        self._lead: IO[str] | None = None
+        self._lead: IO[bytes] | None = None
         self.notes: list[tuple[str, dict[str, object]]] = []
 
     def put(self, messages: Sequence[Message | SetAside]) -> list[bool]:
@@ -223,7 +225,7 @@ class Journal:
             return False
         if self._lead is None:
             try:
-                self._lead = _locked(self._folder / "drainer.lock", fcntl.LOCK_NB)
+                self._lead = _locked(self._folder / LEAD, fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
         return True
@@ -303,6 +305,11 @@ class Journal:
             os.close(folder)
 
     def _open(self, path: Path) -> sqlite3.Connection:
+        # SQLite follows a link, and gives what it makes the mode that the umask leaves. Log and shared
+        # memory get the mode of the database, or had another before.
+        make_private(path, create=True)
+        for part in (f"{path}-wal", f"{path}-shm"):
+            make_private(Path(part), create=False)
         journal = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
@@ -343,8 +350,11 @@ class Journal:
 
     def _sync_log(self) -> None:
         try:
-            with Path(f"{self._path}-wal").open("rb") as log:
-                fdatasync(log.fileno())
+            log = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fdatasync(log)
+            finally:
+                os.close(log)
         except FileNotFoundError:
             # It was removed. `put` saves what is in it before anybody is answered.
             if self._files.is_in_place():
@@ -422,10 +432,9 @@ def _place(spooled: Spooled) -> dict[str, object]:
     return {"place": spooled.place, "id": spooled.message.id}
 
 
-def _locked(path: Path, flags: int = 0) -> IO[str]:
+def _locked(path: Path, flags: int = 0) -> IO[bytes]:
     """A file that this process has locked; closing it frees it. Raises OSError."""
-    # Not truncated: that would be a change that the disk has to write.
-    file = path.open("a", encoding="utf-8")
+    file = os.fdopen(open_private(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | flags)
     except BaseException:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from listener import private_files
 from listener.messages import Message
 from listener.native_thread import NativeThread
-from listener.queue.journal import JOURNAL, PAGE_BYTES, UNREADABLE, message_of
+from listener.queue.journal import JOURNAL, LEAD, PAGE_BYTES, UNREADABLE, message_of
 
 Result = TypeVar("Result")
 State = Literal["waiting", "set-aside"]
@@ -86,6 +87,23 @@ def place(folder: Path) -> tuple[Path, bool]:
         places = (folder, *folder.absolute().parents)
         there = next(path for path in places if os.access(path, os.F_OK))
         return there, there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+    return _natively(find)
+
+
+def objections(folder: Path) -> tuple[list[str], str | None]:
+    """Which files of the spool are not used because others may have put them there, and what others may do to all.
+
+    Raises:
+        OSError: the disk does not say, or not in a second (TimeoutError).
+    """
+
+    def find() -> tuple[list[str], str | None]:
+        if not folder.is_dir():
+            return [], None
+        files = [folder / name for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", LEAD)]
+        found = [f"{path} {why}" for path in files if (why := private_files.objection(path))]
+        return found, private_files.folder_objection(folder)
 
     return _natively(find)
 

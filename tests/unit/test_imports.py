@@ -22,6 +22,7 @@ SHARED = {
     "listener.logs",
     "listener.metrics",
     "listener.ops.metric_files",
+    "listener.private_files",
     "listener.private_memory",
     "listener.probe",
     "listener.process_setup",

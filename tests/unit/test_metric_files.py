@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from listener import private_files
 from listener.ops import metric_files, metric_values
 from tests.metric_folder import NUMBERS, dead, scraped
 
@@ -87,7 +88,7 @@ def test_crash_between_the_sums_and_the_deleting_doubles_nothing(
     assert len(list(folder.glob("*_fota-*.db"))) == 1
 
 
-@pytest.mark.parametrize("step", ["write_bytes", "rename"])
+@pytest.mark.parametrize("step", ["create_private", "rename"])
 def test_full_disk_leaves_the_files_of_the_dead_and_the_sums_right(
     folder: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +98,7 @@ def test_full_disk_leaves_the_files_of_the_dead_and_the_sums_right(
         raise OSError(errno.ENOSPC, "no space")
 
     with monkeypatch.context() as disk:
-        disk.setattr(Path, step, full)
+        disk.setattr(Path if step == "rename" else private_files, step, full)
         assert "no space" in (metric_files.absorb() or "")
     assert scraped()["fota_messages_total"] == 3
     assert all(path.stat().st_size < 200 for path in files), "what was reserved is given back"
