@@ -11,6 +11,9 @@ from registrar.lease import Lease, Roll
 
 log = structlog.get_logger("registrar")
 
+# How often a process that could not join yet tries again, in seconds.
+JOIN_S = 1.0
+
 
 class Heartbeat:
     """Joins, renews at a third of the lease's life with jitter, and calls back when it is time to look.
@@ -59,7 +62,9 @@ class Heartbeat:
             self._beat(self._lease.renew)
 
     def _pause(self) -> float:
-        return self._period_s * random.uniform(0.8, 1.0)  # noqa: S311 (spreads replicas)
+        # Who never joined is not counted by those who leave, so it must not wait for a third of a lease.
+        longest_s = self._period_s if self._deployments is not None else min(self._period_s, JOIN_S)
+        return longest_s * random.uniform(0.8, 1.0)  # noqa: S311 (spreads replicas)
 
     def _beat(self, touch: Callable[[], Roll]) -> bool:
         """Whether Redis answered."""

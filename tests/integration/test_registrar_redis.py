@@ -254,6 +254,25 @@ def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
         beating.stop()
 
 
+def test_a_process_that_could_not_join_at_its_start_joins_long_before_a_third_of_the_lease(
+    client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = lease(client, "late", ttl_s=3000)
+
+    def fails() -> Roll:
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(late, "join_as_candidate", fails)
+        beating = Heartbeat(late, ttl_s=3000)
+        assert not beating.join()
+    beating.start(changed=lambda: None)
+    try:
+        eventually(lambda: read_roll(client, KEYS).names == ("late",))
+    finally:
+        beating.stop()
+
+
 def test_what_another_version_wrote_about_a_member_is_read_as_far_as_it_goes(
     client: "redis.Redis",
 ) -> None:
