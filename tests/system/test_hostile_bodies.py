@@ -5,7 +5,6 @@ HOSTILE_EXAMPLES sets how many bodies are tried by each test.
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from http.client import HTTPConnection
@@ -91,7 +90,7 @@ OBJECTS = st.dictionaries(NAMES, VALUES | TYPES, max_size=8)
 
 def exact(text: str) -> Any:
     """JSON with every number as it is written, but of one form for one value."""
-    return json.loads(text, parse_int=lambda t: ("int", int(t)), parse_float=double)
+    return json.loads(text, strict=False, parse_int=lambda t: ("int", int(t)), parse_float=double)
 
 
 def double(text: str) -> tuple[str, float]:
@@ -102,7 +101,6 @@ def double(text: str) -> tuple[str, float]:
 def lenient(body: bytes) -> str:
     """The text of a body as a patient reader sees it: any UTF, control characters, half surrogates."""
     text = body.decode(json.detect_encoding(body), "surrogatepass").lstrip("\ufeff").rstrip("\0 \n")
-    text = re.sub("[\0-\x1f]", lambda found: f"\\u{ord(found[0]):04x}", text)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

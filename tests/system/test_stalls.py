@@ -12,8 +12,8 @@ from tests.service_process import RECEIVER, Service, wait_until
 
 TOKEN = "token-of-the-stalls"
 MEMORY = ("/dev/shm/", "/memfd:", "/SYSV", "/dev/zero")
-# Of gunicorn: shorter than the pause, so that the pause alone would have every worker killed.
-TIMEOUT_S = 4
+# Of gunicorn, the least that the service accepts: shorter than the pause, so that the pause alone would have every worker killed.
+TIMEOUT_S = 5
 PAUSE_S = 8.0
 
 
@@ -22,6 +22,8 @@ def service(redis_url: str) -> Iterator[Service]:
     settings = {"REDIS_URL": redis_url, "CALLBACK_TOKEN": TOKEN}
     with Service(*RECEIVER, "--timeout", str(TIMEOUT_S), **settings) as running:
         running.wait_until_ready()
+        # The master and both workers.
+        wait_until(lambda: len(running.family()) == 3, running.log)
         yield running
 
 
