@@ -2,10 +2,18 @@
 
 from gunicorn.http.errors import ParseException
 
+from listener.connection import WastefulBodyError
 from listener.errors import RefusalError
 from listener.incoming import Incoming
 
 READ_SIZE = 64 * 1024
+# What the framing of chunks (sizes, extensions, trailers) may take besides the content: chunks of a hundred bytes
+# on average do in a large body, and of one byte in a small one. Taking apart more of it would cost far more than
+# the message.
+FRAMING_BYTES = 64 * 1024
+FRAMING_SHARE = 16
+# Between two looks at that.
+CHUNKED_READ_SIZE = 16 * 1024
 
 
 def check_announced_size(incoming: Incoming, limit: int) -> None:
@@ -22,7 +30,8 @@ def read(incoming: Incoming, limit: int) -> bytes:
     """The whole body; nothing less, and not more than the limit.
 
     Werkzeug's own limit would cut a chunked body off at the limit without a word, and gunicorn ends
-    the stream of a sender that hung up in the middle as if that were all.
+    the stream of a sender that hung up in the middle as if that were all. Of a chunked body the bytes on the
+    wire count as well: `FRAMING_BYTES` and a sixteenth of the content may come on top of it.
 
     Raises:
         RefusalError: `too-large`, `too-slow`, or `bad-request`: the body is broken off.
@@ -32,12 +41,20 @@ def read(incoming: Incoming, limit: int) -> bytes:
     try:
         while len(found) != announced:
             wanted = limit + 1 if announced is None else announced
-            part = incoming.body.read(min(READ_SIZE, wanted - len(found)))
+            if announced is None:
+                size = min(CHUNKED_READ_SIZE, wanted - len(found))
+                content = len(found) + size
+                incoming.bound_chunks(content + FRAMING_BYTES + content // FRAMING_SHARE)
+            else:
+                size = min(READ_SIZE, wanted - len(found))
+            part = incoming.body.read(size)
             if not part:
                 break
             found += part
             if len(found) > limit:
                 raise RefusalError("too-large")
+    except WastefulBodyError as error:
+        raise RefusalError("too-large", "the framing of its chunks") from error
     except TimeoutError as error:
         # Of `worker.Connection`, which knows how long the sender has had.
         raise RefusalError("too-slow", "the body") from error

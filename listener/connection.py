@@ -22,6 +22,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # What a head may have before its end is there: gunicorn looks through all of it whenever more comes,
 # and bounds its lines alone.
 MOST_OF_HEAD = 64 * 1024
+# What gunicorn asks the socket for where it does not know that all of it is a chunk's content.
+FRAMED_SIZE = 8192
 # After so many requests, or pieces of one, a connection gives its turn away.
 STEPS = 8
 # A socket takes no bound of nought for one.
@@ -32,6 +34,10 @@ VARIED = 0.25
 
 class LongHeadError(Exception):
     """A request's head is longer than any that is meant."""
+
+
+class WastefulBodyError(Exception):
+    """More bytes came for a body than what it holds can need."""
 
 
 class Crowd:
@@ -107,6 +113,9 @@ class Connection:
         self._since = 0.0
         self._until = 0.0
         self._head_left: int | None = None
+        # What came of the present body where framing may be, and the most that may.
+        self._framed = 0
+        self._most_framed: int | None = None
         self._steps = 0
         self._is_new = True
         self.begun = False
@@ -125,11 +134,19 @@ class Connection:
         self._since = time.monotonic()
         self._until = self._since + (varied(self._reading_s) if begun else idle_s)
         self._head_left = MOST_OF_HEAD
+        self._framed, self._most_framed = 0, None
         self._crowd.begin(self)
 
     def end_head(self) -> None:
         """The head of the request is read; what comes now is its body."""
         self._head_left = None
+
+    def bound_chunks(self, most: int | None) -> None:
+        """Bounds what may be received of this request's body, chunks' sizes, extensions and trailers included.
+
+        The contents of large chunks do not count: gunicorn asks for them by their size. None: no bound.
+        """
+        self._most_framed = most
 
     def has_idled(self, seconds: float) -> bool:
         """Whether it has waited for so long for a request that has not begun."""
@@ -149,6 +166,7 @@ class Connection:
         Raises:
             TimeoutError: the time for this request is over.
             LongHeadError: still no end of its head.
+            WastefulBodyError: more came than `bound_chunks` allows; once.
         """
         self._give_turn()
         if self.owes_continue:
@@ -169,6 +187,12 @@ class Connection:
             if self._head_left < 0:
                 self.end_head()
                 raise LongHeadError
+        elif size <= FRAMED_SIZE:
+            self._framed += len(data)
+            if self._most_framed is not None and self._framed > self._most_framed:
+                # What follows the answer is still drained.
+                self._most_framed = None
+                raise WastefulBodyError
         return data
 
     def sendall(self, data: bytes) -> None:

@@ -33,6 +33,7 @@ from listener.connection import (
 from listener.errors import RefusalError
 from listener.head import Parser
 from listener.heartbeat import Heartbeat
+from listener.incoming import BOUND_CHUNKS
 from listener.refusal_log import RefusalLog
 
 log = structlog.get_logger("listener")
@@ -45,6 +46,8 @@ UNFINISHED_BYTES = 64 * 2**20
 # does not overtake the answer on its way.
 DRAINING_S = 1.0
 DRAINED_BYTES = 64 * 1024
+# Likewise where the connection ends: what is not parsed costs next to nothing.
+DRAINED_RAW_BYTES = 512 * 1024
 TOO_LARGE = (LimitRequestLine, LimitRequestHeaders, LongHeadError)
 
 
@@ -141,6 +144,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             self.log.info("This worker has served as many requests as it may (max_requests).")
             self.alive = False
         environ = exchange.environ_of(request, names)
+        if isinstance(request.body.reader, ChunkedReader):
+            environ[BOUND_CHUNKS] = connection.bound_chunks
         with _continuing(request, connection):
             answer = exchange.answer_of(self.wsgi, environ)
         # Only now: the worker may have been told to end, or the connection been cut, meanwhile.
@@ -214,6 +219,9 @@ def _read_up(parser: Any, request: Any, connection: Connection) -> bool:
     """Whether what the client sent of its request is read to its end, or was so little that it is now."""
     if _is_read(request):
         return True
+    if isinstance(request.body.reader, ChunkedReader):
+        # Taking chunks apart only to throw them away would cost a hundred times what refusing them does.
+        return False
     connection.hurry(DRAINING_S)
     ends = time.monotonic() + DRAINING_S
     try:
@@ -243,7 +251,8 @@ def _let_go(request: Any) -> None:
 
 
 def _close_gently(connection: Connection) -> None:
-    util.close_graceful(connection, timeout=DRAINING_S, max_drain=DRAINED_BYTES)
+    connection.bound_chunks(None)
+    util.close_graceful(connection, timeout=DRAINING_S, max_drain=DRAINED_RAW_BYTES)
 
 
 def _allowed_files() -> int:
