@@ -8,6 +8,7 @@ import importlib
 import io
 import os
 import select
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -20,8 +21,11 @@ LINES = 10_000
 BYTES = 4 * 2**20
 # A pipe takes this much in one piece, so lines of processes that share it never mix.
 PIECE_BYTES = select.PIPE_BUF
-# After a write the thread pauses, so that a busy process wakes it a hundred times a second at most.
-PAUSE_S = 0.01
+# A file that is opened for appending takes any piece whole.
+FILE_PIECE_BYTES = 64 * 1024
+# After a write the thread pauses. At each write the thread that serves requests gives up the interpreter and waits to get
+# it back, so a busy process writes many lines together, fifty times a second.
+PAUSE_S = 0.02
 # How long the end of the process waits for what is still in the buffer.
 EXIT_S = 1.0
 
@@ -42,6 +46,7 @@ class BackgroundWriter(io.RawIOBase):
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._piece_bytes = FILE_PIECE_BYTES if _is_file(fd) else PIECE_BYTES
         self.describe_loss: Callable[[int], str] = "{} log lines lost\n".format
         self._start_anew()
         os.register_at_fork(after_in_child=self._start_anew)
@@ -186,7 +191,7 @@ class BackgroundWriter(io.RawIOBase):
         while not self._queue.empty():
             line = self._queue.get()
             size += len(line)
-            if size > PIECE_BYTES:
+            if size > self._piece_bytes:
                 return lines, line
             lines.append(line)
         return lines, None
@@ -197,7 +202,7 @@ class BackgroundWriter(io.RawIOBase):
         with self._mutex:
             self._held -= len(data)
             self._failing = written < len(data)
-            for line in lines:
+            for line in lines if self._failing else ():
                 written -= len(line)
                 if written < 0:
                     self._note_lost(line)
@@ -242,6 +247,13 @@ class BackgroundWriter(io.RawIOBase):
         except (OSError, ValueError):
             # As above; and there is no later in which it could be reported.
             pass
+
+
+def _is_file(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False
 
 
 @cache

@@ -146,7 +146,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         environ = exchange.environ_of(request, names)
         if isinstance(request.body.reader, ChunkedReader):
             environ[BOUND_CHUNKS] = connection.bound_chunks
-        with _continuing(request, connection):
+        # gunicorn has no public name for it.
+        if request._expected_100_continue:  # noqa: SLF001
+            with _continuing(request, connection):
+                answer = exchange.answer_of(self.wsgi, environ)
+        else:
             answer = exchange.answer_of(self.wsgi, environ)
         # Only now: the worker may have been told to end, or the connection been cut, meanwhile.
         closes = not self.alive or connection.is_cut or _must_close(request)
@@ -194,13 +198,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
 
 @contextmanager
 def _continuing(request: Any, connection: Connection) -> Iterator[None]:
-    """Has `100 Continue` sent if the body is read meanwhile, where the client waits for it.
+    """Has `100 Continue` sent if the body is read meanwhile, to a client that waits for it.
 
     A client that gets its answer without it may send its body or not, so where its next request would
     begin is unknown: the connection ends.
     """
-    # gunicorn has no public name for it.
-    connection.owes_continue = request._expected_100_continue  # noqa: SLF001
+    connection.owes_continue = True
     try:
         yield
     finally:
