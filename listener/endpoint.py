@@ -156,12 +156,15 @@ class Endpoint:
             self._queue.quarantine(data, reason=refusal.reason, arrived=arrived)
         except QueueUnavailableError as problem:
             # The sender's mistake is what it gets told; that nobody will find the body is ours.
-            log.error(  # noqa: TRY400 (an outage, not a bug: its traceback says nothing)
-                "refused message not quarantined",
-                reason=problem.reason,
-                detail=problem.detail,
-                request_id=request_id,
-            )
+            untold = self._throttle.passes("quarantine")
+            if untold is not None:
+                log.error(  # noqa: TRY400 (an outage, not a bug: its traceback says nothing)
+                    "refused message not quarantined",
+                    reason=problem.reason,
+                    detail=problem.detail,
+                    request_id=request_id,
+                    untold=untold,
+                )
 
     def _readable(
         self,

@@ -32,6 +32,11 @@ class Message:
     request_id: str
     data: bytes
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it has: a sender may make account and subject as long as the body."""
+        return len(self.data) + len(self.account or "") + len(self.subject or "") + len(self.type)
+
     def fields(self) -> dict[str, str | bytes]:
         """The stream entry's fields, in the contract's order; absent attributes are left out."""
         source = "/thingspace/fota" + (f"/{quote(self.account, safe='')}" if self.account else "")

@@ -61,9 +61,10 @@ class Partition:
         """The entry id of the message with this fingerprint; expires after the window."""
         return self._key(f"seen:{message_id}")
 
-    def seen_refused(self, content_id: str) -> str:
-        """Likewise for the quarantine, apart: what is mended and sent again is no duplicate."""
-        return self._key(f"seen:quarantine:{content_id}")
+    @property
+    def seen_refused(self) -> str:
+        """A hash of the quarantine's entry ids by reason and digest; expires after the window."""
+        return self._key("seen:quarantine")
 
 
 def every_partition(namespace: str, partitions: int) -> list[Partition]:

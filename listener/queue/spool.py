@@ -62,7 +62,7 @@ class Spool:
         self._rests_until, self._unreadable = -float("inf"), ""
         self._commit: GroupCommit[Message | SetAside, bool] = GroupCommit(
             self._write,
-            size=lambda item: len(_message(item).data),
+            size=lambda item: _message(item).size,
             most_items=MOST_MESSAGES,
             most_bytes=MOST_BYTES,
         )

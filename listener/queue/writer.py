@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 
 import redis
 
 from listener import metrics
 from listener.errors import QueueUnavailableError
-from listener.messages import Message, fingerprint, timestamp
+from listener.messages import Message, timestamp
 from listener.queue import arrivals, needs
 from listener.queue.confirmed import Confirmed
 from listener.queue.connection import connect
@@ -24,7 +25,7 @@ from listener.settings import Settings
 __all__ = ["MOST_BYTES", "MOST_MESSAGES", "NotAllKeptError", "Receipt", "RedisWriter"]
 
 READY_TTL_MS = 1000
-# What an entry has besides its data, roughly.
+# What is sent of an entry besides its fields, roughly.
 OVERHEAD_BYTES = 512
 
 
@@ -74,11 +75,20 @@ class RedisWriter:
         bound = settings.queue_max_length
         observe = partial(metrics.observe, metrics.COMMIT)
         self._lanes = [
-            self._lane(where, where.messages, bound, observe) for where in self._partitions
+            self._lane(
+                Target(where, where.messages, bound, settings.dedupe_window_s),
+                self._script,
+                observe,
+            )
+            for where in self._partitions
         ]
         first = self._partitions[0]
         self._refused = self._lane(
-            first, first.quarantine, settings.quarantine_max_length, lambda _: None
+            Target(
+                first, first.quarantine, settings.quarantine_max_length, settings.dedupe_window_s
+            ),
+            Script.load("quarantine.lua"),
+            lambda _: None,
         )
 
     def put(self, message: Message) -> Receipt:
@@ -117,16 +127,21 @@ class RedisWriter:
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Adds a refused body, credentials removed before, to the quarantine.
 
-        The same body for the same reason is kept once within the de-duplication window; beyond
-        `QUARANTINE_MAX_LENGTH` the oldest are dropped.
+        The same body for the same reason is kept once, as long as its fingerprint is remembered. Of a
+        text of more than MAX_BODY_BYTES the beginning is kept, with the size and the SHA-256 of all of
+        it. Beyond `QUARANTINE_MAX_LENGTH` entries, or the bytes in quarantine.lua, the oldest are dropped.
 
         Raises:
             QueueUnavailableError: Redis did not confirm it.
         """
-        fields = ("reason", reason, "data", data, "time", timestamp(arrived))
-        seen = self._partitions[0].seen_refused(fingerprint(f"{reason}\0{data}".encode()))
-        entry = Entry(seen, arrivals.QUARANTINED, fields, len(data) + OVERHEAD_BYTES)
-        self._refused.put(entry, self.budget_s)
+        whole = data.encode()
+        # In this order: see quarantine.lua.
+        fields: list[str | bytes] = ["reason", reason, "data", whole, "time", timestamp(arrived)]
+        if len(whole) > (most := self._settings.max_body_bytes):
+            fields[3] = whole[:most].decode(errors="ignore")
+            fields += ["bytes", str(len(whole)), "sha256", sha256(whole).hexdigest()]
+        seen = self._partitions[0].seen_refused
+        self._refused.put(_made(seen, arrivals.QUARANTINED, fields), self.budget_s)
 
     def check(self, partition: int = 0) -> None:
         """Asks for all that keeping a message needs, and writes a key that expires at once.
@@ -158,14 +173,12 @@ class RedisWriter:
             lane.close()
         self._redis.close()
 
-    def _lane(
-        self, where: Partition, stream: str, bound: int, observe: Callable[[int], None]
-    ) -> Lane:
+    def _lane(self, target: Target, script: Script, observe: Callable[[int], None]) -> Lane:
         return Lane(
-            Target(where, stream, bound, self._settings.dedupe_window_s),
+            target,
             self._confirmed,
-            self._script,
-            check=partial(self.check, where.number),
+            script,
+            check=partial(self.check, target.where.number),
             clock=self._clock,
             observe=observe,
         )
@@ -173,4 +186,14 @@ class RedisWriter:
 
 def _entry(where: Partition, message: Message) -> Entry:
     fields = [part for pair in message.fields().items() for part in pair]
-    return Entry(where.seen(message.id), message.kind, fields, len(message.data) + OVERHEAD_BYTES)
+    return _made(where.seen(message.id), message.kind, fields)
+
+
+def _made(seen: str, kind: str, fields: Sequence[str | bytes]) -> Entry:
+    # All of it: a sender may make account and upgradeId as long as the body, and they stand in several fields.
+    size = sum([len(part) if part.isascii() else len(_bytes(part)) for part in fields])
+    return Entry(seen, kind, fields, size + OVERHEAD_BYTES)
+
+
+def _bytes(part: str | bytes) -> bytes:
+    return part if isinstance(part, bytes) else part.encode(errors="surrogatepass")
