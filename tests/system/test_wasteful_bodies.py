@@ -4,7 +4,6 @@ import json
 import socket
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from tests.service_process import RECEIVER, Service
