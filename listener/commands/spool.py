@@ -14,7 +14,8 @@ import click
 from listener import lines
 from listener.commands import held_lines, options, shell
 from listener.commands import output as files
-from listener.queue.journal import JOURNAL, Journal
+from listener.queue.journal import Journal
+from listener.queue.journal_database import JOURNAL
 from listener.queue.waiting import State, held
 from listener.settings import Settings
 

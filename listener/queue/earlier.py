@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import redis
 
 from listener.messages import Message
-from listener.queue.journal import Spooled
+from listener.queue.journal_rows import Spooled
 from listener.queue.keys import Partition
 from listener.queue.refusals import unavailable
 

@@ -14,7 +14,9 @@ from listener.errors import QueueUnavailableError
 from listener.messages import Message
 from listener.native_thread import NativeThread
 from listener.queue.commit import GroupCommit
-from listener.queue.journal import JOURNAL, Journal, SetAside, Spooled, now
+from listener.queue.journal import Journal
+from listener.queue.journal_database import JOURNAL
+from listener.queue.journal_rows import SetAside, Spooled, now
 
 __all__ = ["JOURNAL", "SetAside", "Spool", "Spooled"]
 

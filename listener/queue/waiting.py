@@ -15,7 +15,9 @@ from typing import Literal, TypeVar
 from listener import private_files
 from listener.messages import Message
 from listener.native_thread import NativeThread
-from listener.queue.journal import JOURNAL, LEAD, PAGE_BYTES, UNREADABLE, message_of
+from listener.queue.journal import LEAD
+from listener.queue.journal_database import JOURNAL, PAGE_BYTES
+from listener.queue.journal_rows import UNREADABLE, message_of
 
 Result = TypeVar("Result")
 State = Literal["waiting", "set-aside"]

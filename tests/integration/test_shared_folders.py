@@ -15,7 +15,8 @@ from listener import messages, private_files
 from listener.doctor import spool as doctor
 from listener.errors import QueueUnavailableError
 from listener.ops import metric_files
-from listener.queue.journal import JOURNAL, LEAD
+from listener.queue.journal import LEAD
+from listener.queue.journal_database import JOURNAL
 from listener.queue.spool import Spool
 from listener.settings import Settings
 from registrar.records import FileStore
