@@ -32,7 +32,8 @@ def escaped(text: object) -> str:
 
 def cut(text: object, most: int) -> str:
     """At most so many letters, of which the last is an ellipsis where some are missing."""
-    short = clean(text)
+    # What is cut off is not looked at: it may be megabytes.
+    short = clean(str(text)[: most + 1])
     return short if len(short) <= most else f"{short[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 

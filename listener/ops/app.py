@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 
 import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import (
+    Forbidden,
     HTTPException,
     InternalServerError,
     MethodNotAllowed,
@@ -16,7 +18,7 @@ from listener.errors import QueueUnavailableError
 from listener.health import Readiness
 from listener.lines import cut
 from listener.ops.exposition import exposition
-from listener.ops.hosts import AllowedHosts
+from listener.ops.hosts import AllowedHosts, is_of_another_site
 from listener.ops.openapi import document
 from listener.ops.overview import Overviews
 from listener.ops.page import page
@@ -47,7 +49,8 @@ def create_ops_app(
     """
     app = Flask("listener.ops", static_folder=None)
     readiness = Readiness(queue, clock)
-    _guard_hosts(app, settings, Throttle(clock))
+    _guard(app, settings, Throttle(clock))
+    described = cache(document)
 
     @app.get("/healthz")
     def alive() -> Response:
@@ -71,7 +74,7 @@ def create_ops_app(
 
     @app.get("/openapi.json")
     def told_openapi() -> Response:
-        return jsonify(document(settings))
+        return jsonify(described(settings))
 
     app.register_blueprint(page(settings, Overviews(settings, readiness, clock)))
     app.register_error_handler(HTTPException, _answer_error)
@@ -80,21 +83,25 @@ def create_ops_app(
     return app
 
 
-def _guard_hosts(app: Flask, settings: Settings, throttle: Throttle) -> None:
-    """Answers 421 to whatever names another host, at every path: see `listener.ops.hosts`."""
+def _guard(app: Flask, settings: Settings, throttle: Throttle) -> None:
+    """Answers 421 or 403 to strangers' pages, at every path, before anything else: see `listener.ops.hosts`."""
     bound = [settings.ops_bind[0]] if settings.ops_bind else []
     hosts = AllowedHosts([*bound, *settings.ops_hosts])
 
-    @app.before_request
-    def refuse_other_hosts() -> None:
-        host = request.headers.get("Host")
-        if hosts.allow(host, request.environ.get("RAW_URI", "/")):
-            return
-        untold = throttle.passes("host")
+    def tell(reason: str, **details: str) -> None:
+        untold = throttle.passes(reason)
         if untold is not None:
-            named = cut(host or "", MOST_OF_HOST)
-            log.warning("operating request refused", host=named, advice=ADVICE, untold=untold)
-        raise MisdirectedRequest
+            log.warning("operating request refused", reason=reason, **details, untold=untold)
+
+    @app.before_request
+    def refuse_strangers_pages() -> None:
+        host = request.headers.get("Host")
+        if not hosts.allow(host, request.environ.get("RAW_URI", "/")):
+            tell("host", host=cut(host or "", MOST_OF_HOST), advice=ADVICE)
+            raise MisdirectedRequest
+        if is_of_another_site(dict(request.headers)):
+            tell("cross-site", origin=cut(request.headers.get("Origin", ""), MOST_OF_HOST))
+            raise Forbidden
 
 
 def _answer_failure(error: Exception) -> tuple[Response, int]:

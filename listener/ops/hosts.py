@@ -6,10 +6,11 @@ machine therefore shows that name, which nobody here has allowed; an address can
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 LOCALHOST = "localhost"
+OWN_SITES = ("same-origin", "none")
 # Host and port as RFC 9110 section 7.2 has them: no user, no path, no list of several.
 AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
 
@@ -47,6 +48,22 @@ class AllowedHosts:
     def _allows(self, authority: str) -> bool:
         host = host_of(authority)
         return host is not None and (host in self._names or _is_address(host))
+
+
+def is_of_another_site(headers: Mapping[str, str]) -> bool:
+    """Whether a page of another site has a browser load this, unless somebody follows a link to it.
+
+    Such a page can read no answer, but hundreds of requests that it makes would be work for the
+    processes that receive messages. Browsers say so themselves (Fetch Metadata), and a page cannot
+    change what they say; whoever is no browser says nothing.
+
+    Args:
+        headers: by names such as `Sec-Fetch-Site`.
+    """
+    if headers.get("Sec-Fetch-Site", "none") in OWN_SITES:
+        return False
+    is_link = headers.get("Sec-Fetch-Mode") == "navigate"
+    return not (is_link and headers.get("Sec-Fetch-Dest") == "document")
 
 
 def _authority(target: str) -> str:

@@ -23,6 +23,7 @@ PROBLEM = "application/problem+json"
 PLAIN_IN_A_PATH = "/:@!$&'()*+,;=~"
 RETRY_AFTER: Part = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
 ALLOW: Part = {"description": "The methods that there are.", "schema": {"type": "string"}}
+CROSS_SITE = "At the operating port: a page of another site has a browser ask (Sec-Fetch-Site)."
 MISDIRECTED = (
     "At the operating port: the Host is neither an IP address, localhost, nor in OPS_HOSTS."
 )
@@ -151,6 +152,7 @@ def _questions(settings: Settings) -> dict[str, Part]:
         ),
     }
     for question in questions.values():
+        question["responses"]["403"] = _content(CROSS_SITE, PROBLEM, {"schema": OBJECT})
         question["responses"]["421"] = _content(MISDIRECTED, PROBLEM, {"schema": OBJECT})
     return questions
 

@@ -97,3 +97,18 @@ def test_forgeable_address_is_warned_of_at_start(
         service.url = f"http://127.0.0.1:{port}"
         service.wait_until_ready()
         assert ("sender can be forged" in service.log()) is warned
+
+
+@pytest.mark.parametrize("rule", [*rules(), "/nothing"])
+def test_no_path_does_work_for_a_page_of_another_site(service: Service, rule: str) -> None:
+    path = re.sub("<int:[a-z_]+>", "0", rule)
+    path = re.sub("<[a-z_:]+>", "page.css", path)
+    host = f"Host: 127.0.0.1:{service.ops_port}"
+    embedded = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image")
+    assert status(ask(service.ops_port, path, host, *embedded)) == 403
+    followed = (
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Mode: navigate",
+        "Sec-Fetch-Dest: document",
+    )
+    assert status(ask(service.ops_port, path, host, *followed)) in (200, 404)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from listener.ops.hosts import AllowedHosts, host_of
+from listener.ops.hosts import AllowedHosts, host_of, is_of_another_site
 from listener.settings import Settings
 from tests.unit.test_listener_settings import PROOF, problems
 
@@ -101,3 +101,29 @@ def test_forwarded_address_is_known_to_be_the_only_proof(
     environ: dict[str, str], alone: bool
 ) -> None:
     assert Settings.from_env(environ).trusts_forwarded_address_alone is alone
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "dest", "refused"),
+    [
+        ("", "", "", False),
+        ("none", "navigate", "document", False),
+        ("same-origin", "cors", "empty", False),
+        ("same-origin", "no-cors", "script", False),
+        ("cross-site", "navigate", "document", False),
+        ("same-site", "navigate", "document", False),
+        ("cross-site", "no-cors", "image", True),
+        ("cross-site", "cors", "empty", True),
+        ("same-site", "no-cors", "script", True),
+        ("cross-site", "navigate", "iframe", True),
+        ("cross-site", "navigate", "object", True),
+        ("cross-site", "", "", True),
+        ("anything-new", "no-cors", "image", True),
+    ],
+)
+def test_pages_of_other_sites_load_nothing_and_links_work(
+    site: str, mode: str, dest: str, refused: bool
+) -> None:
+    named = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+    headers = {name: value for name, value in named.items() if value}
+    assert is_of_another_site(headers) is refused
