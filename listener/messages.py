@@ -34,8 +34,16 @@ class Message:
 
     @property
     def size(self) -> int:
-        """About how many bytes it has: a sender may make account and subject as long as the body."""
-        return len(self.data) + len(self.account or "") + len(self.subject or "") + len(self.type)
+        """A bound on the bytes of its entry: a sender may make account, subject and type as long as the body.
+
+        A letter has four bytes at the most, and the account stands in `source` as well, percent-encoded.
+        """
+        others = len(self.subject or "") + len(self.type)
+        return len(self.data) + 16 * len(self.account or "") + 4 * others
+
+    def flat_fields(self) -> list[str | bytes]:
+        """The fields' names and values in turn."""
+        return [part for pair in self.fields().items() for part in pair]
 
     def fields(self) -> dict[str, str | bytes]:
         """The stream entry's fields, in the contract's order; absent attributes are left out."""

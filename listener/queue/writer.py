@@ -140,8 +140,10 @@ class RedisWriter:
         if len(whole) > (most := self._settings.max_body_bytes):
             fields[3] = whole[:most].decode(errors="ignore")
             fields += ["bytes", str(len(whole)), "sha256", sha256(whole).hexdigest()]
+        size = sum(len(part) if part.isascii() else 4 * len(part) for part in fields)
         seen = self._partitions[0].seen_refused
-        self._refused.put(_made(seen, arrivals.QUARANTINED, fields), self.budget_s)
+        entry = Entry(seen, arrivals.QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
+        self._refused.put(entry, self.budget_s)
 
     def check(self, partition: int = 0) -> None:
         """Asks for all that keeping a message needs, and writes a key that expires at once.
@@ -185,15 +187,6 @@ class RedisWriter:
 
 
 def _entry(where: Partition, message: Message) -> Entry:
-    fields = [part for pair in message.fields().items() for part in pair]
-    return _made(where.seen(message.id), message.kind, fields)
-
-
-def _made(seen: str, kind: str, fields: Sequence[str | bytes]) -> Entry:
-    # All of it: a sender may make account and upgradeId as long as the body, and they stand in several fields.
-    size = sum([len(part) if part.isascii() else len(_bytes(part)) for part in fields])
-    return Entry(seen, kind, fields, size + OVERHEAD_BYTES)
-
-
-def _bytes(part: str | bytes) -> bytes:
-    return part if isinstance(part, bytes) else part.encode(errors="surrogatepass")
+    return Entry(
+        where.seen(message.id), message.kind, message.flat_fields, message.size + OVERHEAD_BYTES
+    )
