@@ -1,6 +1,7 @@
 """Connections that a watchdog can cut in whatever phase they are, and that know whether anything was sent."""
 
 import contextlib
+import http.client
 import socket
 import threading
 import time
@@ -11,6 +12,8 @@ import urllib3
 
 # The least that one of several addresses of a host gets to answer in.
 MIN_CONNECT_S = 0.25
+# Of status line and headers: common servers send some hundred bytes, and limit what they read themselves to 8 to 64 KiB.
+MAX_HEAD_BYTES = 64 * 1024
 
 
 class Watchdog:
@@ -77,7 +80,40 @@ def watched(total_s: float) -> Iterator[Watchdog]:
         watchdog.close()
 
 
+class _Head:
+    """Reads the lines of one answer's head, those of interim answers (100, 103) included, up to `MAX_HEAD_BYTES`."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self._left = MAX_HEAD_BYTES
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self.file.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException("the head of the answer is too long")
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head is bounded as a whole: http.client bounds its lines alone, at 6.5 MB together."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fp: Any = _Head(self.fp)
+
+    def begin(self) -> None:
+        super().begin()
+        # None: it has no body, and is closed already.
+        if isinstance(self.fp, _Head):
+            self.fp = self.fp.file
+
+
 class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Response
     # What comes before, a proxy's CONNECT and TLS, carries nothing of the request.
     established = False
     handle: socket.socket | None = None
@@ -105,8 +141,11 @@ class _Connection(urllib3.connection.HTTPConnection):
     def _connect(self, addresses_left: int) -> socket.socket:
         limit = self.timeout
         if _current.watchdog and isinstance(limit, int | float):
-            share = _current.watchdog.left_s / addresses_left
-            self.timeout = max(MIN_CONNECT_S, min(limit, share))
+            left_s = _current.watchdog.left_s
+            if left_s <= 0:
+                # A name may have a thousand addresses: the least that each one gets would last for minutes.
+                raise urllib3.exceptions.ConnectTimeoutError(self, "no address answered in time")
+            self.timeout = max(MIN_CONNECT_S, min(limit, left_s / addresses_left))
         try:
             return super()._new_conn()
         finally:
@@ -153,6 +192,23 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _SecurePool}
+
+
+def connect(host: str, port: int, total_s: float) -> socket.socket:
+    """Connects to the first address of a host that answers; all of them share the time.
+
+    Raises:
+        OSError: none answered.
+    """
+    until = time.monotonic() + total_s
+    addresses = _addresses(host, port)
+    for left in range(len(addresses), 0, -1):
+        share_s = max(MIN_CONNECT_S, (until - time.monotonic()) / left)
+        if until <= time.monotonic():
+            break
+        with contextlib.suppress(OSError):
+            return socket.create_connection((addresses[-left], port), share_s)
+    raise TimeoutError("no address answered in time")
 
 
 def _addresses(host: str, port: int | None) -> list[str]:

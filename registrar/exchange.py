@@ -178,9 +178,10 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _body(response: requests.Response) -> bytes:
-    body = b""
+    # One that grows in place: chunks may be of one byte.
+    body = bytearray()
     for chunk in response.iter_content(65536):
         body += chunk
         if len(body) > MAX_REPLY_BYTES:
             break
-    return body
+    return bytes(body)

@@ -14,6 +14,7 @@ import requests
 import structlog
 
 import listener.probe
+from registrar.connections import connect
 from registrar.errors import LONGEST_DETAIL
 from registrar.exchange import Limits, exchange
 from registrar.fan_out import fan_out
@@ -156,14 +157,22 @@ def _addresses(url: str) -> list[str]:
     return sorted({str(entry[4][0]).partition("%")[0] for entry in found})
 
 
+def _handshake(
+    context: ssl.SSLContext, plain: socket.socket, host: str, timeout_s: float
+) -> ssl.SSLSocket:
+    # The time of the handshake as a whole, however it trickles.
+    plain.settimeout(timeout_s)
+    return context.wrap_socket(plain, server_hostname=host)
+
+
 def _object_to_certificate(url: str, timeout_s: float) -> list[Objection]:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
     context = ssl.create_default_context()
     try:
         with (
-            socket.create_connection((host, port), timeout_s) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secure,
+            connect(host, port, timeout_s) as plain,
+            _handshake(context, plain, host, timeout_s) as secure,
         ):
             certificate = secure.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
