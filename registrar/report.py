@@ -11,6 +11,7 @@ from rich.text import Text
 
 from registrar.lease import Roll
 from registrar.observation import Observation
+from registrar.shown import printable
 from registrar.strikes import Strikes, advice
 
 
@@ -112,11 +113,10 @@ class Report:
         for column in table.columns:
             column.overflow = "fold"
         for row in self.rows:
-            # As texts: what somebody else registered must not be read as markup.
-            table.add_row(*map(Text, row.cells()))
+            table.add_row(*map(_plain, row.cells()))
         console.print(table)
         for line in (*self._failures(), self._members(), self._token(), self._breaker()):
-            console.print(Text(line), soft_wrap=True)
+            console.print(_plain(line), soft_wrap=True)
 
     def _failures(self) -> list[str]:
         """What went wrong, each once: a failed login concerns every row."""
@@ -143,6 +143,14 @@ class Report:
             f"{known.refused} refused, {known.unknown} unanswered, {len(known.pending)} under way"
         )
         return f"login breaker: closed ({counts})"
+
+
+def _plain(text: str) -> Text:
+    """A text that is no markup to the table and no command to the terminal.
+
+    What the last tick stored comes from Redis, to which others can write: a web worker that was broken into, for one.
+    """
+    return Text(printable(text))
 
 
 def _same(now: Observation, last: Observation) -> bool:

@@ -3,10 +3,12 @@
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from registrar.lease import Card, Member, Roll
 from registrar.observation import Observation
 from registrar.protocol import Slot
 from registrar.report import Report, Row
@@ -30,6 +32,30 @@ def shown(*rows: Row, strikes: Strikes | None = None) -> str:
 @pytest.mark.parametrize("url", ["https://x/[/b]", "https://x/[red]a", "https://[fd00::1]/[bold]"])
 def test_a_url_is_not_read_as_markup(url: str) -> None:
     assert url in shown(row(replace(GOOD, registered_url=url)))
+
+
+# Sets the window's title, which some terminals can be made to type back; clears the screen; turns the text round; a
+# control sequence in one letter; a line of its own.
+COMMANDS = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m\rall as desired\n"
+
+
+@pytest.mark.parametrize(
+    "field", ["account", "version", "registered_url", "contender", "since", "result", "reason"]
+)
+def test_what_others_wrote_to_redis_does_not_command_the_terminal(field: str) -> None:
+    changed: Any = {"reason": "flapping", "contender": "https://y", field: COMMANDS}
+    seen = replace(GOOD, **changed)
+    failed = replace(BLANK, detail=COMMANDS)
+    member = Member(Card(COMMANDS, "deployment", "url"), joined_ms=0, expires_in_s=1)
+    out = io.StringIO()
+    report = Report((row(seen), row(failed)), Roll((member,)), Strikes(), stored=True)
+    report.show(Console(file=out, width=400))
+    assert "owned" in out.getvalue()
+    assert [letter for letter in out.getvalue() if not letter.isprintable()] == ["\n"] * len(
+        out.getvalue().splitlines()
+    )
+    # For programs the letters are escaped.
+    assert report.to_json().isascii()
 
 
 def test_a_failure_that_concerns_all_is_told_once() -> None:
