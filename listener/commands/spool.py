@@ -1,7 +1,6 @@
 """`spool`: what waits on this host's disk for Redis, and what Redis refused by itself."""
 
 import os
-import pwd
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from listener.commands import held_lines, options, shell
 from listener.commands import output as files
 from listener.queue.journal import Journal
 from listener.queue.journal_database import JOURNAL
-from listener.queue.waiting import State, held
+from listener.queue.waiting import State, held, owner_of
 from listener.settings import Settings
 
 ID_FORM = re.compile(r"[0-9a-f]{32}")
@@ -192,14 +191,9 @@ def _run_as(path: Path) -> str:
     """Whose it is, as far as this user may know."""
     while True:
         try:
-            owner = path.stat().st_uid
-            break
+            return f"run this as {owner_of(path)}, as the service does"
         except OSError:
             path = path.absolute().parent
-    try:
-        return f"run this as {pwd.getpwuid(owner).pw_name}, as the service does"
-    except KeyError:
-        return f"run this as the user {owner}, as the service does"
 
 
 def _set_aside(folder: Path, ids: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What waits on this host's disk, and could more wait there? Makes and changes no file."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,7 +10,14 @@ from listener.doctor.findings import Finding, error, ok, warning
 from listener.lines import counted
 from listener.moments import duration
 from listener.queue.keeper import SPOOL_ALONE_S
-from listener.queue.waiting import Waiting, objections, place, sync_time_s, waiting
+from listener.queue.waiting import (
+    Waiting,
+    objections,
+    owner_of,
+    place,
+    sync_time_s,
+    waiting,
+)
 from listener.settings import Settings
 
 TOPIC = "spool"
@@ -42,6 +50,7 @@ def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator
         return
     try:
         yield _writable(folder, try_disk=not in_service)
+        yield from _owner(folder)
         yield from _private(folder)
         held = waiting(folder, in_service=in_service)
     except TimeoutError as problem:
@@ -91,6 +100,14 @@ def _tried(folder: Path) -> Finding:
     if took_s > SLOW_S:
         return warning(TOPIC, f"{text}: slow", CHECK_DISK)
     return ok(TOPIC, text)
+
+
+def _owner(folder: Path) -> Iterator[Finding]:
+    """Whose the folder is. Root may write everywhere, so its own try says nothing of the service's user."""
+    if os.geteuid() == 0:
+        there, _ = place(folder)
+        name = owner_of(there)
+        yield ok(TOPIC, f"{there} belongs to {name}: the service has to run as {name} or as root")
 
 
 def _private(folder: Path) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import sqlite3
 import tempfile
 import time
@@ -91,6 +92,19 @@ def place(folder: Path) -> tuple[Path, bool]:
         return there, there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
     return _natively(find)
+
+
+def owner_of(path: Path) -> str:
+    """Whose a file or folder is: a name, or a number where the system knows no name.
+
+    Raises:
+        OSError: the disk does not say, or not in a second (TimeoutError).
+    """
+    number = _natively(lambda: path.stat().st_uid)
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"the user {number}"
 
 
 def objections(folder: Path) -> tuple[list[str], str | None]:

@@ -293,3 +293,13 @@ def test_service_starts_and_keeps_messages_among_what_others_left(tmp_path: Path
     finally:
         if name.is_dir():
             name.rmdir()
+
+
+@needs_root
+@pytest.mark.parametrize("owner", [0, 4711])
+def test_check_as_root_says_whose_the_folder_is(folder: Path, owner: int) -> None:
+    os.chown(folder, owner, -1)
+    settings = Settings.from_env({"SPOOL_DIR": str(folder), "ALLOW_ANY_SENDER": "true"})
+    texts = [found.text for found in doctor.findings(settings, NOW, in_service=False)]
+    name = "root" if owner == 0 else "the user 4711"
+    assert f"{folder} belongs to {name}: the service has to run as {name} or as root" in texts
