@@ -260,6 +260,18 @@ def test_command_by_hand_cannot_be_read_while_thingspace_lets_it_wait(
                 assert_shut(attack(service.process.pid, tmp_path))
 
 
+def test_operators_command_cannot_be_read_though_it_has_the_services_environment(
+    redis_url: str, tmp_path: Path
+) -> None:
+    # As `docker exec` gives it.
+    environ = {**PLANTED, "REDIS_URL": redis_url}
+    with Service(*as_somebody(), "python", "-m", "listener", "tail", **environ) as service:
+        process = service.process
+        assert process is not None
+        wait_until(lambda: attack(process.pid, tmp_path)["environ"] in list(REFUSED), service.log)
+        assert_shut(attack(process.pid, tmp_path))
+
+
 ABORTS = "import os; from listener import private_memory; {}; os.abort()"
 
 

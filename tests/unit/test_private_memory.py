@@ -1,0 +1,52 @@
+"""Where a process cannot close its memory, the registrar says so, and works all the same."""
+
+import sys
+
+import pytest
+
+from listener import private_memory
+from registrar.__main__ import _settings
+
+ENVIRON = {
+    "PUBLIC_URL": "https://fota.example.com/cb",
+    "CALLBACK_TOKEN": "callback-token-of-tests",
+    "THINGSPACE_ACCOUNTS": "0242078689-00001",
+    "THINGSPACE_KEY": "the-key",
+    "THINGSPACE_SECRET": "the-secret",
+    "THINGSPACE_USERNAME": "the-user",
+    "THINGSPACE_PASSWORD": "the-password",
+}
+
+
+class Refusing:
+    """A C library of a system that knows no PR_SET_DUMPABLE, as some sandboxes: every call fails."""
+
+    def __init__(self, _name: object) -> None:
+        """Loads nothing."""
+
+    def prctl(self, *_: int) -> int:
+        return -1
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, *, platform: str) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr("ctypes.CDLL", Refusing)
+
+
+@pytest.mark.parametrize("platform", ["darwin", "linux"])
+def test_system_that_closes_no_memory_is_noticed(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, platform=platform)
+    assert private_memory.protect() is False
+
+
+@pytest.mark.parametrize(("switch", "warned"), [("on", True), ("off", False)])
+def test_log_says_that_credentials_can_be_read(
+    switch: str, warned: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**ENVIRON, "REGISTRAR": switch}.items():
+        monkeypatch.setenv(name, value)
+    refuse(monkeypatch, platform="darwin")
+    _settings()
+    assert ("credentials readable by the same user" in capfd.readouterr().err) == warned
