@@ -4,6 +4,7 @@
 |---|---|---|---|
 | nothing | - | - | register: `absent` |
 | our URL, right credentials (or not shown) | - | - | nothing: `as-desired` |
+| our URL, credentials wanted and none shown, at boot | no | - | register: `credentials-not-shown` |
 | another, or other credentials | yes | - | yield: `superseded` |
 | our URL, other credentials | no | - | register: `credentials-differ` |
 | our URL with the token before | no | - | register: `token-rotated` |
@@ -28,6 +29,7 @@ Reason = Literal[
     "as-desired",
     "superseded",
     "credentials-differ",
+    "credentials-not-shown",
     "token-rotated",
     "sibling",
     "another-owner",
@@ -83,6 +85,10 @@ def plan(desired: Desired, actual: Registration | None, context: Context) -> Act
     if actual is None:
         return Action("register", "absent")
     if matches(desired.registration, actual):
+        if context.boot and not context.superseded and _hides_credentials(desired, actual):
+            # Either the provider hides them, or they were never registered: then every message comes without
+            # them and is refused. One write at each boot is harmless.
+            return Action("register", "credentials-not-shown")
         return Action("nothing", "as-desired")
     if context.superseded:
         return Action("yield", "superseded")
@@ -142,6 +148,11 @@ def difference(wanted: Registration, actual: Registration | None) -> str:
     names = [name for name, is_ in shown.items() if is_ not in (None, getattr(wanted, name))]
     verb = "differs" if len(names) == 1 else "differ"
     return f"the {' and the '.join(names)} {verb}" if names else ""
+
+
+def _hides_credentials(desired: Desired, actual: Registration) -> bool:
+    wanted = desired.registration
+    return wanted.password is not None and actual.username is None and actual.password is None
 
 
 def _claim(desired: Desired, actual: Registration, context: Context) -> Reason | None:

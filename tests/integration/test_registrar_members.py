@@ -82,6 +82,19 @@ def test_a_superseded_replica_overwrites_no_observation(
     assert new.parts.shared.store.observation(seen.slot) == seen
 
 
+def test_a_password_that_was_never_registered_is_registered_by_the_deployment_that_has_one(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    """Without it every message would come without a password, and be refused."""
+    old = replica()
+    old.join()
+    old.tick()
+    new = replica(CALLBACK_USERNAME="listener", CALLBACK_PASSWORD="correct-horse-battery")
+    new.join()
+    assert told(new.tick()[0]) == ("registered", "credentials-not-shown")
+    assert told(new.tick()[0]) == ("as-desired", "as-desired")
+
+
 def test_a_takeover_policy_of_never_is_about_strangers_and_not_about_a_roll_out(
     thingspace: Sandbox, replica: Replicas
 ) -> None:

@@ -49,6 +49,9 @@ TABLE = [
     (RIGHT, with_(ALWAYS, takeovers=9), NOTHING),
     (RIGHT, with_(LATER, superseded=True, sibling=True), NOTHING),
     (NOT_SHOWN, LATER, NOTHING),
+    (NOT_SHOWN, BOOT, Action("register", "credentials-not-shown")),
+    (NOT_SHOWN, with_(NEVER, boot=True), Action("register", "credentials-not-shown")),
+    (NOT_SHOWN, with_(BOOT, superseded=True), NOTHING),
     # Our URL with other credentials.
     (OTHER_PASSWORD, NEVER, Action("register", "credentials-differ")),
     (OTHER_PASSWORD, LATER, Action("register", "credentials-differ")),
