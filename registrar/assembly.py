@@ -19,6 +19,7 @@ from listener.queue.connection import connect
 from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
 from registrar.command import Command, adopt_orphans
+from registrar.fan_out import fan_out
 from registrar.heartbeat import Heartbeat
 from registrar.keys import Keys
 from registrar.lease import Card, Lease, new_name, read_roll
@@ -39,6 +40,9 @@ from registrar.tokens import Tokens
 from registrar.transport import Transport
 
 log = structlog.get_logger("registrar")
+
+# How long COMMAND's start waits for the lease to be joined.
+JOIN_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ def _worker(
     keys = Keys(settings.service.queue_namespace)
     shared = shared_of(settings, client, keys)
     heartbeat = Heartbeat(shared.lease, ttl_s=settings.lease_ttl_s)
-    queue_id = _queue_id(shared) if heartbeat.join() else None
+    queue_id = _join(heartbeat, shared)
     probe = Probe(settings, queue_id)
 
     def ready(wait: Callable[[float], bool]) -> bool:
@@ -211,9 +215,21 @@ def _worker(
     return service, {QUEUE_ID_VARIABLE: queue_id} if queue_id else {}
 
 
-def _queue_id(shared: Shared) -> str | None:
-    try:
-        return shared.store.queue_id()
-    except redis.RedisError as error:
-        log.warning("queue not named", why=type(error).__name__)
-        return None
+def _join(heartbeat: Heartbeat, shared: Shared) -> str | None:
+    """Joins, and returns the queue's name; None: Redis did not answer in time, and COMMAND starts all the same.
+
+    In a thread: a name server that does not answer has no time limit in Python, and messages must not wait for it.
+    """
+
+    def join(_: int) -> str | None:
+        try:
+            return shared.store.queue_id() if heartbeat.join() else None
+        except redis.RedisError as error:
+            log.warning("queue not named", why=type(error).__name__)
+            return None
+
+    ends = time.monotonic() + JOIN_S
+    joined = fan_out(join, (0,), lambda _: time.monotonic() >= ends, at_once=1)
+    if not joined:
+        log.warning("not a member yet", why="redis does not answer", limit_s=JOIN_S)
+    return joined.get(0)

@@ -23,6 +23,7 @@ log = structlog.get_logger("registrar")
 
 # Calls to ThingSpace at once: twenty accounts at half a second a call are through in a quarter of the time limit.
 CONCURRENT_SLOTS = 8
+SUCCESSOR_POLL_S = 0.25
 
 # Who answers a nonce at a URL.
 Answerers = Callable[[str], Collection[Answerer]]
@@ -195,6 +196,7 @@ class Farewell:
         """Takes what a tick takes."""
         self._settings = settings
         self._store = shared.store
+        self._read_roll = shared.read_roll
         self._policy = settings.deregister
         self._mutex = shared.mutex
         self._lease = shared.lease
@@ -203,7 +205,7 @@ class Farewell:
     def say(
         self, wait: Wait, permit: Permit, *, for_at_most_s: float, may_have_written: bool = True
     ) -> bool:
-        """Leaves, and deregisters if that is this process's to do; whether anything was deregistered.
+        """Leaves, and deregisters if that is this process's to do; whether anything was deregistered or given back.
 
         Args:
             wait: sleeps so many seconds, and returns True early if there is no more time.
@@ -236,7 +238,27 @@ class Farewell:
             log.info("not deregistered", reason="nothing-registered")
             return False
         seen = self._remover.remove_all(wait, permit, hold, members=members, policy=self._policy)
-        return any(each.result == "deregistered" for each in seen)
+        return any(each.result == "deregistered" or each.reason == "given-back" for each in seen)
+
+    def wait_for_successor(self, wait: Wait, for_at_most_s: float) -> bool:
+        """Waits until a deployment with another URL that only starts can register it; whether it can now.
+
+        An orchestrator ends the old replicas at the first 200 of the new one's `/readyz`. While its probe holds up the
+        writing, messages still go to our URL, so somebody has to receive them there. Nothing in it raises.
+        """
+        card, waited_s = self._lease.card, 0.0
+        try:
+            if not self._read_roll().are_candidates_elsewhere(card):
+                return False
+            log.info("waiting for the new deployment to register")
+            while waited_s < for_at_most_s and self._read_roll().are_candidates_elsewhere(card):
+                if wait(SUCCESSOR_POLL_S):
+                    return False
+                waited_s += SUCCESSOR_POLL_S
+            return not self._read_roll().are_candidates_elsewhere(card)
+        except redis.RedisError as error:
+            log.warning("successor unknown", why=type(error).__name__)
+            return False
 
     def _was_left_to_us(self) -> bool:
         """Whether the last look of any member, also of one that was killed, found a URL of ours."""

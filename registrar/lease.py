@@ -49,6 +49,13 @@ class Roll:
         """Their names, in order."""
         return tuple(sorted(member.card.name for member in self.members))
 
+    def are_candidates_elsewhere(self, card: "Card") -> bool:
+        """Whether there are other members, and all of them only start and want another URL than this one."""
+        others = [member for member in self.members if member.card.name != card.name]
+        return bool(others) and all(
+            not member.joined_ms and member.card.url != card.url for member in others
+        )
+
     @property
     def deployments(self) -> frozenset[str]:
         """Which deployments have a live member."""
@@ -94,7 +101,9 @@ class Lease:
     ) -> None:
         """Joins nothing yet."""
         self.card = card
-        self._is_candidate = False
+        self._is_candidate = True
+        # Whether Redis has confirmed what this process is now: a candidate, or one that reconciles.
+        self._is_entered = False
         self._keys = keys
         self._ttl_ms = round(ttl_s * 1000)
         self._age_s = age_s
@@ -105,6 +114,7 @@ class Lease:
     def join(self) -> Roll:
         """Enters this process, as one that reconciles: it may supersede others. Raises redis.RedisError."""
         self._is_candidate = False
+        self._is_entered = False
         return self._enter()
 
     def join_as_candidate(self) -> Roll:
@@ -113,7 +123,6 @@ class Lease:
         Whoever leaves must know of it before it reports ready, because an orchestrator ends the old replicas at
         that moment; until it may write, the old ones decide. Raises redis.RedisError.
         """
-        self._is_candidate = True
         return self._enter()
 
     def _enter(self) -> Roll:
@@ -123,10 +132,13 @@ class Lease:
             keys=[self._keys.leases, self._keys.members, self._keys.family],
             args=[card.name, self._ttl_ms, age_ms, card.deployment, card.url, FAMILY_MEMORY_MS],
         )
+        self._is_entered = True
         return _roll(lines)
 
     def renew(self) -> Roll:
         """Renews the lease, or joins again if it has lapsed. Raises redis.RedisError."""
+        if not self._is_entered:
+            return self._enter()
         lines = self._renew(
             keys=[self._keys.leases, self._keys.members, self._keys.family],
             args=[self.card.name, self._ttl_ms, self.card.url],
@@ -134,14 +146,20 @@ class Lease:
         return _roll(lines) if lines else replace(self._enter(), rejoined=True)
 
     def leave(self) -> int | None:
-        """Leaves; how many members remain, or None if Redis cannot tell. Never raises."""
+        """Leaves; how many members remain, or None if that cannot be known. Never raises.
+
+        If our own lease is not there although Redis had confirmed it, Redis lost data, or the lease lapsed: the others'
+        leases may be missing as well, and they join again within seconds.
+        """
         try:
-            remaining = self._leave(
+            remaining, was_member = self._leave(
                 keys=[self._keys.leases, self._keys.members], args=[self.card.name]
             )
         except redis.RedisError:
             return None
-        return int(remaining)
+        is_known = bool(was_member) or not self._is_entered
+        self._is_entered = False
+        return int(remaining) if is_known else None
 
 
 def read_roll(client: "redis.Redis", keys: Keys) -> Roll:

@@ -4,10 +4,10 @@
 -- KEYS[2]  members
 -- ARGV[1]  the member
 --
--- Returns how many live members remain.
+-- Returns how many live members remain, and 1 if the member was one, else 0.
 
 local now = now_ms()
-redis.call('ZREM', KEYS[1], ARGV[1])
+local was_member = redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 strike_expired(KEYS[1], KEYS[2], now)
-return redis.call('ZCARD', KEYS[1])
+return {redis.call('ZCARD', KEYS[1]), was_member}

@@ -31,6 +31,8 @@ BREAKER_LOOK_S = 10.0
 BREAKER_REASONS = frozenset(("breaker-open", "login-paced", "account-locked"))
 # What was rejected will most likely be rejected again: often enough to notice that it was a mishap.
 REJECTED_S = 60.0
+# Of the time for leaving: what waiting for a new deployment with another URL may take.
+SUCCESSOR_SHARE = 0.6
 
 
 class Service:
@@ -117,10 +119,15 @@ class Service:
             while not self._served():
                 if self._stopping.wait(self._backoff(None)):
                     break
+            timing = self._settings.timing
+            handed_over = self._farewell.wait_for_successor(
+                self._abandoned.wait, timing.farewell_s * SUCCESSOR_SHARE
+            )
             self._heartbeat.stop()
             removed = self._leave()
             self._client.close()
-            if removed and self._lingers:
+            # What was sent to our URL before it was replaced may still be on its way.
+            if (removed or handed_over) and self._lingers:
                 self._abandoned.wait(self._settings.timing.linger_s)
         except Exception:
             log.exception("registrar failed")

@@ -12,6 +12,7 @@ import structlog
 from registrar import by_hand
 from registrar.client import Client, Permit
 from registrar.errors import NotAloneError
+from registrar.farewell import Farewell, Remover
 from registrar.keys import Keys
 from registrar.protocol import Slot
 from registrar.service import Service
@@ -109,6 +110,66 @@ def test_a_takeover_policy_of_never_is_about_strangers_and_not_about_a_roll_out(
     thingspace.register_outside(FOREIGN)
     assert told(new.tick()[0]) == ("yielded", "another-owner")
     assert thingspace.registered_url() == FOREIGN
+
+
+def test_after_redis_lost_its_data_a_leaving_member_deletes_nothing(
+    thingspace: Sandbox, replica: Replicas, redis_client: "redis.Redis"
+) -> None:
+    """The others are members as well, and join again within seconds."""
+    one, two = replica(), replica()
+    for each in (one, two):
+        each.join()
+        each.tick()
+    redis_client.flushall()
+    one.leave()
+    assert thingspace.registered_url() == URL
+    two.parts.shared.lease.renew()
+    two.leave()
+    assert thingspace.registered_url() is None
+
+
+def test_a_member_whose_promotion_was_lost_is_promoted_by_its_next_renewal(
+    replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = replica(), replica(PUBLIC_URL="http://127.0.0.1:9001/new")
+    old.join()
+    new.heartbeat.join()
+    lease = new.parts.shared.lease
+
+    def fails(**_: object) -> None:
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lease, "_join", fails)
+        new.heartbeat.promote()
+    assert not old.parts.shared.read_roll().supersedes(old.parts.shared.lease.card.deployment)
+    lease.renew()
+    assert old.parts.shared.read_roll().supersedes(old.parts.shared.lease.card.deployment)
+
+
+@pytest.mark.parametrize(
+    ("url", "waits"), [("http://127.0.0.1:9001/new", True), ("http://127.0.0.1:50559/cb", False)]
+)
+def test_a_leaving_member_waits_until_a_new_url_can_be_registered(
+    thingspace: Sandbox, replica: Replicas, url: str, waits: bool
+) -> None:
+    old, new = replica(), replica(PUBLIC_URL=url)
+    old.join()
+    old.tick()
+    new.heartbeat.join()
+    shared = old.parts.shared
+    farewell = Farewell(old.settings, shared, Remover(old.settings, old.parts.client, shared))
+    waited = 0
+
+    def wait(_: float) -> bool:
+        nonlocal waited
+        waited += 1
+        if waited == 3:
+            new.heartbeat.promote()
+        return False
+
+    assert farewell.wait_for_successor(wait, 60) == waits
+    assert waited == (3 if waits else 0)
 
 
 def test_after_a_roll_back_the_older_deployment_takes_over_again(
@@ -222,10 +283,10 @@ def test_an_account_that_is_slow_costs_the_others_nothing(
     thingspace: Sandbox, replica: Replicas
 ) -> None:
     """All attempts for the first one together take longer than the mutex lasts."""
-    hasty = Timing(connect_timeout_s=0.2, read_timeout_s=0.4, mutex_margin_s=0.2)
-    one = replica(hasty, THINGSPACE_ACCOUNTS=",".join(ACCOUNTS), REGISTRAR_LEASE_TTL_S="1")
+    hasty = Timing(connect_timeout_s=0.2, read_timeout_s=0.9, mutex_margin_s=0.5)
+    one = replica(hasty, THINGSPACE_ACCOUNTS=",".join(ACCOUNTS), REGISTRAR_LEASE_TTL_S="2")
     slow = f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}"
-    thingspace.fault(slow, method="GET", delay_s=0.7, count=9)
+    thingspace.fault(slow, method="GET", delay_s=1.4, count=9)
     first, second = one.tick()
     assert told(first) == ("failed", "timeout")
     assert told(second) == ("registered", "absent")

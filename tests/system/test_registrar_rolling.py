@@ -150,3 +150,28 @@ def test_the_old_replica_may_end_at_the_first_200_of_the_new_one(
         assert all(entry["url"] for entry in history), history
         assert set(sandbox.counts().items()) >= {("lost", 0), ("unregistered", 0)}
         assert sandbox.counts()["acknowledged"] > ROLLS_AT_FIRST_200
+
+
+def test_the_old_replica_receives_until_a_new_url_is_registered_whose_probe_hangs(
+    redis_url: str, tmp_path: Path
+) -> None:
+    with Sandbox() as sandbox, ExitStack() as stack:
+
+        def replica() -> Service:
+            service = Service(*STAND_IN, **settings(sandbox, tmp_path, REDIS_URL=redis_url))
+            service.settings |= {"REGISTRAR_PROBE": "warn", "HANG_S": "3"}
+            stack.push(service)
+            service.start()
+            return service
+
+        old = replica()
+        wait_until_registered(old)
+        with sending(sandbox, every_s=0.05):
+            new = replica()
+            wait_until(new.ready, new.log)
+            old.signal(signal.SIGTERM)
+            assert old.wait() == 0, old.log()
+            wait_until_registered(new)
+        wait_until(lambda: settled(sandbox))
+        assert all(entry["url"] for entry in sandbox.registrations()["history"])
+        assert set(sandbox.counts().items()) >= {("lost", 0), ("unregistered", 0)}
