@@ -1,6 +1,5 @@
 """Asks Redis for each command that keeping a message needs, without keeping anything."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ from redis.exceptions import NoScriptError
 from listener.errors import QueueUnavailableError
 from listener.queue import arrivals
 from listener.queue.keys import Partition
-from listener.queue.refusals import remedy
+from listener.queue.refusals import answer, remedy
 from listener.queue.script import Script
 
 REFUSED = "is refused in partition"
@@ -39,10 +38,10 @@ def ask(client: "redis.Redis", where: Partition, script: Script) -> None:
 
 def described(command: str, where: Partition, error: Exception) -> str:
     """One line about a refused command, or about one that was sent behind it."""
-    if behind := re.match(r"Command # \d+ \((\w+)", str(error)):
-        command = behind[1]
+    behind, said = answer(error)
+    command = behind or command
     advice = remedy(command, error)
-    return f"{command} is refused in partition {where.number}: {type(error).__name__}: {error}"[
+    return f"{command} is refused in partition {where.number}: {type(error).__name__}: {said}"[
         :300
     ] + (f"; {advice}" if advice else "")
 

@@ -78,6 +78,23 @@ SERVER_TEXTS = (
 # connection: it may have done so because of this very write.
 UNKNOWN_TEXTS = ("upstream", "timed out", "connection re", "host is down", "broken pipe")
 
+# redis-py (`Pipeline.annotate_exception`) puts the command, shortened, before an answer to one of several.
+# Its keys begin with QUEUE_NAMESPACE, which may hold any word that an answer may hold.
+_IN_PIPELINE = re.compile(r"Command # \d+ \((.*?)\) of pipeline caused error: ", re.DOTALL)
+
+
+def answer(error: Exception) -> tuple[str, str]:
+    """Splits the text of an error of redis-py.
+
+    Returns:
+        The name of the command of a pipeline that was refused, empty if it was not a pipeline; and what Redis
+        answered, without what redis-py puts before it.
+    """
+    text = str(error)
+    if found := _IN_PIPELINE.match(text):
+        return found[1].partition(" ")[0], text[found.end() :]
+    return "", text
+
 
 def blame(error: Exception) -> Blame:
     """What an error of redis-py is about, as far as it says."""
@@ -85,8 +102,9 @@ def blame(error: Exception) -> Blame:
         return Blame.UNKNOWN
     if isinstance(error, redis.AuthenticationError | redis.BusyLoadingError):
         return Blame.SERVER
-    text = str(error).lower()
-    if isinstance(error, MovedError | NoPermissionError) or _has_code(error):
+    _, said = answer(error)
+    text = said.lower()
+    if isinstance(error, MovedError | NoPermissionError) or _has_code(error, said):
         return Blame.SERVER
     if any(part in text for part in SERVER_TEXTS):
         return Blame.SERVER
@@ -95,9 +113,9 @@ def blame(error: Exception) -> Blame:
     return Blame.WRITE
 
 
-def _has_code(error: Exception) -> bool:
+def _has_code(error: Exception, said: str) -> bool:
     # redis-py takes the code out of the text where it has a class for it.
-    words = [getattr(error, "status_code", None), *re.findall(r"(?:^|: ?-)([A-Z]+)\b", str(error))]
+    words = [getattr(error, "status_code", None), *re.findall(r"(?:^|: ?-)([A-Z]+)\b", said)]
     return not SERVER_CODES.isdisjoint(words)
 
 
@@ -108,7 +126,7 @@ def unavailable(error: Exception) -> QueueUnavailableError:
 
 def remedy(command: str, error: Exception) -> str:
     """What an operator can do about a command that is refused; empty if the answer says it all."""
-    text = str(error).lower()
+    text = answer(error)[1].lower()
     if "access a key" in text or "access one of the keys" in text:
         return "grant the keys: ~{NAMESPACE:*"
     if isinstance(error, NoPermissionError) or "no permissions" in text:

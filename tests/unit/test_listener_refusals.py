@@ -4,7 +4,9 @@ import pytest
 import redis
 from redis._parsers import _RESP2Parser
 
-from listener.queue.refusals import Blame, blame, remedy
+from listener.queue.keys import Partition
+from listener.queue.needs import described
+from listener.queue.refusals import Blame, answer, blame, remedy
 
 IN_SCRIPT_62 = "ERR Error running script (call to f_ab): @user_script:29: @user_script: 29: -{}"
 IN_SCRIPT_70 = "{} script: 8a3b, on @user_script:29."
@@ -80,6 +82,51 @@ def test_an_answer_about_the_server_is_an_outage(text: str) -> None:
 )
 def test_it_is_recognised_also_from_a_script(form: str, text: str) -> None:
     assert blame(error(form.format(text))) is Blame.SERVER
+
+
+def in_pipeline(text: str, *words: str) -> Exception:
+    """The same of a pipeline, where QUEUE_DURABILITY has each write confirmed."""
+    made = error(text)
+    with redis.Redis().pipeline(transaction=False) as pipeline:
+        pipeline.annotate_exception(made, 1, words)  # type: ignore[no-untyped-call]
+    return made
+
+
+# Namespaces, each of which looks like part of an answer.
+NAMESPACES = [
+    "fota",
+    "quota-eu",
+    "upstream",
+    "unknown command",
+    "a) b (c",
+    "x: -OOM y",
+    "two\nlines",
+    "n" * 200,
+]
+
+
+def script_call(namespace: str) -> tuple[str, ...]:
+    return ("EVALSHA", "8a3b" * 10, "3", f"{{{namespace}:0}}:messages")
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_what_is_to_blame_is_the_same_in_a_pipeline_whatever_the_keys_are(namespace: str) -> None:
+    for text in SERVER + WRITE + UNKNOWN:
+        annotated = in_pipeline(text, *script_call(namespace))
+        assert blame(annotated) is blame(error(text)), annotated
+        assert remedy("XADD", annotated) == remedy("XADD", error(text)), annotated
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+@pytest.mark.parametrize("text", ["NOREPLICAS Not enough good replicas to write.", "DENIED x"])
+def test_a_refused_command_of_a_pipeline_is_named_with_what_redis_answered(
+    namespace: str, text: str
+) -> None:
+    annotated = in_pipeline(text, *script_call(namespace))
+    assert answer(annotated) == ("EVALSHA", text)
+    assert described("SET", Partition(namespace, 0), annotated) == (
+        f"EVALSHA is refused in partition 0: ResponseError: {text}"
+    )
 
 
 @pytest.mark.parametrize("text", WRITE)
