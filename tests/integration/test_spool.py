@@ -245,7 +245,8 @@ def test_what_waits_is_weighed_not_the_files_which_do_not_shrink(
     assert waiting(tmp_path / "spool", in_service=True).bytes < 0.1 * 2**20
     words = {"SPOOL_DIR": str(tmp_path / "spool"), "SPOOL_MAX_BYTES": str(2**20)}
     found = doctor.findings(settings("redis://127.0.0.1", **words), NOW, in_service=True)
-    assert [finding.level for finding in found] == ["ok", "ok"]
+    # How many there are depends on the user: root is also shown the folder's owner.
+    assert {finding.level for finding in found} == {"ok"}
 
 
 def test_a_corrupt_journal_is_set_aside_and_a_new_one_begun(spool: Spool, tmp_path: Path) -> None:
