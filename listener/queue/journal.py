@@ -15,6 +15,8 @@ from listener.queue.journal_rows import UNREADABLE, SetAside, Spooled, message_o
 from listener.queue.journal_rows import insert as insert_rows
 
 LEAD = "drainer.lock"
+# Another process may find the journal corrupt and rename it during a write. A new one lasts as a rule.
+PUT_ATTEMPTS = 3
 SET_ASIDE = """
 INSERT OR IGNORE INTO set_aside (id, message, reason, since)
 SELECT id, message, :reason, :since FROM message WHERE place = :place AND id = :id
@@ -46,7 +48,7 @@ class Journal:
     def put(self, messages: Sequence[Message | SetAside]) -> list[bool]:
         """Writes messages and syncs them; for each, whether it was there already.
 
-        All of them or, if it raises, none.
+        All of them are in the journal that is drained or, if it raises, none is promised to be.
         """
 
         def insert(journal: sqlite3.Connection) -> list[bool]:
@@ -54,10 +56,12 @@ class Journal:
             with self._database.transaction(journal):
                 return insert_rows(journal, messages)
 
-        found = self._database.run(insert)
-        # What went into files that were removed meanwhile is not kept yet.
-        self._database.see_to_files()
-        return found
+        for _ in range(PUT_ATTEMPTS):
+            found = self._database.run(insert)
+            # What went into files that were removed meanwhile is not kept yet.
+            if self._database.see_to_files():
+                return found
+        raise sqlite3.OperationalError("the journal was renamed each time while it was written")
 
     def oldest(self, most: int, most_bytes: int, beyond: int) -> list[Spooled]:
         """The messages that wait longest, in order; none where there is no journal yet.

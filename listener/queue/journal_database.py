@@ -100,20 +100,27 @@ class JournalDatabase:
                 self._files.opened()
         return self._connection
 
-    def see_to_files(self) -> None:
-        """Closes a connection whose files were removed, once what is in them is saved."""
+    def see_to_files(self) -> bool:
+        """Closes a connection whose files were removed, once what is in them is saved.
+
+        Returns:
+            Whether the rows of the connection are in the journal at the path. They are not where
+            another process found the journal corrupt and renamed it.
+        """
         journal = self._connection
         if journal is None or self._files.is_in_place():
-            return
+            return True
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._alone():
             # Another process that closes the old files has moved the new ones away for a moment.
             if self._files.is_in_place():
-                return
-            if self._files.save(journal, self._open):
+                return True
+            saved = self._files.save(journal, self._open)
+            if saved:
                 self.notes.append(("journal files removed", {"folder": str(self._folder)}))
             self._connection, self._inode = None, 0
             self._files.close(journal)
+        return saved
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -174,15 +181,25 @@ class JournalDatabase:
 
     def _sync_log(self) -> None:
         try:
-            log = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fdatasync(log)
-            finally:
-                os.close(log)
+            log = self._open_log()
         except FileNotFoundError:
             # It was removed. `put` saves what is in it before anybody is answered.
             if self._files.is_in_place():
                 raise
+            return
+        try:
+            fdatasync(log)
+        finally:
+            os.close(log)
+
+    def _open_log(self) -> int:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(f"{self.path}-wal", flags)
+        except FileNotFoundError:
+            # Another process that closes removed files moves the log away for a moment, under this lock.
+            with self._alone():
+                return os.open(f"{self.path}-wal", flags)
 
     def _rename_corrupt(self) -> None:
         """Renames a corrupt journal, unless another process already has."""
