@@ -189,7 +189,6 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         )
         try:
             connection.sendall(answer.written((1, 1), closes=True))
-            connection.hurry(DRAINING_S)
             _close_gently(connection)
         except OSError:
             # Who is gone needs no answer.
@@ -255,6 +254,8 @@ def _let_go(request: Any) -> None:
 
 def _close_gently(connection: Connection) -> None:
     connection.bound_chunks(None)
+    # The connection bounds each reading itself, by what is left for the request.
+    connection.hurry(DRAINING_S)
     util.close_graceful(connection, timeout=DRAINING_S, max_drain=DRAINED_RAW_BYTES)
 
 

@@ -360,6 +360,23 @@ def test_chunks_that_nobody_read_and_are_none_end_it(rest: bytes, worker: Worker
         assert connection.recv(100) == b""
 
 
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [(b"/unread", b""), (b"/unread", b"5\r\nab"), (b"/unread", b"0\r\n"), (b"/", b"zz\r\n")],
+)
+def test_chunked_request_that_is_refused_keeps_its_place_for_the_time_of_draining_alone(
+    path: bytes, sent: bytes, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.worker.DRAINING_S", 0.1)
+    worker.reading_s = 1000
+    head = b"POST %s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" % path
+    with client(worker) as connection:
+        connection.sendall(head + sent)
+        assert answer(connection)[0] == 200
+        # The client sends no more and does not close, so only the worker can end it.
+        wait_until(lambda: not worker._crowd._held, timeout_s=10)
+
+
 def test_who_makes_way_is_told_so(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HT")
