@@ -36,11 +36,14 @@ _CODECS = {name: name for name in _CHARSETS} | {
 _LONGEST_LABEL = 40
 _CHARSET_PARAMETER = re.compile(r"""(?i);\s*+charset\s*+=\s*+["']?([^\s;"']++)""")
 _PADDING = "\0 \t\r\n"
-# An escaped surrogate, and the other half of the pair if it follows. An even number of backslashes
-# before it are escaped backslashes.
-_ESCAPED_SURROGATE = re.compile(
-    r"(?<!\\)((?:\\\\)*+)\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
+# The escape of half a surrogate pair, without its other half. The replacement is the same for each, since
+# a callback would hold up the worker for a body that consists of them.
+_ESCAPED_HALF = re.compile(
+    r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
+# Stands for an escaped backslash for a moment; decoded text has no surrogates.
+_BACKSLASH = "\ud800"
 
 
 def charset_of(content_type: str) -> str | None:
@@ -52,10 +55,19 @@ def charset_of(content_type: str) -> str | None:
 
 
 def decode(body: bytes, content_type: str = "") -> str:
+    """The text of a body as `decode_raw` returns it, with escapes of half a surrogate pair as U+FFFD.
+
+    Raises:
+        UnicodeDecodeError: the bytes are text in none of these charsets.
+    """
+    return without_halves(decode_raw(body, content_type))
+
+
+def decode_raw(body: bytes, content_type: str = "") -> str:
     """The text of a body, without byte order marks before it and NULs and white space behind it.
 
     UTF-8 comes first, since text in another charset is hardly ever valid UTF-8, while UTF-8 is often
-    mislabelled. A surrogate pair in CESU-8 is one character; half a pair, raw or escaped, is U+FFFD.
+    mislabelled. A surrogate pair in CESU-8 is one character; half a pair is U+FFFD. JSON's escapes stay.
 
     Args:
         body: the whole of it.
@@ -72,10 +84,15 @@ def decode(body: bytes, content_type: str = "") -> str:
         # The first characters of JSON are ASCII: a NUL among them means two or four bytes each.
         if "\0" in text[:4]:
             text = _decode_other(body, content_type)
-    text = text.lstrip("\ufeff").rstrip(_PADDING)
-    if "\\u" in text:
-        text = _ESCAPED_SURROGATE.sub(_whole_pair, text)
-    return text
+    return text.lstrip("\ufeff").rstrip(_PADDING)
+
+
+def without_halves(text: str) -> str:
+    """Decoded text with U+FFFD for each JSON escape of half a surrogate pair; whole pairs stay."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    held = text.replace(r"\\", _BACKSLASH)
+    return _ESCAPED_HALF.sub("\ufffd", held).replace(_BACKSLASH, r"\\")
 
 
 def _decode_other(body: bytes, content_type: str) -> str:
@@ -83,7 +100,3 @@ def _decode_other(body: bytes, content_type: str) -> str:
     named = charset_of(content_type) if encoding.startswith("utf-8") else None
     text = body.decode(named) if named else body.decode(encoding, "surrogatepass")
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _whole_pair(found: re.Match[str]) -> str:
-    return found[0] if found[2] else f"{found[1]}\ufffd"

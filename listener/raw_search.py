@@ -10,7 +10,7 @@ from html import unescape
 from itertools import islice
 from urllib.parse import unquote_plus
 
-from listener.decoding import decode
+from listener.decoding import decode_raw, without_halves
 
 # Parts of a longer body that are searched: its first and its last characters, and what follows the
 # first few members that are named like the password.
@@ -44,7 +44,8 @@ def possible_values(body: bytes, content_type: str = "") -> set[str]:
 def _readings(body: bytes, content_type: str) -> Iterator[str]:
     """The body as text: as it should be read, and as bytes, without the NULs of wide characters."""
     try:
-        yield _searched(decode(body, content_type))
+        # The windows are cut first: a long body's escapes would hold up the worker.
+        yield without_halves(_searched(decode_raw(body, content_type)))
     except UnicodeDecodeError:
         yield _searched(body.decode(errors="replace"))
         yield _searched(body.decode("latin-1"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import payload
+from listener import decoding, payload
 from listener.errors import RefusalError
 
 
@@ -224,6 +224,10 @@ def test_control_character_in_a_text_is_the_same_raw_as_escaped(code: int) -> No
         (rb"\\ud800", "\\ud800"),
         (rb"\\\ud800", "\\\ufffd"),
         (rb"\\ud83d\udca9", "\\ud83d\ufffd"),
+        (rb"\\\\\ud800\\", "\\\\\ufffd\\"),
+        (rb"\ud83d\\udca9", "\ufffd\\udca9"),
+        (rb"\ud83d\udca9\udca9\ud83d", "💩\ufffd\ufffd"),
+        (rb"\uD83D\uDCA9\uDBff\ue000\ud7ff", "💩\ufffd\ue000\ud7ff"),
         (b"\xed\xa0\x80", "\ufffd"),
         (b"\xed\xb2\xa9x", "\ufffdx"),
         (b"\xed\xa0\xbd\xed\xb2\xa9", "💩"),
@@ -235,6 +239,17 @@ def test_half_a_surrogate_becomes_the_replacement_character(text: bytes, read: s
     assert found == {"a": read}
     assert json.loads(payload.serialize(found)) == found
     assert payload.parse(b'{"' + text + b'": 1}') == {read: 1}
+
+
+def test_escapes_of_ordinary_letters_are_left_to_the_json_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Without a pattern to search for, whatever looked for half pairs would fail.
+    monkeypatch.setattr(decoding, "_ESCAPED_HALF", None)
+    for text in ("Привет", "é\u0000€", "\ue000", "\\u0041"):
+        assert payload.parse(json.dumps({"a": text}).encode()) == {"a": text}
+    with pytest.raises(AttributeError):
+        payload.parse(rb'{"a": "\ud800"}')
 
 
 def test_half_a_surrogate_in_utf_16_becomes_the_replacement_character() -> None:
@@ -286,13 +301,14 @@ def test_a_transfer_coding_that_compresses_is_refused_as_well() -> None:
         b'{"a":"' + b"\\u0000" * 600_000 + b'"}',
         b'{"a":[' + b",".join([b"9" * 1000] * 4000) + b"]}",
         b'{"a":"' + b"\\ud800" * 600_000 + b'"}',
+        b'{"a":"' + b"\\ud83d\\udca9" * 300_000 + b'"}',
         b'{"a":"' + b"\\" * 4_000_000 + b'\\ud800"}',
         b'{"a":"' + b"\xed\xa0\x80" * 1_300_000 + b'"}',
         b"{\0" * 1_300_000,
     ],
     ids=[
         *("one name", "one name, last long", "empty lists", "openings", "escapes", "numbers"),
-        *("surrogates", "backslashes", "raw surrogates", "wide"),
+        *("surrogates", "pairs", "backslashes", "raw surrogates", "wide"),
     ],
 )
 def test_no_body_of_4_mib_takes_long(body: bytes) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import auth
+from listener import auth, decoding, raw_search
 from listener.raw_search import possible_values
 from listener.redaction import redact_raw
 from listener.secret import Secret
@@ -97,6 +97,25 @@ def test_work_does_not_depend_on_the_password(monkeypatch: pytest.MonkeyPatch) -
         counts.append(len(compared))
         assert {len(digest) for pair in compared for digest in pair} == {32}
     assert len(set(counts)) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_escapes_of_a_long_body_are_read_in_the_searched_parts_alone(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def without_halves(text: str) -> str:
+        sizes.append(len(text))
+        return decoding.without_halves(text)
+
+    monkeypatch.setattr(raw_search, "without_halves", without_halves)
+    long = "é\\ud800\\u0410" * 100_000
+    body = f'["{long}", {{"password": "x\\ud800{SIMPLE}"}}, "{long}"'.encode(encoding)
+    assert holds(body, f"x\ufffd{SIMPLE}", "text/json; charset=cp1252")
+    most = 2 * raw_search.SEARCHED_END + raw_search.MOST_MEMBERS * (raw_search.SEARCHED_MEMBER + 2)
+    assert sizes
+    assert max(sizes) <= most
 
 
 @given(st.binary(max_size=300), st.text(max_size=20))
