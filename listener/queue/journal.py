@@ -11,16 +11,27 @@ from typing import IO
 from listener.messages import Message
 from listener.private_files import open_private
 from listener.queue.journal_database import PAGE_BYTES, JournalDatabase
-from listener.queue.journal_rows import UNREADABLE, SetAside, Spooled, message_of, now, place_of
+from listener.queue.journal_rows import (
+    DAMAGED,
+    UNREADABLE,
+    SetAside,
+    Spooled,
+    message_of,
+    now,
+    place_of,
+)
 from listener.queue.journal_rows import insert as insert_rows
 
 LEAD = "drainer.lock"
 # Another process may find the journal corrupt and rename it during a write. A new one lasts as a rule.
 PUT_ATTEMPTS = 3
-SET_ASIDE = """
-INSERT OR IGNORE INTO set_aside (id, message, reason, since)
+# A row that cannot be read gives way: what waits may be the same message, come whole again.
+SET_ASIDE = f"""
+INSERT INTO set_aside (id, message, reason, since)
 SELECT id, message, :reason, :since FROM message WHERE place = :place AND id = :id
-"""
+ON CONFLICT (id) DO UPDATE SET message = excluded.message, reason = excluded.reason, since = excluded.since
+WHERE set_aside.reason LIKE '{DAMAGED}%'
+"""  # noqa: S608 (only a constant)
 # As bytes: a text that is no UTF-8 would fail the whole statement.
 OLDEST = """
 SELECT place, id, CAST(message AS BLOB) FROM message WHERE place > ? ORDER BY place LIMIT ?
@@ -83,7 +94,7 @@ class Journal:
                     try:
                         found.append(Spooled(place, message_of(text)))
                     except UNREADABLE as error:
-                        why = f"unreadable: {type(error).__name__}: {error}"[:300]
+                        why = f"{DAMAGED}{type(error).__name__}: {error}"[:300]
                         unreadable.append({"place": place, "id": message_id, "reason": why})
             if unreadable:
                 self._set_aside(journal, [{**row, "since": now()} for row in unreadable])

@@ -11,6 +11,8 @@ from listener.messages import Message, timestamp
 FIELDS = frozenset(field.name for field in fields(Message))
 # What `message_of` raises for a row that is no message.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
+# How the reason of a row begins that is set aside because it cannot be read.
+DAMAGED = "unreadable: "
 PUT_ASIDE = "INSERT INTO set_aside (id, message, reason, since) VALUES (?, ?, ?, ?)"
 
 
@@ -54,15 +56,22 @@ def now() -> str:
 def insert(journal: sqlite3.Connection, items: Sequence[Message | SetAside]) -> list[bool]:
     """For each, whether it was there already.
 
+    A row that is set aside because it cannot be read does not count as there: it gives way to the
+    message, which has come whole again.
+
     In few statements: at each, the thread that serves requests may keep the interpreter for 5 ms.
     """
     ids = [item.message.id if isinstance(item, SetAside) else item.id for item in items]
     marks = ", ".join("?" * len(ids))
     known = (
-        f"SELECT id FROM message WHERE id IN ({marks}) "  # noqa: S608 (only question marks)
-        f"UNION ALL SELECT id FROM set_aside WHERE id IN ({marks})"
+        f"SELECT id, 0 FROM message WHERE id IN ({marks}) "  # noqa: S608 (only marks and a constant)
+        f"UNION ALL SELECT id, reason LIKE '{DAMAGED}%' FROM set_aside WHERE id IN ({marks})"
     )
-    there = {each for (each,) in journal.execute(known, ids * 2)}
+    rows = journal.execute(known, ids * 2).fetchall()
+    there = {each for each, is_damaged in rows if not is_damaged}
+    damaged = [(each,) for each, is_damaged in rows if is_damaged]
+    if damaged:
+        journal.executemany("DELETE FROM set_aside WHERE id = ?", damaged)
     waiting: list[str] = []
     found = []
     for each, item in zip(ids, items, strict=True):
@@ -76,8 +85,8 @@ def insert(journal: sqlite3.Connection, items: Sequence[Message | SetAside]) -> 
         else:
             waiting += (each, _text(item))
     if waiting:
-        rows = ", ".join(["(?, ?)"] * (len(waiting) // 2))
-        journal.execute(f"INSERT INTO message (id, message) VALUES {rows}", waiting)  # noqa: S608 (as above)
+        places = ", ".join(["(?, ?)"] * (len(waiting) // 2))
+        journal.execute(f"INSERT INTO message (id, message) VALUES {places}", waiting)  # noqa: S608 (as above)
     return found
 
 

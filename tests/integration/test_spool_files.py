@@ -138,6 +138,62 @@ def test_row_that_cannot_be_read_is_set_aside_and_holds_up_nothing(
     assert held_lines.whole(seen)["reason"] == reason
 
 
+def set_aside(folder: Path) -> list[tuple[str, str, str]]:
+    """Id, content and reason of what is set aside."""
+    with closing(sqlite3.connect(folder / JOURNAL)) as opened:
+        return opened.execute("SELECT id, message, reason FROM set_aside").fetchall()
+
+
+def put_damaged(spool: Spool, folder: Path, count: int = 1) -> None:
+    """Has the first messages damaged and set aside."""
+    for number in range(count):
+        spool.put(message(number), 1)
+        rewrite(folder, number + 1, lambda _: b"{damaged")
+    assert spool.oldest(10) == []
+    assert len(set_aside(folder)) == count
+
+
+def test_message_that_comes_again_whole_takes_the_place_of_its_row_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    with closing(Spool(tmp_path, 2**20)) as spool:
+        put_damaged(spool, tmp_path, count=2)
+        assert spool.put(message(0), 1) is False
+        assert spool.put(message(0), 1) is True
+        assert [spooled.message for spooled in spool.oldest(10)] == [message(0)]
+        [(left, *_)] = set_aside(tmp_path)
+        assert left == message(1).id, "what did not come again stays"
+
+
+def test_message_that_redis_refuses_takes_the_place_of_its_row_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    with closing(Spool(tmp_path, 2**20)) as spool:
+        put_damaged(spool, tmp_path)
+        assert spool.put_aside(message(0), "refused", 1) is False
+        assert spool.put_aside(message(0), "refused again", 1) is True
+        assert spool.put(message(0), 1) is True
+        [(message_id, content, reason)] = set_aside(tmp_path)
+        assert (message_id, reason) == (message(0).id, "refused")
+        assert json.loads(content)["data"] == message(0).data.decode()
+
+
+def test_message_that_waits_is_set_aside_whole_though_a_row_that_cannot_be_read_came_back(
+    tmp_path: Path,
+) -> None:
+    with closing(Spool(tmp_path, 2**20)) as spool:
+        put_damaged(spool, tmp_path)
+        damaged = set_aside(tmp_path)
+        spool.put(message(0), 1)
+        # A process copies what it has open of removed files.
+        with closing(sqlite3.connect(tmp_path / JOURNAL)) as copying, copying:
+            insert = "INSERT INTO set_aside (id, message, reason, since) VALUES (?, ?, ?, '')"
+            copying.executemany(insert, damaged)
+        spool.set_aside(spool.oldest(10), "refused")
+        [(_, content, reason)] = set_aside(tmp_path)
+        assert (json.loads(content)["id"], reason) == (message(0).id, "refused")
+
+
 def rewrite(folder: Path, place: int, change: object) -> None:
     with closing(sqlite3.connect(folder / JOURNAL)) as opened, opened:
         select = "SELECT message FROM message WHERE place = ?"
