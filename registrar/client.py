@@ -121,14 +121,14 @@ class Client:
             except (RenewError, RejectedError) as refusal:
                 if protocol.finds_nothing(call, reply):
                     return reply
-                grants = renewals.after(call.path, refusal)
+                grants = renewals.after(call, refusal)
                 if grants <= renewed:
                     raise
                 log.info("renewing", reason=refusal.reason, what=sorted(grants))
                 renewed |= grants
                 self.tokens.discard(shown, grants)
             else:
-                renewals.worked(call.path)
+                renewals.worked(call)
                 return reply
 
 

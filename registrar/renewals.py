@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from registrar.errors import Grant, RegistrarError, RenewError
+from registrar.protocol import Call
 
 # How a dead session is refused is [?]: after this many refusals in a row, of any kind, a new one is tried.
 SUSPECT_AFTER = 2
@@ -32,19 +33,26 @@ class Renewals:
         self._clock = clock
         self._refused_in_a_row = 0
         self._paces: dict[str, _Pace] = {}
+        # The calls whose last answer was a refusal that names no token.
+        self._suspects: set[str] = set()
 
-    def worked(self, path: str) -> None:
-        """Notes that a call of this path was accepted."""
+    def worked(self, call: Call) -> None:
+        """Notes that a call was accepted. A new session has helped only if that same call was refused before."""
+        key = _key(call)
         self._refused_in_a_row = 0
-        self._paces.pop(path, None)
-        self._paces.pop(SESSION, None)
+        self._paces.pop(key, None)
+        if key in self._suspects:
+            self._suspects.discard(key)
+            self._paces.pop(SESSION, None)
 
-    def after(self, path: str, refusal: RegistrarError) -> frozenset[Grant]:
+    def after(self, call: Call, refusal: RegistrarError) -> frozenset[Grant]:
         """What to renew before the refused call is tried once more; nothing: give it up."""
+        key = _key(call)
         self._refused_in_a_row += 1
         if isinstance(refusal, RenewError):
-            allowed = "session" not in refusal.grants or self._allow(path)
+            allowed = "session" not in refusal.grants or self._allow(key)
             return refusal.grants if allowed else frozenset()
+        self._suspects.add(key)
         suspect = self._refused_in_a_row >= SUSPECT_AFTER and self._allow(SESSION)
         return frozenset({"session"}) if suspect else frozenset()
 
@@ -56,3 +64,8 @@ class Renewals:
         pause = min(FIRST_PAUSE_S * 2.0**pace.in_vain, LONGEST_PAUSE_S)
         self._paces[key] = _Pace(pace.in_vain + 1, now + pause)
         return True
+
+
+def _key(call: Call) -> str:
+    """The method too: a GET that is accepted says nothing of the POST of the same path."""
+    return f"{call.method} {call.path}"
