@@ -53,12 +53,17 @@ class Pauses:
             return own
         return max(own, shared_ms / 1000)
 
-    def begin(self, error: UnavailableError) -> None:
-        """Begins a pause because of what the provider answered; of other errors nothing is made."""
-        if error.status is None:
+    def begin(self, *errors: UnavailableError) -> None:
+        """Begins one pause because of what the provider answered; errors without an answer count for nothing.
+
+        One throttled answer among failures decides the pace; the pause is as long as the longest that is asked for.
+        """
+        answered = [error for error in errors if error.status is not None]
+        if not answered:
             return
-        pace = THROTTLED if error.reason == "throttled" or error.status == 429 else FAILING
-        asked, jitter = error.retry_after_s or 0.0, random.uniform(*pace.jitter)  # noqa: S311
+        pace = THROTTLED if any(map(_throttles, answered)) else FAILING
+        asked = max(error.retry_after_s or 0.0 for error in answered)
+        jitter = random.uniform(*pace.jitter)  # noqa: S311
         doubled = min(pace.first_s * 2.0 ** min(self._count, 30), pace.longest_s) * jitter
         self._count += 1
         pause = max(doubled, asked)
@@ -78,3 +83,7 @@ class Pauses:
         except redis.RedisError:
             # They expire by themselves.
             pass
+
+
+def _throttles(error: UnavailableError) -> bool:
+    return error.reason == "throttled" or error.status == 429

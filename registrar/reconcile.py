@@ -171,11 +171,10 @@ class Reconciler:
     def _pause(self, outcomes: Sequence[Outcome]) -> None:
         """Keeps away from a provider that throttles or fails, and so do the other replicas."""
         errors = [one.error for one in outcomes if isinstance(one.error, UnavailableError)]
-        answered = [error for error in errors if error.status is not None]
-        if not errors:
+        if errors:
+            self.shared.pauses.begin(*errors)
+        else:
             self.shared.pauses.end()
-        elif answered:
-            self.shared.pauses.begin(max(answered, key=lambda e: e.retry_after_s or 0.0))
 
     def taken_over(self, slot: Slot) -> Registration | None:
         """What this process replaced in a slot last, written by somebody outside the namespace."""

@@ -320,3 +320,41 @@ def test_pause_is_as_long_as_the_provider_asks_and_seen_by_all(redis_url: str) -
     assert 99 < other.left_s() <= 100
     other.end()
     one.end()
+
+
+FAILED = UnavailableError("provider-failed", sent=False, status=503)
+FAILED_FOR_LONG = UnavailableError("provider-failed", sent=False, status=503, retry_after_s=100)
+THROTTLING = UnavailableError("throttled", sent=False, status=429)
+UNREACHABLE = UnavailableError("unreachable", sent=False)
+
+
+@pytest.mark.parametrize(
+    ("errors", "at_least_s", "at_most_s"),
+    [
+        ((FAILED, THROTTLING), 200, 400),
+        ((THROTTLING, FAILED), 200, 400),
+        ((UNREACHABLE, FAILED, THROTTLING), 200, 400),
+        ((FAILED_FOR_LONG, THROTTLING), 200, 400),
+        ((FAILED, UNREACHABLE), 4, 7),
+        ((FAILED_FOR_LONG, FAILED), 99, 101),
+    ],
+)
+def test_one_throttled_account_beside_failing_ones_decides_the_pace(
+    errors: tuple[UnavailableError, ...], at_least_s: float, at_most_s: float, redis_url: str
+) -> None:
+    mine = pauses(redis_url, [0.0])
+    for _ in range(12):
+        mine.begin(*errors)
+    assert at_least_s < mine.left_s() <= at_most_s
+    mine.end()
+
+
+def test_throttled_account_lengthens_the_pauses_although_another_one_fails(
+    thingspace: Sandbox, replica: Replicas, redis_url: str
+) -> None:
+    one = replica(THINGSPACE_ACCOUNTS=",".join(ACCOUNTS))
+    thingspace.fault(f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}", status=503, count=999)
+    thingspace.fault(f"{FOTA}/v1/callbacks/{ACCOUNTS[1]}", status=429, count=999)
+    for _ in range(6):
+        one.tick()
+    assert one.parts.shared.pauses.left_s() > FAILING.longest_s
