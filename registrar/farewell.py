@@ -1,13 +1,21 @@
 """Leaving: the last member to leave deregisters, if the URL is provably ours and nobody else serves it."""
 
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 import redis
 import structlog
 
 from registrar.client import ATTEMPTS, Client, Permit, worth_retrying
-from registrar.errors import NotAloneError, RegistrarError, UnavailableError
+from registrar.errors import (
+    NotAloneError,
+    RegistrarError,
+    RejectedError,
+    RenewError,
+    UnavailableError,
+)
 from registrar.fan_out import fan_out
 from registrar.mutex import Hold
 from registrar.observation import Observation, following
@@ -37,6 +45,27 @@ def _nobody(_url: str) -> Collection[Answerer]:
 
 def _nothing_taken(_slot: Slot) -> None:
     return None
+
+
+class _AskedOnce:
+    """Asks each URL once, however many slots have it and however many threads want to know.
+
+    A URL that hangs takes its three seconds once, and not once for each account.
+    """
+
+    def __init__(self, answerers: Answerers) -> None:
+        self._answerers = answerers
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._found: dict[str, Collection[Answerer]] = {}
+
+    def __call__(self, url: str) -> Collection[Answerer]:
+        with self._lock:
+            lock = self._locks.setdefault(url, threading.Lock())
+        with lock:
+            if url not in self._found:
+                self._found[url] = self._answerers(url)
+            return self._found[url]
 
 
 Removal = tuple[Registration | None, Action, Registration | None]
@@ -96,8 +125,10 @@ class Remover:
             if hold:
                 hold.confirm()
 
+        answerers = _AskedOnce(self._answerers)
+
         def remove(slot: Slot) -> Observation:
-            done = self._remove(slot, client, before, members=members, policy=policy)
+            done = self._remove(slot, client, before, answerers, members=members, policy=policy)
             return self._note(done, hold, members)
 
         slots = self._settings.slots
@@ -114,17 +145,23 @@ class Remover:
         slot: Slot,
         client: Client,
         before: Permit,
+        answerers: Answerers,
         *,
         members: int,
         policy: Deregister,
     ) -> Observation:
         desired = self._settings.desired(slot)
 
-        def make(found: Registration | None) -> Action:
+        def make(found: Registration | None, *, gives_back: bool = True) -> Action:
             action = plan_farewell(desired, found, members, policy)
             if action.kind != "deregister" or found is None or policy == "always":
                 return action
-            return self._spare(slot, found) or action
+            spared = self._spare(slot, found, answerers)
+            return (
+                action
+                if spared is None or (spared.kind == "register" and not gives_back)
+                else spared
+            )
 
         try:
             found, action, left = self._take_down(slot, client, before, make)
@@ -132,12 +169,13 @@ class Remover:
             return self._observer.failed(slot, desired, error)
         return self._observer.parted(slot, desired, found, left, action)
 
-    def _spare(self, slot: Slot, found: Registration) -> Action | None:
+    def _spare(self, slot: Slot, found: Registration, answerers: Answerers) -> Action | None:
         """What to do instead of a DELETE, which would leave somebody's messages without a receiver; None: nothing."""
-        if "other" in self._answerers(found.url):
+        if "other" in answerers(found.url):
             return Action("yield", "served-by-others")
         taken = self._taken_over(slot)
-        if taken and self._answerers(taken.url):
+        # A URL that leads to ourselves leads to nobody once this process has ended.
+        if taken and "other" in answerers(taken.url):
             return Action("register", "given-back")
         return None
 
@@ -146,18 +184,23 @@ class Remover:
         slot: Slot,
         client: Client,
         before: Permit,
-        make: Callable[[Registration | None], Action],
+        make: Callable[..., Action],
         attempts: int = ATTEMPTS,
     ) -> Removal:
         """Deregisters or gives back, if the plan says so.
 
         A DELETE that failed may have been carried out, and somebody else may have registered since: so
-        each further attempt looks and plans anew.
+        each further attempt looks and plans anew. So it does where the provider refuses what is given back.
         """
         found = client.query(slot, before=before)
         action = make(found)
         if action.kind == "register" and (taken := self._taken_over(slot)):
-            client.register(slot, taken, before=before)
+            try:
+                client.register(slot, taken, before=before)
+            except (RejectedError, RenewError) as error:
+                log.warning("not given back", account=slot.account, why=error.reason)
+                delete = partial(make, gives_back=False)
+                return self._take_down(slot, client, before, delete, attempts)
             return found, action, client.query(slot, before=before)
         if action.kind != "deregister":
             return found, action, found

@@ -1,5 +1,6 @@
 """Leaving with many accounts: side by side, within the time limit, and what is left is named."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,20 +14,22 @@ import structlog
 from registrar import assembly
 from registrar.farewell import Farewell, Remover
 from registrar.plan import Reason
+from registrar.probe import Answerer, Probe
 from registrar.settings import Settings, Timing
 from tests.registrar_replica import FOREIGN, FOTA, TOKEN, URL, Replica, environment
 from tests.sandbox_process import Sandbox
 
 MANY = tuple(f"0242078689-{number:05}" for number in range(1, 21))
+THIRTY = tuple(f"0242078689-{number:05}" for number in range(1, 31))
 
 
 @pytest.fixture
 def provider() -> Iterator[Sandbox]:
-    with Sandbox(accounts=MANY, allow_http=True) as running:
+    with Sandbox(accounts=THIRTY, allow_http=True) as running:
         yield running
 
 
-Build = Callable[[str], AbstractContextManager[Replica]]
+Build = Callable[..., AbstractContextManager[Replica]]
 
 
 @pytest.fixture
@@ -34,8 +37,9 @@ def replica_of(provider: Sandbox, redis_url: str, tmp_path: Path) -> Build:
     """Builds a member with these accounts, for a `with` block."""
 
     @contextmanager
-    def build(accounts: str) -> Iterator[Replica]:
-        environ = environment(provider, redis_url, tmp_path, THINGSPACE_ACCOUNTS=accounts)
+    def build(accounts: str, **chosen: str) -> Iterator[Replica]:
+        chosen["THINGSPACE_ACCOUNTS"] = accounts
+        environ = environment(provider, redis_url, tmp_path, **chosen)
         settings = replace(Settings.from_env(environ), timing=Timing())
         with assembly.parts_of(settings) as parts:
             replica = Replica(settings, parts)
@@ -46,7 +50,7 @@ def replica_of(provider: Sandbox, redis_url: str, tmp_path: Path) -> Build:
 
 
 def registered(provider: Sandbox) -> list[str]:
-    return [account for account in MANY if provider.registered_url(account=account)]
+    return [account for account in THIRTY if provider.registered_url(account=account)]
 
 
 def test_twenty_accounts_at_half_a_second_a_call_are_deregistered_within_the_limit(
@@ -59,6 +63,51 @@ def test_twenty_accounts_at_half_a_second_a_call_are_deregistered_within_the_lim
         ends = time.monotonic() + one.settings.timing.farewell_s
         farewell = Farewell(one.settings, one.parts.shared, remover_of(one))
         farewell.say(lambda _: time.monotonic() > ends, lambda: None, for_at_most_s=1.0)
+    assert registered(provider) == []
+
+
+def test_url_that_hangs_is_asked_once_and_thirty_accounts_are_deregistered_within_the_limit(
+    provider: Sandbox, replica_of: Build
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as hanging:
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}/cb"
+        with replica_of(",".join(THIRTY), PUBLIC_URL=url) as one:
+            one.tick()
+            assert registered(provider) == list(THIRTY)
+            provider.fault(FOTA, delay_s=0.5, count=1000)
+            asked: list[str] = []
+            probe = Probe(one.settings)
+
+            def answerers(url: str) -> set[Answerer]:
+                asked.append(url)
+                return probe.answerers(url)
+
+            ends = time.monotonic() + one.settings.timing.farewell_s
+            remover = Remover(one.settings, one.parts.client, one.parts.shared, answerers)
+            farewell = Farewell(one.settings, one.parts.shared, remover)
+            farewell.say(lambda _: time.monotonic() > ends, lambda: None, for_at_most_s=1.0)
+    assert registered(provider) == []
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("refusal", [{"status": 400}, {"status": 403}, {"status": 401}], ids=str)
+def test_url_that_the_provider_refuses_to_take_back_does_not_keep_ours_registered(
+    provider: Sandbox, replica_of: Build, refusal: dict[str, int]
+) -> None:
+    provider.register_outside(FOREIGN)
+    with replica_of(MANY[0]) as one:
+        one.tick()
+        provider.fault(FOTA, method="POST", count=99, **refusal)
+        remover = Remover(
+            one.settings,
+            one.parts.client,
+            one.parts.shared,
+            lambda url: {"other"} if url == FOREIGN else {"ours"},
+            one.reconciler.taken_over,
+        )
+        farewell = Farewell(one.settings, one.parts.shared, remover)
+        wait = threading.Event().wait
+        assert farewell.say(wait, lambda: None, for_at_most_s=1.0)
     assert registered(provider) == []
 
 
@@ -94,7 +143,9 @@ def test_what_is_not_deregistered_when_the_time_is_over_is_named(
         ((("ours", "other"), ()), False, (URL, "served-by-others")),
         (((), ()), True, (None, "ours")),
         ((("ours",), ("other",)), True, (FOREIGN, "given-back")),
-        ((("ours",), ("ours",)), True, (FOREIGN, "given-back")),
+        ((("ours",), ("ours", "other")), True, (FOREIGN, "given-back")),
+        ((("ours",), ("ours",)), True, (None, "ours")),
+        ((("ours",), ()), True, (None, "ours")),
         ((("other",), ("other",)), True, (URL, "served-by-others")),
     ],
 )
