@@ -10,7 +10,7 @@ import shlex
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import requests
@@ -32,7 +32,8 @@ HOSTS = ("127.0.0.1", "::1")
 # Longer than any start: after that no report will come.
 REPORT_WITHIN_S = 60.0
 OUR_APPLICATION = "listener.wsgi"
-BIND_FORM = re.compile(r"(-b|--bind)\b")
+# In one word too (-b0.0.0.0:9000); not -bb, which is an option of Python's.
+BIND_FORM = re.compile(r"(-b|--bind)\b|-b[^-]*[:.\d]")
 # As long as gunicorn itself tries.
 FREE_WITHIN_S = 5.0
 
@@ -82,21 +83,23 @@ class Listening:
         port: PORT, on this machine.
         report: the file into which COMMAND writes its addresses (`listener.address_report`); None: there is none.
         is_expected: whether COMMAND surely writes it, so that nothing else may be taken for COMMAND.
+        has_own_address: whether COMMAND's words name an address, so that PORT is not its own.
     """
 
     port: int
     report: Path | None
     is_expected: bool
+    has_own_address: bool = False
 
     @classmethod
     def of(
         cls, port: int, report: Path | None, argv: Sequence[str], environ: Mapping[str, str]
     ) -> "Listening":
         """Looks at COMMAND's words: our own application reports, and an address of its own choice cannot be guessed."""
-        words = shlex.split(environ.get("GUNICORN_CMD_ARGS", ""))
+        words = _split(environ.get("GUNICORN_CMD_ARGS", ""))
         has_own_address = any(BIND_FORM.match(word) for word in (*argv, *words))
         reports = report is not None and OUR_APPLICATION in " ".join(argv)
-        return cls(port, report, has_own_address or reports)
+        return cls(port, report, has_own_address or reports, has_own_address)
 
     def addresses(self) -> list[ListeningAddress]:
         """The addresses to ask; none while COMMAND has to report and has not.
@@ -114,6 +117,35 @@ class Listening:
             raise AddressUnknownError("the command listens at no public address")
         return [each for address in reported for each in _reachable(address)]
 
+    def without_report(self) -> "Listening":
+        """What to ask after a report has not come: PORT, unless COMMAND was given another address.
+
+        Raises:
+            AddressUnknownError: it was.
+        """
+        if self.has_own_address:
+            raise AddressUnknownError(
+                "the command did not report where it listens, and --bind names an address of its own"
+            )
+        log.warning(
+            "the command did not report where it listens", problem=self._problem(), asks=self.port
+        )
+        return replace(self, is_expected=False)
+
+    def _problem(self) -> str:
+        if self.report is None:
+            return "there is no file to report into"
+        folder = self.report.parent
+        return f"{self.report} was not written" if folder.is_dir() else f"{folder} is not there"
+
+
+def _split(words: str) -> list[str]:
+    """The words; none if a quote is open: gunicorn itself then refuses to start, and says why."""
+    try:
+        return shlex.split(words)
+    except ValueError:
+        return []
+
 
 def until_ready(
     listening: Listening,
@@ -129,7 +161,7 @@ def until_ready(
         clock: monotonic seconds.
 
     Raises:
-        AddressUnknownError: COMMAND does not say where it listens.
+        AddressUnknownError: COMMAND listens at an address of its own, and does not say where.
     """
     began = clock()
     warned = False
@@ -139,7 +171,7 @@ def until_ready(
             return True
         waited_s = clock() - began
         if not addresses and waited_s >= REPORT_WITHIN_S:
-            raise AddressUnknownError("the command did not report where it listens")
+            listening = listening.without_report()
         if waited_s >= PATIENCE_S and not warned:
             log.warning("waiting for the listener to be ready", addresses=addresses)
             warned = True
