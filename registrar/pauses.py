@@ -44,9 +44,13 @@ class Pauses:
         self._count = 0
         self._until = float("-inf")
 
+    def own_left_s(self) -> float:
+        """How long the pause lasts of which this process knows, in seconds; asks nobody. 0: there is none."""
+        return max(self._until - self._clock(), 0.0)
+
     def left_s(self) -> float:
-        """How long the present pause still lasts, in seconds; 0: there is none."""
-        own = max(self._until - self._clock(), 0.0)
+        """How long the present pause still lasts, in seconds; 0: there is none. Redis is asked."""
+        own = self.own_left_s()
         try:
             shared_ms = self._redis.pttl(self._keys[0])
         except redis.RedisError:

@@ -120,19 +120,25 @@ class Reconciler:
         )
 
     def tick(
-        self, wait: Wait, *, permit: Permit = lambda: None, force: bool = False
+        self,
+        wait: Wait,
+        *,
+        begin: Permit = lambda: None,
+        permit: Permit = lambda: None,
+        force: bool = False,
     ) -> list[Outcome]:
         """Reconciles every slot.
 
         Args:
             wait: sleeps so many seconds, and returns True early if the process is to stop.
+            begin: called once, when the mutex is held, and not without Redis: it may ask Redis; raises likewise.
             permit: called before everything that is sent; raises StoppingError, or at first PausedError, to
                 end the tick there.
             force: take over whatever is registered, because a person says so.
 
         Raises:
             NotAloneError: another process held the mutex for as long as a tick may take.
-            StoppingError, PausedError: `permit` said so.
+            StoppingError, PausedError: `begin` or `permit` said so.
         """
         client = self._client.patient(wait)
         with self._hold(wait) as hold:
@@ -143,6 +149,8 @@ class Reconciler:
                     # Reading too: many slow answers together may take longer than the mutex lasts.
                     hold.confirm()
 
+            if hold:
+                begin()
             permit()
             signed_out = failure_of(lambda: client.tokens.current(before))
             superseded = self._is_superseded(hold)

@@ -172,7 +172,9 @@ class Service:
     def _tick(self) -> float:
         """One tick; returns the seconds until the next."""
         try:
-            outcomes = self._reconciler.tick(self._stopping.wait, permit=self._proceed)
+            outcomes = self._reconciler.tick(
+                self._stopping.wait, begin=self._begin, permit=self._proceed
+            )
         except StoppingError:
             return 0.0
         except PausedError as error:
@@ -213,11 +215,17 @@ class Service:
         longest = min(doubled, timing.longest_retry_s, self._settings.interval_s)
         return max(longest * random.uniform(0.5, 1.0), asked_s or 0.0)  # noqa: S311
 
+    def _begin(self) -> None:
+        """Looks once a tick whether another replica began a pause; only the mutex's holder could begin another."""
+        if left_s := self._pauses.left_s():
+            raise PausedError(left_s)
+
     def _proceed(self) -> None:
+        """Asks nobody: it precedes every call, and Redis may hang for seconds each time."""
         if self._stopping.is_set():
             # What a tick wrote now, nobody might be left to remove.
             raise StoppingError
-        if left_s := self._pauses.left_s():
+        if left_s := self._pauses.own_left_s():
             raise PausedError(left_s)
 
     def _permit(self) -> None:

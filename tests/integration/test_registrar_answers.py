@@ -253,8 +253,38 @@ def test_replicas_share_a_pause(
     serve(second, services)
     # The second one looks, and does not ask.
     with pytest.raises(PausedError):
-        services[-1]._proceed()
+        services[-1]._begin()
     assert len(calls(thingspace, start)) == 1
+
+
+@pytest.mark.parametrize(("lost", "looks"), [(False, 1), (True, 0)], ids=["redis", "no-redis"])
+def test_pause_of_others_is_asked_for_once_a_tick_and_not_without_redis(
+    lost: bool, looks: int, ten: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {"REDIS_URL": "redis://127.0.0.1:1"} if lost else {}
+    one = of_ten(ten, replica, **chosen)
+    settings, parts = one.settings, one.parts
+    service = Service(
+        settings,
+        parts.client,
+        parts.shared,
+        one.heartbeat,
+        ready=lambda _: True,
+        answerers=lambda _: (),
+        ended=lambda: None,
+    )
+    asked: list[float] = []
+    look = Pauses.left_s
+
+    def left_s(pauses: Pauses) -> float:
+        asked.append(time.monotonic())
+        return look(pauses)
+
+    monkeypatch.setattr(Pauses, "left_s", left_s)
+    start = now(ten)
+    service._tick()
+    assert len(calls(ten, start)) >= len(TEN)
+    assert len(asked) == looks
 
 
 def test_paced_login_goes_on_within_seconds_of_an_unlock(
