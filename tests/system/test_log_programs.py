@@ -132,7 +132,8 @@ def test_last_words_are_written_before_the_process_ends(
         assert process.wait(30) == status
     reader.close_writer()
     lines = reader.text_to_end().splitlines()
-    assert last in lines[-1]
+    # Two processes write when they come to it.
+    assert "fork" in then or last in lines[-1]
     assert sum(last in line for line in lines) == 1
 
 

@@ -7,7 +7,7 @@ from gunicorn.config import Config
 from gunicorn.http.errors import ParseException
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listener import head
@@ -112,6 +112,7 @@ def asked_gunicorn(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return asked
 
 
+@settings(deadline=None)
 @given(head_=heads())
 def test_a_head_is_read_as_gunicorn_reads_it(head_: bytes) -> None:
     assert read(head.PlainFirst, head_) == read(Request, head_)
