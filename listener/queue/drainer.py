@@ -1,6 +1,7 @@
 """Moves messages from the spool to Redis once it confirms again; one process of a host at a time."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -21,6 +22,8 @@ from listener.queue.writer import (
 log = structlog.get_logger("listener.drainer")
 
 EVERY_S = 0.25
+# How long messages move, in seconds, before the partitions that are down are checked again.
+CHECK_EVERY_S = 1.0
 
 
 class Drainer:
@@ -69,12 +72,8 @@ class Drainer:
 
     def turn(self) -> None:
         """One look: are outages over, and is there something to move?"""
-        for partition in self._outages.down:
-            if self._stopped.is_set():
-                return
-            self._check(partition)
-        self._outages.settle()
-        if self._spool.lead():
+        self._check_outages()
+        if not self._stopped.is_set() and self._spool.lead():
             self._drain()
 
     def _run(self) -> None:
@@ -92,6 +91,13 @@ class Drainer:
                 if told != (told := repr(error)):
                     log.exception("draining failed")
 
+    def _check_outages(self) -> None:
+        for partition in self._outages.down:
+            if self._stopped.is_set():
+                return
+            self._check(partition)
+        self._outages.settle()
+
     def _check(self, partition: int) -> None:
         try:
             self._writer.check(partition)
@@ -102,23 +108,49 @@ class Drainer:
     def _drain(self) -> None:
         # What could not be forgotten must not move again: it would be doubled after the window.
         self._forget()
-        if not self._passed_over <= self._outages.down:
-            self._passed_over = frozenset()
-        if not self._passed_over:
-            # Always from the beginning then: a journal begun anew counts its places anew.
-            self._beyond = 0
+        if not self._passed_over or self._is_one_up_again():
+            self._begin_again()
+        # What is found out about a stream holds for as long as messages move without a pause.
         self._earlier = {}
         moved = 0
-        while count := self._drain_batch():
+        check_at = time.monotonic() + CHECK_EVERY_S
+        while (count := self._drain_batch()) is not None:
             moved += count
+            if time.monotonic() >= check_at:
+                check_at = self._check_between()
         if moved:
             log.info("spool drained", messages=moved)
 
-    def _drain_batch(self) -> int:
-        """Moves what can be moved of the next messages, and passes over the rest; tells how many moved."""
+    def _check_between(self) -> float:
+        """Checks what is down while messages move; returns when to do so next, by the monotonic clock."""
+        began = time.monotonic()
+        self._check_outages()
+        if self._is_one_up_again():
+            self._begin_again()
+        # Where Redis hangs a check takes long: at least half of the time is for moving.
+        ended = time.monotonic()
+        return ended + max(CHECK_EVERY_S, ended - began)
+
+    def _is_one_up_again(self) -> bool:
+        return not self._passed_over <= self._outages.down
+
+    def _begin_again(self) -> None:
+        # From the beginning, for the order within a partition; and a journal begun anew counts its places anew.
+        self._passed_over = frozenset()
+        self._beyond = 0
+        self._earlier = {}
+
+    def _drain_batch(self) -> int | None:
+        """Moves what can be moved of the next messages, and passes over the rest.
+
+        Returns:
+            How many moved; None if there are no more messages, or the service stops.
+        """
         if self._stopped.is_set():
-            return 0
+            return None
         batch = self._spool.oldest(MOST_MESSAGES, MOST_BYTES, beyond=self._beyond)
+        if not batch:
+            return None
         moved = 0
         for partition in {self._partition(spooled) for spooled in batch}:
             group = [spooled for spooled in batch if self._partition(spooled) == partition]
@@ -126,8 +158,7 @@ class Drainer:
                 self._passed_over |= {partition}
             else:
                 moved += len(group)
-        if batch:
-            self._beyond = batch[-1].place
+        self._beyond = batch[-1].place
         return moved
 
     def _partition(self, spooled: Spooled) -> int:

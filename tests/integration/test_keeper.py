@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from listener.queue.keeper import Keeper
 from listener.queue.keys import partition_of
 from listener.queue.server import ask
 from listener.queue.spool import Spool
-from listener.queue.writer import MOST_BYTES, RedisWriter
+from listener.queue.writer import MOST_BYTES, MOST_MESSAGES, RedisWriter
 from listener.settings import Settings
 from sandbox import embedded_redis
 from tests.service_process import wait_until
@@ -193,6 +193,75 @@ def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(wor
             client.delete(STREAM)
             wait_until(lambda: world.spooled() == 0)
         assert (world.stream(0), world.stream(1)) == (by_partition[0], by_partition[1])
+
+
+def spool_for(world: World, accounts: Sequence[str]) -> dict[int, list[int]]:
+    """Spools a message of each account, in order; returns their numbers by partition, of two."""
+    by_partition: dict[int, list[int]] = {0: [], 1: []}
+    with closing(Spool(world.folder / "spool", 2**24)) as spool:
+        for number, account in enumerate(accounts):
+            payload = {"type": "new", "n": number, "accountName": account}
+            sent = messages.validate(payload, arrived=NOW, request_id="r")
+            spool.put(sent, 1)
+            by_partition[partition_of(sent, "fota", 2).number].append(number)
+    return by_partition
+
+
+def account_in(partition: int) -> str:
+    """An account whose messages are in this partition, of two."""
+    for name in map(str, range(100)):
+        payload = {"type": "new", "accountName": name}
+        sent = messages.validate(payload, arrived=NOW, request_id="r")
+        if partition_of(sent, "fota", 2).number == partition:
+            return name
+    raise AssertionError
+
+
+@contextmanager
+def turning(world: World) -> Iterator[Drainer]:
+    """A drainer of two partitions whose turns are the test's."""
+    keeper = Keeper(world.settings(QUEUE_PARTITIONS="2"))
+    try:
+        yield keeper._drainer
+    finally:
+        keeper.close()
+
+
+@pytest.mark.parametrize("before", [MOST_MESSAGES - 1, MOST_MESSAGES, 3 * MOST_MESSAGES])
+def test_one_turn_moves_what_waits_behind_many_messages_of_a_partition_that_is_down(
+    world: World, before: int
+) -> None:
+    waiting = spool_for(world, [account_in(0)] * before + [account_in(1)])
+    with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
+        client.set(STREAM, "somebody else's")
+        drainer.turn()
+        assert world.stream(1) == waiting[1] == [before]
+        assert world.spooled() == before
+        client.delete(STREAM)
+        drainer.turn()
+        assert world.stream(0) == waiting[0]
+
+
+@pytest.mark.parametrize("ends_after", [1, 2, 4])
+def test_the_end_of_an_outage_is_noticed_while_messages_of_others_move(
+    world: World, monkeypatch: pytest.MonkeyPatch, ends_after: int
+) -> None:
+    waiting = spool_for(world, [account_in(number % 3 % 2) for number in range(1000)])
+    put_all, groups = RedisWriter.put_all, []
+    with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
+
+        def count(writer: RedisWriter, partition: int, group: Sequence[messages.Message]) -> None:
+            groups.append(partition)
+            if partition == 1 and groups.count(1) == ends_after:
+                client.delete(STREAM)
+            put_all(writer, partition, group)
+
+        client.set(STREAM, "somebody else's")
+        monkeypatch.setattr(RedisWriter, "put_all", count)
+        monkeypatch.setattr("listener.queue.drainer.CHECK_EVERY_S", 0)
+        drainer.turn()
+        assert (world.stream(0), world.stream(1)) == (waiting[0], waiting[1])
+        assert world.spooled() == 0
 
 
 def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
