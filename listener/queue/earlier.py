@@ -84,12 +84,14 @@ class Earlier:
             )
         offset_ms, tolerance_ms = self._offset_ms()
         arrivals = {each.message.id: _arrival_ms(each.message) + offset_ms for each in batch}
-        first = min(arrivals.values()) - self._window_ms - tolerance_ms
+        around_ms = self._window_ms + tolerance_ms
+        first, last = min(arrivals.values()) - around_ms, max(arrivals.values()) + around_ms
         now_ms = _ms(self._clock()) + offset_ms
-        self._read_up(first, now_ms - self._window_ms + SLACK_MS)
+        # What is younger Redis remembers by itself.
+        self._read_up(first, min(last, now_ms - self._window_ms + SLACK_MS))
         for message_id, arrived_ms in arrivals.items():
             for entry_id in self._found.get(message_id, ()):
-                if abs(_entry_ms(entry_id) - arrived_ms) <= self._window_ms + tolerance_ms:
+                if abs(_entry_ms(entry_id) - arrived_ms) <= around_ms:
                     self._remember(message_id, entry_id)
 
     def _remember(self, message_id: str, entry_id: str) -> None:

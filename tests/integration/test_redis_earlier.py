@@ -145,6 +145,32 @@ def test_the_stream_is_read_once_for_all_that_wait(world: World) -> None:
     assert world.calls("xrange") < 2 * 2000 / earlier.PAGE
 
 
+@pytest.mark.parametrize("at", [-590.0, -300.0, -100.0])
+def test_for_an_old_message_the_stream_is_read_only_around_its_arrival(
+    world: World, at: float
+) -> None:
+    for number in range(1200):
+        world.add(world.message(number, -600 + number / 2))
+    copy = world.message(int(600 + at) * 2, at)
+    searching(world, world.redis, 0.0, [copy])
+    assert world.redis.exists(WHERE.seen(copy.id))
+    # Within twelve seconds before and after it are 48 entries: pages of 8, 16 and 32.
+    assert world.calls("xrange") <= 3
+
+
+@pytest.mark.parametrize("ages", [(500, 30), (30, 500), (500, 30, 300), (300, 500, 30, 100)])
+def test_groups_of_different_ages_are_all_compared(world: World, ages: tuple[int, ...]) -> None:
+    copies = [world.message(age, -age) for age in ages]
+    for age in sorted(ages, reverse=True):
+        world.add(world.message(age, -age + 11))
+    world.spool(*copies)
+    with closing(Spool(world.folder / "spool", 2**30)) as spool:
+        search = Earlier(world.redis, WHERE, WINDOW_S, spool)
+        for each in spool.oldest(10):
+            search.restore([each])
+    assert all(world.redis.exists(WHERE.seen(copy.id)) for copy in copies)
+
+
 def test_what_is_journalled_during_the_search_is_compared_with_all(world: World) -> None:
     late = world.message(1, -20)
     world.add(world.message(1, -25))
