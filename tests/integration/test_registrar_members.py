@@ -284,7 +284,7 @@ def test_an_account_that_is_slow_costs_the_others_nothing(
 ) -> None:
     """All attempts for the first one together take longer than the mutex lasts."""
     hasty = Timing(connect_timeout_s=0.2, read_timeout_s=0.9, mutex_margin_s=0.5)
-    one = replica(hasty, THINGSPACE_ACCOUNTS=",".join(ACCOUNTS), REGISTRAR_LEASE_TTL_S="2")
+    one = replica(hasty, THINGSPACE_ACCOUNTS=",".join(ACCOUNTS), REGISTRAR_LEASE_TTL_S="3")
     slow = f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}"
     thingspace.fault(slow, method="GET", delay_s=1.4, count=9)
     first, second = one.tick()
