@@ -112,9 +112,8 @@ def post_worker_init(_worker: Any) -> None:
     gc.set_threshold(COLLECTED_AT, 20, 20)
 
 
-def child_exit(_arbiter: Any, worker: Any) -> None:
-    """In the master when a worker has ended: no other worker waits for it, and its counts go to the sums."""
-    worker.share.leave()
+def child_exit(_arbiter: Any, _worker: Any) -> None:
+    """In the master when a worker has ended: its counts are added to the sums."""
     metrics.count_lost_lines()
     if not no_metrics and (problem := metric_files.absorb()):
         log.warning("metrics of an ended worker not merged", detail=problem)

@@ -4,7 +4,6 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +20,6 @@ from gunicorn.http.errors import (
 from gunicorn.workers.ggevent import GeventWorker
 
 from listener import exchange, metrics
-from listener.balance import Balance, Server
 from listener.connection import (
     BEGINNING_S,
     READING_S,
@@ -64,13 +62,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     beginning_s = BEGINNING_S
     reading_s = READING_S
     writing_s = WRITING_S
-    _balance = Balance()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes what gunicorn gives; still in the master."""
         super().__init__(*arguments, **options)
         self.tmp: Any = Heartbeat(self.tmp)
-        self.share = self._balance.enter()
         self._refusals = RefusalLog(time.monotonic)
         # Below the size of the pool, whose last places are for those that are being closed.
         files = _allowed_files()
@@ -78,6 +74,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         self._crowd = Crowd(max(places * 9 // 10, 1), UNFINISHED_BYTES)
         self.alive: bool = True
         self._parsing = exchange.CachedConfig(self.cfg)
+        self._addresses: dict[Any, Any] = {}
 
     def notify(self) -> None:
         """Tells the master that the worker is well, every second; also while it is to end."""
@@ -89,23 +86,22 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             # An idle connection would hold up the end.
             self._crowd.end_idle(self.beginning_s)
 
-    def server_class(
-        self, listener: Any, *, spawn: Any, ssl_context: Any = None, **_: Any
-    ) -> Server:
-        """What accepts from one of the listening sockets; gunicorn calls it as a class."""
-        # Asked now: the socket may be closed before the last that it accepted is served.
-        serve = partial(self.handle, listener.getsockname())
-        tls = {"ssl_context": ssl_context} if ssl_context else {}
-        return Server(listener, serve, spawn, self.share, **tls)
+    def run(self) -> None:
+        """Accepts and serves connections until the worker is to end; gunicorn's own loop."""
+        # Read before anything is accepted: at shutdown gunicorn closes the listening sockets while the last
+        # connections accepted from them still wait for their turn.
+        self._addresses = {listener: listener.getsockname() for listener in self.sockets}
+        super().run()
 
-    def handle(self, address: Any, client: Any, addr: Any) -> None:
-        """Serves one connection to its end.
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serves one connection until it ends.
 
         Args:
-            address: of the listening socket.
+            listener: the listening socket, possibly closed already.
             client: the connection's own socket.
-            addr: of the peer.
+            addr: address of the peer.
         """
+        address = self._addresses[listener]
         connection = Connection(client, self._crowd, self.reading_s, self.writing_s)
         try:
             self._serve(connection, addr, exchange.names_of(addr, address))
