@@ -16,18 +16,18 @@ from gevent import monkey
 monkey.patch_all()
 
 # Before anything is written: no process may wait for the reader of its log.
-from listener import stderr
+from listener.runtime import stderr
 
 stderr.replace()
 
-from listener.process_setup import heartbeat_folder, keep_own_access
+from listener.runtime.process_setup import heartbeat_folder, keep_own_access
 
 keep_own_access()
 
 # And before prometheus_client is imported, which asks then where processes count.
-from listener.ops import metric_files
+from listener.runtime import multiprocess_dir
 
-no_metrics = metric_files.prepare()
+no_metrics = multiprocess_dir.prepare()
 
 import gc
 from importlib import import_module
@@ -36,11 +36,12 @@ from typing import Any
 
 import structlog
 
-from listener import address_report, gunicorn_guard, logs, metrics
+from listener import logs, metrics
+from listener.diagnostics import startup
 from listener.errors import SettingsError
-from listener.ops import ports
-from listener.queue import startup
-from listener.settings import Settings
+from listener.ops import port_dispatch
+from listener.server import address_report, gunicorn_guard
+from listener.settings.settings import Settings
 
 # Objects made, less those that went, between two collections. Python's own default is 700.
 COLLECTED_AT = 20_000
@@ -61,13 +62,15 @@ def nworkers_changed(arbiter: Any, _new: int, _old: int | None) -> None:
     if not gunicorn_guard.check(arbiter.cfg):
         return
     try:
-        arbiter.cfg.set("bind", ports.with_operating_port(arbiter.cfg.bind, settings))
-    except ports.BindError as error:
+        arbiter.cfg.set("bind", port_dispatch.with_operating_port(arbiter.cfg.bind, settings))
+    except port_dispatch.BindError as error:
         gunicorn_guard.refuse(
             f"gunicorn cannot run the service with these options:\n  bind (-b, --bind): {error}"
         )
-    public = [address for address in arbiter.cfg.bind if not ports.is_operating(address, settings)]
-    if settings.trusts_forwarded_address_alone and ports.is_open_to_all(public):
+    public = [
+        address for address in arbiter.cfg.bind if not port_dispatch.is_operating(address, settings)
+    ]
+    if settings.trusts_forwarded_address_alone and port_dispatch.is_open_to_all(public):
         log.warning(
             "sender can be forged: X-Forwarded-For is the only proof of sender and the port is open to all",
             advice="set CALLBACK_TOKEN, or let only the proxy reach the port, as with --bind 127.0.0.1:PORT",
@@ -98,7 +101,7 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
         metrics.stop()
         return
     try:
-        metric_files.reserve()
+        multiprocess_dir.reserve()
     except OSError as error:
         metrics.stop()
         log.error("this worker counts nothing: there is no room for metrics", detail=str(error))  # noqa: TRY400
@@ -115,13 +118,13 @@ def post_worker_init(_worker: Any) -> None:
 def child_exit(_arbiter: Any, _worker: Any) -> None:
     """In the master when a worker has ended: its counts are added to the sums."""
     metrics.count_lost_lines()
-    if not no_metrics and (problem := metric_files.absorb()):
+    if not no_metrics and (problem := multiprocess_dir.absorb()):
         log.warning("metrics of an ended worker not merged", detail=problem)
 
 
 def on_exit(_arbiter: Any) -> None:
     """At the end of the master."""
-    metric_files.remove()
+    multiprocess_dir.remove()
 
 
 try:
@@ -131,7 +134,7 @@ except SettingsError as error:
 
 # Loaded once, and shared by all workers from their fork on: one that was killed is back sooner. For
 # the same reason SIGHUP brings no new code in; a restart does.
-for module in ("listener.app", "listener.ops.app", "listener.queue.keeper"):
+for module in ("listener.callback.app", "listener.ops.app", "listener.queue.queue"):
     import_module(module)
 
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
@@ -141,7 +144,7 @@ if no_metrics:
 if 0 < (files := getrlimit(RLIMIT_NOFILE)[1]) < FEW_FILES:
     log.warning("few open files allowed: each connection needs one", limit=files)
 # OPS_BIND comes later, in `nworkers_changed`: --bind would replace it.
-bind = ports.public_addresses(settings.port)
+bind = port_dispatch.public_addresses(settings.port)
 # Nobody in front may set the path or the scheme by a header.
 forwarder_headers = ""
 forwarded_allow_ips = ""
@@ -149,7 +152,7 @@ secure_scheme_headers: dict[str, str] = {}
 workers = settings.web_concurrency
 # gevent's, a greenlet for each connection, so that hundreds of slow ones hold up nobody
 # (docs/adr/0004), with bounds on each and on all together.
-worker_class = "listener.worker.Worker"
+worker_class = "listener.server.worker.Worker"
 worker_connections = 2000
 limit_request_line = 4094
 limit_request_fields = 100

@@ -21,7 +21,7 @@ from typing import Any
 import click
 import redis
 
-from listener import messages
+from listener.messages.message import parse, validate
 from listener.queue.keys import Partition
 from sandbox import embedded_redis
 
@@ -70,8 +70,8 @@ def fill(client: "redis.Redis", count: int, step: int = 2000) -> int:
 
 def fields() -> Iterator[dict[Any, Any]]:
     """The fields of message after message; each has its number as its request's id."""
-    payload = messages.parse(SAMPLE.read_bytes())
-    sample = messages.validate(payload, arrived=datetime.now(UTC), request_id="0").fields()
+    payload = parse(SAMPLE.read_bytes())
+    sample = validate(payload, arrived=datetime.now(UTC), request_id="0").fields()
     upgrade = str(sample["subject"])
     data = bytes(sample["data"]) if isinstance(sample["data"], bytes) else b""
     number = 0

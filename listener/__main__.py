@@ -2,17 +2,17 @@
 
 import click
 
-from listener.commands.check import check
-from listener.commands.dead import dead
-from listener.commands.export import export
-from listener.commands.pending import pending
-from listener.commands.quarantine import quarantine
-from listener.commands.replay import replay
-from listener.commands.schema import schema
-from listener.commands.shell import Commands
-from listener.commands.spool import spool
-from listener.commands.stats import stats
-from listener.commands.tail import tail
+from listener.cli.check import check
+from listener.cli.common import Commands
+from listener.cli.dead import dead
+from listener.cli.export import export
+from listener.cli.pending import pending
+from listener.cli.quarantine import quarantine
+from listener.cli.replay import replay
+from listener.cli.schema import schema
+from listener.cli.spool import spool
+from listener.cli.stats import stats
+from listener.cli.tail import tail
 
 
 @click.group(

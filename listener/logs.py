@@ -1,7 +1,7 @@
 """Structured logs on standard error: one event a line, JSON or text, free of secrets.
 
 Our own lines go from structlog straight to standard error; what libraries and gunicorn log by the standard
-library gets the same form. No line is waited for (`listener.stderr`): one that cannot be written is lost and
+library gets the same form. No line is waited for (`listener.runtime.stderr`): one that cannot be written is lost and
 counted, since it must cost no message.
 """
 
@@ -17,8 +17,8 @@ import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-from listener import stderr
-from listener.secret import Secret
+from listener.runtime import stderr
+from listener.settings.secret import Secret
 
 # A shorter text also occurs by chance, and replacing it would only spoil the line.
 SHORTEST_REDACTED = 4

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram, values
 
-from listener import stderr
-from listener.ops import metric_files
+from listener.runtime import multiprocess_dir, stderr
 
 # prometheus_client's own files have process ids for names, which repeat in a folder that outlives a container.
 # Processes without reserved files, such as commands, must leave none there at all.
 values.ValueClass = (
-    values.MultiProcessValue(metric_files.identity)  # type: ignore[no-untyped-call]
-    if metric_files.identity()
+    values.MultiProcessValue(multiprocess_dir.identity)  # type: ignore[no-untyped-call]
+    if multiprocess_dir.identity()
     else values.MutexValue
 )
 

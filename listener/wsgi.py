@@ -1,12 +1,13 @@
 """What gunicorn serves: `gunicorn listener.wsgi:app`. Importing it reads the environment."""
 
-from listener import gunicorn_guard, logs, metrics
-from listener.app import create_app
+from listener import logs, metrics
+from listener.callback.app import create_app
 from listener.errors import REASONS
 from listener.ops.app import create_ops_app
-from listener.ops.ports import Ports
-from listener.queue.keeper import Keeper
-from listener.settings import Settings
+from listener.ops.port_dispatch import Ports
+from listener.queue.queue import Keeper
+from listener.server import gunicorn_guard
+from listener.settings.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
 
 gunicorn_guard.require()

@@ -10,8 +10,9 @@ import click
 import structlog
 from rich.console import Console
 
-from listener import logs, private_memory, stderr
+from listener import logs
 from listener.errors import SettingsError
+from listener.runtime import private_memory, stderr
 from registrar import assembly, by_hand
 from registrar.client import Client
 from registrar.errors import RegistrarError

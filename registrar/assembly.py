@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 import redis
 import structlog
 
-from listener import address_report
-from listener.ops import metric_files
-from listener.probe import QUEUE_ID_VARIABLE
-from listener.process_setup import keep_own_access
-from listener.queue.connection import connect
+from listener.callback.ownership_probe import QUEUE_ID_VARIABLE
+from listener.redis_client.client import connect
+from listener.runtime import multiprocess_dir
+from listener.runtime.process_setup import keep_own_access
+from listener.server import address_report
 from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
 from registrar.command import Command, adopt_orphans
@@ -166,14 +166,14 @@ def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
 @contextmanager
 def _counting() -> Iterator[Telemetry | None]:
     """What counts in the same folder as COMMAND's processes, which serve the sums; None: no room."""
-    if problem := metric_files.prepare():
+    if problem := multiprocess_dir.prepare():
         log.error("no metrics: there is no folder for them", detail=problem)
         yield None
         return
     try:
         yield Counting()
     finally:
-        metric_files.remove()
+        multiprocess_dir.remove()
 
 
 def _free(port: int, signals: Signals) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 import structlog
 
-import listener.probe
+import listener.callback.ownership_probe
 from registrar.connections import connect
 from registrar.errors import LONGEST_DETAIL
 from registrar.exchange import Limits, exchange
@@ -81,7 +81,10 @@ class Probe:
         nonce = secrets.token_hex(16)
         try:
             reply = exchange(
-                "GET", self._url, self._limits, headers={listener.probe.NONCE_HEADER: nonce}
+                "GET",
+                self._url,
+                self._limits,
+                headers={listener.callback.ownership_probe.NONCE_HEADER: nonce},
             )
         except requests.RequestException as error:
             # Its own text may hold the URL, and so the token.
@@ -104,7 +107,9 @@ class Probe:
     def _ask(self, url: str) -> Answerer | None:
         nonce = secrets.token_hex(16)
         try:
-            reply = exchange("GET", url, ASKING, headers={listener.probe.NONCE_HEADER: nonce})
+            reply = exchange(
+                "GET", url, ASKING, headers={listener.callback.ownership_probe.NONCE_HEADER: nonce}
+            )
         except requests.RequestException:
             return None
         return self._answerer(nonce, reply)
@@ -114,9 +119,9 @@ class Probe:
         if answer is None:
             return None
         service = self._settings.service
-        ours = hmac.compare_digest(answer, listener.probe.answer(nonce, service))
+        ours = hmac.compare_digest(answer, listener.callback.ownership_probe.answer(nonce, service))
         if queue is not None and self._queue_id is not None:
-            named = listener.probe.queue_answer(nonce, self._queue_id, service)
+            named = listener.callback.ownership_probe.queue_answer(nonce, self._queue_id, service)
             ours = ours and hmac.compare_digest(queue, named)
         return "ours" if ours else "other"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar.refusals import Reply, check, says_nothing_registered, unreadable
 
 # The one name of FOTA's callback service. [doc, sdk]

@@ -16,8 +16,8 @@ from pathlib import Path
 import requests
 import structlog
 
-from listener import address_report
-from listener.address_report import ListeningAddress
+from listener.server import address_report
+from listener.server.address_report import ListeningAddress
 from registrar.errors import AddressUnknownError
 from registrar.exchange import Limits, exchange
 
@@ -81,7 +81,7 @@ class Listening:
 
     Args:
         port: PORT, on this machine.
-        report: the file into which COMMAND writes its addresses (`listener.address_report`); None: there is none.
+        report: the file into which COMMAND writes its addresses (`listener.server.address_report`); None: there is none.
         is_expected: whether COMMAND surely writes it, so that nothing else may be taken for COMMAND.
         has_own_address: whether COMMAND's words name an address, so that PORT is not its own.
     """

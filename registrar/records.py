@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import redis
 
-from listener.private_files import create_private, open_private
+from listener.runtime.private_files import create_private, open_private
 from registrar.keys import Keys
 from registrar.scripts import script
 from registrar.strikes import UNREADABLE, Strikes

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
-from listener import settings as listener_settings
-from listener.environment import Reader
-from listener.secret import Secret
+from listener.settings import settings as listener_settings
+from listener.settings.env import Reader
+from listener.settings.secret import Secret
 from registrar.plan import FLAP_WINDOW_INTERVALS, Takeover
 from registrar.protocol import Desired, Registration, Slot
 from registrar.signin import Credentials

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar.errors import RenewError, StopError
 from registrar.protocol import Call
 from registrar.refusals import Reply, check, complaint, outage, unreadable

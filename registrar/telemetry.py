@@ -24,7 +24,7 @@ class Counting(Telemetry):
     """Counts for the `/metrics` of the listener that this process started."""
 
     def __init__(self) -> None:
-        """Needs the folder of `listener.ops.metric_files` to be prepared."""
+        """Needs the folder of `listener.runtime.multiprocess_dir` to be prepared."""
         # prometheus_client asks when it is imported where this process counts.
         from listener import metrics  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar import signin
 from registrar.errors import Grant, RegistrarError, RenewError, StopError, UnavailableError
 from registrar.renewals import Renewals

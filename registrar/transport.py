@@ -6,7 +6,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from listener.logs import Redactor
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar.errors import UnavailableError
 from registrar.exchange import HttpSession, Limits, NoAnswerError
 from registrar.network_errors import unavailable

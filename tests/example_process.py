@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import redis
 
-from listener import messages
+from listener.messages.message import validate
 from listener.queue.writer import RedisWriter
-from listener.settings import Settings
+from listener.settings.settings import Settings
 from sandbox import embedded_redis
 from tests.service_process import DEADLINE_S, free_port
 
@@ -134,7 +134,7 @@ class Queue:
             # What a shell or a careless parser would stumble over is in it.
             container = {"upgradeId": f"u-{number}", "reason": 'it\'s "50 %"\\n\n\t\u00e9 $(x) `y`'}
             payload = {"type": "upgradeFinished", "upgradeFinished": container}
-            message = messages.validate(payload, arrived=datetime.now(UTC), request_id="r 'q' \\")
+            message = validate(payload, arrived=datetime.now(UTC), request_id="r 'q' \\")
             writer.put(message)
             self.ids.add(message.id)
         writer.close()

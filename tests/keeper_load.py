@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from listener import messages
 from listener.errors import QueueUnavailableError
-from listener.queue.connection import connect
-from listener.queue.keeper import Keeper
-from listener.secret import Secret
-from listener.settings import Settings
+from listener.messages.message import Message, validate
+from listener.queue.queue import Keeper
+from listener.redis_client.client import connect
+from listener.settings.secret import Secret
+from listener.settings.settings import Settings
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 PAUSE_S = 0.004
 BUDGET_MS = 500
 
 
-def message(number: int) -> messages.Message:
+def message(number: int) -> Message:
     """One of its own upgrade, so that all partitions get some."""
     payload = {"type": "upgradeProgress", "upgradeProgress": {"upgradeId": f"u-{number}"}}
-    return messages.validate(payload, arrived=NOW, request_id="r")
+    return validate(payload, arrived=NOW, request_id="r")
 
 
 def settings(url: str, **environ: str) -> Settings:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from listener.ops import exposition, metric_files
+from listener.ops import metrics_endpoint
+from listener.runtime import multiprocess_dir
 
 KEY = mmap_key("fota_messages", "fota_messages_total", ["kind"], ["unknown"], "Messages.")
 NUMBERS = count(1)
@@ -16,7 +17,7 @@ def dead(folder: Path, value: float = 1, key: str = KEY, sort: str = "counter") 
     """A file as a process that was killed leaves it."""
     path = folder / f"{sort}_fota-{next(NUMBERS):016x}.db"
     with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, metric_files.RESERVED_BYTES)
+        os.posix_fallocate(file.fileno(), 0, multiprocess_dir.RESERVED_BYTES)
     written = MmapedDict(str(path))  # type: ignore[no-untyped-call]
     written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
     written.close()  # type: ignore[no-untyped-call]
@@ -25,5 +26,7 @@ def dead(folder: Path, value: float = 1, key: str = KEY, sort: str = "counter") 
 
 def scraped() -> dict[str, float]:
     return {
-        sample.name: sample.value for metric in exposition._add_up() for sample in metric.samples
+        sample.name: sample.value
+        for metric in metrics_endpoint._add_up()
+        for sample in metric.samples
     }

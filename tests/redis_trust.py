@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from listener.queue import connection
-
 # redis-py's own; see get_default_socket_keepalive_options.
 PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
@@ -30,6 +28,6 @@ def assert_replaced_after_a_rest(client: Any, monkeypatch: pytest.MonkeyPatch) -
     """The client's connections are reused, and one that rested too long is not."""
     first = client.client_id()
     assert client.client_id() == first
-    monkeypatch.setattr(connection, "TRUSTED_IDLE_S", 0.0)
+    monkeypatch.setattr("listener.redis_client.client.TRUSTED_IDLE_S", 0.0)
     assert client.client_id() != first
     monkeypatch.undo()

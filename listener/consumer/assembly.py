@@ -13,9 +13,9 @@ from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Observer
 from listener.consumer.options import Options
 from listener.consumer.portion import Portion
-from listener.consumer.settings import Queue
-from listener.queue.connection import connect
 from listener.queue.keys import every_partition
+from listener.redis_client.client import connect
+from listener.settings.queue_settings import Queue
 
 # Beyond the wait of a read: how long Redis may take to reply.
 REPLY_S = 4.0

@@ -12,7 +12,7 @@ from listener.consumer.group import Group, is_missing
 from listener.consumer.log import log
 from listener.consumer.outages import RestingError
 from listener.consumer.takeover import take_over
-from listener.queue.connection import renew
+from listener.redis_client.client import renew
 
 SWEEP_S = 3600.0
 # There is more to take over than could be taken at once.

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, Unpack
 
-from listener import forms
 from listener.consumer import assembly, entries
 from listener.consumer.engine import Engine
 from listener.consumer.handlers import Handler, Handlers, handle
@@ -14,10 +13,11 @@ from listener.consumer.log import log
 from listener.consumer.messages import Message
 from listener.consumer.observer import Guarded, Observer
 from listener.consumer.options import Chosen, Options
-from listener.consumer.settings import DEFAULT_URL, Queue
 from listener.consumer.signals import caught
-from listener.queue.groups import HANDED_BACK, REQUEUED
-from listener.secret import Secret
+from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
+from listener.settings import parsers
+from listener.settings.queue_settings import DEFAULT_URL, Queue
+from listener.settings.secret import Secret
 
 H = TypeVar("H", bound=Handler)
 
@@ -71,8 +71,8 @@ class Consumer:
         self.options = Options(**options)
         self._name = name
         self._queue = Queue(
-            redis_url=Secret(forms.redis_url(redis_url)),
-            namespace=forms.namespace(namespace),
+            redis_url=Secret(parsers.redis_url(redis_url)),
+            namespace=parsers.namespace(namespace),
             partitions=partitions,
         )
         self._observer = Observer() if observer is None else Guarded(observer)

@@ -13,7 +13,7 @@ from listener.consumer.context import Context
 from listener.consumer.log import log
 from listener.consumer.reader import Reader
 from listener.consumer.worker import Worker
-from listener.queue.cluster import Cluster
+from listener.redis_client.cluster import Cluster
 
 # How long threads that have nothing to wait for may take to end.
 JOIN_S = 2.0

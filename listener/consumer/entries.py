@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from listener import messages as received
 from listener.consumer.errors import MalformedError
 from listener.consumer.members import CLASSES
 from listener.consumer.messages import Message
+from listener.messages import message as received
 from listener.thingspace import UNKNOWN
 
 Fields = Mapping[bytes, bytes]

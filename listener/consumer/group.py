@@ -11,9 +11,9 @@ from redis.commands.core import Script
 
 from listener.consumer import burial
 from listener.consumer.delivery import Delivery, Verdict
-from listener.queue.cluster import ClusterScript
-from listener.queue.groups import HANDED_BACK, LONG_AGO_MS
+from listener.inspection.consumer_groups import HANDED_BACK, LONG_AGO_MS
 from listener.queue.keys import Partition
+from listener.redis_client.cluster import ClusterScript
 
 DAY_MS = 24 * 3600 * 1000
 # Redis serves nobody else while a script runs: so many entries at once.
@@ -42,7 +42,8 @@ class Scripts:
         def script(name: str) -> Script:
             # Its way with a server that does not know the script needs no right to SCRIPT LOAD.
             return ClusterScript(
-                client, files("listener.consumer").joinpath(name).read_text(encoding="utf-8")
+                client,
+                files("listener.consumer").joinpath("scripts", name).read_text(encoding="utf-8"),
             )
 
         self.keep, self.claim = script("keep.lua"), script("claim.lua")

@@ -12,7 +12,7 @@ from listener.consumer.log import log
 from listener.consumer.outages import Attempts
 from listener.consumer.takeover import take_back
 from listener.queue import shards
-from listener.queue.connection import renew
+from listener.redis_client.client import renew
 
 # With `ordered`, until there is room for more of what is older than what is new.
 SOON_S = 0.05

@@ -4,7 +4,7 @@ from listener.consumer.context import Context
 from listener.consumer.frozen import Frozen
 from listener.consumer.group import Group, Taken
 from listener.consumer.log import log
-from listener.queue.groups import HANDED_BACK
+from listener.inspection.consumer_groups import HANDED_BACK
 
 # The oldest pending messages of a partition: among them is what was left long ago.
 MOST_LOOKED_AT = 500

@@ -14,19 +14,19 @@ from werkzeug.exceptions import (
     MisdirectedRequest,
 )
 
+from listener.callback.readiness import Readiness
 from listener.errors import QueueUnavailableError
-from listener.health import Readiness
-from listener.lines import cut
-from listener.ops.exposition import exposition
 from listener.ops.hosts import AllowedHosts, is_of_another_site
+from listener.ops.metrics_endpoint import exposition
 from listener.ops.openapi import document
-from listener.ops.overview import Overviews
-from listener.ops.page import page
-from listener.ops.state import gauges
+from listener.ops.scrape_gauges import gauges
+from listener.ops.status_page.page import page
+from listener.ops.status_page.snapshot import Overviews
 from listener.ops.version import version
-from listener.queue.keeper import Queue
+from listener.queue.queue import Queue
 from listener.refusal_log import Throttle
-from listener.settings import Settings
+from listener.settings.settings import Settings
+from listener.text import cut
 
 log = structlog.get_logger("listener")
 

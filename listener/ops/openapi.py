@@ -7,11 +7,12 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
-from listener import __version__, json_schemas
+from listener import __version__
 from listener.errors import REASONS
-from listener.forms import TOKEN_FORM
-from listener.ops.answers import ANSWERS, Alive, Kept, NotReady, Problem, Ready, Version
-from listener.settings import Settings
+from listener.messages import json_schemas
+from listener.ops.response_schemas import ANSWERS, Alive, Kept, NotReady, Problem, Ready, Version
+from listener.settings.parsers import TOKEN_FORM
+from listener.settings.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
 
 Part = dict[str, Any]

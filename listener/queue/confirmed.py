@@ -7,21 +7,19 @@ import redis
 from redis.exceptions import NoScriptError
 
 from listener.errors import QueueUnavailableError
-from listener.queue.connection import renew
-from listener.queue.copies import Copies
 from listener.queue.durability import (
-    WAITAOF_SINCE,
     Appended,
-    Durability,
-    Server,
     Synced,
     Wait,
     refusal,
     wait_ms,
 )
 from listener.queue.keys import Partition
-from listener.queue.refusals import Blame, blame
-from listener.queue.server import ask
+from listener.queue.redis_errors import Blame, blame
+from listener.queue.replicas import Copies
+from listener.redis_client.client import renew
+from listener.redis_client.server_info import WAITAOF_SINCE, Server, ask
+from listener.settings.queue_settings import Durability
 
 UNKNOWN = Server(
     version=WAITAOF_SINCE,

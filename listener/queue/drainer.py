@@ -8,9 +8,8 @@ import structlog
 
 from listener import metrics
 from listener.errors import MessageRefusedError, QueueUnavailableError
-from listener.queue.earlier import Earlier
-from listener.queue.outages import Outages
-from listener.queue.spool import Spool, Spooled
+from listener.queue.down_partitions import Outages
+from listener.queue.fingerprints import Earlier
 from listener.queue.writer import (
     MOST_BYTES,
     MOST_MESSAGES,
@@ -18,6 +17,7 @@ from listener.queue.writer import (
     Receipt,
     RedisWriter,
 )
+from listener.spool.spool import Spool, Spooled
 
 log = structlog.get_logger("listener.drainer")
 

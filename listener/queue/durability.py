@@ -1,40 +1,15 @@
 """What Redis must have done before a message counts as kept: QUEUE_DURABILITY. Pure."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from listener.errors import QueueUnavailableError
+from listener.redis_client.server_info import Server
+from listener.settings.queue_settings import Durability
 
 # Of the acknowledgement budget; the rest is for the way there and back.
 WAIT_SHARE = 0.8
-WAITAOF_SINCE = (7, 2)
-
-
-@dataclass(frozen=True)
-class Durability:
-    """`server`: Redis confirmed the write. `fsync`: it is in the file on disk. `replicas`: on N replicas."""
-
-    mode: str = "server"
-    replicas: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> "Durability":
-        """Reads the setting.
-
-        Raises:
-            ValueError: it is none of the three.
-        """
-        if text in ("server", "fsync"):
-            return cls(text)
-        if found := re.fullmatch(r"replicas:([1-9][0-9]?)", text):
-            return cls("replicas", int(found[1]))
-        raise ValueError("must be `server`, `fsync` or `replicas:N` with N from 1 to 99")
-
-    def __str__(self) -> str:
-        """As the setting has it."""
-        return f"replicas:{self.replicas}" if self.replicas else self.mode
 
 
 class Wait(Protocol):
@@ -109,28 +84,6 @@ class Synced:
 def wait_ms(budget_s: float) -> int:
     """What Redis may take for the copies, of what an acknowledgement may take in all."""
     return max(int(budget_s * WAIT_SHARE * 1000), 1)
-
-
-@dataclass(frozen=True)
-class Server:
-    """What a Redis server says about itself; None where it does not let us ask."""
-
-    version: tuple[int, ...]
-    name: str
-    appendonly: bool
-    appendfsync: str | None
-    maxmemory_policy: str
-    replicas: int
-
-    @property
-    def knows_waitaof(self) -> bool:
-        """Redis 7.2 and Valkey 7.2 brought it."""
-        return self.version >= WAITAOF_SINCE
-
-    @property
-    def described(self) -> str:
-        """Name and version."""
-        return f"{self.name} {'.'.join(map(str, self.version))}"
 
 
 def refusal(durability: Durability, server: Server) -> str | None:

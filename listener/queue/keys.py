@@ -6,7 +6,12 @@ All keys of a partition share a hash tag, so that one script may touch them in a
 import zlib
 from dataclasses import dataclass
 
-from listener.messages import Message
+from listener.messages.message import Message
+
+# Counts of arrivals, by minute and kind, are kept so long.
+ARRIVALS_TTL_S = 24 * 3600
+# Refused messages are counted beside the kinds.
+QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True)
@@ -85,3 +90,13 @@ def partition_of(message: Message, namespace: str, partitions: int) -> Partition
     """
     spread = f"{message.account or ''}\0{message.subject or ''}".encode()
     return Partition(namespace, zlib.crc32(spread) % partitions)
+
+
+def hour_of(seconds: float) -> int:
+    """The hour since 1970: each has a key of its own, so that old counts expire."""
+    return int(seconds // 3600)
+
+
+def tally(seconds: float, kind: str) -> str:
+    """Where an hour's hash counts the messages of a kind that came at a time, in seconds since 1970."""
+    return f"{int(seconds // 60)}:{kind}"

@@ -14,9 +14,9 @@ import redis
 import structlog
 from redis.exceptions import NoScriptError
 
-from listener.queue.connection import connect
 from listener.queue.keys import Partition, every_partition
-from listener.settings import Settings
+from listener.redis_client.client import connect
+from listener.settings.settings import Settings
 
 log = structlog.get_logger("listener.retention")
 
@@ -70,7 +70,9 @@ class Retention:
         self._every_s = every_s
         self._keep_ms = settings.retention_hours * HOUR_MS
         self._redis = connect(settings.redis_url, timeout_s=TIMEOUT_S, name="fota-retention")
-        self._script = files("listener.queue").joinpath("retention.lua").read_text(encoding="utf-8")
+        self._script = (
+            files("listener.queue").joinpath("scripts", "retention.lua").read_text(encoding="utf-8")
+        )
         self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
         self._me = uuid4().hex

@@ -12,11 +12,11 @@ import redis
 import structlog
 from redis.exceptions import AskError, ClusterCrossSlotError, MovedError
 
+from listener.entry_ids import GREATEST
 from listener.errors import SettingsError
-from listener.queue.cluster import Cluster
-from listener.queue.durability import Durability
-from listener.queue.ids import GREATEST
 from listener.queue.keys import Partition, observations
+from listener.redis_client.cluster import Cluster
+from listener.settings.queue_settings import Durability
 
 log = structlog.get_logger("listener")
 

@@ -10,17 +10,17 @@ import redis
 
 from listener import metrics
 from listener.errors import QueueUnavailableError
-from listener.messages import Message, timestamp
-from listener.queue import arrivals, needs
+from listener.messages.message import Message, timestamp
+from listener.queue import required_commands
+from listener.queue.batches import Outcome
 from listener.queue.confirmed import Confirmed
-from listener.queue.connection import connect
-from listener.queue.earlier import Earlier, Journalled
-from listener.queue.keys import Partition, every_partition, partition_of
-from listener.queue.lane import MOST_BYTES, MOST_MESSAGES, Entry, Lane, Receipt, Target
-from listener.queue.portions import Outcome
-from listener.queue.refusals import unavailable
-from listener.queue.script import Script
-from listener.settings import Settings
+from listener.queue.fingerprints import Earlier, Journalled
+from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_of
+from listener.queue.redis_errors import unavailable
+from listener.queue.stream_writer import MOST_BYTES, MOST_MESSAGES, Entry, Lane, Receipt, Target
+from listener.redis_client.client import connect
+from listener.redis_client.script import Script
+from listener.settings.settings import Settings
 
 __all__ = ["MOST_BYTES", "MOST_MESSAGES", "NotAllKeptError", "Receipt", "RedisWriter"]
 
@@ -67,7 +67,7 @@ class RedisWriter:
         self._clock = clock
         self.budget_s = budget_s or settings.ack_budget_ms / 1000
         self._redis = connect(settings.redis_url, timeout_s=self.budget_s, name="fota-listener")
-        self._script = Script.load("enqueue.lua")
+        self._script = Script.load("listener.queue", "enqueue.lua")
         self._partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
         self._confirmed = Confirmed(
             self._redis, settings.queue_durability, self.budget_s, self._partitions
@@ -87,7 +87,7 @@ class RedisWriter:
             Target(
                 first, first.quarantine, settings.quarantine_max_length, settings.dedupe_window_s
             ),
-            Script.load("quarantine.lua"),
+            Script.load("listener.queue", "quarantine.lua"),
             lambda _: None,
         )
 
@@ -142,7 +142,7 @@ class RedisWriter:
             fields += ["bytes", str(len(whole)), "sha256", sha256(whole).hexdigest()]
         size = sum(len(part) if part.isascii() else 4 * len(part) for part in fields)
         seen = self._partitions[0].seen_refused
-        entry = Entry(seen, arrivals.QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
+        entry = Entry(seen, QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
         self._refused.put(entry, self.budget_s)
 
     def check(self, partition: int = 0) -> None:
@@ -158,9 +158,9 @@ class RedisWriter:
         where = self._partitions[partition]
         try:
             self._confirmed.send(where, "SET", where.ready, "1", "PX", READY_TTL_MS)
-            needs.ask(self._redis, where, self._script)
+            required_commands.ask(self._redis, where, self._script)
         except redis.ResponseError as error:
-            raise QueueUnavailableError(needs.described("SET", where, error)) from error
+            raise QueueUnavailableError(required_commands.described("SET", where, error)) from error
         except redis.RedisError as error:
             raise unavailable(error) from error
 

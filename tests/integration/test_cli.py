@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from listener.commands import screen
-from listener.commands import tail as tailing
-from listener.queue import pending as held
+from listener.cli import tail as tailing
+from listener.cli.render import tables
+from listener.inspection import pending_entries as held
+from listener.inspection.view import View, connected
 from listener.queue.keys import Partition
-from listener.queue.spool import Spool
-from listener.queue.view import View, connected
+from listener.spool.spool import Spool
 from tests.cli_world import (
     ACCOUNT,
     DEAD,
@@ -74,7 +74,7 @@ def groups(redis_client: Any) -> Any:
 def test_an_id_that_is_to_be_copied_is_in_one_piece_on_a_narrow_terminal(
     redis_url: str, groups: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(screen, "PIPE_WIDTH", 80)
+    monkeypatch.setattr(tables, "PIPE_WIDTH", 80)
     refused = groups.xadd(QUARANTINE, {"reason": "not-json", "data": "{" * 200, "time": "?"})
     held_by_billing = groups.xpending_range(STREAM, "billing", "-", "+", 1)[0]["message_id"]
     [(dead, _)] = groups.xrange(DEAD)

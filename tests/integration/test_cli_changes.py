@@ -11,9 +11,9 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from listener.commands import export as exporting
-from listener.commands import shell
-from listener.messages import timestamp
+from listener.cli import common
+from listener.cli import export as exporting
+from listener.messages.message import timestamp
 from listener.queue.keys import Partition
 from tests.cli_world import (
     ACCOUNT,
@@ -177,7 +177,7 @@ def test_dropping_asks_first(
     words = ("dead", "drop", "--group", "billing", "--all")
     alone = run(redis_url, *words)
     assert (alone.exit_code, "add --yes" in alone.stderr) == (2, True)
-    monkeypatch.setattr(shell, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(common, "somebody_is_there", lambda: True)
     assert run(redis_url, *words, answer="n\n").exit_code == 1
     assert groups.xlen(DEAD) == 1
     assert run(redis_url, *words, answer="y\n").exit_code == 0

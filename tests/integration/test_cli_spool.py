@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from listener import messages
-from listener.doctor import spool as doctor
-from listener.queue.spool import Spool
-from listener.queue.waiting import waiting
+from listener.diagnostics import spool as doctor
+from listener.messages.message import Message, validate
+from listener.spool.spool import Spool
+from listener.spool.status import waiting
 from tests import cli_world
 from tests.cli_world import HOSTILE, listed, payload
 from tests.keeper_load import settings
@@ -28,8 +28,8 @@ NOWHERE = "unix:///nowhere/redis.sock"
 REASON = "max request size exceeded"
 
 
-def message(number: int) -> messages.Message:
-    return messages.validate(payload(number), arrived=NOW, request_id="r")
+def message(number: int) -> Message:
+    return validate(payload(number), arrived=NOW, request_id="r")
 
 
 WAITING, REFUSED, LARGE = message(1), message(2), message(3)

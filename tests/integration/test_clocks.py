@@ -13,12 +13,12 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from listener.commands import tail as tailing
-from listener.messages import timestamp
+from listener.cli import tail as tailing
+from listener.entry_ids import LAST
+from listener.inspection.view import View, connected
+from listener.messages.message import timestamp
 from listener.ops.app import create_ops_app
-from listener.queue.ids import LAST
 from listener.queue.retention import Retention
-from listener.queue.view import View, connected
 from sandbox.redis_nodes import Node, started
 from tests.cli_world import ACCOUNT, QUARANTINE, STREAM, add, bury, listed, read, run
 from tests.consumer_feed import feed

@@ -12,16 +12,16 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from listener.diagnostics import startup
 from listener.errors import QueueUnavailableError
-from listener.messages import Message
-from listener.queue import startup
-from listener.queue.connection import connect, servers
+from listener.inspection.entries import follow
+from listener.messages.message import Message
 from listener.queue.keys import Partition, every_partition, partition_of
-from listener.queue.reader import follow
 from listener.queue.retention import Retention
-from listener.queue.spool import Spool
 from listener.queue.writer import RedisWriter
-from listener.secret import Secret
+from listener.redis_client.client import connect, servers
+from listener.settings.secret import Secret
+from listener.spool.spool import Spool
 from registrar.keys import Keys
 from registrar.lease import Card, Lease, read_roll
 from registrar.mutex import Mutex

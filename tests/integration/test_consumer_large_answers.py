@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from listener import messages
+from listener.messages.message import parse, validate
 from sandbox.redis_nodes import Node, started
 from tests.consumer_runs import consumer, running
 from tests.service_process import wait_until
@@ -33,7 +33,7 @@ def fill(node: Node, sizes: list[int]) -> None:
     with closing(node.client()) as client:
         for number, size in enumerate(sizes):
             body = json.dumps({"type": "new", "n": number, "padding": "x" * size}).encode()
-            message = messages.validate(messages.parse(body), arrived=NOW, request_id="r")
+            message = validate(parse(body), arrived=NOW, request_id="r")
             client.xadd(STREAM, message.fields())  # type: ignore[arg-type]
 
 

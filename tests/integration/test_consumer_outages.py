@@ -11,8 +11,8 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from listener.queue.connection import connect
-from listener.secret import Secret
+from listener.redis_client.client import connect
+from listener.settings.secret import Secret
 from sandbox import embedded_cluster, embedded_sentinel
 from sandbox.embedded_cluster import Cluster
 from sandbox.redis_nodes import Node, started

@@ -14,12 +14,12 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from listener import endpoint, probe
-from listener.app import create_app
+from listener.callback import ownership_probe, view
+from listener.callback.app import create_app
 from listener.errors import REASONS, QueueUnavailableError
-from listener.messages import Message
-from listener.queue.keeper import Keeper, Kept, KeptBy, Queue
-from listener.settings import Settings
+from listener.messages.message import Message
+from listener.queue.queue import Keeper, Kept, KeptBy, Queue
+from listener.settings.settings import Settings
 from tests.service_process import wait_until
 
 SAMPLES = sorted((Path(__file__).parents[1] / "messages").glob("*.json"))
@@ -271,7 +271,7 @@ def test_answer_and_its_time_do_not_show_whether_the_password_was_inside() -> No
         queue.go_on.set()
     assert answers[0].data == answers[1].data
     assert answers[0].headers == answers[1].headers
-    assert min(times) >= endpoint.HIDING_S
+    assert min(times) >= view.HIDING_S
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE"])
@@ -471,12 +471,12 @@ def test_alive_without_and_ready_with_redis(client: FlaskClient) -> None:
 
 
 def test_the_probe_is_answered_at_the_right_path_only(redis_url: str) -> None:
-    headers = {probe.NONCE_HEADER: "nonce-1"}
+    headers = {ownership_probe.NONCE_HEADER: "nonce-1"}
     with serving(redis_url) as client:
         first = body(client.get(PATH, headers=headers))
         assert len(first["answer"]) == 64
         assert client.get("/cb", headers=headers).status_code == 404
-        assert client.get(PATH, headers={probe.NONCE_HEADER: "n" * 65}).status_code == 400
+        assert client.get(PATH, headers={ownership_probe.NONCE_HEADER: "n" * 65}).status_code == 400
     with serving(redis_url, QUEUE_NAMESPACE="another") as client:
         assert body(client.get(PATH, headers=headers)) != first
 

@@ -21,10 +21,10 @@ from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from listener import messages
 from listener.consumer import Message, message
+from listener.messages.message import validate
 from listener.queue.writer import RedisWriter
-from listener.settings import Settings
+from listener.settings.settings import Settings
 from tests.service_process import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -176,7 +176,7 @@ def test_the_program_consumes_the_queue_and_prints_the_state(
 
     writer = RedisWriter(Settings.from_env({"REDIS_URL": redis_url, "ALLOW_ANY_SENDER": "true"}))
     for sample in SAMPLES.values():
-        writer.put(messages.validate(sample, arrived=datetime.now(UTC), request_id="r"))
+        writer.put(validate(sample, arrived=datetime.now(UTC), request_id="r"))
     writer.close()
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from listener import messages
-from listener.queue import journal_database
-from listener.queue.journal import PUT_ATTEMPTS, Journal
-from listener.queue.journal_database import JOURNAL
+from listener.messages.message import Message, parse, validate
+from listener.spool import journal_database
+from listener.spool.journal import PUT_ATTEMPTS, Journal
+from listener.spool.journal_database import JOURNAL
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LIMIT = 2**24
 
 
-def message(number: int) -> messages.Message:
-    return messages.validate({"type": "new", "n": number}, arrived=NOW, request_id="r")
+def message(number: int) -> Message:
+    return validate({"type": "new", "n": number}, arrived=NOW, request_id="r")
 
 
 def waiting(journal: Journal) -> list[int]:
-    return [messages.parse(kept.message.data)["n"] for kept in journal.oldest(1000, 2**24, 0)]
+    return [parse(kept.message.data)["n"] for kept in journal.oldest(1000, 2**24, 0)]
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from listener import messages
 from listener.errors import QueueUnavailableError
-from listener.queue import earlier
+from listener.messages.message import Message, parse, validate
+from listener.queue import fingerprints
 from listener.queue.drainer import Drainer
-from listener.queue.keeper import Keeper
 from listener.queue.keys import partition_of
-from listener.queue.server import ask
-from listener.queue.spool import Spool
+from listener.queue.queue import Keeper
 from listener.queue.writer import MOST_BYTES, MOST_MESSAGES, RedisWriter
-from listener.settings import Settings
+from listener.redis_client.server_info import ask
+from listener.settings.settings import Settings
+from listener.spool.spool import Spool
 from sandbox import embedded_redis
 from tests.service_process import wait_until
 
@@ -31,8 +31,8 @@ STREAM = "{fota:0}:messages"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def message(number: int) -> messages.Message:
-    return messages.validate({"type": "new", "n": number}, arrived=NOW, request_id="r")
+def message(number: int) -> Message:
+    return validate({"type": "new", "n": number}, arrived=NOW, request_id="r")
 
 
 class World:
@@ -67,7 +67,7 @@ class World:
     def stream(self, partition: int = 0) -> list[int]:
         with redis.Redis.from_url(self.url, decode_responses=True) as client:
             entries: Any = client.xrange(f"{{fota:{partition}}}:messages")
-        return [messages.parse(fields["data"].encode())["n"] for _, fields in entries]
+        return [parse(fields["data"].encode())["n"] for _, fields in entries]
 
     def spooled(self) -> int:
         spool = Spool(self.folder / "spool", 2**20)
@@ -160,7 +160,7 @@ def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
 ) -> None:
     put_all, sizes = RedisWriter.put_all, []
 
-    def weigh(writer: RedisWriter, partition: int, group: Sequence[messages.Message]) -> None:
+    def weigh(writer: RedisWriter, partition: int, group: Sequence[Message]) -> None:
         sizes.append(sum(len(each.data) for each in group))
         put_all(writer, partition, group)
 
@@ -168,7 +168,7 @@ def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
     spool = Spool(world.folder / "spool", 2**30)
     for number in range(10):
         payload = {"type": "new", "n": number, "padding": "x" * 1_000_000}
-        spool.put(messages.validate(payload, arrived=NOW, request_id="r"), 10)
+        spool.put(validate(payload, arrived=NOW, request_id="r"), 10)
     spool.close()
     with world.server(), world.keeper():
         wait_until(lambda: world.spooled() == 0)
@@ -181,7 +181,7 @@ def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(wor
     spool = Spool(world.folder / "spool", 2**24)
     for number in range(600):
         payload = {"type": "new", "n": number, "accountName": f"a-{number % 7}"}
-        sent = messages.validate(payload, arrived=NOW, request_id="r")
+        sent = validate(payload, arrived=NOW, request_id="r")
         spool.put(sent, 1)
         by_partition[partition_of(sent, "fota", 2).number].append(number)
     spool.close()
@@ -201,7 +201,7 @@ def spool_for(world: World, accounts: Sequence[str]) -> dict[int, list[int]]:
     with closing(Spool(world.folder / "spool", 2**24)) as spool:
         for number, account in enumerate(accounts):
             payload = {"type": "new", "n": number, "accountName": account}
-            sent = messages.validate(payload, arrived=NOW, request_id="r")
+            sent = validate(payload, arrived=NOW, request_id="r")
             spool.put(sent, 1)
             by_partition[partition_of(sent, "fota", 2).number].append(number)
     return by_partition
@@ -211,7 +211,7 @@ def account_in(partition: int) -> str:
     """An account whose messages are in this partition, of two."""
     for name in map(str, range(100)):
         payload = {"type": "new", "accountName": name}
-        sent = messages.validate(payload, arrived=NOW, request_id="r")
+        sent = validate(payload, arrived=NOW, request_id="r")
         if partition_of(sent, "fota", 2).number == partition:
             return name
     raise AssertionError
@@ -250,7 +250,7 @@ def test_the_end_of_an_outage_is_noticed_while_messages_of_others_move(
     put_all, groups = RedisWriter.put_all, []
     with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
 
-        def count(writer: RedisWriter, partition: int, group: Sequence[messages.Message]) -> None:
+        def count(writer: RedisWriter, partition: int, group: Sequence[Message]) -> None:
             groups.append(partition)
             if partition == 1 and groups.count(1) == ends_after:
                 client.delete(STREAM)
@@ -325,10 +325,10 @@ def test_after_an_outage_longer_than_the_window_what_was_written_before_it_is_no
     world: World,
 ) -> None:
     payload = {"type": "new", "n": 1}
-    sent = messages.validate(payload, arrived=datetime.now(UTC), request_id="r")
+    sent = validate(payload, arrived=datetime.now(UTC), request_id="r")
     with world.server(), redis.Redis.from_url(world.url) as client:
         with client.pipeline(transaction=False) as others:
-            for _ in range(earlier.PAGE + 1):
+            for _ in range(fingerprints.PAGE + 1):
                 others.xadd(STREAM, {"id": "another", "data": '{"n": 0}'})
             others.execute()
         with world.keeper(QUEUE_DURABILITY="replicas:1", DEDUPE_WINDOW_S="1") as unsure:
@@ -373,7 +373,7 @@ def test_with_redis_down_and_the_spool_full_it_is_an_error(world: World) -> None
         with pytest.raises(QueueUnavailableError, match="spool"):
             for number in range(20):
                 payload = {"n": number, "padding": padded}
-                keeper.put(messages.validate(payload, arrived=NOW, request_id="r"))
+                keeper.put(validate(payload, arrived=NOW, request_id="r"))
 
 
 @pytest.mark.parametrize("durability", ["server", "fsync", "replicas:1"])

@@ -10,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from listener.ops import metric_files
+from listener.runtime import multiprocess_dir
 from tests.metric_folder import dead, scraped
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An operator's folder; this process has no files in it until it reserves some."""
-    monkeypatch.setenv(metric_files.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(multiprocess_dir.VARIABLE, str(tmp_path))
     yield tmp_path
-    metric_files.remove()
+    multiprocess_dir.remove()
 
 
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(metric_files, "memory_folder", lambda *_: None)
+    monkeypatch.setattr(multiprocess_dir, "memory_folder", lambda *_: None)
     # So that what `prepare` sets is unset again.
-    monkeypatch.setenv(metric_files.VARIABLE, "")
+    monkeypatch.setenv(multiprocess_dir.VARIABLE, "")
     return tmp_path
 
 
@@ -42,7 +42,7 @@ def test_many_processes_that_absorb_at_once_count_everything_once(folder: Path) 
     while any(command.poll() is None for command in commands):
         assert scraped()["fota_messages_total"] == 300
     assert [command.communicate()[0].strip() for command in commands] == ["None"] * 4
-    metric_files.absorb()
+    multiprocess_dir.absorb()
     assert scraped()["fota_messages_total"] == 300
     assert len(list(folder.glob("*.db"))) == 1
 
@@ -63,7 +63,7 @@ def test_absorbing_that_is_killed_at_any_moment_keeps_the_sums(folder: Path) -> 
         command.stdout.close()
         assert scraped()["fota_messages_total"] == 400
         dead(folder, 0)
-    assert metric_files.absorb() is None
+    assert multiprocess_dir.absorb() is None
     assert scraped()["fota_messages_total"] == 400
 
 
@@ -88,7 +88,7 @@ def test_fork_has_files_of_its_own_and_leaves_the_parents_alone(folder: Path) ->
     )
     assert found.stdout.strip() == "4", "two of the parent, and the sums"
     assert scraped()["fota_drained_messages_total"] == 11
-    metric_files.absorb()
+    multiprocess_dir.absorb()
     assert scraped()["fota_drained_messages_total"] == 11
 
 
@@ -98,7 +98,7 @@ def test_folder_that_is_missing_is_made_and_one_that_cannot_be_is_reported(
     code = "from listener.ops import metric_files as m; print(m.prepare()); print(m.prepare())"
     (tmp_path / "file").touch()
     for place, found in (("a/b", "None"), ("file", "File exists"), ("file/a", "Not a directory")):
-        environ = {**os.environ, metric_files.VARIABLE: str(tmp_path / place)}
+        environ = {**os.environ, multiprocess_dir.VARIABLE: str(tmp_path / place)}
         run = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ
         )
@@ -109,35 +109,35 @@ def test_only_folders_whose_processes_are_gone_are_removed(
     parent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     abandoned, in_the_making, earlier, living = (
-        parent / f"{metric_files.PREFIX}abandoned",
-        parent / f"{metric_files.PREFIX}new",
+        parent / f"{multiprocess_dir.PREFIX}abandoned",
+        parent / f"{multiprocess_dir.PREFIX}new",
         parent / "fota-metrics-4026531836-1-abc",
-        parent / f"{metric_files.PREFIX}living",
+        parent / f"{multiprocess_dir.PREFIX}living",
     )
     for path in (abandoned, in_the_making, earlier, living):
         path.mkdir()
     dead(abandoned)
     os.utime(earlier, (0, 0))
-    monkeypatch.setenv(metric_files.VARIABLE, str(living))
+    monkeypatch.setenv(multiprocess_dir.VARIABLE, str(living))
     code = "import sys; from listener.ops import metric_files as m; m.reserve(); print(flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout
         other.stdout.readline()
-        monkeypatch.setenv(metric_files.VARIABLE, "")
-        assert metric_files.prepare() is None
-        own = Path(os.environ[metric_files.VARIABLE])
+        monkeypatch.setenv(multiprocess_dir.VARIABLE, "")
+        assert multiprocess_dir.prepare() is None
+        own = Path(os.environ[multiprocess_dir.VARIABLE])
         assert set(parent.iterdir()) == {in_the_making, earlier, living, own}
-        metric_files.remove()
+        multiprocess_dir.remove()
         assert set(parent.iterdir()) == {in_the_making, earlier, living}
         other.communicate()
     os.utime(in_the_making, (0, 0))
-    monkeypatch.setenv(metric_files.VARIABLE, "")
-    assert metric_files.prepare() is None
+    monkeypatch.setenv(multiprocess_dir.VARIABLE, "")
+    assert multiprocess_dir.prepare() is None
     assert not in_the_making.exists()
     assert not living.exists()
-    metric_files.remove()
+    multiprocess_dir.remove()
 
 
 @pytest.mark.parametrize("command", [["check"], ["stats"], ["schema"]])

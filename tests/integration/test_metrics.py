@@ -14,7 +14,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from listener import __version__
-from listener.ops import metric_files
+from listener.runtime import multiprocess_dir
 from tests.service_process import RECEIVER, SUPERVISED, Service, free_port, wait_until
 
 TOKEN = "token-of-the-tests"
@@ -190,7 +190,7 @@ def test_counts_in_a_folder_of_the_operators_survive_every_end_and_its_files_sta
         sizes.append((len(list(folder.iterdir())), disk_bytes(folder)))
     assert max(files for files, _ in sizes) <= 2 * 4 + 3
     assert sizes[3] <= sizes[1]
-    assert sizes[3][1] < metric_files.RESERVED_BYTES
+    assert sizes[3][1] < multiprocess_dir.RESERVED_BYTES
 
 
 def test_short_lived_workers_leave_no_files_and_lose_no_counts(

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from listener.native_thread import NativeThread
+from listener.runtime.native_thread import NativeThread
 
 ROOT = Path(__file__).parents[2]
 
 PATCHED = """
 from gevent import monkey; monkey.patch_all()
 import gevent, os, signal, sys, threading, time
-from listener.native_thread import NativeThread
+from listener.runtime.native_thread import NativeThread
 
 # The C library's own sleep: a call that blocks its thread as a slow disk does.
 import ctypes

@@ -9,13 +9,13 @@ from structlog.testing import capture_logs
 
 from listener import refusal_log
 from listener.errors import RefusalError
-from listener.messages import Message
+from listener.messages.message import Message
 from listener.queue import writer
 from listener.queue.keys import every_partition
-from listener.queue.script import Script
 from listener.queue.writer import RedisWriter
+from listener.redis_client.script import Script
 from listener.refusal_log import INTERVAL_S, TOLD_OF_PROVEN, RefusalLog
-from listener.settings import Settings
+from listener.settings.settings import Settings
 from tests.cli_world import listed, run
 
 QUARANTINE = "{fota:0}:quarantine"
@@ -46,13 +46,15 @@ def test_many_tiny_bodies_leave_no_more_entries_and_keys_than_allowed(
 def test_large_bodies_are_bounded_by_their_bytes(
     redis_url: str, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Script.load("quarantine.lua")
+    real = Script.load("listener.queue", "quarantine.lua")
     text = real.text.replace("256 * 1024 * 1024", "4 * 1024 * 1024")
     assert text != real.text
     small = Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     load = Script.load
     monkeypatch.setattr(
-        Script, "load", lambda name: small if name == "quarantine.lua" else load(name)
+        Script,
+        "load",
+        lambda package, name: small if name == "quarantine.lua" else load(package, name),
     )
     queue = opened(redis_url)
     for number in range(1000):

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 import redis
 
-from listener import messages
 from listener.errors import QueueUnavailableError
-from listener.queue import arrivals
-from listener.queue.connection import connect
-from listener.queue.keys import Partition
+from listener.inspection import arrivals
+from listener.messages.message import Message, validate
+from listener.queue.keys import ARRIVALS_TTL_S, Partition
 from listener.queue.writer import RedisWriter
-from listener.secret import Secret
-from listener.settings import Settings
+from listener.redis_client.client import connect
+from listener.settings.secret import Secret
+from listener.settings.settings import Settings
 from sandbox import embedded_redis
 
 STREAM = "{fota:0}:messages"
@@ -31,9 +31,9 @@ QUARANTINE = "{fota:0}:quarantine"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def message(number: int = 0, **members: Any) -> messages.Message:
+def message(number: int = 0, **members: Any) -> Message:
     payload = {"type": "upgradeProgress", "upgradeProgress": {"upgradeId": f"u-{number}"}}
-    return messages.validate({**payload, **members}, arrived=NOW, request_id="r")
+    return validate({**payload, **members}, arrived=NOW, request_id="r")
 
 
 def open_queue(url: str, **environ: str) -> RedisWriter:
@@ -293,7 +293,7 @@ def test_what_came_is_counted_by_minute_and_kind_without_duplicates(
     }
     lifetimes = [redis_client.ttl(key) for key in redis_client.scan_iter("*:arrived:*")]
     assert len(lifetimes) == 2
-    assert all(0 < seconds <= arrivals.KEPT_S for seconds in lifetimes)
+    assert all(0 < seconds <= ARRIVALS_TTL_S for seconds in lifetimes)
 
 
 def test_a_count_that_cannot_be_kept_costs_no_message(redis_url: str, redis_client: Any) -> None:

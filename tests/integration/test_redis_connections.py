@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 import pytest
 import redis
 
-from listener.queue import connection
-from listener.queue.view import connected
+from listener.inspection.view import connected
 from listener.queue.writer import RedisWriter
-from listener.secret import Secret
-from listener.settings import Settings
+from listener.redis_client.client import MOST_CONNECTIONS, connect
+from listener.settings.secret import Secret
+from listener.settings.settings import Settings
 from sandbox import embedded_redis
 from tests.chaos.resp_proxy import RespProxy
 from tests.keeper_load import message
@@ -41,7 +41,7 @@ def settings(proxy: RespProxy) -> Settings:
 
 
 def opened(proxy: RespProxy, *, once: bool) -> redis.Redis:
-    return connection.connect(Secret(proxy.url), timeout_s=3, name="fota-test", once=once)
+    return connect(Secret(proxy.url), timeout_s=3, name="fota-test", once=once)
 
 
 @pytest.mark.parametrize("once", [False, True])
@@ -67,7 +67,7 @@ def test_a_connection_that_died_during_a_rest_costs_no_message_its_time(
     with closing(RedisWriter(settings(proxy))) as writer:
         writer.put(message(1))
         proxy.forget()
-        monkeypatch.setattr(connection, "TRUSTED_IDLE_S", 0.0)
+        monkeypatch.setattr("listener.redis_client.client.TRUSTED_IDLE_S", 0.0)
         began = time.monotonic()
         assert not writer.put(message(2)).duplicate
         assert time.monotonic() - began < writer.budget_s
@@ -85,7 +85,7 @@ def test_only_one_module_makes_clients_of_redis() -> None:
                 )
                 if name in makers:
                     found.add(str(path.relative_to(ROOT)))
-    assert found == {"listener/queue/connection.py"}
+    assert found == {"listener/redis_client/client.py"}
 
 
 @pytest.mark.parametrize("once", [False, True])
@@ -108,7 +108,7 @@ def test_a_name_that_is_refused_costs_no_connection(proxy: RespProxy) -> None:
 def test_a_pool_has_its_callers_wait_and_opens_no_more_connections(proxy: RespProxy) -> None:
     with closing(opened(proxy, once=False)) as client, ThreadPoolExecutor(64) as pool:
         assert all(pool.map(lambda _: client.blpop("nothing", timeout=0.05) is None, range(128)))
-    assert proxy.connections <= connection.MOST_CONNECTIONS
+    assert proxy.connections <= MOST_CONNECTIONS
 
 
 def test_a_pool_whose_connections_fail_has_them_all_back(proxy: RespProxy) -> None:
@@ -123,10 +123,10 @@ def test_a_pool_whose_connections_fail_has_them_all_back(proxy: RespProxy) -> No
 
 
 def test_a_pool_without_a_free_connection_says_so_in_time(proxy: RespProxy) -> None:
-    client = connection.connect(Secret(proxy.url), timeout_s=0.2, name="fota-test")
+    client = connect(Secret(proxy.url), timeout_s=0.2, name="fota-test")
     with closing(client):
         pool = client.connection_pool
-        taken = [pool.get_connection() for _ in range(connection.MOST_CONNECTIONS)]
+        taken = [pool.get_connection() for _ in range(MOST_CONNECTIONS)]
         with pytest.raises(redis.ConnectionError, match="every connection is in use"):
             client.ping()
         for each in taken:
@@ -138,7 +138,7 @@ def test_a_pool_without_a_free_connection_says_so_in_time(proxy: RespProxy) -> N
 def test_a_server_that_hangs_is_waited_for_once(*, once: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        client = connection.connect(Secret(url), timeout_s=0.3, name="fota-test", once=once)
+        client = connect(Secret(url), timeout_s=0.3, name="fota-test", once=once)
         with closing(client), pytest.raises(redis.TimeoutError):
             client.ping()
         silent.setblocking(False)

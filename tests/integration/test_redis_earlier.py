@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import redis
 
-from listener import messages
-from listener.queue import earlier
-from listener.queue.earlier import Earlier
-from listener.queue.keeper import Keeper
+from listener.messages.message import Message, parse, validate
+from listener.queue import fingerprints
+from listener.queue.fingerprints import Earlier
 from listener.queue.keys import Partition
-from listener.queue.spool import Spool
-from listener.settings import Settings
+from listener.queue.queue import Keeper
+from listener.settings.settings import Settings
+from listener.spool.spool import Spool
 from sandbox import embedded_redis
 from tests.chaos.resp_proxy import RespProxy
 from tests.service_process import wait_until
@@ -37,18 +37,18 @@ class World:
         self.now = datetime.now(UTC)
         self._sequence = itertools.count()
 
-    def message(self, number: int, at: float, size: int = 0) -> messages.Message:
+    def message(self, number: int, at: float, size: int = 0) -> Message:
         payload = {"type": "new", "n": number, "padding": "x" * size}
         arrived = self.now + timedelta(seconds=at)
-        return messages.validate(payload, arrived=arrived, request_id="r")
+        return validate(payload, arrived=arrived, request_id="r")
 
-    def add(self, message: messages.Message) -> None:
+    def add(self, message: Message) -> None:
         """Adds an entry as of its message's arrival, whose fingerprint is forgotten."""
         moment = datetime.fromisoformat(message.time)
         entry_id = f"{int(moment.timestamp() * 1000)}-{next(self._sequence)}"
         self.redis.xadd(WHERE.messages, message.fields(), id=entry_id)
 
-    def spool(self, *spooled: messages.Message) -> None:
+    def spool(self, *spooled: Message) -> None:
         with closing(Spool(self.folder / "spool", 2**30)) as spool:
             for each in spooled:
                 spool.put(each, 10)
@@ -80,7 +80,7 @@ class World:
 
     def count(self, number: int) -> int:
         entries = self.redis.xrange(WHERE.messages)
-        return [messages.parse(fields[b"data"])["n"] for _, fields in entries].count(number)
+        return [parse(fields[b"data"])["n"] for _, fields in entries].count(number)
 
     def calls(self, command: str) -> int:
         stats = self.redis.info("commandstats").get(f"cmdstat_{command}", {})
@@ -142,7 +142,7 @@ def test_the_stream_is_read_once_for_all_that_wait(world: World) -> None:
     world.drain(DEDUPE_WINDOW_S="50")
     assert world.redis.xlen(WHERE.messages) == 2500
     # Three batches; a page has 128 entries, the first ones fewer.
-    assert world.calls("xrange") < 2 * 2000 / earlier.PAGE
+    assert world.calls("xrange") < 2 * 2000 / fingerprints.PAGE
 
 
 @pytest.mark.parametrize("at", [-590.0, -300.0, -100.0])
@@ -185,9 +185,7 @@ def test_what_is_journalled_during_the_search_is_compared_with_all(world: World)
     assert world.redis.exists(WHERE.seen(late.id))
 
 
-def searching(
-    world: World, client: Any, behind_s: float, waiting: Sequence[messages.Message]
-) -> None:
+def searching(world: World, client: Any, behind_s: float, waiting: Sequence[Message]) -> None:
     """Searches as a host whose clock is behind that of Redis."""
     world.spool(*waiting)
 

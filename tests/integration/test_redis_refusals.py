@@ -14,13 +14,13 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from listener import messages
+from listener.diagnostics import startup
 from listener.errors import MessageRefusedError, QueueUnavailableError, SettingsError
-from listener.queue import startup
-from listener.queue.keeper import Keeper
-from listener.queue.server import ask
-from listener.queue.spool import JOURNAL, Spool
-from listener.settings import Settings
+from listener.messages.message import Message, parse, validate
+from listener.queue.queue import Keeper
+from listener.redis_client.server_info import ask
+from listener.settings.settings import Settings
+from listener.spool.spool import JOURNAL, Spool
 from sandbox import embedded_redis
 from tests.chaos.resp_proxy import RespProxy
 from tests.cli_world import run
@@ -32,9 +32,9 @@ MIB = 2**20
 OUTAGE = ("redis does not confirm; spooling", "redis confirms again")
 
 
-def message(number: int, size: int = 0, **more: str) -> messages.Message:
+def message(number: int, size: int = 0, **more: str) -> Message:
     payload = {"type": "new", "n": number, "padding": "x" * size, **more}
-    return messages.validate(payload, arrived=NOW, request_id="r")
+    return validate(payload, arrived=NOW, request_id="r")
 
 
 class World:
@@ -63,7 +63,7 @@ class World:
         finally:
             keeper.close()
 
-    def spool(self, *spooled: messages.Message) -> None:
+    def spool(self, *spooled: Message) -> None:
         with closing(Spool(self.folder / "spool", 2**30)) as spool:
             for each in spooled:
                 spool.put(each, 10)
@@ -79,7 +79,7 @@ class World:
 
     def numbers(self, partition: int = 0) -> list[int]:
         entries = self.redis.xrange(f"{{fota:{partition}}}:messages")
-        return [messages.parse(fields[b"data"])["n"] for _, fields in entries]
+        return [parse(fields[b"data"])["n"] for _, fields in entries]
 
     def user(self, *rules: str) -> str:
         """The URL of a new user with these rights, past the proxy."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar.errors import RegistrarError, UnavailableError
 from registrar.exchange import MAX_REPLY_BYTES, Limits, exchange
 from registrar.protocol import Call

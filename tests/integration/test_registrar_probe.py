@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import listener.probe
+import listener.callback.ownership_probe
 from registrar.probe import Probe
 from registrar.settings import Settings
 from tests.tools import needed
@@ -38,7 +38,7 @@ class Outside:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.paths.append(self.path)
-                nonce = self.headers.get(listener.probe.NONCE_HEADER, "")
+                nonce = self.headers.get(listener.callback.ownership_probe.NONCE_HEADER, "")
                 status, body = outer.answer(nonce)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -81,7 +81,9 @@ def outside(answer: Answer, certificate: Path | None = None) -> Iterator[Outside
 def right(nonce: str) -> tuple[int, bytes]:
     """What this deployment's listener answers."""
     settings = Settings.from_env({**ENVIRON, "PUBLIC_URL": "http://127.0.0.1/cb"})
-    return 200, json.dumps({"answer": listener.probe.answer(nonce, settings.service)}).encode()
+    return 200, json.dumps(
+        {"answer": listener.callback.ownership_probe.answer(nonce, settings.service)}
+    ).encode()
 
 
 def test_this_deployments_answer_is_believed() -> None:

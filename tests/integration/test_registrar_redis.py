@@ -14,8 +14,8 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from listener.queue.connection import connect
-from listener.secret import Secret
+from listener.redis_client.client import connect
+from listener.settings.secret import Secret
 from registrar.breaker import LoginBreaker
 from registrar.errors import NotAloneError, StopError, UnavailableError
 from registrar.heartbeat import Heartbeat

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from listener import messages
-from listener.queue import startup
-from listener.queue.keeper import Keeper
+from listener.diagnostics import startup
+from listener.messages.message import validate
+from listener.queue.queue import Keeper
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
-from listener.settings import Settings
+from listener.settings.settings import Settings
 from sandbox import embedded_redis
 from tests.service_process import wait_until
 
@@ -336,8 +336,7 @@ def test_the_keeper_starts_the_thread_and_ends_it(server: str, client: Any, tmp_
 def test_a_greatest_length_drops_the_oldest_read_or_not(server: str, client: Any) -> None:
     now = datetime(2026, 11, 23, tzinfo=UTC)
     group = [
-        messages.validate({"type": "new", "n": number}, arrived=now, request_id="r")
-        for number in range(200)
+        validate({"type": "new", "n": number}, arrived=now, request_id="r") for number in range(200)
     ]
     client.xgroup_create(STREAM, "g", "0", mkstream=True)
     for environ, least, most in (({"QUEUE_MAX_LENGTH": "50"}, 50, 55), ({}, 200, 200)):

@@ -9,8 +9,8 @@ import redis
 import requests
 
 from listener.ops.app import create_ops_app
-from listener.queue.keeper import Queue
-from listener.settings import Settings
+from listener.queue.queue import Queue
+from listener.settings.settings import Settings
 from tests.service_process import RECEIVER, Service
 
 TOKEN = "token-of-the-tests"

@@ -10,12 +10,13 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from listener.diagnostics import startup
 from listener.errors import QueueUnavailableError
-from listener.queue import connection, copies, startup
-from listener.queue.connection import connect
-from listener.queue.spool import Spool
+from listener.queue import replicas
 from listener.queue.writer import RedisWriter
-from listener.secret import Secret
+from listener.redis_client.client import MOST_CONNECTIONS, Settled, connect
+from listener.settings.secret import Secret
+from listener.spool.spool import Spool
 from sandbox import embedded_sentinel
 from sandbox.embedded_sentinel import Sentinels
 from sandbox.redis_nodes import Node
@@ -80,10 +81,10 @@ def test_connections_are_probed_bounded_and_not_trusted_after_a_rest(
         watchers = client.connection_pool.sentinel_manager.sentinels  # type: ignore[attr-defined]
         for watcher in watchers:
             assert_probed(watcher)
-            assert issubclass(watcher.connection_pool.connection_class, connection.Settled)
+            assert issubclass(watcher.connection_pool.connection_class, Settled)
         with ThreadPoolExecutor(64) as pool:
             assert all(pool.map(lambda _: client.blpop("none", timeout=0.02) is None, range(128)))
-        assert len(client.connection_pool._available_connections) <= connection.MOST_CONNECTIONS
+        assert len(client.connection_pool._available_connections) <= MOST_CONNECTIONS
 
 
 def test_the_operators_commands_find_the_master(writer: RedisWriter, empty: Sentinels) -> None:
@@ -187,7 +188,7 @@ def test_a_replica_that_has_gone_is_missed_and_then_given_up(
         with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
             (writer if begins == "before" else other).put(message(2))
         other.close()
-        monkeypatch.setattr(copies, "MISSED_FOR_MS", 0)
+        monkeypatch.setattr(replicas, "MISSED_FOR_MS", 0)
         patient = opened(empty.url, QUEUE_DURABILITY="replicas:1")
         # A busy master may see only later that the one is gone.
         wait_until(lambda: _puts(patient, 2))
@@ -208,8 +209,8 @@ def test_a_replica_that_hangs_is_missed_and_then_given_up(
     try:
         with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
             writer.put(message(2))
-        monkeypatch.setattr(copies, "MISSED_FOR_MS", 0)
-        monkeypatch.setattr(copies, "SILENT_FOR_S", 1)
+        monkeypatch.setattr(replicas, "MISSED_FOR_MS", 0)
+        monkeypatch.setattr(replicas, "SILENT_FOR_S", 1)
         patient = opened(empty.url, QUEUE_DURABILITY="replicas:1")
         wait_until(lambda: _puts(patient, 2))
         patient.close()

@@ -11,9 +11,9 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from listener.diagnostics import startup
 from listener.errors import SettingsError
 from listener.ops.app import create_ops_app
-from listener.queue import startup
 from listener.queue.keys import every_partition
 from listener.queue.retention import Retention
 from sandbox import embedded_cluster

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from listener import messages, private_files
-from listener.doctor import spool as doctor
+from listener.diagnostics import spool as doctor
 from listener.errors import QueueUnavailableError
-from listener.ops import metric_files
-from listener.queue.journal import LEAD
-from listener.queue.journal_database import JOURNAL
-from listener.queue.spool import Spool
-from listener.settings import Settings
+from listener.messages.message import parse, validate
+from listener.runtime import multiprocess_dir, private_files
+from listener.settings.settings import Settings
+from listener.spool.journal import LEAD
+from listener.spool.journal_database import JOURNAL
+from listener.spool.spool import Spool
 from registrar.records import FileStore
 from registrar.strikes import Strikes, reserved
 from tests.service_process import RECEIVER, Service
@@ -55,8 +55,8 @@ def opened(folder: Path) -> Iterator[Spool]:
 
 
 def put(spool: Spool, number: int = 1) -> None:
-    payload = messages.parse(json.dumps({"type": "new", "n": number}).encode())
-    spool.put(messages.validate(payload, arrived=NOW, request_id="r"), 5.0)
+    payload = parse(json.dumps({"type": "new", "n": number}).encode())
+    spool.put(validate(payload, arrived=NOW, request_id="r"), 5.0)
 
 
 def mode(path: Path) -> int:
@@ -220,7 +220,7 @@ def test_what_others_left_among_metrics_is_skipped(
 ) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
-    prefix = metric_files.PREFIX
+    prefix = multiprocess_dir.PREFIX
     for name in (
         "9" * 30,
         "0",
@@ -242,21 +242,21 @@ def test_what_others_left_among_metrics_is_skipped(
     closed = shared / f"{prefix}closed"
     closed.mkdir()
     closed.chmod(0)
-    monkeypatch.setattr(metric_files, "memory_folder", lambda *_: shared)
-    monkeypatch.setattr(metric_files, "temporary_folder", lambda: shared)
-    monkeypatch.delenv(metric_files.VARIABLE, raising=False)
-    metric_files._make_folder()
-    metric_files.remove()
+    monkeypatch.setattr(multiprocess_dir, "memory_folder", lambda *_: shared)
+    monkeypatch.setattr(multiprocess_dir, "temporary_folder", lambda: shared)
+    monkeypatch.delenv(multiprocess_dir.VARIABLE, raising=False)
+    multiprocess_dir._make_folder()
+    multiprocess_dir.remove()
     assert unharmed(victim)
 
 
 @needs_root
 def test_another_users_folder_of_metrics_stays(tmp_path: Path) -> None:
-    theirs = tmp_path / f"{metric_files.PREFIX}1-theirs"
+    theirs = tmp_path / f"{multiprocess_dir.PREFIX}1-theirs"
     theirs.mkdir()
     os.chown(theirs, 1234, 1234)
     os.utime(theirs, (0, 0))
-    metric_files._remove_abandoned(tmp_path)
+    multiprocess_dir._remove_abandoned(tmp_path)
     assert theirs.is_dir()
 
 
@@ -279,7 +279,7 @@ def test_check_says_what_others_could_do_to_the_spool(folder: Path, victim: Path
 def test_service_starts_and_keeps_messages_among_what_others_left(tmp_path: Path) -> None:
     """With an unreachable Redis, so that the message goes to the spool."""
     left = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else tmp_path
-    name = left / f"{metric_files.PREFIX}{'9' * 40}"
+    name = left / f"{multiprocess_dir.PREFIX}{'9' * 40}"
     name.mkdir(exist_ok=True)
     folder = tmp_path / "spool"
     folder.mkdir()

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from listener import messages
-from listener.doctor import spool as doctor
+from listener.diagnostics import spool as doctor
 from listener.errors import QueueUnavailableError
-from listener.queue.spool import JOURNAL, Spool
-from listener.queue.waiting import waiting
+from listener.messages.message import Message, parse, timestamp, validate
+from listener.spool.spool import JOURNAL, Spool
+from listener.spool.status import waiting
 from tests.keeper_load import settings
 from tests.service_process import wait_until
 from tests.slow_disk import SlowDisk
@@ -27,9 +27,9 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 
 
-def message(number: int, padding: int = 0) -> messages.Message:
+def message(number: int, padding: int = 0) -> Message:
     payload = {"type": "new", "n": number, "padding": "ä" * padding}
-    return messages.validate(payload, arrived=NOW, request_id="r")
+    return validate(payload, arrived=NOW, request_id="r")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 def numbers(spool: Spool) -> list[int]:
-    return [messages.parse(kept.message.data)["n"] for kept in spool.oldest(1000)]
+    return [parse(kept.message.data)["n"] for kept in spool.oldest(1000)]
 
 
 def test_what_was_put_comes_back_whole_and_in_order(spool: Spool) -> None:
@@ -89,7 +89,7 @@ def test_message_that_is_set_aside_holds_up_nothing_and_is_kept(
 ) -> None:
     for number in range(4):
         spool.put(message(number), 1)
-    began = messages.timestamp(datetime.now(UTC))
+    began = timestamp(datetime.now(UTC))
     spool.set_aside(spool.oldest(10)[1:3], "max request size exceeded")
     assert numbers(spool) == [0, 3]
     assert spool.depth() == 2
@@ -98,7 +98,7 @@ def test_message_that_is_set_aside_holds_up_nothing_and_is_kept(
         (1, "max request size exceeded"),
         (2, "max request size exceeded"),
     ]
-    assert all(began <= since <= messages.timestamp(datetime.now(UTC)) for *_, since in found)
+    assert all(began <= since <= timestamp(datetime.now(UTC)) for *_, since in found)
 
 
 def test_message_that_is_set_aside_counts_as_there_already(spool: Spool, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_trouble_of_the_journal_is_logged_once_and_its_end_once(tmp_path: Path) 
 def test_end_of_the_trouble_is_noticed_though_no_message_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.queue.spool.RETRY_S", 0.05)
+    monkeypatch.setattr("listener.spool.spool.RETRY_S", 0.05)
     tmp_path.joinpath("file").write_text("no folder")
     spool = Spool(tmp_path / "file", 2**20)
     with capture_logs() as logged:
@@ -356,7 +356,7 @@ def test_journal_that_cannot_be_read_is_left_alone_for_a_while(tmp_path: Path) -
 def test_a_full_journal_is_drained_though_it_is_in_trouble(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.queue.spool.RETRY_S", 0.0)
+    monkeypatch.setattr("listener.spool.spool.RETRY_S", 0.0)
     with pytest.raises(QueueUnavailableError, match="full"):
         for number in range(1000):
             spool.put(message(number, padding=2000), 1)
@@ -367,7 +367,7 @@ def test_a_full_journal_is_drained_though_it_is_in_trouble(
 def test_a_journal_locked_by_another_is_unavailable_in_time(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.queue.journal_database.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("listener.spool.journal_database.BUSY_TIMEOUT_S", 0.05)
     spool.check()
     other = sqlite3.connect(tmp_path / "spool" / JOURNAL, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

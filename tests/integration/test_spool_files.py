@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from listener import messages
-from listener.commands import held_lines
+from listener.cli.render import spooled_messages
 from listener.errors import QueueUnavailableError
-from listener.queue.journal_files import LOG_BYTES
-from listener.queue.spool import JOURNAL, Spool
-from listener.queue.waiting import held
+from listener.messages.message import Message, parse, validate
+from listener.spool.journal_files import LOG_BYTES
+from listener.spool.spool import JOURNAL, Spool
+from listener.spool.status import held
 from sandbox.redis_nodes import Node, started
 from tests.service_process import RECEIVER, Service, wait_until
 
@@ -32,9 +32,9 @@ def body(number: int, padding: int = 0) -> bytes:
     return json.dumps({"type": "new", "n": number, "padding": "x" * padding}).encode()
 
 
-def message(number: int, padding: int = 0) -> messages.Message:
-    payload = messages.parse(body(number, padding))
-    return messages.validate(payload, arrived=NOW, request_id="r")
+def message(number: int, padding: int = 0) -> Message:
+    payload = parse(body(number, padding))
+    return validate(payload, arrived=NOW, request_id="r")
 
 
 @pytest.fixture
@@ -133,9 +133,9 @@ def test_row_that_cannot_be_read_is_set_aside_and_holds_up_nothing(
     # An operator sees it as any other message that is set aside.
     [seen] = held(tmp_path, "set-aside")
     assert (seen.state, seen.message.id, seen.message.data) == ("set-aside", message_id, damaged)
-    assert held_lines.summary(seen)["bytes"] == len(damaged)
-    assert held_lines.text(seen)
-    assert held_lines.whole(seen)["reason"] == reason
+    assert spooled_messages.summary(seen)["bytes"] == len(damaged)
+    assert spooled_messages.text(seen)
+    assert spooled_messages.whole(seen)["reason"] == reason
 
 
 def set_aside(folder: Path) -> list[tuple[str, str, str]]:
@@ -238,7 +238,7 @@ def fill_and_drain(spool: Spool, *, rounds: int) -> str:
     return "nothing was refused"
 
 
-def is_kept(spool: Spool, sent: messages.Message) -> bool:
+def is_kept(spool: Spool, sent: Message) -> bool:
     try:
         spool.put(sent, 5)
     except QueueUnavailableError:

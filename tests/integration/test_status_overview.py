@@ -13,14 +13,13 @@ import redis
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
-from listener.ops import overview
+from listener.inspection import consumer_groups
+from listener.inspection.pages import IDS
 from listener.ops.app import create_ops_app
-from listener.queue import groups
-from listener.queue.arrivals import hour_of
-from listener.queue.keeper import Keeper
-from listener.queue.keys import Partition
-from listener.queue.pages import IDS
-from listener.settings import Settings
+from listener.ops.status_page import snapshot
+from listener.queue.keys import Partition, hour_of
+from listener.queue.queue import Keeper
+from listener.settings.settings import Settings
 from tests.service_process import free_port
 
 WHERE = Partition("fota", 0)
@@ -81,8 +80,8 @@ def test_each_group_is_looked_at_once(redis_url: str, redis_client: Any) -> None
 def test_a_lag_that_redis_does_not_know_is_counted_for_all_groups_at_once(
     redis_client: Any, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "IDS", replace(IDS, entries=7))
-    monkeypatch.setattr(groups, "MOST_COUNTED", 30)
+    monkeypatch.setattr(consumer_groups, "IDS", replace(IDS, entries=7))
+    monkeypatch.setattr(consumer_groups, "MOST_COUNTED", 30)
     chance = random.Random(seed)
     ids = [add(redis_client, "{}") for _ in range(50)]
     cursors = ["0-0", ids[0], ids[-1], *chance.sample(ids, 6)]
@@ -94,7 +93,7 @@ def test_a_lag_that_redis_does_not_know_is_counted_for_all_groups_at_once(
     def place(entry_id: str) -> tuple[int, ...]:
         return tuple(int(part) for part in entry_id.split("-"))
 
-    for group in groups.groups(redis_client, WHERE):
+    for group in consumer_groups.groups(redis_client, WHERE):
         lag = sum(place(entry_id) > place(group.cursor) for entry_id in left)
         if group.lag.exact:
             assert group.lag.entries == lag
@@ -182,7 +181,7 @@ def test_a_registration_that_was_taken_is_no_loss_of_what_comes_but_of_what_does
 def test_of_long_messages_fewer_are_read(
     ops: FlaskClient, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "LETTERS_READ", 1000)
+    monkeypatch.setattr(snapshot, "LETTERS_READ", 1000)
     for _ in range(20):
         add(redis_client, json.dumps({"filler": "x" * 300}))
     assert "As the newest 4 of 20 messages tell" in told(ops)
@@ -197,8 +196,8 @@ def test_of_an_upgrade_that_was_not_read_to_its_beginning_no_bar_claims_how_far_
     add(redis_client, scheduled, kind="upgrade-scheduled")
     add(redis_client, finished, kind="upgrade-finished")
     assert "1 of 3 devices have ended" in told(ops)
-    monkeypatch.setattr(overview, "ENTRIES_READ", 1)
-    monkeypatch.setattr(overview, "FRESH_S", 0)
+    monkeypatch.setattr(snapshot, "ENTRIES_READ", 1)
+    monkeypatch.setattr(snapshot, "FRESH_S", 0)
     page = told(ops)
     assert "partly seen" in page
     assert "1 of 1 seen" in page
@@ -224,7 +223,7 @@ def test_a_fault_of_ours_is_a_problem_and_is_logged_once(
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("unexpected")
 
-    monkeypatch.setattr(overview, "registrations", fail)
+    monkeypatch.setattr(snapshot, "registrations", fail)
     with capture_logs() as logged:
         answer = ops.get("/")
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")

@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
+from listener.diagnostics import startup
 from listener.errors import QueueUnavailableError, SettingsError
-from listener.queue import startup
-from listener.queue.connection import connect
+from listener.inspection.entries import follow
 from listener.queue.keys import Partition
-from listener.queue.reader import follow
 from listener.queue.writer import RedisWriter
-from listener.secret import Secret
+from listener.redis_client.client import connect
+from listener.settings.secret import Secret
 from sandbox import embedded_redis
 from sandbox.redis_nodes import HOST, Node, free_port, started
 from tests.keeper_load import message, settings

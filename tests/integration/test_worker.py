@@ -20,8 +20,8 @@ from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from listener.connection import Crowd
-from listener.worker import Worker
+from listener.server.client_connection import Crowd
+from listener.server.worker import Worker
 from tests.service_process import wait_until
 
 READING_S = 0.3
@@ -369,7 +369,7 @@ def test_chunks_that_nobody_read_and_are_none_end_it(rest: bytes, worker: Worker
 def test_chunked_request_that_is_refused_keeps_its_place_for_the_time_of_draining_alone(
     path: bytes, sent: bytes, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.worker.DRAINING_S", 0.1)
+    monkeypatch.setattr("listener.server.worker.DRAINING_S", 0.1)
     worker.reading_s = 1000
     head = b"POST %s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" % path
     with client(worker) as connection:

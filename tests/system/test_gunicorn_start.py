@@ -79,7 +79,7 @@ def test_option_in_the_environment_is_refused_as_well(redis_server: str) -> None
         pytest.param("workers = 4\n", 4, id="without ours"),
         pytest.param("preload_app = True\n", 2, id="without ours, preloaded"),
         pytest.param("worker_class = 'gthread'\nthreads = 4\n", 4, id="another worker"),
-        pytest.param("worker_class = 'listener.worker.Worker'\n", 4, id="our worker alone"),
+        pytest.param("worker_class = 'listener.server.worker.Worker'\n", 4, id="our worker alone"),
         pytest.param(OWN + "worker_class = 'sync'\n", 2, id="ours and then another worker"),
         pytest.param(OWN + "def post_fork(a, w): pass\n", 2, id="ours and then another hook"),
         pytest.param(OWN + "def nworkers_changed(a, n, o): pass\n", 4, id="ours without its check"),

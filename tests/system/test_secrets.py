@@ -277,8 +277,8 @@ def test_wrong_settings_do_not_show_their_values() -> None:
 FAILS = """
 import os
 from listener import logs
-from listener.app import create_app
-from listener.settings import Settings
+from listener.callback.app import create_app
+from listener.settings.settings import Settings
 
 settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)

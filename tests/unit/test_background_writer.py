@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from listener import background_writer
-from listener.background_writer import BackgroundWriter
+from listener.runtime import background_writer
+from listener.runtime.background_writer import BackgroundWriter
 from tests.log_reader import LogReader
 from tests.service_process import wait_until
 

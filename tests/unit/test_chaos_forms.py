@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from listener import messages
+from listener.messages.message import Message, parse, validate
 from tests.chaos.forms import ODD, Form, choose, without_counters
 
 MESSAGE = {"type": "new", "mark": "m-1", "note": "Zürich\nBern", "n": [1, {"a": None}]}
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def received(form: Form) -> messages.Message:
-    payload = messages.parse(form.body, form.content_type)
-    return messages.validate(payload, arrived=NOW, request_id="r")
+def received(form: Form) -> Message:
+    payload = parse(form.body, form.content_type)
+    return validate(payload, arrived=NOW, request_id="r")
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -24,7 +24,7 @@ def test_odd_form_is_the_same_message_in_other_bytes(odd: Any) -> None:
     assert form.body != plain.body
     kept = received(form)
     assert kept.id == received(plain).id
-    assert without_counters(messages.parse(kept.data)) == MESSAGE
+    assert without_counters(parse(kept.data)) == MESSAGE
 
 
 def test_most_attempts_have_the_plain_form_and_each_odd_one_comes() -> None:

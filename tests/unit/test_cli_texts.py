@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from listener import lines, moments
-from listener.commands import spreadsheet
-from listener.doctor import registration
-from listener.queue import ids, keys, registrations, streams
-from listener.queue.reader import Entry
+from listener import entry_ids, times
+from listener.cli.render import csv_rows
+from listener.diagnostics import registration
+from listener.inspection import registrations, streams
+from listener.inspection.entries import Entry
+from listener.inspection.entry_text import data_of, event_json, event_text
+from listener.queue import keys
+from listener.text import clean, escaped
 from registrar.keys import Keys
 from tests.cli_world import HOSTILE
 
@@ -23,7 +26,7 @@ NOW_MS = 1795435200000
     ("text", "first"),
     [
         ("start", "0-0"),
-        ("now", ids.LAST),
+        ("now", entry_ids.LAST),
         ("2026-11-23T12:00", f"{NOW_MS}-0"),
         ("2026-11-23T12:00:00Z", f"{NOW_MS}-0"),
         ("2026-11-23T13:00+01:00", f"{NOW_MS}-0"),
@@ -38,7 +41,7 @@ NOW_MS = 1795435200000
     ],
 )
 def test_a_beginning_can_be_said_in_many_ways(text: str, first: str) -> None:
-    assert moments.first_id(text, NOW) == first
+    assert times.first_id(text, NOW) == first
 
 
 @pytest.mark.parametrize(
@@ -46,59 +49,59 @@ def test_a_beginning_can_be_said_in_many_ways(text: str, first: str) -> None:
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be|before 1970"):
-        moments.first_id(text, NOW)
+        times.first_id(text, NOW)
 
 
 def test_an_end_includes_its_whole_millisecond_and_an_id_itself() -> None:
-    assert moments.last_id("2026-11-23T12:00", NOW) == f"{NOW_MS}-{ids.GREATEST}"
-    assert moments.last_id("5", NOW) == f"5-{ids.GREATEST}"
-    assert moments.last_id("5-3", NOW) == "5-3"
-    assert moments.last_id("now", NOW) == ids.LAST
+    assert times.last_id("2026-11-23T12:00", NOW) == f"{NOW_MS}-{entry_ids.GREATEST}"
+    assert times.last_id("5", NOW) == f"5-{entry_ids.GREATEST}"
+    assert times.last_id("5-3", NOW) == "5-3"
+    assert times.last_id("now", NOW) == entry_ids.LAST
 
 
 def test_ids_are_compared_by_number_and_have_a_predecessor() -> None:
-    assert max(["10-2", "9-50", "10-11"], key=ids.order) == "10-11"
-    assert ids.before("5-3") == "5-2"
-    assert ids.before("5-0") == f"4-{ids.GREATEST}"
-    assert ids.before("0-0") == "0-0"
+    assert max(["10-2", "9-50", "10-11"], key=entry_ids.order) == "10-11"
+    assert entry_ids.before("5-3") == "5-2"
+    assert entry_ids.before("5-0") == f"4-{entry_ids.GREATEST}"
+    assert entry_ids.before("0-0") == "0-0"
 
 
 def test_times_are_shown_short() -> None:
-    assert moments.when(f"{NOW_MS}-3") == "2026-11-23 12:00:00"
-    assert moments.when(f"{ids.GREATEST}-0") == f"{ids.GREATEST}-0"
-    shown = [moments.duration(seconds) for seconds in (0, 59.9, 60, 3599, 3600, 86400 * 3)]
+    assert times.when(f"{NOW_MS}-3") == "2026-11-23 12:00:00"
+    assert times.when(f"{entry_ids.GREATEST}-0") == f"{entry_ids.GREATEST}-0"
+    shown = [times.duration(seconds) for seconds in (0, 59.9, 60, 3599, 3600, 86400 * 3)]
     assert shown == ["0 s", "59 s", "1 min", "59 min", "1 h", "3 d"]
 
 
 def test_a_strangers_text_cannot_steer_a_terminal() -> None:
     entry = Entry("1-0", {"account": HOSTILE, "subject": HOSTILE, "data": json.dumps(HOSTILE)})
     shown = [
-        lines.event_text(entry),
-        lines.event_json(entry),
-        lines.clean(HOSTILE),
-        *spreadsheet.cells(entry),
+        event_text(entry),
+        event_json(entry),
+        clean(HOSTILE),
+        *csv_rows.cells(entry),
     ]
     assert all(text.isprintable() for text in shown)
-    assert json.loads(lines.event_json(entry))["account"] == HOSTILE, "and nothing is lost"
+    assert json.loads(event_json(entry))["account"] == HOSTILE, "and nothing is lost"
 
 
 def test_letters_of_all_languages_stay() -> None:
-    assert lines.clean("Zürich 東京") == lines.escaped("Zürich 東京") == "Zürich 東京"
+    assert clean("Zürich 東京") == escaped("Zürich 東京") == "Zürich 東京"
 
 
 def test_data_that_is_no_json_is_shown_as_it_is() -> None:
-    assert json.loads(lines.event_json(Entry("1-0", {"data": "{"})))["data"] == "{"
+    assert json.loads(event_json(Entry("1-0", {"data": "{"})))["data"] == "{"
     deep = "[" * 100_000
-    assert lines.data_of({"data": deep}) == deep
+    assert data_of({"data": deep}) == deep
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
 def test_a_row_holds_no_formula_and_stays_one_line(formula: str) -> None:
     entry = Entry("7-1", {"account": formula, "kind": "unknown", "data": '{"a":"x\\ny"}'}, 2)
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerow(spreadsheet.cells(entry))
+    csv.writer(file, lineterminator="\n").writerow(csv_rows.cells(entry))
     assert file.getvalue().count("\n") == 1
-    row = dict(zip(spreadsheet.COLUMNS, next(csv.reader([file.getvalue()])), strict=True))
+    row = dict(zip(csv_rows.COLUMNS, next(csv.reader([file.getvalue()])), strict=True))
     assert row["account"].startswith("'")
     assert (row["entry"], row["partition"], row["subject"]) == ("7-1", "2", "")
     assert json.loads(row["data"]) == {"a": "x\ny"}
@@ -152,4 +155,4 @@ def test_the_observations_are_read_where_the_registrar_writes_them() -> None:
 
 def test_an_age_is_never_negative() -> None:
     ahead = NOW - timedelta(hours=1)
-    assert moments.age_s(f"{NOW_MS}-0", ahead) == 0
+    assert times.age_s(f"{NOW_MS}-0", ahead) == 0

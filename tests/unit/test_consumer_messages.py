@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import schemas
 from listener.consumer import (
     Device,
     Firmware,
@@ -28,6 +27,7 @@ from listener.consumer import (
 )
 from listener.consumer.members import CLASSES
 from listener.errors import RefusalError
+from listener.messages import schemas
 from listener.thingspace import KINDS, UNKNOWN
 
 SAMPLES = Path(__file__).parents[1] / "messages"

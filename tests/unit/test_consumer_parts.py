@@ -13,9 +13,9 @@ from listener.consumer import Backoff, Consumer, Observer, UpgradeFinished
 from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Guarded
 from listener.consumer.options import Chosen, Options
-from listener.consumer.settings import Queue
 from listener.errors import SettingsError
-from listener.settings import Settings
+from listener.settings.queue_settings import Queue
+from listener.settings.settings import Settings
 
 SAMPLE = (Path(__file__).parents[1] / "messages" / "upgrade-finished.json").read_bytes()
 

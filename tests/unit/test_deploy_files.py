@@ -13,8 +13,8 @@ import kubernetes_validate
 import pytest
 
 from listener import __version__
-from listener.environment import Reader
-from listener.settings import OPS_BIND
+from listener.settings.env import Reader
+from listener.settings.settings import OPS_BIND
 from registrar.settings import Settings, Timing
 from registrar.supervisor import GIVE_UP_S
 from tests import deploy_files

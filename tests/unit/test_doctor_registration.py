@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from listener.doctor.registration import finding
-from listener.queue.registrations import registration
+from listener.diagnostics.registration import finding
+from listener.inspection.registrations import registration
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 OURS = {

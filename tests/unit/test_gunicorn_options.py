@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from gunicorn.config import Config, make_settings
 
-from listener import gunicorn_options
-from listener.gunicorn_options import AT_LEAST, FIXED, FREE
+from listener.server import gunicorn_options
+from listener.server.gunicorn_options import AT_LEAST, FIXED, FREE
 
-OURS = {"worker_class": "listener.worker.Worker", "forwarded_allow_ips": "", "keepalive": 95}
+OURS = {"worker_class": "listener.server.worker.Worker", "forwarded_allow_ips": "", "keepalive": 95}
 
 
 def found(**options: Any) -> list[str]:

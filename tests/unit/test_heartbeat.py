@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from listener import memory_folder
-from listener.heartbeat import PAUSE_S, Heartbeat
-from listener.memory_folder import memory_folder as folder
+from listener.runtime import memory_folder
+from listener.runtime.memory_folder import memory_folder as folder
+from listener.server.heartbeat import PAUSE_S, Heartbeat
 
 
 class Clock:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from listener import json_schemas, messages, schemas
-from listener.commands.schema import schema
+from listener.cli.schema import schema
 from listener.errors import RefusalError
+from listener.messages import json_schemas, schemas
+from listener.messages.message import Message, validate, without_credentials
 from listener.thingspace import KINDS, UNKNOWN
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -57,7 +58,7 @@ def kind_by_receiver(payload: dict[str, Any]) -> str | None:
     return KINDS.get(schemas.type_of(payload) or "", UNKNOWN)
 
 
-def entry_of(message: messages.Message) -> dict[str, str]:
+def entry_of(message: Message) -> dict[str, str]:
     """The stream's entry as a client reads it that decodes texts."""
     return {
         name: value.decode() if isinstance(value, bytes) else value
@@ -99,7 +100,7 @@ def test_there_is_a_file_for_each_schema_and_no_other() -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 def test_the_entry_of_a_sample_and_its_data_are_what_their_schemas_say(sample: Path) -> None:
-    message = messages.validate(json.loads(sample.read_text()), arrived=NOW, request_id="r")
+    message = validate(json.loads(sample.read_text()), arrived=NOW, request_id="r")
     entry = entry_of(message)
     OF_ENTRY.validate(entry)
     OF_KIND[message.kind].validate(json.loads(entry["data"]))
@@ -113,7 +114,7 @@ def test_what_the_receiver_makes_of_a_message_is_an_entry_by_the_schema(
     payload: dict[str, Any],
 ) -> None:
     try:
-        message = messages.validate(payload, arrived=NOW, request_id="")
+        message = validate(payload, arrived=NOW, request_id="")
     except RefusalError:
         return
     entry = entry_of(message)
@@ -122,7 +123,7 @@ def test_what_the_receiver_makes_of_a_message_is_an_entry_by_the_schema(
 
 def test_every_sample_names_only_members_that_are_described() -> None:
     for sample in SAMPLES:
-        data = messages.without_credentials(json.loads(sample.read_text()))
+        data = without_credentials(json.loads(sample.read_text()))
         kind = KINDS.get(data.get("type", ""))
         if kind is None:
             continue

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from listener import probe
-from listener.key_derivation import derive_key
-from listener.settings import Settings
+from listener.callback import ownership_probe
+from listener.settings.key_derivation import derive_key
+from listener.settings.settings import Settings
 
 
 def refuse(*_: Any, **__: Any) -> bytes:
@@ -34,9 +34,9 @@ def test_key_without_scrypt_depends_on_secret_salt_and_length(
 
 def test_probe_is_answered_where_scrypt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashlib, "scrypt", refuse)
-    probe._key.cache_clear()
+    ownership_probe._key.cache_clear()
     try:
-        answer = probe.answer("nonce", Settings.from_env({"ALLOW_ANY_SENDER": "true"}))
+        answer = ownership_probe.answer("nonce", Settings.from_env({"ALLOW_ANY_SENDER": "true"}))
     finally:
-        probe._key.cache_clear()
+        ownership_probe._key.cache_clear()
     assert len(answer) == 64

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import auth
+from listener.callback import auth
 from listener.errors import RefusalError
-from listener.settings import Settings
+from listener.messages.message import check_account
+from listener.settings.settings import Settings
 
 LISTED = "3.87.163.45"
 
@@ -248,8 +249,8 @@ def test_a_message_that_names_an_account_must_name_one_of_ours(
     payload: dict[str, Any], accepted: bool
 ) -> None:
     ours = settings(THINGSPACE_ACCOUNTS="0242078689-00001,0000123456-00001")
-    assert reason(auth.check_account, payload, ours) == (None if accepted else "account-refused")
+    assert reason(check_account, payload, ours) == (None if accepted else "account-refused")
 
 
 def test_without_accounts_any_passes() -> None:
-    assert reason(auth.check_account, {"accountName": "x"}, settings()) is None
+    assert reason(check_account, {"accountName": "x"}, settings()) is None

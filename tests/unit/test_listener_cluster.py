@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import redis
 
-from listener.queue.cluster import key_of
-from listener.queue.nodes import Nodes
+from listener.redis_client.cluster import key_of
+from listener.redis_client.nodes import Nodes
 
 SEEDS = [("a", 1), ("b", 2)]
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from listener.queue.commit import GroupCommit
+from listener.runtime.group_commit import GroupCommit
 from tests.service_process import wait_until
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from listener.connection import Connection, Crowd
+from listener.server.client_connection import Connection, Crowd
 
 
 class Guest:

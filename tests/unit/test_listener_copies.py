@@ -3,7 +3,7 @@
 import pytest
 
 from listener.errors import QueueUnavailableError
-from listener.queue.copies import Copies, CopiesWait
+from listener.queue.replicas import Copies, CopiesWait
 
 
 class Master:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from listener.cpu import usable_cpus
+from listener.runtime.cpu import usable_cpus
 
 V1 = "4:cpu,cpuacct:/docker/abc\n3:memory:/docker/abc\n"
 

@@ -10,7 +10,7 @@ from gunicorn.http.unreader import IterUnreader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import head
+from listener.server import head
 from tests.service_process import ROOT
 
 PLAIN = (

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from listener import logs
-from listener.secret import Secret
+from listener.settings.secret import Secret
 
 
 def test_a_secret_prints_as_stars() -> None:

@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import messages, schemas
 from listener.errors import RefusalError
+from listener.messages import schemas
+from listener.messages.message import (
+    Message,
+    parse,
+    serialize,
+    timestamp,
+    validate,
+    without_credentials,
+)
 from listener.thingspace import KINDS
 
 SAMPLES = Path(__file__).parents[1] / "messages"
@@ -24,13 +32,13 @@ def sample(name: str) -> dict[str, Any]:
     return content
 
 
-def validated(payload: dict[str, Any]) -> messages.Message:
-    return messages.validate(payload, arrived=ARRIVED, request_id="r-1")
+def validated(payload: dict[str, Any]) -> Message:
+    return validate(payload, arrived=ARRIVED, request_id="r-1")
 
 
 def refused(body: bytes) -> str:
     with pytest.raises(RefusalError) as caught:
-        messages.validate(messages.parse(body), arrived=ARRIVED, request_id="r-1")
+        validate(parse(body), arrived=ARRIVED, request_id="r-1")
     return caught.value.reason
 
 
@@ -213,7 +221,7 @@ def test_an_account_that_no_url_can_hold_is_escaped_in_the_source() -> None:
 
 def test_the_time_is_told_in_utc() -> None:
     there = ARRIVED.astimezone(timezone(timedelta(hours=-5)))
-    assert messages.timestamp(there) == "2026-11-23T08:05:01.000007Z"
+    assert timestamp(there) == "2026-11-23T08:05:01.000007Z"
 
 
 @pytest.mark.parametrize(
@@ -274,12 +282,12 @@ def test_what_may_be_authentic_is_accepted(member: dict[str, Any]) -> None:
 
 def test_integers_keep_all_their_digits() -> None:
     # An ICCID has 20 digits: as a double it would come out as another number.
-    payload = messages.parse(b'{"iccid": 89148000000000000001}')
+    payload = parse(b'{"iccid": 89148000000000000001}')
     assert b"89148000000000000001" in validated(payload).data
 
 
 def test_a_byte_order_mark_is_no_obstacle() -> None:
-    assert messages.parse(b"\xef\xbb\xbf{}") == {}
+    assert parse(b"\xef\xbb\xbf{}") == {}
 
 
 JSON_VALUES = st.recursive(
@@ -296,10 +304,8 @@ JSON_VALUES = st.recursive(
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), JSON_VALUES))
 def test_any_object_comes_out_as_it_went_in(content: dict[str, Any]) -> None:
     body = json.dumps(content).encode()
-    kept = messages.without_credentials(content)
-    assert (
-        json.loads(messages.serialize(messages.without_credentials(messages.parse(body)))) == kept
-    )
+    kept = without_credentials(content)
+    assert json.loads(serialize(without_credentials(parse(body)))) == kept
 
 
 @pytest.mark.parametrize("name", ["password", "Password", "USERNAME", "userName"])
@@ -313,5 +319,5 @@ def test_a_list_of_a_million_wrong_items_is_refused_at_the_first() -> None:
     wrong = {"type": "firmwareList", "firmwareList": [1] * 2_000_000}
     begun = time.process_time()
     with pytest.raises(RefusalError, match="wrong-shape"):
-        messages.validate(wrong, arrived=ARRIVED, request_id="r")
+        validate(wrong, arrived=ARRIVED, request_id="r")
     assert time.process_time() - begun < 1

@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from listener.queue.outages import STEADY_S, Outages
+from listener.queue.down_partitions import STEADY_S, Outages
 
 
 class World:

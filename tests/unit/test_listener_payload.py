@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import decoding, payload
 from listener.errors import RefusalError
+from listener.messages import decoding, payload
 
 
 def refused(body: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from listener.errors import MessageRefusedError, QueueUnavailableError
-from listener.queue.portions import PASSES_BEFORE_GROWTH, Portions, TooMuchError
+from listener.queue.batches import PASSES_BEFORE_GROWTH, Portions, TooMuchError
 
 
 class Target:

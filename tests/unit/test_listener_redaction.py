@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.redaction import redact_raw
-from listener.secret import Secret
+from listener.callback.redaction import redact_raw
+from listener.settings.secret import Secret
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from redis.connection import SSLConnection, parse_url
 
 from listener.errors import SettingsError
-from listener.redis_url import parse
-from listener.settings import Settings
+from listener.settings.redis_url import parse
+from listener.settings.settings import Settings
 
 PROOF = {"CALLBACK_TOKEN": "token-0123456789"}
 

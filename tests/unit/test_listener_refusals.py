@@ -5,8 +5,8 @@ import redis
 from redis._parsers import _RESP2Parser
 
 from listener.queue.keys import Partition
-from listener.queue.needs import described
-from listener.queue.refusals import Blame, answer, blame, remedy
+from listener.queue.redis_errors import Blame, answer, blame, remedy
+from listener.queue.required_commands import described
 
 IN_SCRIPT_62 = "ERR Error running script (call to f_ab): @user_script:29: @user_script: 29: -{}"
 IN_SCRIPT_70 = "{} script: 8a3b, on @user_script:29."

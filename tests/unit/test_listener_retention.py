@@ -4,7 +4,7 @@ import pytest
 
 from listener.errors import SettingsError
 from listener.queue.retention import Look, Retention, memory_share
-from listener.settings import Settings
+from listener.settings.settings import Settings
 
 ANYBODY = {"ALLOW_ANY_SENDER": "true"}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from listener.errors import SettingsError
-from listener.settings import Settings
+from listener.settings.settings import Settings
 
 PROOF = {"CALLBACK_TOKEN": "token-of-the-tests"}
 

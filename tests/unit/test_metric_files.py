@@ -11,8 +11,7 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from listener import private_files
-from listener.ops import metric_files, metric_values
+from listener.runtime import metric_values, multiprocess_dir, private_files
 from tests.metric_folder import NUMBERS, dead, scraped
 
 OTHER = mmap_key("fota_refusals", "fota_refusals_total", [], [], "Refused \N{EN DASH} all.")
@@ -22,9 +21,9 @@ LE = mmap_key("fota_seconds", "fota_seconds_bucket", ["le"], ["0.5"], "Time.")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An operator's folder; this process has no files in it until it reserves some."""
-    monkeypatch.setenv(metric_files.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(multiprocess_dir.VARIABLE, str(tmp_path))
     yield tmp_path
-    metric_files.remove()
+    multiprocess_dir.remove()
 
 
 def names(folder: Path) -> list[str]:
@@ -38,7 +37,7 @@ def test_files_of_the_dead_become_one_with_the_same_sums(folder: Path) -> None:
     dead(folder, 16, LE, "histogram")
     before = scraped()
     assert before["fota_messages_total"] == 7
-    assert metric_files.absorb() is None
+    assert multiprocess_dir.absorb() is None
     assert scraped() == before
     assert names(folder) == [
         "counter_fota-ended.db",
@@ -46,19 +45,19 @@ def test_files_of_the_dead_become_one_with_the_same_sums(folder: Path) -> None:
         "histogram_fota-ended.db",
     ]
     dead(folder, 8)
-    metric_files.absorb()
-    metric_files.absorb()
+    multiprocess_dir.absorb()
+    multiprocess_dir.absorb()
     assert scraped() == before | {"fota_messages_total": 15}
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2000
 
 
 def test_file_of_a_living_process_and_those_of_other_programs_stay(folder: Path) -> None:
-    metric_files.reserve()
+    multiprocess_dir.reserve()
     own = {path.name for path in folder.iterdir()}
     assert len(own) == 2
     shutil.copy(dead(folder, 3), folder / "counter_7.db")
     (folder / "gauge_all_7.db").write_bytes(b"")
-    metric_files.absorb()
+    multiprocess_dir.absorb()
     assert own | {"counter_7.db", "gauge_all_7.db"} <= set(names(folder))
     assert scraped()["fota_messages_total"] == 6
 
@@ -79,11 +78,11 @@ def test_crash_between_the_sums_and_the_deleting_doubles_nothing(
 
     with monkeypatch.context() as crash:
         crash.setattr(Path, "unlink", until_the_crash)
-        assert metric_files.absorb()
+        assert multiprocess_dir.absorb()
     assert len(list(folder.glob("*_fota-*.db"))) == 4 - deleted
     assert scraped()["fota_messages_total"] == 7
     dead(folder, 8)
-    assert metric_files.absorb() is None
+    assert multiprocess_dir.absorb() is None
     assert scraped()["fota_messages_total"] == 15
     assert len(list(folder.glob("*_fota-*.db"))) == 1
 
@@ -99,10 +98,10 @@ def test_full_disk_leaves_the_files_of_the_dead_and_the_sums_right(
 
     with monkeypatch.context() as disk:
         disk.setattr(Path if step == "rename" else private_files, step, full)
-        assert "no space" in (metric_files.absorb() or "")
+        assert "no space" in (multiprocess_dir.absorb() or "")
     assert scraped()["fota_messages_total"] == 3
     assert all(path.stat().st_size < 200 for path in files), "what was reserved is given back"
-    assert metric_files.absorb() is None
+    assert multiprocess_dir.absorb() is None
     assert scraped()["fota_messages_total"] == 3
 
 
@@ -110,7 +109,7 @@ def test_sums_do_not_waver_while_files_are_absorbed(folder: Path) -> None:
     def absorb_many() -> None:
         for _ in range(60):
             dead(folder, 0)
-            metric_files.absorb()
+            multiprocess_dir.absorb()
 
     dead(folder, 5)
     with ThreadPoolExecutor(1) as pool:
@@ -126,7 +125,7 @@ def test_broken_file_costs_no_other_sum_and_is_set_aside_once(folder: Path, cont
     path = folder / f"counter_fota-{next(NUMBERS):016x}.db"
     path.write_bytes(content)
     assert scraped()["fota_messages_total"] == 3
-    assert metric_files.absorb() is None
+    assert multiprocess_dir.absorb() is None
     assert scraped()["fota_messages_total"] == 3
     assert path.with_suffix(".broken").read_bytes()[: len(content)]
     assert not path.exists()
@@ -155,12 +154,12 @@ def test_counts_are_added_up_while_a_process_takes_its_room_and_when_there_is_no
     with monkeypatch.context() as full:
         full.setattr(os, "posix_fallocate", no_room)
         with pytest.raises(OSError, match="no space"):
-            metric_files.reserve()
+            multiprocess_dir.reserve()
     assert names(folder) == []
-    metric_files.reserve()
+    multiprocess_dir.reserve()
     assert [path.stat().st_size for path in folder.glob("*.db")] == [
-        metric_files.RESERVED_BYTES
+        multiprocess_dir.RESERVED_BYTES
     ] * 2
     before = names(folder)
-    metric_files.reserve()
+    multiprocess_dir.reserve()
     assert names(folder) == before

@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 from jsonschema import Draft202012Validator
 
-from listener.app import create_app
+from listener.callback.app import create_app
 from listener.errors import REASONS
 from listener.ops.app import create_ops_app
 from listener.ops.openapi import document
-from listener.queue.keeper import Queue
-from listener.settings import Settings
+from listener.queue.queue import Queue
+from listener.settings.settings import Settings
 
 NOBODY = cast(Queue, None)
 OWN = "/"

@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 import pytest
 from jsonschema import Draft202012Validator
 
-from listener.app import create_app
+from listener.callback.app import create_app
 from listener.errors import REASONS, QueueUnavailableError
-from listener.messages import Message
+from listener.messages.message import Message
 from listener.ops.openapi import document
-from listener.queue.keeper import Kept
-from listener.settings import Settings
+from listener.queue.queue import Kept
+from listener.settings.settings import Settings
 
 SETTINGS = Settings.from_env(
     {

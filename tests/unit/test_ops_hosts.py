@@ -3,7 +3,7 @@
 import pytest
 
 from listener.ops.hosts import AllowedHosts, host_of, is_of_another_site
-from listener.settings import Settings
+from listener.settings.settings import Settings
 from tests.unit.test_listener_settings import PROOF, problems
 
 HOSTS = AllowedHosts(["ops.example.com", "Fota."])

@@ -5,7 +5,8 @@ import sys
 import pytest
 from structlog.testing import capture_logs
 
-from listener import logs, private_memory
+from listener import logs
+from listener.runtime import private_memory
 from registrar.__main__ import _settings
 
 ENVIRON = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from listener import process_setup
-from listener.process_setup import heartbeat_folder, keep_own_access, temporary_folder
+from listener.runtime import process_setup
+from listener.runtime.process_setup import heartbeat_folder, keep_own_access, temporary_folder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from listener import __version__
-from listener.environment import Reader
 from listener.errors import REASONS
+from listener.settings.env import Reader
 from registrar.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import auth, decoding, raw_search
-from listener.raw_search import possible_values
-from listener.redaction import redact_raw
-from listener.secret import Secret
-from listener.settings import Settings
+from listener.callback import auth
+from listener.callback.redaction import redact_raw
+from listener.messages import decoding, raw_search
+from listener.messages.raw_search import possible_values
+from listener.settings.secret import Secret
+from listener.settings.settings import Settings
 
 PASSWORD = 'c0rrect "hörse" /battery\\\\ €&<;='
 SIMPLE = "correct-horse-battery"

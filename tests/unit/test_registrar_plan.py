@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar.plan import FLAP_LIMIT, Action, Context, difference, plan, plan_farewell
 from registrar.protocol import Desired, Registration
 from registrar.settings import Deregister

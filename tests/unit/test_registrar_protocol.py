@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar import protocol
 from registrar.errors import RegistrarError, UnavailableError
 from registrar.protocol import Registration, Slot

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from listener.secret import Secret
+from listener.settings.secret import Secret
 from registrar.breaker import LoginBreaker
 from registrar.client import ATTEMPTS, Client
 from registrar.errors import (

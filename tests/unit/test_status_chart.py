@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.ops.chart import BAR, COLUMN, HEIGHT, MINUTES, WIDTH, chart
+from listener.ops.status_page.chart import BAR, COLUMN, HEIGHT, MINUTES, WIDTH, chart
 
 NOW = 29_923_000  # a minute since 1970
 KINDS = ("a", "b")

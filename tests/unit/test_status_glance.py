@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from listener.doctor.findings import Finding, error, ok, warning
-from listener.ops.chart import chart
-from listener.ops.glance import Tile, tiles, verdict
-from listener.ops.overview import Kept, Overview
-from listener.ops.upgrades import Upgrade
-from listener.queue.groups import Count, Group
-from listener.queue.registrations import Registration
-from listener.queue.waiting import Waiting
+from listener.diagnostics.finding import Finding, error, ok, warning
+from listener.inspection.consumer_groups import Count, Group
+from listener.inspection.registrations import Registration
+from listener.ops.status_page.chart import chart
+from listener.ops.status_page.snapshot import Kept, Overview
+from listener.ops.status_page.summary import Tile, tiles, verdict
+from listener.ops.status_page.upgrades import Upgrade
+from listener.spool.status import Waiting
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 IN_REDIS = Kept("redis")

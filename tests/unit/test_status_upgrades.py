@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.ops.upgrades import upgrades
-from listener.queue.reader import Entry
+from listener.inspection.entries import Entry
+from listener.ops.status_page.upgrades import upgrades
 
 CONTAINERS = {
     "upgrade-scheduled": "upgradeScheduled",

@@ -1,0 +1,1 @@
+"""How the commands show things: tables, rows of a CSV file, dead letters, spooled messages."""

@@ -1,0 +1,226 @@
+"""`spool`: what waits on this host's disk for Redis, and what Redis refused by itself."""
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from listener.cli import common, options
+from listener.cli import output as files
+from listener.cli.render import spooled_messages
+from listener.settings.settings import Settings
+from listener.spool.journal import Journal
+from listener.spool.journal_database import JOURNAL
+from listener.spool.status import State, held, owner_of
+from listener.text import clean, counted, json_line
+
+ID_FORM = re.compile(r"[0-9a-f]{32}")
+
+only = click.option(
+    "--state",
+    type=click.Choice(["waiting", "set-aside"]),
+    help="Only messages that wait for Redis, or only those that it refused.",
+)
+
+
+@click.group(
+    short_help="What waits on this host, or is set aside.",
+    epilog="Example: python -m listener spool list",
+)
+def spool() -> None:
+    """Look at messages on this host's disk; retry or drop those that Redis refused by themselves.
+
+    Works while the service runs and while it is stopped, without Redis. `list`, `show` and `export`
+    make and change no file.
+    """
+
+
+@spool.command("list", epilog="Example: python -m listener spool list --state set-aside --json")
+@only
+@options.limit
+@options.as_json
+def list_(*, state: State | None, limit: int | None, as_json: bool) -> None:
+    """List messages, those that are set aside first, each in the order of arrival in the spool."""
+    with _reading() as folder:
+        found = held(folder, state)
+        if as_json:
+            for one in islice(found, limit):
+                click.echo(json_line(spooled_messages.summary(one)))
+        else:
+            most = limit or options.MOST_IN_A_TABLE
+            some = list(islice(found, most + 1))
+            spooled_messages.show(some[:most])
+            common.tell_of_more(some, most)
+
+
+@spool.command(epilog="Example: python -m listener spool show 8a6bba0e7e8c41681e019c6be2dfe880")
+@click.argument("message_id", metavar="ID")
+@options.as_json
+def show(*, message_id: str, as_json: bool) -> None:
+    """Show a message whole, and why it was set aside."""
+    _check_ids([message_id])
+    with _reading() as folder:
+        found = next((one for one in held(folder) if one.message.id == message_id), None)
+    if found is None:
+        common.fail(f"no message in the spool of this host is {message_id}")
+    click.echo(
+        json_line(spooled_messages.whole(found)) if as_json else spooled_messages.text(found)
+    )
+
+
+@spool.command(
+    short_help="Write messages into a file.",
+    epilog="Example: python -m listener spool export --state set-aside --output refused.jsonl",
+)
+@click.argument("message_ids", metavar="[ID]...", nargs=-1)
+@only
+@files.output
+@files.force
+def export(
+    *, message_ids: tuple[str, ...], state: State | None, output: Path | None, force: bool
+) -> None:
+    """Write messages as lines of JSON: every field of an entry, its state, and why it was set aside.
+
+    Those with the ids, or all. They stay in the spool.
+    """
+    _check_ids(message_ids)
+    output = files.checked(output, force)
+    written = set()
+    with _reading() as folder, files.opened(output) as file:
+        for one in held(folder, state):
+            if not message_ids or one.message.id in message_ids:
+                file.write(f"{json_line(spooled_messages.whole(one))}\n")
+                written.add(one.message.id)
+    if output:
+        click.echo(f"{counted(len(written), 'message')} written to {output}", err=True)
+    _fail_without([each for each in message_ids if each not in written], "in the spool")
+
+
+@spool.command(
+    short_help="Let set-aside messages wait again.",
+    epilog="Example: python -m listener spool retry --all",
+)
+@click.argument("message_ids", metavar="[ID]...", nargs=-1)
+@options.every
+def retry(*, message_ids: tuple[str, ...], every: bool) -> None:
+    """Put messages that are set aside back to those that wait, behind all others.
+
+    The service moves them to Redis then. Raise the limit that Redis refused them for, first: what it
+    refuses again is set aside again.
+    """
+    _check_choice(message_ids, every)
+    with _writing() as (folder, journal):
+        chosen = _set_aside(folder, message_ids)
+        done = journal.retry(chosen) if chosen else 0
+    click.echo(f"{counted(done, 'message')} waiting for Redis again.")
+    _fail_without([each for each in message_ids if each not in chosen], "set aside")
+
+
+@spool.command(
+    short_help="Delete set-aside messages for good.",
+    epilog="Example: python -m listener spool drop 8a6bba0e7e8c41681e019c6be2dfe880 --yes",
+)
+@click.argument("message_ids", metavar="[ID]...", nargs=-1)
+@options.every
+@options.yes
+def drop(*, message_ids: tuple[str, ...], every: bool, yes: bool) -> None:
+    """Delete messages that are set aside for good: no consumer ever gets them.
+
+    `export` keeps them elsewhere first. What waits for Redis cannot be dropped.
+    """
+    _check_choice(message_ids, every)
+    with _writing() as (folder, journal):
+        chosen = _set_aside(folder, message_ids)
+        if chosen:
+            amount = counted(len(chosen), "set-aside message")
+            common.confirm(f"Delete {amount} for good?", yes)
+        done = journal.drop(chosen) if chosen else 0
+    click.echo(f"{counted(done, 'message')} dropped.")
+    _fail_without([each for each in message_ids if each not in chosen], "set aside")
+
+
+@contextmanager
+def _reading() -> Iterator[Path]:
+    """SPOOL_DIR. Says what is wrong where it cannot be read."""
+    folder = _folder(common.settings())
+    with _failing_clearly(folder):
+        yield folder
+
+
+@contextmanager
+def _writing() -> Iterator[tuple[Path, Journal]]:
+    """SPOOL_DIR and its journal, for the user alone whose files they are.
+
+    Another one, root included, could leave files beside the journal that the service cannot open.
+    """
+    settings = common.settings()
+    folder = _folder(settings)
+    with _failing_clearly(folder):
+        path = folder / JOURNAL
+        try:
+            owner = path.stat().st_uid
+        except FileNotFoundError:
+            common.fail(f"there is no journal in {folder.absolute()}: nothing is set aside")
+        if owner != os.geteuid():
+            common.fail(f"{path} belongs to another user: {_run_as(path)}")
+        with closing(Journal(folder, settings.spool_max_bytes)) as journal:
+            yield folder, journal
+
+
+def _folder(settings: Settings) -> Path:
+    if settings.spool_dir is None:
+        common.fail("there is no spool: SPOOL_DIR is empty")
+    return settings.spool_dir
+
+
+@contextmanager
+def _failing_clearly(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        common.fail(f"{folder} cannot be read by this user: {_run_as(folder)}")
+    except (OSError, sqlite3.Error, ValueError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        common.fail(f"the journal in {folder} cannot be used: {error}")
+
+
+def _run_as(path: Path) -> str:
+    """Whose it is, as far as this user may know."""
+    while True:
+        try:
+            return f"run this as {owner_of(path)}, as the service does"
+        except OSError:
+            path = path.absolute().parent
+
+
+def _set_aside(folder: Path, ids: Sequence[str]) -> list[str]:
+    found = [one.message.id for one in held(folder, "set-aside")]
+    return [each for each in found if not ids or each in ids]
+
+
+def _check_choice(ids: Sequence[str], every: bool) -> None:
+    if bool(ids) == every:
+        raise click.UsageError("name the ids of what you mean, or --all")
+    _check_ids(ids)
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    for each in ids:
+        if not ID_FORM.fullmatch(each):
+            example = "8a6bba0e7e8c41681e019c6be2dfe880"
+            text = f"{each!r} is no message id such as {example}"
+            raise click.BadParameter(clean(text), param_hint="ID")
+
+
+def _fail_without(missing: Sequence[str], where: str) -> None:
+    """Ends with status 1 if there are any."""
+    for each in missing:
+        click.echo(f"{each}: no such message is {where}", err=True)
+    if missing:
+        raise click.exceptions.Exit(common.FAILED)

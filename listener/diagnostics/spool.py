@@ -1,0 +1,158 @@
+"""What waits on this host's disk, and could more wait there? Makes and changes no file."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from listener.diagnostics.finding import Finding, error, ok, warning
+from listener.queue.queue import SPOOL_ALONE_S
+from listener.settings.settings import Settings
+from listener.spool.status import Waiting, objections, owner_of, place, sync_time_s, waiting
+from listener.text import counted
+from listener.times import duration
+
+TOPIC = "spool"
+# The drainer looks four times a second; what waits longer waits for a reason.
+SOON_S = 60
+# As with Redis's memory.
+FULL = 0.8
+# A healthy disk syncs in milliseconds; from here on messages notice it.
+SLOW_S = 0.2
+TRY_S = 5.0
+LOST = "while Redis is away, messages are answered 503"
+CHECK_DISK = "check the disk, and what else writes to it"
+
+
+def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator[Finding]:
+    """Says what it finds; never raises for a disk that fails.
+
+    Args:
+        settings: where the spool is.
+        now: the time of day, with a time zone.
+        in_service: whether this process may have the journal open; then the disk is not tried.
+    """
+    folder = settings.spool_dir
+    if folder is None:
+        yield warning(
+            TOPIC,
+            "there is none: what Redis does not confirm is answered 503, and is lost",
+            "set SPOOL_DIR to a folder on a disk that outlives the process",
+        )
+        return
+    try:
+        yield _writable(folder, try_disk=not in_service)
+        yield from _owner(folder)
+        yield from _private(folder)
+        held = waiting(folder, in_service=in_service)
+    except TimeoutError as problem:
+        yield error(TOPIC, f"{folder}: {problem}", CHECK_DISK)
+        return
+    except (OSError, sqlite3.Error) as problem:
+        yield error(TOPIC, f"the journal cannot be read: {problem}", "check the disk and the mode")
+        return
+    yield from _waiting(settings, held, now)
+    yield from _set_aside(held)
+    yield from _corrupt(folder, held)
+
+
+def meanwhile(settings: Settings) -> str:
+    """What becomes of messages that Redis does not confirm."""
+    if settings.spool_dir is None:
+        return "there is no spool, so messages are answered 503 meanwhile"
+    return "messages go to the spool meanwhile"
+
+
+def _writable(folder: Path, *, try_disk: bool) -> Finding:
+    """Raises TimeoutError: the disk does not answer."""
+    there, can_write = place(folder)
+    if not can_write:
+        return error(
+            TOPIC,
+            f"{there} cannot be written by this user",
+            "let the service's user write to SPOOL_DIR, or choose another",
+        )
+    if there != folder:
+        return ok(TOPIC, f"{folder} can be made")
+    return _tried(folder) if try_disk else ok(TOPIC, f"{folder} can be written")
+
+
+def _tried(folder: Path) -> Finding:
+    """How fast the disk is. What a message may wait for it is what `Keeper.put` gives it."""
+    try:
+        took_s = sync_time_s(folder, TRY_S)
+    except TimeoutError:
+        return error(TOPIC, f"a sync of {folder} took more than {TRY_S:.0f} s; {LOST}", CHECK_DISK)
+    except OSError as problem:
+        return error(TOPIC, f"{folder} cannot be written: {problem}; {LOST}", CHECK_DISK)
+    text = f"{folder} can be written; a sync took {took_s:.2f} s"
+    # A message may have to wait for a sync that is under way, and then for its own.
+    if 2 * took_s > SPOOL_ALONE_S:
+        return error(TOPIC, f"{text}: too slow for an answer in time; {LOST}", CHECK_DISK)
+    if took_s > SLOW_S:
+        return warning(TOPIC, f"{text}: slow", CHECK_DISK)
+    return ok(TOPIC, text)
+
+
+def _owner(folder: Path) -> Iterator[Finding]:
+    """Whose the folder is. Root may write everywhere, so its own try says nothing of the service's user."""
+    if os.geteuid() == 0:
+        there, _ = place(folder)
+        name = owner_of(there)
+        yield ok(TOPIC, f"{there} belongs to {name}: the service has to run as {name} or as root")
+
+
+def _private(folder: Path) -> Iterator[Finding]:
+    """Raises OSError."""
+    files, of_folder = objections(folder)
+    for problem in files:
+        yield error(
+            TOPIC, f"{problem}, and is not used; {LOST}", "find out who put it there; remove it"
+        )
+    if of_folder:
+        yield warning(
+            TOPIC,
+            f"{folder} {of_folder}",
+            "let SPOOL_DIR belong to the service's user alone (chown, chmod 700)",
+        )
+
+
+def _waiting(settings: Settings, held: Waiting, now: datetime) -> Iterator[Finding]:
+    depth, oldest = held.messages, held.oldest
+    share = held.bytes / settings.spool_max_bytes
+    if (depth or held.set_aside) and share > FULL:
+        yield warning(
+            TOPIC,
+            f"uses {share:.0%} of SPOOL_MAX_BYTES: full, messages are answered 503",
+            "see why Redis does not confirm, or raise SPOOL_MAX_BYTES",
+        )
+    if not depth:
+        yield ok(TOPIC, "nothing waits on this host")
+        return
+    age_s = max((now - oldest).total_seconds(), 0) if oldest else 0.0
+    text = f"{counted(depth, 'message')} waiting on this host, the oldest for {duration(age_s)}"
+    if age_s > SOON_S:
+        yield warning(TOPIC, text, "see why Redis does not confirm, and whether the service runs")
+    else:
+        yield ok(TOPIC, text)
+
+
+def _set_aside(held: Waiting) -> Iterator[Finding]:
+    if held.set_aside:
+        yield error(
+            TOPIC,
+            f"{counted(held.set_aside, 'message')} set aside on this host: Redis refuses to take "
+            "them, so consumers do not get them",
+            "python -m listener spool list says why; then spool retry, or spool export and spool drop",
+        )
+
+
+def _corrupt(folder: Path, held: Waiting) -> Iterator[Finding]:
+    if held.corrupt:
+        yield warning(
+            TOPIC,
+            f"{counted(len(held.corrupt), 'corrupt journal')} set aside ({', '.join(held.corrupt)}): "
+            "there may be messages in them",
+            f"recover them with the sqlite3 shell (.recover) from {folder}, then move them away",
+        )

@@ -1,0 +1,1 @@
+"""Reads the queue without consuming it: entries, consumer groups, pending entries, dead letters, quarantine."""

@@ -1,0 +1,1 @@
+"""From the bytes of a delivery to a validated message. Pure: no Flask, no Redis."""

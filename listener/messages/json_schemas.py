@@ -1,0 +1,160 @@
+"""The messages as JSON Schemas (draft 2020-12), made from the marshmallow schemas. Pure.
+
+A schema accepts exactly what the receiver accepts as that kind: `docs/schemas/` holds them, for
+consumers in any language.
+"""
+
+import json
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import INCLUDE, Schema, fields, validate
+
+from listener.messages import schemas
+from listener.thingspace import KINDS, UNKNOWN
+
+JsonSchema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+ENTRY = "entry"
+NAMES = (*KINDS.values(), UNKNOWN, ENTRY)
+"""What there is a schema of: the data of each kind, and the entry that carries it."""
+
+MEANINGS = {
+    "firmware-available": "New firmware is available.",
+    "upgrade-scheduled": "An upgrade was scheduled.",
+    "upgrade-started": "An upgrade started.",
+    "upgrade-finished": "An upgrade finished. The name of this type rests on one third-party receiver.",
+    "unknown": "Anything else that ThingSpace sends: its second and third structures are not public.",
+}
+BASIS = (
+    "x-basis tells what a member rests on: 'documented' (the provider's pages name it) or 'likely' "
+    "(REST replies or other messages have it by that name). Leaves are texts as far as is "
+    "documented; the receiver passes any type, and so does this schema."
+)
+
+
+class Entry(Schema):
+    """An entry of the stream: the attributes of a CloudEvents 1.0 event, each a field."""
+
+    class Meta:
+        """More fields may come in a later version."""
+
+        unknown = INCLUDE
+
+    specversion = fields.String(required=True, validate=validate.Equal("1.0"))
+    id = fields.String(
+        required=True,
+        validate=validate.Regexp(r"^[0-9a-f]{32}$"),
+        metadata={
+            "description": "Fingerprint of the data: the same content has the same id, whatever its attempt counters."
+        },
+    )
+    source = fields.String(
+        required=True,
+        validate=validate.Regexp(r"^/thingspace/fota(/[^/]+)?$"),
+        metadata={"description": "With the account, percent-encoded, if the message names one."},
+    )
+    type = fields.String(
+        required=True, validate=validate.Regexp(r"^com\.verizon\.thingspace\.fota\.[\s\S]+$")
+    )
+    subject = fields.String(
+        validate=validate.Length(min=1), metadata={"description": "The upgrade's id."}
+    )
+    time = fields.String(
+        required=True,
+        validate=validate.Regexp(
+            r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
+        ),
+        metadata={"description": "When the message arrived."},
+    )
+    datacontenttype = fields.String(required=True, validate=validate.Equal("application/json"))
+    data = fields.String(
+        required=True,
+        metadata={"description": "The message as received, as JSON, without credentials."},
+    )
+    kind = fields.String(required=True, validate=validate.OneOf([*KINDS.values(), UNKNOWN]))
+    account = fields.String(validate=validate.Length(min=1))
+    requestid = fields.String(required=True)
+
+
+def schema_of(name: str) -> JsonSchema:
+    """The JSON Schema of a kind's `data`, or of the whole `entry`.
+
+    Raises:
+        KeyError: there is none of that name; see `NAMES`.
+    """
+    if name == ENTRY:
+        return _entry()
+    if name == UNKNOWN:
+        return _unknown()
+    types = {kind: type_ for type_, kind in KINDS.items()}
+    return _recognised(name, types[name])
+
+
+def as_text(schema: JsonSchema) -> str:
+    """Indented JSON with a line feed at its end, as in `docs/schemas/`."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _recognised(kind: str, type_: str) -> JsonSchema:
+    convert = _converter(type_).schema2jsonschema
+    members = convert(schemas.OF_EVERY_MESSAGE)["properties"]
+    found = convert(schemas.ENVELOPE)
+    found["properties"] = {**members, **found["properties"], "type": {"const": type_}}
+    return {**_head(kind), **found}
+
+
+def _unknown() -> JsonSchema:
+    members = _converter("").schema2jsonschema(schemas.OF_EVERY_MESSAGE)["properties"]
+    properties = {"type": {"not": {"enum": list(KINDS)}}, **members}
+    return {**_head(UNKNOWN), "type": "object", "properties": properties}
+
+
+def _head(kind: str) -> JsonSchema:
+    return {
+        "$schema": DIALECT,
+        "$comment": BASIS,
+        "title": f"The data of {kind}",
+        "description": MEANINGS[kind],
+    }
+
+
+def _entry() -> JsonSchema:
+    found = _converter("").schema2jsonschema(Entry)
+    # Only an annotation for a validator, but it tells a reader and a generator where to go on.
+    content = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}},
+            "then": {"properties": {"data": {"contentSchema": {"$ref": f"{kind}.schema.json"}}}},
+        }
+        for kind in MEANINGS
+    ]
+    found["properties"]["data"]["contentMediaType"] = "application/json"
+    title = "An entry of a message stream; every field is a text"
+    return {"$schema": DIALECT, "title": title, **found, "allOf": content}
+
+
+def _converter(type_: str) -> Any:
+    """The converter of apispec, taught what our fields are in a message of a type.
+
+    OpenAPI 3.1 takes its schemas from JSON Schema 2020-12.
+    """
+    plugin = MarshmallowPlugin()
+    APISpec(title="", version="", openapi_version="3.1.0", plugins=[plugin])
+    converter: Any = plugin.converter
+
+    def applicable(self: Any, field: fields.Field[Any], **_: Any) -> JsonSchema:
+        if not isinstance(field, schemas.Applicable):
+            return {}
+        empty = [None] if field.type_ == type_ else [None, *schemas.EMPTY]
+        return {"anyOf": [self.field2property(field.shape), {"enum": empty}]}
+
+    def described(self: Any, field: fields.Field[Any], **_: Any) -> JsonSchema:
+        members = field.metadata.get("members")
+        return {"properties": self.schema2jsonschema(members)["properties"]} if members else {}
+
+    converter.add_attribute_function(applicable)
+    converter.add_attribute_function(described)
+    return converter

@@ -1,0 +1,161 @@
+"""Keeps each message, in Redis if it confirms in time, else in the spool."""
+
+import time
+from datetime import datetime
+from itertools import cycle, islice
+from typing import Literal, NamedTuple, Protocol
+
+import structlog
+
+from listener import metrics
+from listener.errors import MessageRefusedError, QueueUnavailableError
+from listener.messages.message import Message
+from listener.queue.down_partitions import Outages
+from listener.queue.drainer import Drainer
+from listener.queue.retention import Retention
+from listener.queue.writer import RedisWriter
+from listener.settings.settings import Settings
+from listener.spool.spool import Spool
+
+log = structlog.get_logger("listener.queue")
+
+# On top of ACK_BUDGET_MS: together, at the defaults, below the two seconds within which the provider
+# has been seen to try again.
+SPOOL_BUDGET_S = 0.8
+# Where Redis is known to be down, the spool has nearly all of the two seconds: a message that waits for
+# a slow disk is kept, one that is answered 503 is lost.
+SPOOL_ALONE_S = 1.6
+# Nobody waits for what is moved from the spool, so a write may take so many times ACK_BUDGET_MS there, but not
+# so long that whoever stops the service has to wait.
+PATIENCE = 4
+MOST_PATIENT_S = 4.0
+# A check looks at so many partitions, the next one at the next.
+CHECKED_AT_ONCE = 8
+
+KeptBy = Literal["redis", "spool"]
+
+
+class Kept(NamedTuple):
+    """A message is kept: whether it was there already, and where it is."""
+
+    duplicate: bool
+    keeper: KeptBy
+
+
+class Queue(Protocol):
+    """Where the endpoint puts messages. Every method raises QueueUnavailableError in time."""
+
+    def put(self, message: Message) -> Kept:
+        """Keeps a message and returns only once it is kept."""
+
+    def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
+        """Keeps what was refused, once, in a bounded stream."""
+
+    def check(self) -> KeptBy:
+        """Says where a message would be kept now."""
+
+    def close(self) -> None:
+        """Lets go of connections and files."""
+
+
+class Keeper:
+    """The queue: Redis with the spool behind it. One for each process; threads share it.
+
+    Guaranteed: after `put` returned, the message is in Redis, confirmed as QUEUE_DURABILITY asks, or
+    in the spool, synced to the disk, from where the drainer moves it to Redis. The fingerprint makes
+    it harmless if it is in both.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects to nothing and opens nothing yet. Without SPOOL_DIR there is no spool."""
+        self._writer = RedisWriter(settings)
+        self._retention = Retention(settings)
+        self._outages = Outages()
+        self._spool: Spool | None = None
+        if settings.spool_dir:
+            self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
+            budget_s = min(PATIENCE * self._writer.budget_s, MOST_PATIENT_S)
+            self._mover = RedisWriter(settings, budget_s=budget_s)
+            self._drainer = Drainer(self._writer, self._spool, self._outages, mover=self._mover)
+        self._to_check = cycle(range(settings.queue_partitions))
+        self._checked_at_once = min(CHECKED_AT_ONCE, settings.queue_partitions)
+
+    def start(self) -> None:
+        """Starts the trimming and, where there is a spool, the drainer: in the worker, after its fork."""
+        self._retention.start()
+        if self._spool:
+            self._drainer.start()
+
+    def put(self, message: Message) -> Kept:
+        """Keeps a message.
+
+        Raises:
+            QueueUnavailableError: neither Redis nor the spool confirmed it.
+        """
+        partition = self._writer.partition_of(message).number
+        if self._spool is None:
+            return Kept(self._writer.put(message).duplicate, "redis")
+        began = time.monotonic()
+        refused: MessageRefusedError | None = None
+        if partition not in self._outages.down:
+            try:
+                return Kept(self._writer.put(message).duplicate, "redis")
+            except MessageRefusedError as problem:
+                # No outage: the others go on to Redis.
+                refused = problem
+            except QueueUnavailableError as problem:
+                self._outages.begin(partition, problem.detail)
+        left_s = max(began + SPOOL_ALONE_S - time.monotonic(), SPOOL_BUDGET_S)
+        if refused is None or not refused.certain:
+            # The drainer, which has more time, finds out whether Redis would refuse it.
+            duplicate = self._spool.put(message, left_s)
+        else:
+            duplicate = self._spool.put_aside(message, refused.detail, left_s)
+            if not duplicate:
+                log.error("message set aside", id=message.id, detail=refused.detail)
+        metrics.count(metrics.SPOOLED, by=not duplicate)
+        return Kept(duplicate, "spool")
+
+    def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
+        """Keeps a refused body in Redis; there is no spool for those.
+
+        Raises:
+            QueueUnavailableError: Redis did not confirm it, or is known to be down.
+        """
+        if self._spool and 0 in self._outages.down:
+            raise QueueUnavailableError("redis is known to be down")
+        self._writer.quarantine(data, reason=reason, arrived=arrived)
+
+    def check(self) -> KeptBy:
+        """Says where a message would be kept now.
+
+        Raises:
+            QueueUnavailableError: neither in Redis nor in the spool.
+        """
+        if self._spool is None:
+            for partition in islice(self._to_check, self._checked_at_once):
+                self._writer.check(partition)
+            return "redis"
+        return self._check_with(self._spool)
+
+    def _check_with(self, spool: Spool) -> KeptBy:
+        for partition in islice(self._to_check, self._checked_at_once):
+            if not self._outages.down:
+                try:
+                    self._writer.check(partition)
+                except QueueUnavailableError as problem:
+                    self._outages.begin(partition, problem.detail)
+        if not self._outages.down:
+            return "redis"
+        spool.check()
+        return "spool"
+
+    def close(self) -> None:
+        """Stops the threads, and closes this process's connections and its journal."""
+        self._retention.stop()
+        if self._spool:
+            self._drainer.stop()
+            self._outages.settle(at_once=True)
+            self._spool.close()
+            self._mover.close()
+        self._writer.close()

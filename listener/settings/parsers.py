@@ -1,0 +1,162 @@
+"""The forms that settings' texts must have. Each function takes a text and returns its value.
+
+All raise a ValueError that says what the text must be like, and does not repeat it.
+"""
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from listener import thingspace
+from listener.settings.env import words
+from listener.settings.redis_url import Address
+from listener.settings.redis_url import parse as parse_redis_url
+from listener.settings.secret import Secret
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+RESERVED_PATHS = ("/healthz", "/readyz")
+API_VERSIONS = ("v1", "v2", "v3")
+# RFC 3986's unreserved characters: what no proxy and no client rewrites.
+TOKEN_FORM = re.compile(r"[A-Za-z0-9._~-]+")
+DOT_SEGMENTS = frozenset((".", ".."))
+PLAIN = re.compile(r"[!-~]+")
+ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
+# The provider's page calls the form above the usual one. A slash could not be part of a path.
+ACCOUNT_OF_ANOTHER_FORM = re.compile(r"[^/\\]{1,100}-[^/\\]{1,100}")
+HOST_NAME_FORM = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+")
+HOST_FORM = re.compile(r"[A-Za-z0-9._:-]+")
+# A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
+NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def token(text: str) -> Secret:
+    """A secret path segment."""
+    if not TOKEN_FORM.fullmatch(text) or text in DOT_SEGMENTS:
+        raise ValueError("may hold letters, digits and . _ ~ - only: it is part of a URL")
+    return Secret(text)
+
+
+def address(text: str) -> Address:
+    """A host and a port to listen on; an IPv6 address stands in brackets."""
+    host, _, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not HOST_FORM.fullmatch(bare) or (":" in bare) != (bare != host):
+        raise ValueError("must be a host and a port such as 127.0.0.1:9464 or [::1]:9464")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError("must end with a port from 1 to 65535, as in 127.0.0.1:9464")
+    return bare, int(port)
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """Names of hosts, each once, in lower case."""
+    names = tuple(name.lower().removesuffix(".") for name in words(text))
+    if not names or not all(HOST_NAME_FORM.fullmatch(name) for name in names):
+        raise ValueError(
+            "must be host names such as fota-ops.example.com, comma-separated, without scheme, port "
+            "and wildcards; IP addresses need not be listed"
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def redis_url(text: str) -> str:
+    """Where the queue is: see `listener.settings.redis_url`."""
+    parse_redis_url(text)
+    return text
+
+
+def public_url(text: str) -> str:
+    """The URL that ThingSpace calls, without a token."""
+    url = split(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("must be an http or https URL with a host")
+    if "%" in url.netloc or not url.netloc.isascii():
+        raise ValueError(
+            "must have a host name in ASCII: one with other letters is written as xn--…, its IDNA form, without "
+            "percent signs"
+        )
+    if not PLAIN.fullmatch(text):
+        raise ValueError("must have a path in ASCII: write anything else with percent signs")
+    if "?" in text or "#" in text or url.username or url.password:
+        raise ValueError("must not have a query, a fragment, or a username or password")
+    if DOT_SEGMENTS.intersection(url.path.split("/")):
+        raise ValueError("must not have the path segments . and ..")
+    try:
+        path = unquote(url.path, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("must have a path in UTF-8") from None
+    if path.rstrip("/") in RESERVED_PATHS:
+        raise ValueError(f"must not have one of the paths {', '.join(RESERVED_PATHS)}")
+    return text
+
+
+def split(text: str) -> SplitResult:
+    """A URL in its parts; unlike the standard library's, its errors do not repeat the text."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        raise ValueError("is not a URL, or its port is not one") from None
+    return url
+
+
+def sources(text: str) -> tuple[Network, ...] | None:
+    """The networks that may send; None: any."""
+    chosen = words(text)
+    networks = [network for word in chosen if word != "any" for network in _networks(word)]
+    if not chosen:
+        raise ValueError("names no network: every sender would be refused")
+    return None if "any" in chosen else tuple(networks)
+
+
+def _networks(word: str) -> list[Network]:
+    if word == "thingspace":
+        return [ipaddress.ip_network(address) for address in thingspace.SOURCE_ADDRESSES]
+    try:
+        network = ipaddress.ip_network(word)
+    except ValueError:
+        raise ValueError(
+            "must be `any`, `thingspace` or networks such as 192.0.2.0/24 (no bits set beyond the "
+            "prefix), comma-separated"
+        ) from None
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(MAPPED):
+        # As a socket of both families shows an IPv4 address; a sender's is compared without that.
+        plain = network.network_address.ipv4_mapped
+        network = ipaddress.ip_network(f"{plain}/{network.prefixlen - MAPPED.prefixlen}")
+    if not network.prefixlen:
+        # It would count as a proof of sender and stop nobody.
+        raise ValueError(
+            "has a network that holds every address: write `any`, which proves nothing"
+        )
+    return [network]
+
+
+def accounts(text: str) -> tuple[str, ...]:
+    """Accounts of ThingSpace, each once, in the order given."""
+    accounts = words(text)
+    if not accounts or not all(_could_be_account(account) for account in accounts):
+        raise ValueError(
+            "must be accounts such as 0242078689-00001 (ten digits, a hyphen, five digits; others need "
+            "the hyphen, too, and no slash), comma-separated"
+        )
+    return tuple(dict.fromkeys(accounts))
+
+
+def _could_be_account(text: str) -> bool:
+    return bool(ACCOUNT_OF_ANOTHER_FORM.fullmatch(text)) and text.isprintable()
+
+
+def api_versions(text: str) -> tuple[str, ...]:
+    """API versions, each once, in the order given."""
+    chosen = words(text)
+    if not chosen or not set(chosen) <= set(API_VERSIONS):
+        raise ValueError("must be some of v1, v2, v3, comma-separated")
+    return tuple(dict.fromkeys(chosen))
+
+
+def namespace(text: str) -> str:
+    """The first part of every key."""
+    if not NAMESPACE_FORM.fullmatch(text):
+        raise ValueError("may hold letters, digits and . _ - only")
+    return text

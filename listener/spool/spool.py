@@ -1,0 +1,271 @@
+"""Keeps messages that Redis did not confirm on local disk, within a time limit whatever the disk does."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from listener import metrics
+from listener.errors import QueueUnavailableError
+from listener.messages.message import Message
+from listener.runtime.group_commit import GroupCommit
+from listener.runtime.native_thread import NativeThread
+from listener.spool.journal import Journal
+from listener.spool.journal_database import JOURNAL
+from listener.spool.journal_rows import SetAside, Spooled, now
+
+__all__ = ["JOURNAL", "SetAside", "Spool", "Spooled"]
+
+log = structlog.get_logger("listener.spool")
+
+Result = TypeVar("Result")
+
+MOST_MESSAGES = 256
+MOST_BYTES = 16 * 2**20
+# How long a check waits for its turn and for the disk: as long as a message would.
+CHECK_S = 1.6
+# What was written so lately shows that more can be written.
+FRESH_S = 1.0
+# How long the drainer and a group wait. Their callers do not: each has its own time limit.
+PATIENCE_S = 5.0
+# How long a journal that failed is left alone, where no message needs it.
+RETRY_S = 2.0
+STEADY_S = 10.0
+
+
+class Spool:
+    """A journal on local disk, synced before `put` returns. One for each process; threads share it.
+
+    The journal is used in a native thread, so that no greenlet waits for the disk longer than it wants
+    to. What arrives while the disk is busy goes out together, in one sync.
+
+    Guaranteed: after `put` returned, the message survives the crash of every process and of the
+    host, as far as its disk keeps what it was asked to sync. A message that is in the journal is not
+    added again. A journal that is corrupt is renamed, never deleted, and a new one is begun. Not
+    guaranteed: anything when the disk itself is lost; that a message was not written when `put`
+    raised.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """Opens nothing yet: a worker opens the journal after its fork.
+
+        Args:
+            folder: where the journal lies; made when the first message needs it.
+            max_bytes: what the journal may take; beyond, messages are refused.
+        """
+        self._journal = Journal(folder, max_bytes)
+        self._thread = NativeThread()
+        self._state = _State()
+        # A journal that cannot be read is not opened again at once, unless for a message.
+        self._rests_until, self._unreadable = -float("inf"), ""
+        self._commit: GroupCommit[Message | SetAside, bool] = GroupCommit(
+            self._write,
+            size=lambda item: _message(item).size,
+            most_items=MOST_MESSAGES,
+            most_bytes=MOST_BYTES,
+        )
+
+    def put(self, message: Message, timeout_s: float) -> bool:
+        """Journals a message; true if it is there already, waiting or set aside.
+
+        Raises:
+            QueueUnavailableError: full, unwritable, or not in time.
+        """
+        return self._submit(message, timeout_s)
+
+    def put_aside(self, message: Message, reason: str, timeout_s: float) -> bool:
+        """Journals a message that Redis refuses by itself; true if it is there already, waiting or set aside.
+
+        Args:
+            message: what Redis does not take.
+            reason: what Redis said.
+            timeout_s: as for `put`.
+
+        Raises:
+            QueueUnavailableError: full, unwritable, or not in time.
+        """
+        return self._submit(SetAside(message, reason, now()), timeout_s)
+
+    def oldest(self, most: int, most_bytes: int = MOST_BYTES, *, beyond: int = 0) -> list[Spooled]:
+        """The messages that wait longest, in the order of their arrival; none that is set aside.
+
+        Args:
+            most: how many.
+            most_bytes: of all of them together, roughly; a single message may have more.
+            beyond: only those behind this place.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be read.
+        """
+        try:
+            return self._run(lambda: self._journal.oldest(most, most_bytes, beyond))
+        except QueueUnavailableError as error:
+            self._rests_until = time.monotonic() + RETRY_S
+            self._unreadable = error.detail
+            raise
+
+    def last_place(self) -> int:
+        """The greatest place of a message that waits; 0 if none does.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be read.
+        """
+        return self._run(self._journal.last_place)
+
+    def waiting_among(self, ids: Sequence[str]) -> set[str]:
+        """Those of the messages with these ids, some hundreds at the most, that wait.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be read.
+        """
+        return self._run(lambda: self._journal.waiting_among(ids))
+
+    def remove(self, moved: Sequence[Spooled]) -> None:
+        """Forgets messages that Redis has confirmed.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be written; they may all still be there.
+        """
+        self._run(lambda: self._journal.remove(moved))
+
+    def set_aside(self, spooled: Sequence[Spooled], reason: str) -> None:
+        """Moves waiting messages out of the drainer's way, all or none, each under its id.
+
+        One that is no longer waiting is passed over.
+
+        Args:
+            spooled: as `oldest` returned them.
+            reason: what Redis said.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be written; they may all still be waiting.
+        """
+        self._run(lambda: self._journal.set_aside(spooled, reason))
+
+    def depth(self) -> int:
+        """How many messages wait; without those that are set aside.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be read.
+        """
+        return self._run(self._journal.depth)
+
+    def check(self) -> None:
+        """Returns if a message of up to a page could be journalled now, or was a moment ago.
+
+        Raises:
+            QueueUnavailableError: it could not, or not in time.
+        """
+        if not self._state.is_proven():
+            self._watch(lambda: self._run(self._journal.check, CHECK_S))
+
+    def lead(self) -> bool:
+        """Whether there is a journal, and this process is the one of the host that drains it.
+
+        Asked again and again, it also notices when a journal that failed is well again.
+
+        Raises:
+            QueueUnavailableError: that cannot be found out.
+        """
+        if self._state.is_to_retry():
+            # A full journal is drained all the same.
+            with suppress(QueueUnavailableError):
+                self.check()
+        if time.monotonic() < self._rests_until:
+            raise QueueUnavailableError(self._unreadable)
+        return self._run(self._journal.lead, CHECK_S)
+
+    def close(self) -> None:
+        """Closes this process's connection, once what was put is written; not if the disk hangs."""
+        self._commit.close()
+        try:
+            self._thread.run(self._journal.close, PATIENCE_S)
+        except (sqlite3.Error, OSError) as error:
+            log.warning("spool not closed", detail=str(error))
+
+    def _submit(self, item: Message | SetAside, timeout_s: float) -> bool:
+        def submit() -> bool:
+            try:
+                return self._commit.submit(item, timeout_s)
+            except (sqlite3.Error, OSError) as error:
+                metrics.count(metrics.SPOOL_FAILURES)
+                raise _unavailable(error) from error
+
+        return self._watch(submit)
+
+    def _watch(self, write: Callable[[], Result]) -> Result:
+        try:
+            result = write()
+        except QueueUnavailableError as error:
+            self._state.failed(error.detail)
+            raise
+        self._state.succeeded()
+        return result
+
+    def _write(self, group: Sequence[Message | SetAside]) -> list[bool]:
+        began = time.monotonic()
+        try:
+            return self._thread.run(lambda: self._journal.put(group), PATIENCE_S)
+        finally:
+            metrics.observe(metrics.SPOOL_COMMIT, time.monotonic() - began)
+            self._log_notes()
+
+    def _run(self, action: Callable[[], Result], timeout_s: float = PATIENCE_S) -> Result:
+        try:
+            return self._thread.run(action, timeout_s)
+        except (sqlite3.Error, OSError) as error:
+            raise _unavailable(error) from error
+        finally:
+            self._log_notes()
+
+    def _log_notes(self) -> None:
+        # Logged here, since what logs belongs to the loop's thread.
+        while self._journal.notes:
+            event, details = self._journal.notes.pop(0)
+            log.error(event, **details)
+
+
+class _State:
+    """Whether messages can be journalled, as far as this process saw; logs when that changes.
+
+    Of a disk on the edge, that fails every other message, a failure is logged every ten seconds.
+    """
+
+    def __init__(self) -> None:
+        self._is_down = self._is_logged = False
+        self._failed = self._succeeded = self._logged = self._retried = -float("inf")
+
+    def failed(self, detail: str) -> None:
+        self._is_down, self._failed = True, time.monotonic()
+        if not self._is_logged and self._failed - self._logged > STEADY_S:
+            self._is_logged, self._logged = True, self._failed
+            log.error("spool unavailable", detail=detail)
+
+    def succeeded(self) -> None:
+        self._is_down, self._succeeded = False, time.monotonic()
+        if self._is_logged:
+            self._is_logged = False
+            log.info("spool available")
+
+    def is_proven(self) -> bool:
+        """Whether a message was journalled a moment ago, and nothing failed since."""
+        return self._succeeded > max(self._failed, time.monotonic() - FRESH_S)
+
+    def is_to_retry(self) -> bool:
+        """Whether the journal failed and was not tried again for some seconds."""
+        if not self._is_down or time.monotonic() - max(self._failed, self._retried) < RETRY_S:
+            return False
+        self._retried = time.monotonic()
+        return True
+
+
+def _message(item: Message | SetAside) -> Message:
+    return item.message if isinstance(item, SetAside) else item
+
+
+def _unavailable(error: Exception) -> QueueUnavailableError:
+    return QueueUnavailableError(f"spool: {type(error).__name__}: {error}"[:300])
