@@ -60,7 +60,7 @@ def arrows() -> Iterator[tuple[str, str, Path]]:
         own = path.relative_to(ROOT / "listener").parts[0].removesuffix(".py")
         for name in imports(path):
             other = part_of(name) if name.startswith("listener.") else ""
-            if other and other != own and other != "__version__" and own != "__init__":
+            if other and other not in (own, "__version__") and own != "__init__":
                 yield own, other, path
 
 
