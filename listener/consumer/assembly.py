@@ -45,7 +45,7 @@ def context_of(
     limit_s = options.block_s + REPLY_S
     client = connect(queue.redis_url, timeout_s=limit_s, name="fota-consumer")
     reading = connect(queue.redis_url, timeout_s=limit_s, name="fota-consumer", once=True)
-    consumer, scripts = name or _own_name(), Scripts(client)
+    consumer, scripts = name or _own_name(), Scripts(client, reading)
     groups = {
         partition.number: Group(client, scripts, partition, group, consumer, clock=time.monotonic)
         for partition in every_partition(queue.namespace, queue.partitions)

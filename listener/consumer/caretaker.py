@@ -89,6 +89,7 @@ class Caretaker:
         except redis.RedisError as error:
             if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
                 self._context.portion.shrink()
+            renew(self._context.reading)
             self._excuse("take over", group.partition, error)
             return True
         self._context.outages.end("take over", [group.partition])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import redis
 
+from listener.consumer.claims import Claims
 from listener.consumer.desk import Desk
 from listener.consumer.group import Group
 from listener.consumer.handlers import Handlers
@@ -21,8 +22,8 @@ class Context:
 
     Args:
         client: threads share it.
-        reading: likewise, for reading alone: it tells of every broken connection, because what
-            Redis delivered on it is pending and never came.
+        reading: likewise, for what brings messages: it tells of every broken connection, because
+            what Redis delivered on it is pending and never came.
         portion: how many messages to ask for at once.
         groups: by the numbers of their partitions.
         stopping: nothing more is read or taken over.
@@ -39,6 +40,7 @@ class Context:
     options: Options
     portion: Portion
     observer: Observer
+    claims: Claims = field(default_factory=Claims)
     outages: Outages = field(default_factory=Outages)
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)

@@ -36,18 +36,19 @@ NOTHING = Taken([], [], [], is_all=True)
 class Scripts:
     """The scripts, registered once for all partitions."""
 
-    def __init__(self, client: "redis.Redis") -> None:
-        """Sends nothing yet."""
+    def __init__(self, client: "redis.Redis", reading: "redis.Redis") -> None:
+        """Sends nothing yet. See `Context` for the clients."""
 
-        def script(name: str) -> Script:
+        def script(name: str, client: "redis.Redis" = client) -> Script:
             # Its way with a server that does not know the script needs no right to SCRIPT LOAD.
             return ClusterScript(
                 client,
                 files("listener.consumer").joinpath("scripts", name).read_text(encoding="utf-8"),
             )
 
-        self.keep, self.claim = script("keep.lua"), script("claim.lua")
-        self.bury, self.dismiss = script("bury.lua"), script("dismiss.lua")
+        self.keep, self.bury, self.dismiss = map(script, ("keep.lua", "bury.lua", "dismiss.lua"))
+        # Sent again, it would find what it claimed the first time idle for no time, and return nothing.
+        self.claim = script("claim.lua", reading)
 
 
 class Group:

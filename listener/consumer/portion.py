@@ -1,5 +1,8 @@
 """How many messages a consumer asks for at once. Pure."""
 
+# Full answers before a size is tried again on which a connection broke: a broken one costs little beside them.
+PASSES_BEFORE_RETRY = 8
+
 
 class Portion:
     """Shrinks when a connection broke on an answer, and grows again, little by little.
@@ -14,12 +17,21 @@ class Portion:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._broke_at = most + 1
+        self._passes = 0
         self.size = most
 
     def shrink(self) -> None:
         """An answer did not come whole."""
+        self._broke_at, self._passes = self.size, 0
         self.size = max(1, self.size // 2)
 
     def grow(self) -> None:
         """An answer came that was as large as it could be."""
-        self.size = min(self._most, self.size + max(1, self.size // 8))
+        larger = min(self._most, self.size + max(1, self.size // 8))
+        if larger >= self._broke_at:
+            self._passes += 1
+            if self._passes < PASSES_BEFORE_RETRY:
+                return
+            self._broke_at = self._most + 1
+        self.size = larger

@@ -14,7 +14,7 @@ from listener.consumer.takeover import take_back
 from listener.queue import shards
 from listener.redis_client.client import renew
 
-# With `ordered`, until there is room for more of what is older than what is new.
+# Until there is room for more of what is pending for us already.
 SOON_S = 0.05
 # Where a proxy takes no command that waits: how often to look, and when to try waiting again.
 POLL_S = 0.2
@@ -45,7 +45,6 @@ class Reader:
         self._groups = {context.groups[n].stream.encode(): context.groups[n] for n in partitions}
         self._attempts = Attempts(context.stopping.wait)
         self._is_new = True
-        self._is_sure = False
 
     def step(self) -> None:
         """Reads once; waits a moment for room, and then for a message."""
@@ -53,13 +52,13 @@ class Reader:
         if not room or self._context.stopping.is_set():
             return
         try:
-            self._is_sure = self._is_sure or self._take_back()
-            if self._is_sure or not self._context.options.ordered:
-                self._read(room)
-            else:
+            is_settled = self._take_back()
+            if is_settled or not self._context.options.ordered:
+                self._read(room, waits=is_settled)
+            if not is_settled:
                 self._context.stopping.wait(SOON_S)
         except redis.RedisError as error:
-            self._is_sure = False
+            self._context.claims.unsettle(self._partitions)
             if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
                 self._context.portion.shrink()
             self._mend(error)
@@ -68,12 +67,12 @@ class Reader:
             self._attempts.succeeded()
             self._context.outages.end("read", self._partitions)
 
-    def _read(self, room: int) -> None:
+    def _read(self, room: int, *, waits: bool) -> None:
         """Raises redis.RedisError; then some may be pending for us all the same."""
         block_s = self._context.options.block_s
         polls = time.monotonic() < self._polling_until
         try:
-            found = self._ask(room, None if polls else max(1, int(block_s * 1000)))
+            found = self._ask(room, max(1, int(block_s * 1000)) if waits and not polls else None)
         except redis.ResponseError as error:
             if polls or is_missing(error) or not self._begins_to_poll(error):
                 raise
@@ -145,9 +144,12 @@ class Reader:
         )
 
     def _take_back(self) -> bool:
-        """Sees that nothing is pending for us of which we do not know; whether that was all."""
-        back = [take_back(self._context, group) for group in self._groups.values()]
-        return all(back)
+        """Takes what is pending for us and unknown to us, if there may be any; whether that was all."""
+        settled = [
+            self._context.claims.is_settled(group.partition) or take_back(self._context, group)
+            for group in self._groups.values()
+        ]
+        return all(settled)
 
     def _mend(self, error: "redis.RedisError") -> None:
         try:

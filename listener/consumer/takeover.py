@@ -24,18 +24,22 @@ def take_over(context: Context, group: Group, frozen: Frozen) -> bool:
     Raises:
         redis.RedisError: as each method of the group.
     """
-    _seize(context, group, frozen)
-    return _take(context, group, context.options.takeover_idle_s, holder="")
+    with context.claims.one_at_a_time(group.partition):
+        _seize(context, group, frozen)
+        return _take(context, group, context.options.takeover_idle_s, holder="")
 
 
 def take_back(context: Context, group: Group) -> bool:
     """Takes what is pending for this consumer's own name, and what was handed back.
 
     The first is what the process of the same name had before it was killed, or came on a connection
-    that broke. Returns and raises the same as `take_over`.
+    that broke. Returns and raises the same as `take_over`; the partition is settled if that was all.
     """
-    back = [_take(context, group, 0, holder) for holder in (context.consumer, HANDED_BACK)]
-    return all(back)
+    with context.claims.one_at_a_time(group.partition):
+        back = [_take(context, group, 0, holder) for holder in (context.consumer, HANDED_BACK)]
+        if all(back):
+            context.claims.settle(group.partition)
+        return all(back)
 
 
 def _seize(context: Context, group: Group, frozen: Frozen) -> None:
@@ -59,6 +63,8 @@ def _take(context: Context, group: Group, idle_s: float, holder: str) -> bool:
         return False
     in_hand = {delivery.key for delivery in context.desk.in_hand()}
     taken = group.take(idle_s, limit, in_hand, holder)
+    if len(taken.deliveries) >= limit:
+        context.portion.grow()
     _accept(context, group.partition, taken)
     return taken.is_all
 

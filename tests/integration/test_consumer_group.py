@@ -20,7 +20,7 @@ VERDICT = Verdict(reason="handler-failed", error="e")
 @pytest.fixture
 def scripts(redis_url: str) -> Any:
     with redis.Redis.from_url(redis_url) as client:
-        yield Scripts(client)
+        yield Scripts(client, client)
 
 
 @pytest.fixture

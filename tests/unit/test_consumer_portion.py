@@ -1,6 +1,6 @@
 """How many messages a consumer asks for after a connection broke on an answer."""
 
-from listener.consumer.portion import Portion
+from listener.consumer.portion import PASSES_BEFORE_RETRY, Portion
 
 
 def test_portion_is_halved_until_it_is_one_message() -> None:
@@ -16,8 +16,20 @@ def test_portion_grows_again_to_what_it_was_and_no_further() -> None:
     portion = Portion(100)
     for _ in range(9):
         portion.shrink()
-    for _ in range(40):
+    for _ in range(PASSES_BEFORE_RETRY + 40):
         before = portion.size
         portion.grow()
-        assert before < portion.size <= before + max(1, before // 8) or portion.size == 100
+        assert before <= portion.size <= before + max(1, before // 8)
     assert portion.size == 100
+
+
+def test_portion_returns_seldom_to_a_size_on_which_the_connection_broke() -> None:
+    # Four messages fit into an answer, five do not.
+    portion, broken = Portion(100), 0
+    for _ in range(200):
+        if portion.size > 4:
+            broken += 1
+            portion.shrink()
+        else:
+            portion.grow()
+    assert broken < 200 / PASSES_BEFORE_RETRY
