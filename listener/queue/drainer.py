@@ -201,7 +201,7 @@ class Drainer:
 
     def _left(self, partition: int, problem: QueueUnavailableError) -> None:
         if not self._stopped.is_set():
-            self._outages.begin(partition, problem.detail)
+            self._writer.give_up(partition, problem)
 
     def _count(self, moved: list[Spooled]) -> None:
         metrics.count(metrics.DRAINED, by=len(moved))

@@ -15,7 +15,7 @@ from listener.queue.drainer import Drainer
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
-from listener.spool.spool import Spool
+from listener.spool.spool import Spool, Ticket
 
 log = structlog.get_logger("listener.queue")
 
@@ -58,6 +58,27 @@ class Queue(Protocol):
         """Lets go of connections and files."""
 
 
+class _Detour:
+    """Takes a message to the spool once, whichever thread finds first that it has to go there."""
+
+    __slots__ = ("_message", "_spool", "_ticket")
+
+    def __init__(self, spool: Spool, message: Message) -> None:
+        self._spool = spool
+        self._message = message
+        self._ticket: Ticket | None = None
+
+    def begin(self) -> None:
+        """Enqueues the message; the second time nothing."""
+        if self._ticket is None:
+            self._ticket = self._spool.enqueue(self._message)
+
+    def end(self, timeout_s: float) -> bool:
+        """Returns once the message is journalled, or raises, as `Spool.put` does."""
+        ticket = self._ticket or self._spool.enqueue(self._message)
+        return self._spool.wait(ticket, timeout_s)
+
+
 class Keeper:
     """The queue: Redis with the spool behind it. One for each process; threads share it.
 
@@ -68,9 +89,10 @@ class Keeper:
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing and opens nothing yet. Without SPOOL_DIR there is no spool."""
-        self._writer = RedisWriter(settings)
-        self._retention = Retention(settings)
         self._outages = Outages()
+        outages = self._outages if settings.spool_dir else None
+        self._writer = RedisWriter(settings, outages=outages)
+        self._retention = Retention(settings)
         self._spool: Spool | None = None
         if settings.spool_dir:
             self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
@@ -92,23 +114,23 @@ class Keeper:
         Raises:
             QueueUnavailableError: neither Redis nor the spool confirmed it.
         """
-        partition = self._writer.partition_of(message).number
         if self._spool is None:
             return Kept(self._writer.put(message).duplicate, "redis")
         began = time.monotonic()
+        detour = _Detour(self._spool, message)
         refused: MessageRefusedError | None = None
-        if partition not in self._outages.down:
-            try:
-                return Kept(self._writer.put(message).duplicate, "redis")
-            except MessageRefusedError as problem:
-                # No outage: the others go on to Redis.
-                refused = problem
-            except QueueUnavailableError as problem:
-                self._outages.begin(partition, problem.detail)
+        try:
+            return Kept(self._writer.put(message, detour.begin).duplicate, "redis")
+        except MessageRefusedError as problem:
+            # No outage: the others go on to Redis.
+            refused = problem
+        except QueueUnavailableError:
+            # An outage: the writer began the detour, in the message's turn.
+            pass
         left_s = max(began + SPOOL_ALONE_S - time.monotonic(), SPOOL_BUDGET_S)
         if refused is None or not refused.certain:
             # The drainer, which has more time, finds out whether Redis would refuse it.
-            duplicate = self._spool.put(message, left_s)
+            duplicate = detour.end(left_s)
         else:
             duplicate = self._spool.put_aside(message, refused.detail, left_s)
             if not duplicate:
@@ -144,7 +166,7 @@ class Keeper:
                 try:
                     self._writer.check(partition)
                 except QueueUnavailableError as problem:
-                    self._outages.begin(partition, problem.detail)
+                    self._writer.give_up(partition, problem)
         if not self._outages.down:
             return "redis"
         spool.check()

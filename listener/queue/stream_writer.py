@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import redis
 from redis.exceptions import NoScriptError
@@ -13,10 +13,11 @@ from redis.exceptions import NoScriptError
 from listener.errors import MessageRefusedError, QueueUnavailableError
 from listener.queue.batches import Outcome, Portions, TooMuchError
 from listener.queue.confirmed import Confirmed
+from listener.queue.down_partitions import Outages
 from listener.queue.keys import ARRIVALS_TTL_S, Partition, hour_of, tally
 from listener.queue.redis_errors import Blame, blame, unavailable
 from listener.redis_client.script import Script
-from listener.runtime.group_commit import GroupCommit
+from listener.runtime.group_commit import GroupCommit, Slot
 
 # Bounds of one script call: Redis serves nobody else while it runs.
 MOST_MESSAGES = 256
@@ -37,12 +38,15 @@ class Entry(NamedTuple):
         fields: makes names and values in turn. Called for a whole group at once, which takes a third of the time that
             as many calls between other work take.
         size: roughly, in bytes.
+        give_up: sends the entry elsewhere when its lane gives up on Redis; it returns at once. Lanes that know
+            of outages call it, in the order of submission, before any later entry is submitted.
     """
 
     seen: str
     kind: str
     fields: Callable[[], Sequence[str | bytes]]
     size: int
+    give_up: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,11 @@ class Target:
 
 
 class Lane:
-    """Writes the entries of one stream, in the order in which they were submitted. Threads share it."""
+    """Writes the entries of one stream, in the order in which they were submitted. Threads share it.
+
+    A lane that knows of outages keeps this order where entries go elsewhere: the outage begins and all
+    puts without a result are given up in one step, and until the outage ends every later put is given up at once.
+    """
 
     def __init__(
         self,
@@ -81,6 +89,7 @@ class Lane:
         check: Callable[[], None],
         clock: Callable[[], float] = time.time,
         observe: Callable[[int], None] = lambda _: None,
+        outages: Outages | None = None,
     ) -> None:
         """Starts nothing yet.
 
@@ -91,6 +100,7 @@ class Lane:
             check: returns if writing is possible at all, or raises QueueUnavailableError.
             clock: seconds since 1970.
             observe: is given the size of each group.
+            outages: which partitions are down; None: each put finds out by itself.
         """
         self._target = target
         self._confirmed = confirmed
@@ -98,6 +108,9 @@ class Lane:
         self._check = check
         self._clock = clock
         self._observe = observe
+        self._outages = outages
+        # Held while an entry is submitted, and while all of them are given up.
+        self._order = threading.Lock()
         self._closing = threading.Event()
         self._portions: Portions[Entry, Receipt] = Portions(size_of, MOST_BYTES)
         self._commit: GroupCommit[Entry, Outcome[Receipt]] = GroupCommit(
@@ -114,13 +127,24 @@ class Lane:
             MessageRefusedError: Redis takes others, but not this one.
             QueueUnavailableError: Redis did not confirm it; it may be there all the same.
         """
+        slot = self._submit(entry)
         try:
-            outcome = self._commit.submit(entry, timeout_s)
+            if self._outages and not slot.done.wait(timeout_s):
+                self._give_up_late(slot)
+            outcome = self._commit.wait(slot, timeout_s)
         except (redis.RedisError, TimeoutError, InterruptedError) as error:
             raise unavailable(error) from error
+        finally:
+            # As in `GroupCommit.wait`.
+            del slot
         if isinstance(outcome, QueueUnavailableError):
             raise outcome
         return outcome
+
+    def give_up(self, problem: QueueUnavailableError) -> None:
+        """Begins an outage: every put that has no result raises, after its entry was given up in its turn."""
+        with self._order:
+            self._give_up(problem.detail)
 
     def put_all(self, entries: Sequence[Entry]) -> list[Outcome[Receipt]]:
         """Adds entries for which nobody waits: one that gets no answer is tried again.
@@ -139,7 +163,42 @@ class Lane:
 
     def _write_group(self, group: Sequence[Entry]) -> list[Outcome[Receipt]]:
         self._observe(len(group))
-        return self._portions.write(group, lambda portion: self._write(portion, patient=False))
+        outcomes = self._portions.write(group, lambda portion: self._write(portion, patient=False))
+        if self._outages:
+            self._give_up_rest(outcomes)
+        return outcomes
+
+    def _submit(self, entry: Entry) -> Slot[Entry, Outcome[Receipt]]:
+        with self._order:
+            if self._is_down():
+                entry.give_up()
+                raise QueueUnavailableError("redis is known to be down")
+            return self._commit.enqueue(entry)
+
+    def _is_down(self) -> bool:
+        return self._outages is not None and self._target.where.number in self._outages.down
+
+    def _give_up_rest(self, outcomes: Sequence[Outcome[Receipt]]) -> None:
+        """Gives up what an outage left of a group, before its submitters learn of it."""
+        if not outcomes or not _is_outage(last := outcomes[-1]):
+            return
+        settled = next(at for at, outcome in enumerate(outcomes) if _is_outage(outcome))
+        with self._order:
+            # Otherwise the group's time ran out before, and the outage that began then may be over.
+            if self._commit.is_awaited(settled):
+                self._give_up(last.detail, settled)
+
+    def _give_up_late(self, slot: Slot[Entry, Outcome[Receipt]]) -> None:
+        with self._order:
+            if not slot.done.is_set():
+                self._give_up("TimeoutError: the write took too long")
+
+    def _give_up(self, detail: str, settled: int = 0) -> None:
+        if self._outages:
+            self._outages.begin(self._target.where.number, detail)
+        for slot in self._commit.abandon(settled):
+            slot.item.give_up()
+            slot.fail(QueueUnavailableError(detail))
 
     def _write(self, portion: Sequence[Entry], *, patient: bool) -> list[Receipt]:
         """Writes a portion; see `Portions.write`."""
@@ -197,6 +256,11 @@ class Lane:
         except NoScriptError:
             # A new or restarted server: it learns the script now.
             return self._confirmed.send(where, "EVAL", self._script.text, *words)
+
+
+def _is_outage(outcome: Outcome[Receipt]) -> TypeGuard[QueueUnavailableError]:
+    unavailable = isinstance(outcome, QueueUnavailableError)
+    return unavailable and not isinstance(outcome, MessageRefusedError)
 
 
 def _tries(error: Exception, *, patient: bool) -> int:

@@ -14,6 +14,7 @@ from listener.messages.message import Message, timestamp
 from listener.queue import required_commands
 from listener.queue.batches import Outcome
 from listener.queue.confirmed import Confirmed
+from listener.queue.down_partitions import Outages
 from listener.queue.fingerprints import Earlier, Journalled
 from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_of
 from listener.queue.redis_errors import unavailable
@@ -55,6 +56,7 @@ class RedisWriter:
         clock: Callable[[], float] = time.time,
         *,
         budget_s: float | None = None,
+        outages: Outages | None = None,
     ) -> None:
         """Connects to nothing yet.
 
@@ -62,6 +64,7 @@ class RedisWriter:
             settings: where to write, and how.
             clock: seconds since 1970.
             budget_s: what a write may take, in seconds, instead of ACK_BUDGET_MS.
+            outages: where failed writes are noted, and which writes are not tried; None: nowhere.
         """
         self._settings = settings
         self._clock = clock
@@ -79,6 +82,7 @@ class RedisWriter:
                 Target(where, where.messages, bound, settings.dedupe_window_s),
                 self._script,
                 observe,
+                outages,
             )
             for where in self._partitions
         ]
@@ -91,15 +95,20 @@ class RedisWriter:
             lambda _: None,
         )
 
-    def put(self, message: Message) -> Receipt:
+    def put(self, message: Message, give_up: Callable[[], None] = lambda: None) -> Receipt:
         """Adds the message to the stream of its partition, unless it is there.
+
+        Args:
+            message: what to keep.
+            give_up: see `lane.Entry`; called before QueueUnavailableError is raised in an outage.
 
         Raises:
             MessageRefusedError: Redis takes others, but not this one.
             QueueUnavailableError: Redis did not confirm it; it may be there all the same.
         """
         where = self.partition_of(message)
-        return self._lanes[where.number].put(_entry(where, message), self.budget_s)
+        entry = _entry(where, message)._replace(give_up=give_up)
+        return self._lanes[where.number].put(entry, self.budget_s)
 
     def put_all(self, partition: int, messages: Sequence[Message]) -> None:
         """Adds messages of one partition, in their order, as `put` would, and waits longer for each.
@@ -164,6 +173,10 @@ class RedisWriter:
         except redis.RedisError as error:
             raise unavailable(error) from error
 
+    def give_up(self, partition: int, problem: QueueUnavailableError) -> None:
+        """Begins an outage of a partition that somebody else noticed; see `Lane.give_up`."""
+        self._lanes[partition].give_up(problem)
+
     def stop(self) -> None:
         """Has `put_all` try nothing more."""
         for lane in self._lanes:
@@ -175,7 +188,13 @@ class RedisWriter:
             lane.close()
         self._redis.close()
 
-    def _lane(self, target: Target, script: Script, observe: Callable[[int], None]) -> Lane:
+    def _lane(
+        self,
+        target: Target,
+        script: Script,
+        observe: Callable[[int], None],
+        outages: Outages | None = None,
+    ) -> Lane:
         return Lane(
             target,
             self._confirmed,
@@ -183,6 +202,7 @@ class RedisWriter:
             check=partial(self.check, target.where.number),
             clock=self._clock,
             observe=observe,
+            outages=outages,
         )
 
 

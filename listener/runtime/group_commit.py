@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Slot(Generic[Item, Result]):
+class Slot(Generic[Item, Result]):
     """One submission, until its result or its error is there."""
 
     __slots__ = ("done", "error", "item", "result", "size")
@@ -38,7 +38,7 @@ class GroupCommit(Generic[Item, Result]):
 
     Guaranteed: `write` is never called twice at the same time; a submitted item is in one group at
     the most; a group's error reaches every one of its submitters; groups keep the order of
-    submission.
+    submission. An item that was given up and is being written may be written all the same.
     """
 
     def __init__(
@@ -64,7 +64,8 @@ class GroupCommit(Generic[Item, Result]):
         self._lock = threading.Lock()
         # Whether there may be something to do for the writer: submissions, or the end.
         self._called = threading.Event()
-        self._waiting: list[_Slot[Item, Result]] = []
+        self._waiting: list[Slot[Item, Result]] = []
+        self._writing: list[Slot[Item, Result]] = []
         self._writer: threading.Thread | None = None
         self._closed = False
 
@@ -76,11 +77,22 @@ class GroupCommit(Generic[Item, Result]):
                 then, it may still be written.
             Exception: what `write` raised for the item's group.
         """
-        slot: _Slot[Item, Result] = _Slot(item, self._size(item))
+        return self.wait(self.enqueue(item), timeout_s)
+
+    def enqueue(self, item: Item) -> Slot[Item, Result]:
+        """Submits an item without waiting; `wait` returns its result. Fails the slot once closed."""
+        slot: Slot[Item, Result] = Slot(item, self._size(item))
         with self._lock:
+            if self._closed:
+                slot.fail(InterruptedError("closed"))
+                return slot
             self._ensure_writer()
             self._waiting.append(slot)
         self._called.set()
+        return slot
+
+    def wait(self, slot: Slot[Item, Result], timeout_s: float) -> Result:
+        """Returns the result of what was enqueued, or raises, as `submit` does."""
         try:
             if not slot.done.wait(timeout_s):
                 self._withdraw(slot)
@@ -91,6 +103,21 @@ class GroupCommit(Generic[Item, Result]):
             # An error's traceback has this frame, which would have the slot, which has the error.
             del slot
 
+    def is_awaited(self, settled: int) -> bool:
+        """Whether a submitter still waits for the group that is being written, but for its first `settled` items."""
+        return bool(_pending(self._writing[settled:]))
+
+    def abandon(self, settled: int = 0) -> list[Slot[Item, Result]]:
+        """Takes out every submission without a result, in their order; the caller has to fail them.
+
+        Args:
+            settled: how many of the first items of the group that is being written stay, because
+                their results are known.
+        """
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            return _pending([*self._writing[settled:], *waiting])
+
     def close(self) -> None:
         """Ends the thread once what was submitted is written."""
         with self._lock:
@@ -100,7 +127,7 @@ class GroupCommit(Generic[Item, Result]):
         if writer:
             writer.join()
 
-    def _withdraw(self, slot: _Slot[Item, Result]) -> None:
+    def _withdraw(self, slot: Slot[Item, Result]) -> None:
         with self._lock:
             if slot in self._waiting:
                 self._waiting.remove(slot)
@@ -108,8 +135,6 @@ class GroupCommit(Generic[Item, Result]):
                 raise TimeoutError("the write took too long")
 
     def _ensure_writer(self) -> None:
-        if self._closed:
-            raise InterruptedError("closed")
         if self._writer is None:
             self._writer = threading.Thread(target=self._run, name="group-commit", daemon=True)
             self._writer.start()
@@ -124,7 +149,7 @@ class GroupCommit(Generic[Item, Result]):
                 if self._waiting:
                     self._ensure_writer()
 
-    def _next_group(self) -> list[_Slot[Item, Result]]:
+    def _next_group(self) -> list[Slot[Item, Result]]:
         """Waits for submissions and takes as many as a group may have; none once closed."""
         while True:
             self._called.wait()
@@ -134,7 +159,7 @@ class GroupCommit(Generic[Item, Result]):
                     return group
                 self._called.clear()
 
-    def _take_group(self) -> list[_Slot[Item, Result]]:
+    def _take_group(self) -> list[Slot[Item, Result]]:
         count, size = 0, 0
         for slot in self._waiting[: self._most_items]:
             size += slot.size
@@ -142,6 +167,7 @@ class GroupCommit(Generic[Item, Result]):
                 break
             count += 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._writing = group
         return group
 
     def _write_next(self) -> bool:
@@ -157,16 +183,21 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
         finally:
-            # As in `submit`.
+            self._writing = []
+            # As in `wait`.
             del group
         return found
 
 
-def _succeed(group: Sequence[_Slot[Any, Result]], results: Sequence[Result]) -> None:
+def _pending(slots: Sequence[Slot[Item, Result]]) -> list[Slot[Item, Result]]:
+    return [slot for slot in slots if not slot.done.is_set()]
+
+
+def _succeed(group: Sequence[Slot[Any, Result]], results: Sequence[Result]) -> None:
     for slot, result in list(zip(group, results, strict=True)):
         slot.succeed(result)
 
 
-def _fail(group: Sequence[_Slot[Any, Any]], error: BaseException) -> None:
+def _fail(group: Sequence[Slot[Any, Any]], error: BaseException) -> None:
     for slot in group:
         slot.fail(error)

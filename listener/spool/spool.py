@@ -12,17 +12,20 @@ import structlog
 from listener import metrics
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
-from listener.runtime.group_commit import GroupCommit
+from listener.runtime.group_commit import GroupCommit, Slot
 from listener.runtime.native_thread import NativeThread
 from listener.spool.journal import Journal
 from listener.spool.journal_database import JOURNAL
 from listener.spool.journal_rows import SetAside, Spooled, now
 
-__all__ = ["JOURNAL", "SetAside", "Spool", "Spooled"]
+__all__ = ["JOURNAL", "SetAside", "Spool", "Spooled", "Ticket"]
 
 log = structlog.get_logger("listener.spool")
 
 Result = TypeVar("Result")
+_Item = Message | SetAside
+# A message on its way into the journal.
+Ticket = Slot[_Item, bool]
 
 MOST_MESSAGES = 256
 MOST_BYTES = 16 * 2**20
@@ -62,7 +65,7 @@ class Spool:
         self._state = _State()
         # A journal that cannot be read is not opened again at once, unless for a message.
         self._rests_until, self._unreadable = -float("inf"), ""
-        self._commit: GroupCommit[Message | SetAside, bool] = GroupCommit(
+        self._commit: GroupCommit[_Item, bool] = GroupCommit(
             self._write,
             size=lambda item: _message(item).size,
             most_items=MOST_MESSAGES,
@@ -75,7 +78,15 @@ class Spool:
         Raises:
             QueueUnavailableError: full, unwritable, or not in time.
         """
-        return self._submit(message, timeout_s)
+        return self.wait(self.enqueue(message), timeout_s)
+
+    def enqueue(self, message: Message) -> Ticket:
+        """Begins to journal a message, behind what was enqueued before, and returns at once."""
+        return self._commit.enqueue(message)
+
+    def wait(self, ticket: Ticket, timeout_s: float) -> bool:
+        """Waits for what `enqueue` began; returns and raises as `put` does."""
+        return self._watch(lambda: self._wait(ticket, timeout_s))
 
     def put_aside(self, message: Message, reason: str, timeout_s: float) -> bool:
         """Journals a message that Redis refuses by itself; true if it is there already, waiting or set aside.
@@ -88,7 +99,7 @@ class Spool:
         Raises:
             QueueUnavailableError: full, unwritable, or not in time.
         """
-        return self._submit(SetAside(message, reason, now()), timeout_s)
+        return self.wait(self._commit.enqueue(SetAside(message, reason, now())), timeout_s)
 
     def oldest(self, most: int, most_bytes: int = MOST_BYTES, *, beyond: int = 0) -> list[Spooled]:
         """The messages that wait longest, in the order of their arrival; none that is set aside.
@@ -187,15 +198,12 @@ class Spool:
         except (sqlite3.Error, OSError) as error:
             log.warning("spool not closed", detail=str(error))
 
-    def _submit(self, item: Message | SetAside, timeout_s: float) -> bool:
-        def submit() -> bool:
-            try:
-                return self._commit.submit(item, timeout_s)
-            except (sqlite3.Error, OSError) as error:
-                metrics.count(metrics.SPOOL_FAILURES)
-                raise _unavailable(error) from error
-
-        return self._watch(submit)
+    def _wait(self, ticket: Ticket, timeout_s: float) -> bool:
+        try:
+            return self._commit.wait(ticket, timeout_s)
+        except (sqlite3.Error, OSError) as error:
+            metrics.count(metrics.SPOOL_FAILURES)
+            raise _unavailable(error) from error
 
     def _watch(self, write: Callable[[], Result]) -> Result:
         try:
@@ -206,7 +214,7 @@ class Spool:
         self._state.succeeded()
         return result
 
-    def _write(self, group: Sequence[Message | SetAside]) -> list[bool]:
+    def _write(self, group: Sequence[_Item]) -> list[bool]:
         began = time.monotonic()
         try:
             return self._thread.run(lambda: self._journal.put(group), PATIENCE_S)
@@ -263,7 +271,7 @@ class _State:
         return True
 
 
-def _message(item: Message | SetAside) -> Message:
+def _message(item: _Item) -> Message:
     return item.message if isinstance(item, SetAside) else item
 
 

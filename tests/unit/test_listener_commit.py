@@ -167,6 +167,40 @@ def test_many_threads_each_get_their_own_result() -> None:
     assert sorted(number for group in store.groups for number in group) == list(range(2000))
 
 
+def test_abandoned_submissions_are_all_that_have_no_result_in_their_order() -> None:
+    store = Store()
+    commit = grouped(store)
+    slots = [commit.enqueue(1)]
+    assert store.entered.acquire(timeout=10)
+    slots += [commit.enqueue(number) for number in (2, 3)]
+    assert commit.abandon() == slots
+    for slot in slots:
+        slot.fail(OSError("given up"))
+    assert not commit.is_awaited(0)
+    last = commit.enqueue(4)
+    store.open.set()
+    assert commit.wait(last, 10) == 40
+    for slot in slots:
+        with pytest.raises(OSError, match="given up"):
+            commit.wait(slot, 0)
+    assert store.groups == [[1], [4]], "the first was being written already"
+    commit.close()
+
+
+def test_submissions_whose_results_are_known_are_not_abandoned() -> None:
+    store = Store()
+    commit = grouped(store)
+    first = commit.enqueue(1)
+    assert store.entered.acquire(timeout=10)
+    second = commit.enqueue(2)
+    assert commit.is_awaited(0)
+    assert not commit.is_awaited(1)
+    assert commit.abandon(1) == [second]
+    store.open.set()
+    assert commit.wait(first, 10) == 10
+    commit.close()
+
+
 class Item:
     """Something to write that can be looked after."""
 
