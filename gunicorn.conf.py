@@ -98,12 +98,12 @@ def pre_fork(arbiter: Any, _worker: Any) -> None:
 def post_fork(_arbiter: Any, _worker: Any) -> None:
     """In each worker, before it serves: it counts only if there is room for its counts."""
     if no_metrics:
-        metrics.stop()
+        metrics.disable()
         return
     try:
         multiprocess_dir.reserve()
     except OSError as error:
-        metrics.stop()
+        metrics.disable()
         log.error("this worker counts nothing: there is no room for metrics", detail=str(error))  # noqa: TRY400
 
 

@@ -61,7 +61,7 @@ class Renderer:
         return self._redactor.redact(str(self._render(logger, name, event)))
 
 
-class Lines:
+class StderrLogger:
     """Where structlog's finished lines go; it calls the method that is named like the level."""
 
     def __init__(self, name: str = "", stream: TextIO | None = None) -> None:
@@ -103,7 +103,7 @@ def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -
     logging.config.dictConfig(config(log_format, log_level, secrets))
     structlog.configure(
         processors=_processors(log_format, secrets),
-        logger_factory=Lines,
+        logger_factory=StderrLogger,
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
         cache_logger_on_first_use=True,
     )
@@ -112,7 +112,7 @@ def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -
 def text_logger(name: str) -> Any:
     """A logger of text lines from `info` on, for a program that has not configured structlog."""
     return structlog.wrap_logger(
-        Lines(name),
+        StderrLogger(name),
         processors=_processors("text", ()),
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     )
@@ -131,7 +131,7 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
         ],
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *_ending(log_format, secrets),
+            *render_chain(log_format, secrets),
         ],
     }
     gunicorn_level = "INFO" if log_level == "debug" else log_level.upper()
@@ -152,7 +152,7 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
     }
 
 
-def _framed(logger: Lines, level: str, event: EventDict) -> EventDict:
+def add_level_logger_time(logger: StderrLogger, level: str, event: EventDict) -> EventDict:
     """What every line has: level, logger, time; in one step, since each message has a line."""
     moment = datetime.now(UTC).replace(tzinfo=None)
     return {
@@ -164,24 +164,30 @@ def _framed(logger: Lines, level: str, event: EventDict) -> EventDict:
 
 
 def _processors(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
-    return [_framed, structlog.processors.format_exc_info, *_ending(log_format, secrets)]
+    return [
+        add_level_logger_time,
+        structlog.processors.format_exc_info,
+        *render_chain(log_format, secrets),
+    ]
 
 
 def _loss_line(log_format: str, secrets: Iterable[Secret]) -> Callable[[int], str]:
     """Renders the line that says how many were lost; it comes at every level of the log."""
-    logger = Lines("listener.logs")
-    ending = _ending(log_format, secrets)
+    logger = StderrLogger("listener.logs")
+    render = render_chain(log_format, secrets)
 
     def rendered(lost: int) -> str:
-        event: Any = _framed(logger, "warning", {"event": "log lines lost", "lines": lost})
-        for processor in ending:
+        event: Any = add_level_logger_time(
+            logger, "warning", {"event": "log lines lost", "lines": lost}
+        )
+        for processor in render:
             event = processor(logger, "warning", event)
         return f"{event}\n"
 
     return rendered
 
 
-def _ending(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
+def render_chain(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
     """From an event to a line."""
     printable = [] if log_format == "json" else [_printable]
     return [*printable, Renderer(_renderer(log_format), Redactor(secrets))]

@@ -1,7 +1,7 @@
 """Every metric of the service: its name, its labels, what it says. No other module spells one.
 
 Two sorts. What happens is counted where it happens, with `count` and `observe`, by each process for
-itself, and added up when somebody asks (prometheus-client's multi-process mode). What is (`STATES`) is
+itself, and added up when somebody asks (prometheus-client's multi-process mode). What is (`SCRAPE_GAUGES`) is
 looked up when somebody asks, once, whichever worker answers.
 
 A metric never costs a message: where its file cannot be had, nothing is counted in that process.
@@ -109,7 +109,7 @@ LOST_LINES = Counter(
     "Log lines that were lost because nobody read them, or because they could not be written.",
     namespace=PREFIX,
 )
-EVENTS = (
+PROCESS_METRICS = (
     MESSAGES,
     REFUSALS,
     ACKNOWLEDGEMENT,
@@ -128,7 +128,7 @@ EVENTS = (
 
 
 @dataclass(frozen=True)
-class State:
+class GaugeSpec:
     """A gauge whose value is looked up when it is asked for."""
 
     name: str
@@ -136,68 +136,68 @@ class State:
     labels: tuple[str, ...] = ()
 
 
-BUILD = State(
+BUILD = GaugeSpec(
     "fota_build_info", "Always 1; the version and the commit that run.", ("version", "commit")
 )
-REDIS_UP = State(
+REDIS_UP = GaugeSpec(
     "fota_redis_up",
     "1 if Redis told the state of the queue, else 0; then the rest of it is missing.",
 )
-QUEUE = State("fota_queue_messages", "Messages in the stream, read or not.", ("partition",))
-OLDEST = State(
+QUEUE = GaugeSpec("fota_queue_messages", "Messages in the stream, read or not.", ("partition",))
+OLDEST = GaugeSpec(
     "fota_queue_oldest_seconds", "Age of the oldest message in the stream.", ("partition",)
 )
-LAG = State(
+LAG = GaugeSpec(
     "fota_group_lag_messages",
     "Messages that a consumer group was not given yet.",
     ("group", "partition"),
 )
-PENDING = State(
+PENDING = GaugeSpec(
     "fota_group_pending_messages",
     "Messages that a consumer group was given and has not acknowledged.",
     ("group", "partition"),
 )
-DEAD = State(
+DEAD = GaugeSpec(
     "fota_dead_messages", "Messages that a consumer group gave up on.", ("group", "partition")
 )
-QUARANTINED = State(
+QUARANTINED = GaugeSpec(
     "fota_quarantined_messages", "Refused messages of proven senders that are kept."
 )
-SPOOL = State("fota_spool_messages", "Messages in this host's spool.")
-SPOOL_BYTES = State("fota_spool_bytes", "What the messages that wait take of SPOOL_MAX_BYTES.")
-SPOOL_LIMIT = State(
+SPOOL = GaugeSpec("fota_spool_messages", "Messages in this host's spool.")
+SPOOL_BYTES = GaugeSpec("fota_spool_bytes", "What the messages that wait take of SPOOL_MAX_BYTES.")
+SPOOL_LIMIT = GaugeSpec(
     "fota_spool_limit_bytes", "The most that may wait in the spool: SPOOL_MAX_BYTES."
 )
-SPOOL_OLDEST = State(
+SPOOL_OLDEST = GaugeSpec(
     "fota_spool_oldest_seconds", "Age of the oldest message in this host's spool; 0 if it is empty."
 )
-SPOOL_SET_ASIDE = State(
+SPOOL_SET_ASIDE = GaugeSpec(
     "fota_spool_set_aside_messages",
     "Messages in this host's spool that Redis refused by themselves.",
 )
-CORRUPT_JOURNALS = State(
+CORRUPT_JOURNALS = GaugeSpec(
     "fota_spool_corrupt_journals",
     "Corrupt journals that were set aside in SPOOL_DIR; there may be messages in them.",
 )
-REGISTRATION = State(
+REGISTRATION = GaugeSpec(
     "fota_registration_ours",
     "1 if our URL was registered at the registrar's last look, else 0; missing while nobody could look.",
     ("account", "version"),
 )
-OBSERVED = State(
+OBSERVED = GaugeSpec(
     "fota_registration_observed_timestamp_seconds",
     "When the registrar looked last.",
     ("account", "version"),
 )
-TOKEN_AGE = State(
+TOKEN_AGE = GaugeSpec(
     "fota_registration_token_age_seconds",
     "How old the registrar's OAuth token was at its last look.",
     ("account", "version"),
 )
-BREAKER = State(
+BREAKER = GaugeSpec(
     "fota_login_breaker_open", "1 if refused logins have stopped all further ones, else 0."
 )
-STATES = (
+SCRAPE_GAUGES = (
     BUILD,
     REDIS_UP,
     QUEUE,
@@ -219,7 +219,7 @@ STATES = (
 )
 
 
-def expect(kinds: Iterable[str], reasons: Iterable[str]) -> None:
+def create_label_values(kinds: Iterable[str], reasons: Iterable[str]) -> None:
     """Begins the counts of what may come at 0: a rate sees no count that appears out of nowhere."""
     for kind in kinds:
         for result in RESULTS:
@@ -258,6 +258,6 @@ def count_lost_lines() -> None:
         count(LOST_LINES, by=lost)
 
 
-def stop() -> None:
+def disable() -> None:
     """Counts nothing more in this process."""
     _Recording.on = False

@@ -5,30 +5,32 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# All of ASCII but its control characters is printable; of the rest `str.isprintable` decides.
-UNUSUAL = re.compile(r"[^ -~]")
+# ASCII without its control characters is printable; for any other letter `str.isprintable` decides.
+NOT_PLAIN = re.compile(r"[^ -~]")
 
 
 def clean(text: object) -> str:
     """A text for a terminal: nothing in it can move the cursor, change colours or hide text."""
-    return UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else " ", str(text))
+    return NOT_PLAIN.sub(lambda match: match[0] if match[0].isprintable() else " ", str(text))
 
 
-def escaped(text: object) -> str:
-    r"""Likewise, but nothing is lost: what is not printable stands as `\u…`, as in JSON."""
+def escape(text: object) -> str:
+    r"""A text for a terminal that loses nothing: what is not printable stands as `\u…`, as in JSON."""
 
-    def escape(found: re.Match[str]) -> str:
-        letter = found[0]
+    def escape_letter(match: re.Match[str]) -> str:
+        letter = match[0]
         return letter if letter.isprintable() else json.dumps(letter)[1:-1]
 
-    return UNUSUAL.sub(escape, str(text))
+    return NOT_PLAIN.sub(escape_letter, str(text))
 
 
-def cut(text: object, most: int) -> str:
-    """At most so many letters, of which the last is an ellipsis where some are missing."""
-    # What is cut off is not looked at: it may be megabytes.
-    short = clean(str(text)[: most + 1])
-    return short if len(short) <= most else f"{short[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+def truncate(text: object, max_length: int) -> str:
+    """A text for a terminal of at most `max_length` letters; the last one is an ellipsis if some are missing."""
+    # Only the beginning is cleaned, because the text may have megabytes.
+    beginning = clean(str(text)[: max_length + 1])
+    if len(beginning) <= max_length:
+        return beginning
+    return f"{beginning[: max_length - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def counted(number: object, noun: str) -> str:
@@ -38,4 +40,4 @@ def counted(number: object, noun: str) -> str:
 
 def json_line(content: Mapping[str, Any]) -> str:
     """One line of JSON, fit for a terminal as well."""
-    return escaped(json.dumps(content, ensure_ascii=False))
+    return escape(json.dumps(content, ensure_ascii=False))

@@ -1,91 +1,91 @@
-"""Times and places in the queue, as an operator writes and reads them. Pure."""
+"""Times and durations as operators write and read them, and the times in entry ids. Pure."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
-from listener.entry_ids import GREATEST, order
+from listener import entry_ids
 
-ENTRY_ID_FORM = re.compile(r"([0-9]+)(?:-([0-9]+))?")
-RELATIVE_FORM = re.compile(r"([0-9]{1,9})([smhd])")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-FORMS = (
+RELATIVE_TIME = re.compile(r"([0-9]{1,9})([smhd])")
+RELATIVE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+EXPECTED = (
     "must be `now` (behind the newest message), `start`, a time such as 2026-11-23T08:00 (UTC if it names no zone), so long ago "
     "as 90s, 30m, 2h or 7d, or an entry id"
 )
-STEPS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
+DURATION_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def first_id(text: str, now: datetime) -> str:
-    """The smallest entry id that an operator means by a beginning: it is itself included.
+    """The first entry id of a range that begins at a time or an id; the range includes it.
 
-    `now` is the end of every stream, whatever the clock says: an id may lie ahead of it.
+    `now` is the end of every stream, whatever the clock says, because an id may lie ahead of the clock.
 
     Args:
-        text: see `FORMS`.
+        text: see `EXPECTED`.
         now: the time of day, with a time zone.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the text is none of these.
     """
     time_ms, number = _read(text, now)
     return f"{time_ms}-{number or 0}"
 
 
 def last_id(text: str, now: datetime) -> str:
-    """Likewise the greatest that is meant by an end; a time includes its whole millisecond."""
+    """The last entry id of a range that ends at a time or an id: as `first_id`, and a time includes its whole millisecond."""
     time_ms, number = _read(text, now)
-    return f"{time_ms}-{GREATEST if number is None else number}"
+    return f"{time_ms}-{entry_ids.MAX_PART if number is None else number}"
 
 
-def when(entry_id: str) -> str:
-    """When an entry was written, by Redis's clock, to the second."""
-    moment = moment_of(entry_id)
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else entry_id
-
-
-def moment_of(entry_id: str) -> datetime | None:
-    """When an entry was written, by Redis's clock; None where its id says no time that there is."""
+def entry_time(entry_id: str) -> datetime | None:
+    """When an entry was written, by Redis's clock; None if its id is no time that a date can have."""
     try:
-        return datetime.fromtimestamp(order(entry_id)[0] / 1000, UTC)
+        return datetime.fromtimestamp(entry_ids.parse(entry_id)[0] / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         # An entry that is added by hand, or under a wrong clock, may have any id.
         return None
 
 
-def age_s(entry_id: str, now: datetime) -> float:
-    """How many seconds ago an entry was written; 0 for one of the future."""
-    return max(now.timestamp() - order(entry_id)[0] / 1000, 0.0)
+def format_entry_time(entry_id: str) -> str:
+    """When an entry was written, by Redis's clock, to the second; the id itself if that is no time."""
+    written = entry_time(entry_id)
+    return f"{written:%Y-%m-%d %H:%M:%S}" if written else entry_id
 
 
-def duration(seconds: float | None) -> str:
-    """A length of time in its greatest fitting unit: `45 s`, `12 min`, `3 h`, `5 d`."""
+def entry_age_s(entry_id: str, now: datetime) -> float:
+    """How many seconds ago an entry was written; 0 for an entry of the future."""
+    return max(now.timestamp() - entry_ids.parse(entry_id)[0] / 1000, 0.0)
+
+
+def format_duration(seconds: float | None) -> str:
+    """A duration in its greatest fitting unit: `45 s`, `12 min`, `3 h`, `5 d`; `-` for None."""
     if seconds is None:
         return "-"
-    size, unit = next(step for step in reversed(STEPS) if seconds >= step[0] or step[0] == 1)
+    size, unit = next(step for step in DURATION_UNITS if seconds >= step[0] or step[0] == 1)
     return f"{int(seconds // size)} {unit}"
 
 
 def _read(text: str, now: datetime) -> tuple[int, int | None]:
+    """The two parts of an entry id; the second is None for a time, or an id without a number."""
     if text == "start":
         return 0, 0
     if text == "now":
-        return GREATEST, GREATEST
-    if found := ENTRY_ID_FORM.fullmatch(text):
-        time_ms, number = int(found[1]), int(found[2]) if found[2] else None
-        if max(time_ms, number or 0) > GREATEST:
-            raise ValueError(FORMS)
+        return entry_ids.MAX_PART, entry_ids.MAX_PART
+    if match := entry_ids.PATTERN.fullmatch(text):
+        time_ms, number = int(match[1]), int(match[2]) if match[2] else None
+        if max(time_ms, number or 0) > entry_ids.MAX_PART:
+            raise ValueError(EXPECTED)
         return time_ms, number
-    moment = _moment(text, now)
-    if moment.timestamp() < 0:
+    time = _parse_time(text, now)
+    if time.timestamp() < 0:
         raise ValueError("is before 1970")
-    return int(moment.timestamp() * 1000), None
+    return int(time.timestamp() * 1000), None
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def _parse_time(text: str, now: datetime) -> datetime:
     try:
-        if found := RELATIVE_FORM.fullmatch(text):
-            return now - timedelta(**{UNITS[found[2]]: int(found[1])})
-        moment = datetime.fromisoformat(text)
+        if match := RELATIVE_TIME.fullmatch(text):
+            return now - timedelta(**{RELATIVE_UNITS[match[2]]: int(match[1])})
+        time = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
-        raise ValueError(FORMS) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise ValueError(EXPECTED) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

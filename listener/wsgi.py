@@ -13,7 +13,7 @@ from listener.thingspace import KINDS, UNKNOWN
 gunicorn_guard.require()
 settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
-metrics.expect((*KINDS.values(), UNKNOWN), REASONS)
+metrics.create_label_values((*KINDS.values(), UNKNOWN), REASONS)
 queue = Keeper(settings)
 queue.start()
 app = Ports(

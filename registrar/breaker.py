@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import redis
 import structlog
 
-from listener.settings.key_derivation import derive_key
+from listener.settings.secret import derive_key
 from registrar import strikes
 from registrar.errors import StopError, UnavailableError
 from registrar.records import Change, RecordStore

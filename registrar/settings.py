@@ -12,7 +12,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from listener.settings import settings as listener_settings
-from listener.settings.env import Reader
+from listener.settings.env import EnvReader
 from listener.settings.secret import Secret
 from registrar.plan import FLAP_WINDOW_INTERVALS, Takeover
 from registrar.protocol import Desired, Registration, Slot
@@ -87,13 +87,13 @@ class Settings:
         Raises:
             listener.errors.SettingsError: with every problem of both.
         """
-        reader = Reader(environ)
+        reader = EnvReader(environ)
         settings = cls.read(reader, by_hand=by_hand)
         reader.finish()
         return settings
 
     @classmethod
-    def read(cls, reader: Reader, *, by_hand: bool = False) -> "Settings":
+    def read(cls, reader: EnvReader, *, by_hand: bool = False) -> "Settings":
         """Reads the variables; the caller finishes the reader and so learns of problems."""
         settings = cls(
             service=listener_settings.Settings.read(reader),
@@ -119,7 +119,7 @@ class Settings:
             settings._require(reader)
         return settings
 
-    def _require(self, reader: Reader) -> None:
+    def _require(self, reader: EnvReader) -> None:
         """Notes what is missing for registering: without any of it the URL cannot be registered."""
         needed = {
             "PUBLIC_URL": self.service.public_url,
@@ -196,7 +196,7 @@ class Settings:
         return Registration(url, self.service.callback_username, self.service.callback_password)
 
 
-def _secret(reader: Reader, name: str) -> Secret:
+def _secret(reader: EnvReader, name: str) -> Secret:
     return reader.secret(name) or Secret("")
 
 

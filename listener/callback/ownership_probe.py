@@ -5,7 +5,7 @@ import hmac
 import os
 from functools import lru_cache
 
-from listener.settings.key_derivation import derive_key
+from listener.settings.secret import derive_key
 from listener.settings.settings import Settings
 
 NONCE_HEADER = "X-Probe-Nonce"

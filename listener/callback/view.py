@@ -86,18 +86,18 @@ class Endpoint:
         try:
             return body.read(incoming, self._settings.max_body_bytes)
         except RefusalError as refusal:
-            refusal.proven = self._settings.proves_sender_before_body
+            refusal.proven = self._settings.authenticates_before_body
             raise
 
     def _accept(self, incoming: Incoming, raw: bytes) -> Message:
         arrived = self._now()
-        proven = self._settings.proves_sender_before_body
+        proven = self._settings.authenticates_before_body
         content = None
         try:
             payload.check_encoding(raw, *incoming.codings)
             content = payload.parse(raw, incoming.content_type)
             old_password = auth.check_credentials(content, self._settings)
-            proven = self._settings.proves_sender
+            proven = self._settings.authenticates_sender
             if old_password:
                 self._note_previous("password")
             check_account(content, self._settings)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 import redis
 
-from listener import times
+from listener import entry_ids
 from listener.errors import QueueUnavailableError, SettingsError
 from listener.inspection import consumer_groups
 from listener.inspection.view import View, connected, problem
@@ -143,7 +143,7 @@ def chosen_ids(ids: Sequence[str], every: bool) -> None:
 def check_ids(ids: Sequence[str]) -> None:
     """Raises BadParameter for what is no entry id."""
     for entry_id in ids:
-        found = times.ENTRY_ID_FORM.fullmatch(entry_id)
+        found = entry_ids.PATTERN.fullmatch(entry_id)
         if not found or found[2] is None:
             raise click.BadParameter(
                 clean(f"{entry_id!r} is no entry id such as 1795397513221-0"), param_hint="ID"

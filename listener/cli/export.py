@@ -120,7 +120,7 @@ def _span(queue: View, first: str, last: str) -> tuple[int, int]:
     with_last = next(newest_first(*where, first=first, last=last, part=one), None)
     if with_first is None or with_last is None:
         return 0, 0
-    return entry_ids.order(with_first.entry_id)[0], entry_ids.order(with_last.entry_id)[0]
+    return entry_ids.parse(with_first.entry_id)[0], entry_ids.parse(with_last.entry_id)[0]
 
 
 def _shown(entries: Iterator[Entry], progress: Progress, began: int, ends: int) -> Iterator[Entry]:

@@ -14,7 +14,7 @@ from listener.inspection import consumer_groups, entry_text
 from listener.inspection import pending_entries as held
 from listener.inspection.pending_entries import Pending
 from listener.inspection.view import View
-from listener.times import duration, when
+from listener.times import format_duration, format_entry_time
 
 
 @click.command(
@@ -87,13 +87,13 @@ def _print(found: list[Pending]) -> None:
         tables.row(
             made,
             one.entry.entry_id,
-            when(one.entry.entry_id),
+            format_entry_time(one.entry.entry_id),
             one.group,
             fields.get("kind", "?") if fields else "(is no longer there)",
             fields.get("account", "-"),
             fields.get("subject", "-")[: entry_text.BEGINNING],
             one.consumer,
-            duration(one.idle_ms / 1000),
+            format_duration(one.idle_ms / 1000),
             one.deliveries,
         )
     Screen().print(made)

@@ -16,7 +16,7 @@ from listener.inspection.pages import IDS, WHOLE, Part
 from listener.inspection.quarantine import Refused
 from listener.inspection.view import View
 from listener.queue.writer import RedisWriter
-from listener.text import clean, counted, cut, json_line
+from listener.text import clean, counted, json_line, truncate
 
 SHORT = 70
 
@@ -145,7 +145,7 @@ def _print(found: list[Refused]) -> None:
     )
     for one in found:
         arrived = one.time[:19].replace("T", " ")
-        tables.row(made, one.entry_id, arrived, one.reason, one.bytes, cut(one.data, SHORT))
+        tables.row(made, one.entry_id, arrived, one.reason, one.bytes, truncate(one.data, SHORT))
     Screen().print(made)
 
 

@@ -12,7 +12,7 @@ from listener.inspection import group_cursor
 from listener.inspection.consumer_groups import MOST_COUNTED, Count
 from listener.inspection.group_cursor import Move
 from listener.text import counted
-from listener.times import when
+from listener.times import format_entry_time
 
 
 @click.command(
@@ -39,7 +39,9 @@ def replay(*, group: str, start: str, dry_run: bool, yes: bool) -> None:
     with common.opened() as queue:
         common.wanted_groups(queue, group)
         first = common.place(times.first_id, start, queue.now(), "--from")
-        moves = group_cursor.plan(queue.client, queue.partitions, group, entry_ids.before(first))
+        moves = group_cursor.plan(
+            queue.client, queue.partitions, group, entry_ids.predecessor(first)
+        )
         _print(moves)
         for line in meaning(group, moves):
             click.echo(line)
@@ -91,4 +93,4 @@ def _print(moves: Sequence[Move]) -> None:
 
 
 def _time(cursor: str) -> str:
-    return when(cursor) if entry_ids.order(cursor) > (0, 0) else "the start"
+    return format_entry_time(cursor) if entry_ids.parse(cursor) > (0, 0) else "the start"

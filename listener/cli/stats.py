@@ -20,7 +20,7 @@ from listener.inspection import consumer_groups, streams
 from listener.inspection.consumer_groups import Group
 from listener.inspection.streams import Rate, Stream
 from listener.inspection.view import View
-from listener.times import age_s, duration
+from listener.times import entry_age_s, format_duration
 
 WINDOWS_S = (300, 3600)
 DAY_S = 86_400
@@ -113,9 +113,9 @@ def stream_data(stream: Stream, rates: Sequence[Rate], now: datetime) -> dict[st
         "partition": stream.partition,
         "entries": stream.entries,
         "oldest": stream.oldest,
-        "oldest_age_s": round(age_s(stream.oldest, now), 3) if stream.oldest else None,
+        "oldest_age_s": round(entry_age_s(stream.oldest, now), 3) if stream.oldest else None,
         "newest": stream.newest,
-        "newest_age_s": round(age_s(stream.newest, now), 3) if stream.newest else None,
+        "newest_age_s": round(entry_age_s(stream.newest, now), 3) if stream.newest else None,
         "rates": [
             {
                 "window_s": window_s,
@@ -139,7 +139,7 @@ def group_data(group: Group, now: datetime) -> dict[str, Any]:
         "lag_exact": group.lag.exact,
         "pending": group.pending,
         "oldest_pending": oldest,
-        "oldest_pending_age_s": round(age_s(oldest, now), 3) if oldest else None,
+        "oldest_pending_age_s": round(entry_age_s(oldest, now), 3) if oldest else None,
         "oldest_pending_idle_s": _seconds(group.oldest_pending_idle_ms),
         "consumers": group.consumers,
         "last_active_s": _seconds(group.idle_ms),
@@ -183,17 +183,19 @@ def _groups(seen: Look) -> Table:
             one.partition,
             one.lag,
             one.pending,
-            duration(age_s(one.oldest_pending, seen.now)) if one.oldest_pending else "-",
-            duration(_seconds(one.oldest_pending_idle_ms)),
+            format_duration(entry_age_s(one.oldest_pending, seen.now))
+            if one.oldest_pending
+            else "-",
+            format_duration(_seconds(one.oldest_pending_idle_ms)),
             one.consumers,
-            duration(_seconds(one.idle_ms)),
+            format_duration(_seconds(one.idle_ms)),
             one.dead,
         )
     return made
 
 
 def _ago(entry_id: str | None, now: datetime) -> str:
-    return f"{times.duration(age_s(entry_id, now))} ago" if entry_id else "-"
+    return f"{times.format_duration(entry_age_s(entry_id, now))} ago" if entry_id else "-"
 
 
 def _rate(rate: Rate, window_s: int) -> str:

@@ -95,8 +95,8 @@ def _entries(
     begin = {
         stream: max(
             seen,
-            entry_ids.FIRST if last or first == entry_ids.LAST else entry_ids.before(first),
-            key=entry_ids.order,
+            entry_ids.FIRST if last or first == entry_ids.LAST else entry_ids.predecessor(first),
+            key=entry_ids.parse,
         )
         for stream, seen in newest.items()
     }
@@ -106,7 +106,7 @@ def _entries(
 
 def _kept(queue: View, first: str, newest: dict[str, str]) -> Iterator[Entry]:
     """Nothing beyond `newest`: that is followed, and would be printed twice."""
-    bound = {where.number: entry_ids.order(newest[where.messages]) for where in queue.partitions}
+    bound = {where.number: entry_ids.parse(newest[where.messages]) for where in queue.partitions}
     for entry in entries.entries(queue.client, queue.partitions, first=first):
         if entry.order[:2] <= bound[entry.partition]:
             yield entry

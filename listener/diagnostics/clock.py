@@ -7,12 +7,12 @@ from typing import Any
 
 import redis
 
+from listener import entry_ids
 from listener.diagnostics.finding import Finding, error, ok, warning
-from listener.entry_ids import LAST, order
 from listener.inspection.streams import Stream
 from listener.inspection.view import View
 from listener.redis_client.client import servers
-from listener.times import duration
+from listener.times import format_duration
 
 TOPIC = "clock"
 # What waited in the spool is looked for round its arrival by this host's clock, some seconds long.
@@ -26,7 +26,7 @@ def findings(look: View, now: datetime) -> Iterator[Finding]:
         which = "ahead of" if apart_s > 0 else "behind"
         yield warning(
             TOPIC,
-            f"Redis's clock is {duration(abs(apart_s))} {which} this host's",
+            f"Redis's clock is {format_duration(abs(apart_s))} {which} this host's",
             "let both follow NTP: retention, ages and the search for duplicates go by these clocks",
         )
     else:
@@ -49,18 +49,18 @@ def _apart_s(server: "redis.Redis") -> float:
 
 def _ids(stream: Stream, now: datetime) -> Iterator[Finding]:
     topic = f"partition {stream.partition}"
-    if stream.last_id == LAST:
+    if stream.last_id == entry_ids.LAST:
         yield error(
             topic,
             "its ids are used up: an entry has the greatest id there is, and Redis refuses every new one",
             "docs/operations.md (Clocks) says how to begin a new stream without losing messages",
         )
         return
-    ahead_s = order(stream.last_id)[0] / 1000 - now.timestamp()
+    ahead_s = entry_ids.parse(stream.last_id)[0] / 1000 - now.timestamp()
     if ahead_s > APART_S:
         yield warning(
             topic,
-            f"its newest id is {duration(ahead_s)} ahead of Redis's clock, which was wrong once or is now",
+            f"its newest id is {format_duration(ahead_s)} ahead of Redis's clock, which was wrong once or is now",
             "correct Redis's clock if it is behind; else nothing is lost, but ages and --from go by "
             "these ids: see docs/operations.md (Clocks)",
         )

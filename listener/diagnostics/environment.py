@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.errors import SettingsError
-from listener.settings.redis_url import parse
+from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
 TOPIC = "settings"
@@ -47,7 +47,7 @@ def _strict(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def _files(settings: Settings) -> list[Finding]:
-    files = parse(settings.redis_url.reveal()).files
+    files = RedisUrl.parse(settings.redis_url.reveal()).files
     return [
         error(TOPIC, f"REDIS_URL: the file of {name} cannot be read", "check its path and its mode")
         for name, path in files.items()

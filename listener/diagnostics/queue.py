@@ -12,7 +12,7 @@ from listener.inspection.consumer_groups import Group
 from listener.inspection.view import View
 from listener.queue.keys import Partition
 from listener.text import counted
-from listener.times import age_s, duration
+from listener.times import entry_age_s, format_duration
 
 # From here on somebody should look. They are for people: no part of the service acts on them.
 MUCH_LAG = 1_000
@@ -40,7 +40,11 @@ def _stream(look: View, where: Partition, now: datetime) -> Iterator[Finding]:
     if stream is None:
         yield ok(topic, "no stream yet: nothing was received, and no consumer group was made")
         return
-    oldest = f", the oldest {duration(age_s(stream.oldest, now))} old" if stream.oldest else ""
+    oldest = (
+        f", the oldest {format_duration(entry_age_s(stream.oldest, now))} old"
+        if stream.oldest
+        else ""
+    )
     yield ok(topic, f"{counted(stream.entries, 'message')}{oldest}")
     found = [group for group in look.groups if group.partition == where.number]
     if not found:
@@ -74,12 +78,12 @@ def _why_not_read(group: Group) -> tuple[str, str] | None:
     if waiting and not group.consumers:
         return "nobody reads it", destroy
     if waiting and idle_s > LONG_IDLE_S:
-        return f"its consumers were last active {duration(idle_s)} ago", destroy
+        return f"its consumers were last active {format_duration(idle_s)} ago", destroy
     if group.lag.entries > MUCH_LAG:
         return "it lags far behind", "add consumers, or see why the handlers are slow"
     if untouched_s > LONG_PENDING_S:
         return (
-            f"its oldest pending message was last touched {duration(untouched_s)} ago",
+            f"its oldest pending message was last touched {format_duration(untouched_s)} ago",
             f"python -m listener pending --group {group.name}",
         )
     return None

@@ -7,7 +7,7 @@ import redis
 
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.inspection.registrations import Registration, registrations
-from listener.times import duration
+from listener.times import format_duration
 
 TOPIC = "registration"
 # As far as clocks of several hosts may well differ.
@@ -34,7 +34,7 @@ def finding(seen: Registration, now: datetime) -> Finding:
     if seen.looked is None:
         return warning(TOPIC, f"{slot}: another version of the registrar wrote it", STATUS)
     age_s = (now - seen.looked).total_seconds()
-    told = f"{slot}: {_state(seen.ours, seen.url)}, seen {duration(max(age_s, 0))} ago"
+    told = f"{slot}: {_state(seen.ours, seen.url)}, seen {format_duration(max(age_s, 0))} ago"
     if seen.ours is False and not seen.parted:
         return error(TOPIC, f"{told}; ThingSpace's messages do not come here", STATUS)
     doubts = {

@@ -11,7 +11,7 @@ from listener.queue.queue import SPOOL_ALONE_S
 from listener.settings.settings import Settings
 from listener.spool.status import Waiting, objections, owner_of, place, sync_time_s, waiting
 from listener.text import counted
-from listener.times import duration
+from listener.times import format_duration
 
 TOPIC = "spool"
 # The drainer looks four times a second; what waits longer waits for a reason.
@@ -131,7 +131,9 @@ def _waiting(settings: Settings, held: Waiting, now: datetime) -> Iterator[Findi
         yield ok(TOPIC, "nothing waits on this host")
         return
     age_s = max((now - oldest).total_seconds(), 0) if oldest else 0.0
-    text = f"{counted(depth, 'message')} waiting on this host, the oldest for {duration(age_s)}"
+    text = (
+        f"{counted(depth, 'message')} waiting on this host, the oldest for {format_duration(age_s)}"
+    )
     if age_s > SOON_S:
         yield warning(TOPIC, text, "see why Redis does not confirm, and whether the service runs")
     else:

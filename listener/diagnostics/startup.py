@@ -13,7 +13,7 @@ from listener.queue.required_commands import REFUSED
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect
 from listener.redis_client.server_info import ask
-from listener.settings.redis_url import parse
+from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
 MOST_SHOWN = 3
@@ -94,7 +94,7 @@ def _check_rights(settings: Settings) -> None:
 
 
 def _check_files(settings: Settings) -> None:
-    files = parse(settings.redis_url.reveal()).files
+    files = RedisUrl.parse(settings.redis_url.reveal()).files
     if missing := [name for name, path in files.items() if not os.access(path, os.R_OK)]:
         problems = [f"the file of {name} cannot be read" for name in missing]
         raise SettingsError({"REDIS_URL": problems})

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from listener.entry_ids import order
+from listener import entry_ids
 from listener.inspection.pages import IDS, pages, stream_info
 from listener.queue.keys import Partition
 
@@ -139,11 +139,11 @@ def _behind(
     length, first, last = stream["length"], stream["first-entry"], stream["last-entry"]
     known: dict[str, Count] = {}
     for cursor in set(cursors):
-        if not length or order(cursor) >= order(last[0]):
+        if not length or entry_ids.parse(cursor) >= entry_ids.parse(last[0]):
             known[cursor] = Count(0)
-        elif order(cursor) < order(first[0]):
+        elif entry_ids.parse(cursor) < entry_ids.parse(first[0]):
             known[cursor] = Count(int(length))
-    left = sorted(set(cursors) - known.keys(), key=order, reverse=True)
+    left = sorted(set(cursors) - known.keys(), key=entry_ids.parse, reverse=True)
     before, end = Count(0), "+"
     for cursor in left:
         if before.exact:

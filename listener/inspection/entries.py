@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from listener.entry_ids import FIRST
+from listener import entry_ids
 from listener.inspection.pages import IDS, WHOLE, Entry, Part, pages, stream_info
 from listener.queue.keys import Partition
 
@@ -132,7 +132,7 @@ def newest_ids(client: "redis.Redis", partitions: Sequence[Partition]) -> dict[s
     found = {}
     for where in partitions:
         info = stream_info(client, where.messages)
-        found[where.messages] = str(info["last-generated-id"]) if info else FIRST
+        found[where.messages] = str(info["last-generated-id"]) if info else entry_ids.FIRST
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import redis
 
-from listener.entry_ids import order
+from listener import entry_ids
 from listener.inspection.consumer_groups import Count, count, infos
 from listener.inspection.pages import stream_info
 from listener.queue.keys import Partition
@@ -67,8 +67,12 @@ def apply(client: "redis.Redis", group: str, moves: Sequence[Move]) -> None:
 def _move(client: "redis.Redis", where: Partition, now: str, after: str, pending: int) -> Move:
     info = stream_info(client, where.messages)
     newest = str(info["last-generated-id"]) if info else now
-    to = min(after, newest, key=order)
+    to = min(after, newest, key=entry_ids.parse)
     stream = where.messages
-    again = count(client, stream, f"({to}", now) if order(to) < order(now) else NONE
-    skipped = count(client, stream, f"({now}", to) if order(now) < order(to) else NONE
+    again = (
+        count(client, stream, f"({to}", now) if entry_ids.parse(to) < entry_ids.parse(now) else NONE
+    )
+    skipped = (
+        count(client, stream, f"({now}", to) if entry_ids.parse(now) < entry_ids.parse(to) else NONE
+    )
     return Move(where, now, to, again, skipped, pending)

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from listener.entry_ids import LAST, order
+from listener import entry_ids
 from listener.redis_client.script import Script
 
 # So many entries, or after so many bytes: Redis serves nobody else while it reads a page.
@@ -40,7 +40,7 @@ class Entry:
     @property
     def order(self) -> tuple[int, int, int]:
         """What tells earlier from later, across partitions as far as their servers' clocks agree."""
-        return (*order(self.entry_id), self.partition)
+        return (*entry_ids.parse(self.entry_id), self.partition)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def pages(
     Raises:
         redis.RedisError: Redis did not answer, or the key is no stream.
     """
-    while start != f"({LAST}":
+    while start != f"({entry_ids.LAST}":
         words = page_words(stream, start, stop, part, newest_first=newest_first)
         page = page_of(client.execute_command(*words), number)  # type: ignore[no-untyped-call]
         if not page.entries:

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from listener.entry_ids import LAST
+from listener import entry_ids
 from listener.inspection.consumer_groups import idle_ms
 from listener.inspection.pages import Entry, Part, page_of, page_words
 from listener.queue.keys import Partition
@@ -42,7 +42,7 @@ def pending(client: "redis.Redis", where: Partition, group: str) -> Iterator[Pen
                 idle_ms(row),
                 row["times_delivered"],
             )
-        if (last := rows[-1]["message_id"]) == LAST:
+        if (last := rows[-1]["message_id"]) == entry_ids.LAST:
             # Redis refuses a range that begins behind it.
             return
         first = f"({last}"

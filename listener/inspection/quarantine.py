@@ -11,7 +11,7 @@ from listener.inspection.pages import WHOLE, Entry, Part, pages
 from listener.messages.message import Message, check_account, parse, validate
 from listener.queue.keys import Partition
 from listener.settings.settings import Settings
-from listener.times import moment_of
+from listener.times import entry_time
 
 # What a list shows of one.
 SHORT = Part(longest=1000)
@@ -53,7 +53,7 @@ class Refused:
             return datetime.fromisoformat(self.time).astimezone(UTC)
         except (ValueError, OverflowError):
             # Somebody else's entry: its id says when it came.
-            return moment_of(self.entry_id) or datetime.now(UTC)
+            return entry_time(self.entry_id) or datetime.now(UTC)
 
 
 def refused(

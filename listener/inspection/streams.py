@@ -6,7 +6,7 @@ from datetime import datetime
 
 import redis
 
-from listener.entry_ids import order
+from listener import entry_ids
 from listener.inspection.pages import MOST_BYTES_READ, Part, pages, stream_info
 from listener.queue.keys import Partition
 
@@ -105,7 +105,7 @@ def _newest_times(
 
 
 def _time_ms(entry_id: str, fields: Mapping[str, str], now_ms: int) -> int | None:
-    time_ms = order(entry_id)[0]
+    time_ms = entry_ids.parse(entry_id)[0]
     if time_ms <= now_ms:
         return time_ms
     try:

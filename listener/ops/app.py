@@ -26,7 +26,7 @@ from listener.ops.version import version
 from listener.queue.queue import Queue
 from listener.refusal_log import Throttle
 from listener.settings.settings import Settings
-from listener.text import cut
+from listener.text import truncate
 
 log = structlog.get_logger("listener")
 
@@ -97,10 +97,10 @@ def _guard(app: Flask, settings: Settings, throttle: Throttle) -> None:
     def refuse_strangers_pages() -> None:
         host = request.headers.get("Host")
         if not hosts.allow(host, request.environ.get("RAW_URI", "/")):
-            tell("host", host=cut(host or "", MOST_OF_HOST), advice=ADVICE)
+            tell("host", host=truncate(host or "", MOST_OF_HOST), advice=ADVICE)
             raise MisdirectedRequest
         if is_of_another_site(dict(request.headers)):
-            tell("cross-site", origin=cut(request.headers.get("Origin", ""), MOST_OF_HOST))
+            tell("cross-site", origin=truncate(request.headers.get("Origin", ""), MOST_OF_HOST))
             raise Forbidden
 
 

@@ -22,13 +22,13 @@ _thread = NativeThread()
 
 
 class Gauges:
-    """Collects the values of `metrics.STATES` for one answer."""
+    """Collects the values of `metrics.SCRAPE_GAUGES` for one answer."""
 
     def __init__(self) -> None:
         """Holds nothing yet."""
         self._families: dict[str, GaugeMetricFamily] = {}
 
-    def set(self, state: metrics.State, value: float, *labels: str) -> None:
+    def set(self, state: metrics.GaugeSpec, value: float, *labels: str) -> None:
         """Sets a gauge; the labels in the order in which they are declared."""
         if state.name not in self._families:
             self._families[state.name] = GaugeMetricFamily(
@@ -52,7 +52,7 @@ def exposition(gauges: Collector, accept: str) -> tuple[bytes, str]:
         # Thousands of files of other programs may lie in the folder: messages do not wait for them.
         registry.register(Sums(_thread.run(_add_up, ADDING_S)))
     else:
-        for metric in metrics.EVENTS:
+        for metric in metrics.PROCESS_METRICS:
             registry.register(metric)
     registry.register(gauges)
     encode, content_type = choose_encoder(accept)

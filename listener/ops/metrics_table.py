@@ -15,7 +15,7 @@ def table() -> str:
 
 
 def _events() -> Iterator[tuple[str, ...]]:
-    for metric in metrics.EVENTS:
+    for metric in metrics.PROCESS_METRICS:
         described = next(iter(metric.describe()))
         suffix = "_total" if described.type == "counter" else ""
         labels = _labels(_labels_of(metric))
@@ -23,7 +23,7 @@ def _events() -> Iterator[tuple[str, ...]]:
 
 
 def _states() -> Iterator[tuple[str, ...]]:
-    for state in metrics.STATES:
+    for state in metrics.SCRAPE_GAUGES:
         yield f"`{state.name}`", "gauge", _labels(state.labels), state.documentation
 
 

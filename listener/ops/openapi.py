@@ -11,7 +11,7 @@ from listener import __version__
 from listener.errors import REASONS
 from listener.messages import json_schemas
 from listener.ops.response_schemas import ANSWERS, Alive, Kept, NotReady, Problem, Ready, Version
-from listener.settings.parsers import TOKEN_FORM
+from listener.settings.parsers import TOKEN_PATTERN
 from listener.settings.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
 
@@ -83,7 +83,7 @@ def _callback(settings: Settings) -> Part:
 
 
 def _token() -> Part:
-    schema = {"type": "string", "pattern": f"^{TOKEN_FORM.pattern}$"}
+    schema = {"type": "string", "pattern": f"^{TOKEN_PATTERN.pattern}$"}
     return _in_path("token", schema, "The secret CALLBACK_TOKEN, or the one before it.")
 
 

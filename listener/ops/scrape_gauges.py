@@ -13,11 +13,11 @@ from listener.ops.status_page.snapshot import NAME, TIMEOUT_S
 from listener.ops.version import version
 from listener.settings.settings import Settings
 from listener.spool.status import waiting
-from listener.times import age_s
+from listener.times import entry_age_s
 
 
 def gauges(settings: Settings) -> Gauges:
-    """The values of `metrics.STATES`, as far as they can be found out now."""
+    """The values of `metrics.SCRAPE_GAUGES`, as far as they can be found out now."""
     found = Gauges()
     told = version()
     found.set(metrics.BUILD, 1, str(told["version"]), str(told["commit"] or ""))
@@ -40,7 +40,7 @@ def _queue(found: Gauges, look: View) -> None:
         stream, number = kept.get(where.number), str(where.number)
         found.set(metrics.QUEUE, stream.entries if stream else 0, number)
         if stream and stream.oldest:
-            found.set(metrics.OLDEST, age_s(stream.oldest, now), number)
+            found.set(metrics.OLDEST, entry_age_s(stream.oldest, now), number)
     for group in look.groups:
         labels = (group.name, str(group.partition))
         found.set(metrics.LAG, group.lag.entries, *labels)

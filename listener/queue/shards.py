@@ -12,7 +12,7 @@ import redis
 import structlog
 from redis.exceptions import AskError, ClusterCrossSlotError, MovedError
 
-from listener.entry_ids import GREATEST
+from listener import entry_ids
 from listener.errors import SettingsError
 from listener.queue.keys import Partition, observations
 from listener.redis_client.cluster import Cluster
@@ -26,7 +26,7 @@ OF_A_CLUSTER = (AskError, ClusterCrossSlotError, MovedError)
 # A group that nobody has: reading for it shows whether the command passes, and changes nothing.
 NO_GROUP = "fota-check:no-such-group"
 # Nothing is delivered, and no delivery is counted. Behind the very greatest id, Redis begins anew.
-BEHIND_ALL = f"{GREATEST}-{GREATEST - 1}"
+BEHIND_ALL = f"{entry_ids.MAX_PART}-{entry_ids.MAX_PART - 1}"
 # Of so many partitions a message is read to see whether it comes; each may have megabytes.
 MOST_READ = 4
 

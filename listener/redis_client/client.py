@@ -14,7 +14,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from listener.redis_client.cluster import Cluster
 from listener.runtime.time_limit import time_limit
-from listener.settings.redis_url import RedisUrl, parse
+from listener.settings.redis_url import RedisUrl
 from listener.settings.secret import Secret
 
 log = structlog.get_logger("listener.redis")
@@ -200,11 +200,11 @@ def connect(
         "driver_info": None,
         **options,
     }
-    where = parse(url.reveal())
+    where = RedisUrl.parse(url.reveal())
     if where.mode == "cluster":
         return Cluster(
             where.hosts,
-            lambda host, port: _single(kind, where.at(host, port), limits),
+            lambda host, port: _single(kind, where.url_for(host, port), limits),
             timeout_s=timeout_s,
         )
     if where.mode == "sentinel":
@@ -246,7 +246,7 @@ def _of(kind: type, client: "redis.Redis") -> "redis.Redis":
 
 
 def _master(kind: type, where: RedisUrl, limits: dict[str, Any], timeout_s: float) -> "redis.Redis":
-    each = parse_url(where.at(*where.hosts[0]))  # type: ignore[no-untyped-call]
+    each = parse_url(where.url_for(*where.hosts[0]))  # type: ignore[no-untyped-call]
     for name in ("host", "port", "connection_class"):
         each.pop(name, None)
     to_redis = {**each, **limits, "ssl": where.tls}

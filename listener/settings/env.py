@@ -13,7 +13,7 @@ from listener.settings.secret import Secret
 T = TypeVar("T")
 
 
-class Reader(Env):
+class EnvReader(Env):
     """Reads variables one by one, collects what is wrong, and tells it all in `finish`.
 
     A variable that is set but empty counts as not set. Until `finish` has returned, a value that

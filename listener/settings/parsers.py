@@ -9,31 +9,30 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from listener import thingspace
 from listener.settings.env import words
-from listener.settings.redis_url import Address
-from listener.settings.redis_url import parse as parse_redis_url
+from listener.settings.redis_url import Address, RedisUrl
 from listener.settings.secret import Secret
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+IPV4_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 RESERVED_PATHS = ("/healthz", "/readyz")
 API_VERSIONS = ("v1", "v2", "v3")
 # RFC 3986's unreserved characters: what no proxy and no client rewrites.
-TOKEN_FORM = re.compile(r"[A-Za-z0-9._~-]+")
+TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~-]+")
 DOT_SEGMENTS = frozenset((".", ".."))
-PLAIN = re.compile(r"[!-~]+")
-ACCOUNT_FORM = re.compile(r"[0-9]{10}-[0-9]{5}")
+VISIBLE_ASCII = re.compile(r"[!-~]+")
+USUAL_ACCOUNT_PATTERN = re.compile(r"[0-9]{10}-[0-9]{5}")
 # The provider's page calls the form above the usual one. A slash could not be part of a path.
-ACCOUNT_OF_ANOTHER_FORM = re.compile(r"[^/\\]{1,100}-[^/\\]{1,100}")
-HOST_NAME_FORM = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+")
-HOST_FORM = re.compile(r"[A-Za-z0-9._:-]+")
+UNUSUAL_ACCOUNT_PATTERN = re.compile(r"[^/\\]{1,100}-[^/\\]{1,100}")
+HOST_NAME_PATTERN = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+")
+HOST_PATTERN = re.compile(r"[A-Za-z0-9._:-]+")
 # A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
-NAMESPACE_FORM = re.compile(r"[A-Za-z0-9._-]+")
+NAMESPACE_PATTERN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def token(text: str) -> Secret:
     """A secret path segment."""
-    if not TOKEN_FORM.fullmatch(text) or text in DOT_SEGMENTS:
+    if not TOKEN_PATTERN.fullmatch(text) or text in DOT_SEGMENTS:
         raise ValueError("may hold letters, digits and . _ ~ - only: it is part of a URL")
     return Secret(text)
 
@@ -42,7 +41,7 @@ def address(text: str) -> Address:
     """A host and a port to listen on; an IPv6 address stands in brackets."""
     host, _, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    if not HOST_FORM.fullmatch(bare) or (":" in bare) != (bare != host):
+    if not HOST_PATTERN.fullmatch(bare) or (":" in bare) != (bare != host):
         raise ValueError("must be a host and a port such as 127.0.0.1:9464 or [::1]:9464")
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise ValueError("must end with a port from 1 to 65535, as in 127.0.0.1:9464")
@@ -52,7 +51,7 @@ def address(text: str) -> Address:
 def host_names(text: str) -> tuple[str, ...]:
     """Names of hosts, each once, in lower case."""
     names = tuple(name.lower().removesuffix(".") for name in words(text))
-    if not names or not all(HOST_NAME_FORM.fullmatch(name) for name in names):
+    if not names or not all(HOST_NAME_PATTERN.fullmatch(name) for name in names):
         raise ValueError(
             "must be host names such as fota-ops.example.com, comma-separated, without scheme, port "
             "and wildcards; IP addresses need not be listed"
@@ -62,13 +61,13 @@ def host_names(text: str) -> tuple[str, ...]:
 
 def redis_url(text: str) -> str:
     """Where the queue is: see `listener.settings.redis_url`."""
-    parse_redis_url(text)
+    RedisUrl.parse(text)
     return text
 
 
 def public_url(text: str) -> str:
     """The URL that ThingSpace calls, without a token."""
-    url = split(text)
+    url = split_url(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must be an http or https URL with a host")
     if "%" in url.netloc or not url.netloc.isascii():
@@ -76,7 +75,7 @@ def public_url(text: str) -> str:
             "must have a host name in ASCII: one with other letters is written as xn--…, its IDNA form, without "
             "percent signs"
         )
-    if not PLAIN.fullmatch(text):
+    if not VISIBLE_ASCII.fullmatch(text):
         raise ValueError("must have a path in ASCII: write anything else with percent signs")
     if "?" in text or "#" in text or url.username or url.password:
         raise ValueError("must not have a query, a fragment, or a username or password")
@@ -91,7 +90,7 @@ def public_url(text: str) -> str:
     return text
 
 
-def split(text: str) -> SplitResult:
+def split_url(text: str) -> SplitResult:
     """A URL in its parts; unlike the standard library's, its errors do not repeat the text."""
     try:
         url = urlsplit(text)
@@ -120,10 +119,10 @@ def _networks(word: str) -> list[Network]:
             "must be `any`, `thingspace` or networks such as 192.0.2.0/24 (no bits set beyond the "
             "prefix), comma-separated"
         ) from None
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(MAPPED):
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(IPV4_MAPPED):
         # As a socket of both families shows an IPv4 address; a sender's is compared without that.
         plain = network.network_address.ipv4_mapped
-        network = ipaddress.ip_network(f"{plain}/{network.prefixlen - MAPPED.prefixlen}")
+        network = ipaddress.ip_network(f"{plain}/{network.prefixlen - IPV4_MAPPED.prefixlen}")
     if not network.prefixlen:
         # It would count as a proof of sender and stop nobody.
         raise ValueError(
@@ -144,7 +143,7 @@ def accounts(text: str) -> tuple[str, ...]:
 
 
 def _could_be_account(text: str) -> bool:
-    return bool(ACCOUNT_OF_ANOTHER_FORM.fullmatch(text)) and text.isprintable()
+    return bool(UNUSUAL_ACCOUNT_PATTERN.fullmatch(text)) and text.isprintable()
 
 
 def api_versions(text: str) -> tuple[str, ...]:
@@ -157,6 +156,6 @@ def api_versions(text: str) -> tuple[str, ...]:
 
 def namespace(text: str) -> str:
     """The first part of every key."""
-    if not NAMESPACE_FORM.fullmatch(text):
+    if not NAMESPACE_PATTERN.fullmatch(text):
         raise ValueError("may hold letters, digits and . _ - only")
     return text

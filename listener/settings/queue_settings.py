@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from listener.settings import parsers
-from listener.settings.env import Reader
+from listener.settings.env import EnvReader
 from listener.settings.secret import Secret
 
 DEFAULT_URL = "redis://localhost:6379/0"
@@ -52,7 +52,7 @@ class Queue:
         Raises:
             SettingsError: with every problem.
         """
-        reader = Reader(environ)
+        reader = EnvReader(environ)
         queue = cls(
             redis_url=Secret(reader.parsed("REDIS_URL", DEFAULT_URL, parsers.redis_url)),
             namespace=reader.parsed("QUEUE_NAMESPACE", "fota", parsers.namespace),

@@ -9,11 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 from listener import thingspace
 from listener.runtime.cpu import usable_cpus
-from listener.settings import parsers, redis_url
-from listener.settings.env import Reader
+from listener.settings import parsers
+from listener.settings.env import EnvReader
 from listener.settings.parsers import Network
 from listener.settings.queue_settings import Durability
-from listener.settings.redis_url import Address
+from listener.settings.redis_url import Address, RedisUrl
 from listener.settings.secret import Secret
 
 PROOFS = ("CALLBACK_TOKEN", "CALLBACK_USERNAME", "CALLBACK_PASSWORD", "CALLBACK_SOURCES")
@@ -63,13 +63,13 @@ class Settings:
         Raises:
             SettingsError: with every problem.
         """
-        reader = Reader(environ)
+        reader = EnvReader(environ)
         settings = cls.read(reader)
         reader.finish()
         return settings
 
     @classmethod
-    def read(cls, reader: Reader) -> "Settings":
+    def read(cls, reader: EnvReader) -> "Settings":
         """Reads the listener's variables; the caller finishes the reader and so learns of problems."""
         settings = cls(
             redis_url=Secret(
@@ -110,7 +110,7 @@ class Settings:
         settings._check_together(reader)
         return settings
 
-    def _check_together(self, reader: Reader) -> None:
+    def _check_together(self, reader: EnvReader) -> None:
         if (self.callback_username is None) != (self.callback_password is None):
             missing = "USERNAME" if self.callback_username is None else "PASSWORD"
             other = "PASSWORD" if self.callback_username is None else "USERNAME"
@@ -134,7 +134,7 @@ class Settings:
             )
         if set(self.callback_paths) & set(parsers.RESERVED_PATHS):
             reader.problem("CALLBACK_TOKEN", "makes a path that the health checks have")
-        if not (self.proves_sender or self.allow_any_sender or _misread(reader)):
+        if not (self.authenticates_sender or self.allow_any_sender or _misread(reader)):
             reader.problem(
                 "CALLBACK_TOKEN",
                 "nothing proves who sends: set CALLBACK_TOKEN, or CALLBACK_USERNAME and "
@@ -145,12 +145,12 @@ class Settings:
     @property
     def unusual_accounts(self) -> list[str]:
         """The accounts whose name has not the usual form; most likely it is mistyped."""
-        return [name for name in self.accounts if not parsers.ACCOUNT_FORM.fullmatch(name)]
+        return [name for name in self.accounts if not parsers.USUAL_ACCOUNT_PATTERN.fullmatch(name)]
 
     @property
-    def proves_sender(self) -> bool:
+    def authenticates_sender(self) -> bool:
         """Whether a token, a password or a source filter is there to prove the sender."""
-        return self.proves_sender_before_body or self.callback_password is not None
+        return self.authenticates_before_body or self.callback_password is not None
 
     @property
     def trusts_forwarded_address_alone(self) -> bool:
@@ -159,7 +159,7 @@ class Settings:
         return self.callback_sources is not None and self.trusted_proxies > 0 and not stronger
 
     @property
-    def proves_sender_before_body(self) -> bool:
+    def authenticates_before_body(self) -> bool:
         """Whether whoever gets as far as the body has shown a token or a listed address."""
         return self.callback_token is not None or self.callback_sources is not None
 
@@ -186,11 +186,11 @@ class Settings:
     def secrets(self) -> tuple[Secret, ...]:
         """All secrets among the settings, so that logs can be kept free of them."""
         values = (getattr(self, field.name) for field in fields(self))
-        passwords = redis_url.parse(self.redis_url.reveal()).secrets
+        passwords = RedisUrl.parse(self.redis_url.reveal()).secrets
         found = (*values, *(Secret(password) for password in passwords))
         return tuple(value for value in found if isinstance(value, Secret))
 
 
-def _misread(reader: Reader) -> bool:
+def _misread(reader: EnvReader) -> bool:
     """Whether there may be a proof of sender after all, once its problem is mended."""
     return any(reader.has_problem(name) for name in PROOFS)

@@ -13,8 +13,8 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from listener import entry_ids
 from listener.cli import tail as tailing
-from listener.entry_ids import LAST
 from listener.inspection.view import View, connected
 from listener.messages.message import timestamp
 from listener.ops.app import create_ops_app
@@ -71,7 +71,7 @@ def test_tail_follows_behind_the_end_of_the_stream_and_not_behind_the_clock(
     chosen = settings(redis_url)
     with connected(chosen, timeout_s=5, name="tests") as client:
         queue = View(chosen, client)
-        found = tailing._entries(queue, LAST, None, lambda _: True, follow=True)
+        found = tailing._entries(queue, entry_ids.LAST, None, lambda _: True, follow=True)
         with ThreadPoolExecutor(1) as pool:
             arriving = pool.submit(next, found)
             added: list[str] = []
@@ -155,7 +155,7 @@ def used_up(redis_client: Any) -> str:
         redis_client.xgroup_create(STREAM, "billing", "0", mkstream=True)
         add(redis_client, 0, at="1-1")
         add(redis_client, 1)
-    last = add(redis_client, 2, at=LAST)
+    last = add(redis_client, 2, at=entry_ids.LAST)
     read(redis_client, "billing")
     return last
 
@@ -164,7 +164,9 @@ def test_every_command_bears_the_greatest_id(
     redis_url: str, redis_client: Any, used_up: str
 ) -> None:
     bury(redis_client, used_up)
-    redis_client.xadd(QUARANTINE, {"reason": "account", "data": "{}", "time": "?"}, id=LAST)
+    redis_client.xadd(
+        QUARANTINE, {"reason": "account", "data": "{}", "time": "?"}, id=entry_ids.LAST
+    )
     for words, count in (
         (("export",), 3),
         (("tail", "--from", "start", "--no-follow", "--json"), 3),

@@ -14,7 +14,7 @@ from listener.inspection import registrations, streams
 from listener.inspection.entries import Entry
 from listener.inspection.entry_text import data_of, event_json, event_text
 from listener.queue import keys
-from listener.text import clean, escaped
+from listener.text import clean, escape
 from registrar.keys import Keys
 from tests.cli_world import HOSTILE
 
@@ -53,23 +53,23 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_an_end_includes_its_whole_millisecond_and_an_id_itself() -> None:
-    assert times.last_id("2026-11-23T12:00", NOW) == f"{NOW_MS}-{entry_ids.GREATEST}"
-    assert times.last_id("5", NOW) == f"5-{entry_ids.GREATEST}"
+    assert times.last_id("2026-11-23T12:00", NOW) == f"{NOW_MS}-{entry_ids.MAX_PART}"
+    assert times.last_id("5", NOW) == f"5-{entry_ids.MAX_PART}"
     assert times.last_id("5-3", NOW) == "5-3"
     assert times.last_id("now", NOW) == entry_ids.LAST
 
 
 def test_ids_are_compared_by_number_and_have_a_predecessor() -> None:
-    assert max(["10-2", "9-50", "10-11"], key=entry_ids.order) == "10-11"
-    assert entry_ids.before("5-3") == "5-2"
-    assert entry_ids.before("5-0") == f"4-{entry_ids.GREATEST}"
-    assert entry_ids.before("0-0") == "0-0"
+    assert max(["10-2", "9-50", "10-11"], key=entry_ids.parse) == "10-11"
+    assert entry_ids.predecessor("5-3") == "5-2"
+    assert entry_ids.predecessor("5-0") == f"4-{entry_ids.MAX_PART}"
+    assert entry_ids.predecessor("0-0") == "0-0"
 
 
 def test_times_are_shown_short() -> None:
-    assert times.when(f"{NOW_MS}-3") == "2026-11-23 12:00:00"
-    assert times.when(f"{entry_ids.GREATEST}-0") == f"{entry_ids.GREATEST}-0"
-    shown = [times.duration(seconds) for seconds in (0, 59.9, 60, 3599, 3600, 86400 * 3)]
+    assert times.format_entry_time(f"{NOW_MS}-3") == "2026-11-23 12:00:00"
+    assert times.format_entry_time(f"{entry_ids.MAX_PART}-0") == f"{entry_ids.MAX_PART}-0"
+    shown = [times.format_duration(seconds) for seconds in (0, 59.9, 60, 3599, 3600, 86400 * 3)]
     assert shown == ["0 s", "59 s", "1 min", "59 min", "1 h", "3 d"]
 
 
@@ -86,7 +86,7 @@ def test_a_strangers_text_cannot_steer_a_terminal() -> None:
 
 
 def test_letters_of_all_languages_stay() -> None:
-    assert clean("Zürich 東京") == escaped("Zürich 東京") == "Zürich 東京"
+    assert clean("Zürich 東京") == escape("Zürich 東京") == "Zürich 東京"
 
 
 def test_data_that_is_no_json_is_shown_as_it_is() -> None:
@@ -155,4 +155,4 @@ def test_the_observations_are_read_where_the_registrar_writes_them() -> None:
 
 def test_an_age_is_never_negative() -> None:
     ahead = NOW - timedelta(hours=1)
-    assert times.age_s(f"{NOW_MS}-0", ahead) == 0
+    assert times.entry_age_s(f"{NOW_MS}-0", ahead) == 0

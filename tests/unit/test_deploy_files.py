@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 
 from listener import __version__
-from listener.settings.env import Reader
+from listener.settings.env import EnvReader
 from listener.settings.settings import OPS_BIND
 from registrar.settings import Settings, Timing
 from registrar.supervisor import GIVE_UP_S
@@ -161,7 +161,7 @@ def test_the_settings_of_each_platform_exist_and_are_accepted(name: str) -> None
     given = platforms()[name]
     # Compose's own placeholders; systemd's for the state folder.
     values = {k: re.sub(r"\$\{FOTA_HOST.*", "fota.example.com/cb", v) for k, v in given.items()}
-    reader = Reader(BY_HAND | {k: v for k, v in values.items() if v})
+    reader = EnvReader(BY_HAND | {k: v for k, v in values.items() if v})
     Settings.read(reader)
     reader.finish()
     assert set(given) - NOT_OURS <= reader.names
@@ -170,7 +170,7 @@ def test_the_settings_of_each_platform_exist_and_are_accepted(name: str) -> None
 @pytest.mark.parametrize("name", ["systemd", "compose", "kubernetes"])
 def test_the_ports_are_the_same_everywhere(name: str) -> None:
     found = platforms()[name]
-    reader = Reader(BY_HAND | {"PORT": found["PORT"], "OPS_BIND": found["OPS_BIND"]})
+    reader = EnvReader(BY_HAND | {"PORT": found["PORT"], "OPS_BIND": found["OPS_BIND"]})
     settings = Settings.read(reader).service
     assert settings.port == 8000
     assert settings.ops_bind
@@ -264,7 +264,7 @@ def test_the_queue_of_the_compose_file_keeps_its_promise() -> None:
 
 
 def test_the_proxies_let_the_largest_body_through_and_close_idle_connections_first() -> None:
-    largest = Settings.read(Reader({})).service.max_body_bytes
+    largest = Settings.read(EnvReader({})).service.max_body_bytes
     [kept] = re.findall(
         r"^keepalive = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE
     )

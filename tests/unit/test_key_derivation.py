@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from listener.callback import ownership_probe
-from listener.settings.key_derivation import derive_key
+from listener.settings.secret import derive_key
 from listener.settings.settings import Settings
 
 

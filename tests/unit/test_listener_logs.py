@@ -57,14 +57,14 @@ class Full(io.StringIO):
 
 
 def test_a_line_that_cannot_be_written_is_lost_without_a_word() -> None:
-    logs.Lines("listener", Full()).info("lost")
+    logs.StderrLogger("listener", Full()).info("lost")
     closed = io.StringIO()
     closed.close()
-    logs.Lines("listener", closed).info("lost")
+    logs.StderrLogger("listener", closed).info("lost")
 
 
 def test_our_own_lines_have_level_logger_and_time_like_those_of_libraries() -> None:
-    event = logs._framed(logs.Lines("listener"), "info", {"event": "kept"})
+    event = logs.add_level_logger_time(logs.StderrLogger("listener"), "info", {"event": "kept"})
     assert (event["level"], event["logger"]) == ("info", "listener")
     foreign = json.loads(_line("x"))
     assert set(event) == set(foreign)

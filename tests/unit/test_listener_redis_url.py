@@ -4,7 +4,7 @@ import pytest
 from redis.connection import SSLConnection, parse_url
 
 from listener.errors import SettingsError
-from listener.settings.redis_url import parse
+from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
 PROOF = {"CALLBACK_TOKEN": "token-0123456789"}
@@ -28,13 +28,13 @@ PROOF = {"CALLBACK_TOKEN": "token-0123456789"}
 def test_each_form_says_where(
     text: str, mode: str, hosts: tuple[tuple[str, int], ...], path: str, database: int
 ) -> None:
-    url = parse(text)
+    url = RedisUrl.parse(text)
     assert (url.mode, url.hosts, url.path, url.database) == (mode, hosts, path, database)
     assert url.tls == text.startswith("rediss")
 
 
 def test_a_login_is_decoded_and_every_password_is_a_secret() -> None:
-    url = parse(
+    url = RedisUrl.parse(
         "rediss+sentinel://app:p%40ss%2Fword@a,b/main"
         "?sentinel_username=watch&sentinel_password=second%20word&ssl_password=third-word"
     )
@@ -59,8 +59,10 @@ def test_the_passwords_of_all_forms_are_among_the_settings_secrets(text: str) ->
 
 
 def test_one_server_of_a_cluster_is_reached_with_everything_that_the_url_says() -> None:
-    url = parse("rediss+cluster://app:p%26ss@seed?ssl_ca_certs=/ca.pem&ssl_check_hostname=false")
-    read = parse_url(url.at("::1", 7000))  # type: ignore[no-untyped-call]
+    url = RedisUrl.parse(
+        "rediss+cluster://app:p%26ss@seed?ssl_ca_certs=/ca.pem&ssl_check_hostname=false"
+    )
+    read = parse_url(url.url_for("::1", 7000))  # type: ignore[no-untyped-call]
     assert read == {
         "host": "::1",
         "port": 7000,
@@ -74,8 +76,8 @@ def test_one_server_of_a_cluster_is_reached_with_everything_that_the_url_says() 
 
 
 def test_a_sentinels_own_login_is_not_sent_to_redis() -> None:
-    url = parse("redis+sentinel://:redis-word@a/main?sentinel_password=sentinel-word")
-    assert "sentinel" not in url.at("h", 1)
+    url = RedisUrl.parse("redis+sentinel://:redis-word@a/main?sentinel_password=sentinel-word")
+    assert "sentinel" not in url.url_for("h", 1)
 
 
 SECRET = "hunter2hunter2"

@@ -20,9 +20,9 @@ SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
 def exposed() -> set[str]:
     """Every sample's name that /metrics may hold."""
-    described = [next(iter(metric.describe())) for metric in metrics.EVENTS]
+    described = [next(iter(metric.describe())) for metric in metrics.PROCESS_METRICS]
     events = {f"{one.name}{suffix}" for one in described for suffix in SUFFIXES[one.type]}
-    return events | {state.name for state in metrics.STATES}
+    return events | {state.name for state in metrics.SCRAPE_GAUGES}
 
 
 def expressions() -> list[str]:
@@ -46,7 +46,7 @@ def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are() -> None:
 def test_every_metric_has_a_name_by_the_conventions() -> None:
     for name in exposed():
         assert re.fullmatch(r"fota_[a-z_]+", name), name
-    for one in metrics.EVENTS:
+    for one in metrics.PROCESS_METRICS:
         if next(iter(one.describe())).type == "histogram":
             assert re.search(r"_(seconds|messages)$", next(iter(one.describe())).name)
 

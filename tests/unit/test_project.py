@@ -14,14 +14,14 @@ from packaging.requirements import Requirement
 
 from listener import __version__
 from listener.errors import REASONS
-from listener.settings.env import Reader
+from listener.settings.env import EnvReader
 from registrar.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
 def read_settings() -> dict[str, None]:
-    reader = Reader({})
+    reader = EnvReader({})
     Settings.read(reader)
     return dict.fromkeys(sorted(reader.names))
 
@@ -47,7 +47,7 @@ def test_the_documented_defaults_are_the_real_ones() -> None:
         name: value for name, value in defaults.items() if value not in ("\N{EN DASH}", "cores")
     }
     # What is documented, set explicitly, gives the same settings as not setting it.
-    documented, silent = Reader(given), Reader({})
+    documented, silent = EnvReader(given), EnvReader({})
     assert Settings.read(documented) == Settings.read(silent)
     assert given["PORT"] == "8000"
 

@@ -9,7 +9,7 @@ import json
 import re
 
 from listener.inspection.entries import Entry
-from listener.text import escaped
+from listener.text import escape
 
 COLUMNS = (
     "entry",
@@ -53,18 +53,18 @@ def cells(entry: Entry) -> list[str]:
 
 def _text(text: str) -> str:
     begun = f"'{text}" if text.startswith(SKIPPED) else text
-    return escaped(OPENING_SIGN.sub(lambda found: f"'{found[0]}", begun))
+    return escape(OPENING_SIGN.sub(lambda found: f"'{found[0]}", begun))
 
 
 def _data(text: str) -> str:
     if not OPENING_SIGN.search(text):
-        return escaped(text)
+        return escape(text)
     try:
         json.loads(text)
     except (ValueError, RecursionError):
         # Somebody else's entry.
         return _text(text)
-    return escaped(JSON_STRING.sub(_without_signs, text))
+    return escape(JSON_STRING.sub(_without_signs, text))
 
 
 def _without_signs(string: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from listener.cli.render import tables
 from listener.cli.render.tables import Screen
 from listener.inspection.dead_letters import DeadLetter
 from listener.inspection.entry_text import BEGINNING, data_of
-from listener.text import clean, cut
+from listener.text import clean, truncate
 
 # Of an error, in a table.
 SHORT = 60
@@ -58,7 +58,7 @@ def show(found: list[DeadLetter]) -> None:
             message.get("account", "-"),
             message.get("subject", "-")[:BEGINNING],
             letter.told("reason"),
-            cut(letter.told("error"), SHORT),
+            truncate(letter.told("error"), SHORT),
             letter.told("deliveries"),
         )
     Screen().print(made)

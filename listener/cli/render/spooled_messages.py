@@ -10,7 +10,7 @@ from listener.cli.render import tables
 from listener.cli.render.tables import Screen
 from listener.inspection.entry_text import BEGINNING, data_of
 from listener.spool.status import Held
-from listener.text import clean, cut
+from listener.text import clean, truncate
 
 # Of what Redis said, in a table.
 SHORT = 60
@@ -74,6 +74,6 @@ def show(found: Sequence[Held]) -> None:
             message.account or "-",
             (message.subject or "-")[:BEGINNING],
             len(message.data),
-            cut(one.reason, SHORT) or "-",
+            truncate(one.reason, SHORT) or "-",
         )
     Screen().print(made)

@@ -8,8 +8,7 @@ from typing import Any
 import redis
 from flask import Blueprint, Response, abort, render_template
 
-from listener import __version__
-from listener.entry_ids import GREATEST, order
+from listener import __version__, entry_ids
 from listener.inspection.entry_text import data_of, details
 from listener.inspection.pages import Entry, Part, pages
 from listener.inspection.view import connected
@@ -18,9 +17,9 @@ from listener.ops.status_page.snapshot import NAME, TIMEOUT_S, Overview, Overvie
 from listener.ops.status_page.summary import tiles, verdict
 from listener.queue.keys import QUARANTINED, every_partition
 from listener.settings.settings import Settings
-from listener.text import cut, escaped
+from listener.text import escape, truncate
 from listener.thingspace import KINDS, UNKNOWN
-from listener.times import ENTRY_ID_FORM, duration
+from listener.times import format_duration
 
 DRAWN = (*KINDS.values(), UNKNOWN, QUARANTINED)
 # Of a text that somebody else wrote, and of things to look at: the page is to be read at a glance.
@@ -61,7 +60,7 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
             abort(404)
         # A text of which the end is missing is no JSON, and printing megabytes would hold up messages.
         whole = entry.cut.get("data", 0)
-        data = escaped(entry.fields["data"]) if whole else _printed(data_of(entry.fields))
+        data = escape(entry.fields["data"]) if whole else _printed(data_of(entry.fields))
         return render_template(
             "message.html",
             entry=entry,
@@ -73,7 +72,7 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
 
     @routes.app_template_filter("shown")
     def shown(text: object, most: int = LONGEST) -> str:
-        return cut(text, most)
+        return truncate(text, most)
 
     @routes.after_request
     def restrict(answer: Response) -> Response:
@@ -99,7 +98,7 @@ def _rendered(template: str, seen: Overview) -> str:
         says=_says,
         version=__version__,
         since=lambda moment: _since(moment, seen.now),
-        duration=duration,
+        duration=format_duration,
         most_problems=MOST_PROBLEMS,
     )
 
@@ -110,7 +109,7 @@ def _printed(data: Any) -> str:
         lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
     except RecursionError:
         lines = ["nested too deeply to be shown"]
-    return "\n".join(escaped(line) for line in lines)
+    return "\n".join(escape(line) for line in lines)
 
 
 def _says(entry: Entry) -> str:
@@ -124,16 +123,16 @@ def _since(moment: datetime | str | None, now: datetime) -> str:
         return "unknown"
     try:
         at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        return f"{duration(max((now - at).total_seconds(), 0))} ago"
+        return f"{format_duration(max((now - at).total_seconds(), 0))} ago"
     except (ValueError, TypeError):
-        return cut(moment, LONGEST)
+        return truncate(moment, LONGEST)
 
 
 def _entry(settings: Settings, partition: int, entry_id: str) -> Entry | None:
     known = every_partition(settings.queue_namespace, settings.queue_partitions)
-    if partition >= len(known) or not ENTRY_ID_FORM.fullmatch(entry_id):
+    if partition >= len(known) or not entry_ids.PATTERN.fullmatch(entry_id):
         return None
-    if max(order(entry_id)) > GREATEST:
+    if max(entry_ids.parse(entry_id)) > entry_ids.MAX_PART:
         return None
     with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
         part = Part(longest=SHOWN_BYTES, entries=1)

@@ -8,7 +8,7 @@ from typing import Literal
 from listener.diagnostics.finding import Finding
 from listener.ops.status_page.chart import Chart
 from listener.ops.status_page.snapshot import Overview
-from listener.text import cut
+from listener.text import truncate
 
 Level = Literal["ok", "warning", "error", "plain"]
 
@@ -127,7 +127,7 @@ def _unread(seen: Overview) -> Tile:
     last = max(lags, key=lambda name: lags[name])
     value = f"{lags[last]:,}{'' if exact[last] else '+'}"
     level = _worst(seen, *(f"group {name}" for name in lags))
-    return Tile("Unread", value, f"by {cut(last, LONGEST)}", "groups", level)
+    return Tile("Unread", value, f"by {truncate(last, LONGEST)}", "groups", level)
 
 
 def _worst(seen: Overview, *topics: str) -> Level:
