@@ -154,6 +154,9 @@ workers = settings.web_concurrency
 # (docs/adr/0004), with bounds on each and on all together.
 worker_class = "listener.server.worker.Worker"
 worker_connections = 2000
+# At "auto" gunicorn would use the C parser wherever gunicorn_h1c happens to be installed, and that
+# one accepts request lines that the Python parser refuses (docs/adr/0004).
+http_parser = "python"
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190

@@ -72,7 +72,7 @@ FIXED = {
     "paste": "a Paste configuration serves another application",
     "protocol": "the worker speaks HTTP alone",
     "http_protocols": "the worker speaks HTTP/1.1 alone; a proxy may speak HTTP/2",
-    "http_parser": "the worker has a parser of its own",
+    "http_parser": "gunicorn's C parser accepts requests that its Python parser refuses",
     "proxy_protocol": "the worker does not read the PROXY protocol; use X-Forwarded-For, TRUSTED_PROXIES",
     "certfile": _TLS,
     "keyfile": _TLS,

@@ -1,7 +1,7 @@
 """One request and its answer under gunicorn: the WSGI environ that it makes, and the bytes that go back.
 
 gunicorn's own way does the same for any application: hooks, an access line, answers in pieces. Here every answer
-is whole when it is begun, and goes out in one piece: one system call, one packet.
+is whole when it is request_started, and goes out in one piece: one system call, one packet.
 """
 
 import sys
@@ -31,7 +31,7 @@ BASE: dict[str, Any] = {
 }
 
 
-class CachedConfig:
+class FrozenConfig:
     """gunicorn's settings, each looked up once: its own objects take a twentieth of a message's time."""
 
     def __init__(self, cfg: Any) -> None:
@@ -45,7 +45,7 @@ class CachedConfig:
         return value
 
 
-def names_of(client: Any, address: Any) -> dict[str, str]:
+def connection_environ(client: Any, address: Any) -> dict[str, str]:
     """What the environs of all requests of a connection have in common.
 
     Args:
@@ -58,7 +58,7 @@ def names_of(client: Any, address: Any) -> dict[str, str]:
     return names
 
 
-def environ_of(request: Any, names: Mapping[str, str]) -> dict[str, Any]:
+def build_environ(request: Any, names: Mapping[str, str]) -> dict[str, Any]:
     """The WSGI environ of a request.
 
     Header names come from the parser in capitals, and with no underscore in them, so no two
@@ -88,14 +88,14 @@ def environ_of(request: Any, names: Mapping[str, str]) -> dict[str, Any]:
     return environ
 
 
-class Reply(NamedTuple):
+class Response(NamedTuple):
     """An answer as a WSGI application gives it: status line, headers, body."""
 
     status: str
     headers: Headers
     body: bytes
 
-    def written(self, version: tuple[int, int], *, closes: bool) -> bytes:
+    def to_bytes(self, version: tuple[int, int], *, closes: bool) -> bytes:
         """The answer as HTTP.
 
         Args:
@@ -117,7 +117,7 @@ class Reply(NamedTuple):
         return head.encode("latin-1") + self.body
 
 
-def answer_of(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Reply:
+def run_wsgi_app(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Response:
     """What a WSGI application answers, whole.
 
     Args:
@@ -127,11 +127,11 @@ def answer_of(application: Callable[..., Iterable[bytes]], environ: dict[str, An
     Raises:
         Exception: whatever the application raises.
     """
-    begun: tuple[str, Headers] = ("500 Internal Server Error", [])
+    request_started: tuple[str, Headers] = ("500 Internal Server Error", [])
 
     def start_response(status: str, headers: Headers, _exc_info: object = None) -> None:
-        nonlocal begun
-        begun = status, headers
+        nonlocal request_started
+        request_started = status, headers
 
     parts = application(environ, start_response)
     try:
@@ -139,11 +139,11 @@ def answer_of(application: Callable[..., Iterable[bytes]], environ: dict[str, An
     finally:
         if close := getattr(parts, "close", None):
             close()
-    status, headers = begun
+    status, headers = request_started
     if environ["REQUEST_METHOD"] == "HEAD":
         # Its length as it would be with GET, and no body.
         headers, body = _with_length(headers, body), b""
-    return Reply(status, headers, body)
+    return Response(status, headers, body)
 
 
 def _with_length(headers: Headers, body: bytes) -> Headers:

@@ -17,6 +17,7 @@ from gunicorn.http.errors import (
     NoMoreData,
     ParseException,
 )
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
 from listener import metrics
@@ -25,14 +26,13 @@ from listener.errors import RefusalError
 from listener.refusal_log import RefusalLog
 from listener.server import http_exchange
 from listener.server.client_connection import (
-    BEGINNING_S,
-    READING_S,
-    WRITING_S,
+    FIRST_BYTE_TIMEOUT_S,
+    REQUEST_TIMEOUT_S,
+    WRITE_TIMEOUT_S,
     Connection,
-    Crowd,
+    ConnectionLimiter,
     LongHeadError,
 )
-from listener.server.head import Parser
 from listener.server.heartbeat import Heartbeat
 
 log = structlog.get_logger("listener")
@@ -40,29 +40,29 @@ log = structlog.get_logger("listener")
 # Files that a worker has open besides its clients' connections, with room to spare.
 OTHER_FILES = 200
 # What unfinished requests may hold all together: sixteen of the largest at the default.
-UNFINISHED_BYTES = 64 * 2**20
+MAX_UNFINISHED_BYTES = 64 * 2**20
 # What a client still sends after its answer is read for so long and no further, so that the closing
 # does not overtake the answer on its way.
-DRAINING_S = 1.0
-DRAINED_BYTES = 64 * 1024
+LINGER_S = 1.0
+MAX_DRAINED_BYTES = 64 * 1024
 # Likewise where the connection ends: what is not parsed costs next to nothing.
-DRAINED_RAW_BYTES = 512 * 1024
+MAX_LINGER_BYTES = 512 * 1024
 TOO_LARGE = (LimitRequestLine, LimitRequestHeaders, LongHeadError)
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type information
     """Serves HTTP/1.1 connections; TLS ends in the proxy before it.
 
-    Guaranteed: a request that is not there whole `READING_S` after its first byte ends, and so does a
+    Guaranteed: a request that is not there whole `REQUEST_TIMEOUT_S` after its first byte ends, and so does a
     connection that does not take its answers, or does not begin a request in gunicorn's `keepalive`
     seconds. While the worker is well and its places suffice it waits no less than that, for a first
     request as for a further one; while over half of them are taken, a connection that never sent a
-    byte has `BEGINNING_S`.
+    byte has `FIRST_BYTE_TIMEOUT_S`.
     """
 
-    beginning_s = BEGINNING_S
-    reading_s = READING_S
-    writing_s = WRITING_S
+    first_byte_timeout_s = FIRST_BYTE_TIMEOUT_S
+    request_timeout_s = REQUEST_TIMEOUT_S
+    write_timeout_s = WRITE_TIMEOUT_S
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes what gunicorn gives; still in the master."""
@@ -72,9 +72,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         # Below the size of the pool, whose last places are for those that are being closed.
         files = _allowed_files()
         places = min(self.worker_connections, max(files - OTHER_FILES, files // 4))
-        self._crowd = Crowd(max(places * 9 // 10, 1), UNFINISHED_BYTES)
+        self._limiter = ConnectionLimiter(max(places * 9 // 10, 1), MAX_UNFINISHED_BYTES)
         self.alive: bool = True
-        self._parsing = http_exchange.CachedConfig(self.cfg)
+        self._parsing = http_exchange.FrozenConfig(self.cfg)
         self._addresses: dict[Any, Any] = {}
 
     def notify(self) -> None:
@@ -82,10 +82,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         super().notify()
         metrics.count_lost_lines()
         if self.alive:
-            self._crowd.evict_silent(self.beginning_s)
+            self._limiter.evict_silent(self.first_byte_timeout_s)
         else:
             # An idle connection would hold up the end.
-            self._crowd.end_idle(self.beginning_s)
+            self._limiter.evict_idle(self.first_byte_timeout_s)
 
     def run(self) -> None:
         """Accepts and serves connections until the worker is to end; gunicorn's own loop."""
@@ -103,9 +103,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             addr: address of the peer.
         """
         address = self._addresses[listener]
-        connection = Connection(client, self._crowd, self.reading_s, self.writing_s)
+        connection = Connection(client, self._limiter, self.request_timeout_s, self.write_timeout_s)
         try:
-            self._serve(connection, addr, http_exchange.names_of(addr, address))
+            self._serve(connection, addr, http_exchange.connection_environ(addr, address))
         except RefusalError as refusal:
             self._refuse(connection, refusal)
         except (StopIteration, OSError):
@@ -119,20 +119,20 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             connection.close()
 
     def _serve(self, connection: Connection, client: Any, names: dict[str, str]) -> None:
-        parser = Parser(self._parsing, connection, client)
+        parser = RequestParser(self._parsing, connection, client)
         stays = True
         # Who was cut while it was served makes way after its answer, or it would push out another.
-        while stays and not connection.is_cut:
+        while stays and not connection.is_evicted:
             request = self._next_request(parser, connection)
             stays = self._answer(request, connection, names)
-            if _read_up(parser, request, connection):
+            if _drain_body(parser, request, connection):
                 # gunicorn need not look for more of it.
                 parser.mesg = None
             else:
-                _close_gently(connection)
+                _lingering_close(connection)
                 stays = False
             if not stays:
-                _let_go(request)
+                _break_reference_cycle(request)
 
     def _answer(self, request: Any, connection: Connection, names: dict[str, str]) -> bool:
         """Answers a request; whether both sides want to go on then."""
@@ -140,23 +140,23 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         if self.alive and self.nr >= self.max_requests:
             self.log.info("This worker has served as many requests as it may (max_requests).")
             self.alive = False
-        environ = http_exchange.environ_of(request, names)
+        environ = http_exchange.build_environ(request, names)
         if isinstance(request.body.reader, ChunkedReader):
             environ[BOUND_CHUNKS] = connection.bound_chunks
         # gunicorn has no public name for it.
         if request._expected_100_continue:  # noqa: SLF001
             with _continuing(request, connection):
-                answer = http_exchange.answer_of(self.wsgi, environ)
+                answer = http_exchange.run_wsgi_app(self.wsgi, environ)
         else:
-            answer = http_exchange.answer_of(self.wsgi, environ)
+            answer = http_exchange.run_wsgi_app(self.wsgi, environ)
         # Only now: the worker may have been told to end, or the connection been cut, meanwhile.
-        closes = not self.alive or connection.is_cut or _must_close(request)
-        connection.sendall(answer.written(request.version, closes=closes))
+        closes = not self.alive or connection.is_evicted or _must_close(request)
+        connection.sendall(answer.to_bytes(request.version, closes=closes))
         return not closes
 
     def _next_request(self, parser: Any, connection: Connection) -> Any:
-        idle_s = max(self._parsing.keepalive, self.beginning_s)
-        connection.await_request(idle_s, begun=bool(parser.unreader.buf.tell()))
+        idle_s = max(self._parsing.keepalive, self.first_byte_timeout_s)
+        connection.await_request(idle_s, request_started=bool(parser.unreader.buf.tell()))
         try:
             return next(parser)
         except TOO_LARGE as error:
@@ -164,11 +164,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         except ParseException as error:
             raise RefusalError("bad-request", type(error).__name__) from error
         except TimeoutError as error:
-            if connection.begun:
+            if connection.request_started:
                 raise RefusalError("too-slow", "the head") from error
             raise
         except NoMoreData as error:
-            if connection.is_cut:
+            if connection.is_evicted:
                 raise RefusalError("too-slow", "made way for others") from error
             raise
         finally:
@@ -179,14 +179,14 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         """Answers what never became a request for the application, and ends the connection."""
         self._refusals.note(refusal)
         status = HTTPStatus(refusal.answer.status)
-        answer = http_exchange.Reply(
+        answer = http_exchange.Response(
             f"{status.value} {status.phrase}",
             [("Content-Type", "application/problem+json")],
             orjson.dumps(refusal.problem()),
         )
         try:
-            connection.sendall(answer.written((1, 1), closes=True))
-            _close_gently(connection)
+            connection.sendall(answer.to_bytes((1, 1), closes=True))
+            _lingering_close(connection)
         except OSError:
             # Who is gone needs no answer.
             pass
@@ -214,17 +214,17 @@ def _is_read(request: Any) -> bool:
     return not (reader.parser if isinstance(reader, ChunkedReader) else reader.length)
 
 
-def _read_up(parser: Any, request: Any, connection: Connection) -> bool:
+def _drain_body(parser: Any, request: Any, connection: Connection) -> bool:
     """Whether what the client sent of its request is read to its end, or was so little that it is now."""
     if _is_read(request):
         return True
     if isinstance(request.body.reader, ChunkedReader):
         # Taking chunks apart only to throw them away would cost a hundred times what refusing them does.
         return False
-    connection.hurry(DRAINING_S)
-    ends = time.monotonic() + DRAINING_S
+    connection.shorten_deadline(LINGER_S)
+    ends = time.monotonic() + LINGER_S
     try:
-        read_up: bool = parser.finish_body(deadline=ends, max_bytes=DRAINED_BYTES)
+        read_up: bool = parser.finish_body(deadline=ends, max_bytes=MAX_DRAINED_BYTES)
     except (OSError, ParseException):
         # Where its next request begins nobody can tell.
         return False
@@ -239,21 +239,21 @@ def _must_close(request: Any) -> bool:
     if isinstance(reader, ChunkedReader):
         # Nobody knows how much is to come.
         return reader.parser is not None
-    return bool(reader.length > DRAINED_BYTES)
+    return bool(reader.length > MAX_DRAINED_BYTES)
 
 
-def _let_go(request: Any) -> None:
+def _break_reference_cycle(request: Any) -> None:
     """Frees what is left of a body: its reader, that one's generator and the request hold each other."""
     if isinstance(request.body.reader, ChunkedReader):
         request.body.reader.parser = None
     request.body = None
 
 
-def _close_gently(connection: Connection) -> None:
+def _lingering_close(connection: Connection) -> None:
     connection.bound_chunks(None)
     # The connection bounds each reading itself, by what is left for the request.
-    connection.hurry(DRAINING_S)
-    util.close_graceful(connection, timeout=DRAINING_S, max_drain=DRAINED_RAW_BYTES)
+    connection.shorten_deadline(LINGER_S)
+    util.close_graceful(connection, timeout=LINGER_S, max_drain=MAX_LINGER_BYTES)
 
 
 def _allowed_files() -> int:

@@ -20,12 +20,12 @@ from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from listener.server.client_connection import Crowd
+from listener.server.client_connection import ConnectionLimiter
 from listener.server.worker import Worker
 from tests.service_process import wait_until
 
-READING_S = 0.3
-KEPT_S = 1
+REQUEST_TIMEOUT_S = 0.3
+KEEPALIVE_S = 1
 
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
@@ -58,7 +58,7 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 def waited(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     """Has read its body, and then takes its time, as one that waits for Redis."""
     body: bytes = environ["wsgi.input"].read()
-    wait_until(lambda: environ["wsgi.input"].reader.unreader.sock.is_cut)
+    wait_until(lambda: environ["wsgi.input"].reader.unreader.sock.is_evicted)
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 
@@ -66,14 +66,14 @@ def waited(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 @pytest.fixture
 def worker() -> Worker:
     config = Config()
-    config.set("keepalive", KEPT_S)
+    config.set("keepalive", KEEPALIVE_S)
     made = Worker(0, 0, [], None, 30, config, Log())
     made.tmp.close()
     made._addresses = {LISTENING: LISTENING}
     made.wsgi = echo
-    made.beginning_s = READING_S
-    made.reading_s = READING_S
-    made.writing_s = READING_S
+    made.first_byte_timeout_s = REQUEST_TIMEOUT_S
+    made.request_timeout_s = REQUEST_TIMEOUT_S
+    made.write_timeout_s = REQUEST_TIMEOUT_S
     return made
 
 
@@ -165,17 +165,17 @@ def test_a_connection_that_was_used_is_waited_for_no_less_than_said(
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         assert answer(connection) == (200, b"ab")
         assert connection.recv(100) == b"", "without a word"
-        assert time.monotonic() - started >= KEPT_S
+        assert time.monotonic() - started >= KEEPALIVE_S
 
 
 def test_connection_opened_in_advance_is_served_after_the_short_bound(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
-    worker.beginning_s = 0.05
+    worker.first_byte_timeout_s = 0.05
     with ExitStack() as opened:
         connections = [opened.enter_context(client(worker)) for _ in range(8)]
-        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 8)
+        wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 8)
         worker.notify()
         for connection in connections:
             connection.sendall(REQUEST)
@@ -187,14 +187,14 @@ def test_under_pressure_a_connection_that_never_sent_a_byte_is_closed(
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
     worker.cfg.set("keepalive", 100)
-    worker._crowd = Crowd(most=4, most_bytes=100)
+    worker._limiter = ConnectionLimiter(max_connections=4, max_bytes=100)
     with client(worker) as used, ExitStack() as opened:
         used.sendall(REQUEST)
         assert answer(used) == (200, b"ab")
         silent = opened.enter_context(client(worker))
         wait_until(lambda: idle_connections(worker, 0) == 2)
         younger = opened.enter_context(client(worker))
-        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 3)
+        wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 3)
         worker.notify()
         assert silent.recv(100) == b"", "without a word"
         for connection in (used, younger):
@@ -208,7 +208,7 @@ def test_when_the_worker_is_to_end_silent_connections_are_closed_soon(
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
     worker.cfg.set("keepalive", 100)
     with client(worker) as connection:
-        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 1)
+        wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 1)
         worker.alive = False
         worker.notify()
         assert connection.recv(100) == b""
@@ -218,9 +218,9 @@ def test_byte_and_then_silence_on_a_connection_opened_in_advance_has_the_bound_o
     worker: Worker,
 ) -> None:
     worker.cfg.set("keepalive", 100)
-    worker.beginning_s = 0.05
+    worker.first_byte_timeout_s = 0.05
     with client(worker) as connection:
-        wait_until(lambda: idle_connections(worker, worker.beginning_s) == 1)
+        wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 1)
         connection.sendall(b"P")
         assert reason(connection) == "400 too-slow"
 
@@ -230,22 +230,22 @@ def test_message_is_answered_among_many_silent_connections(
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
     worker.cfg.set("keepalive", 100)
-    worker._crowd = Crowd(most=20, most_bytes=1000)
+    worker._limiter = ConnectionLimiter(max_connections=20, max_bytes=1000)
     with ExitStack() as opened:
         for _ in range(60):
             opened.enter_context(client(worker))
         with client(worker) as connection:
             connection.sendall(REQUEST)
             assert answer(connection) == (200, b"ab")
-            wait_until(lambda: idle_connections(worker, worker.beginning_s) == 20)
+            wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 20)
             worker.notify()
-            assert len(worker._crowd._held) == 10
+            assert len(worker._limiter._held) == 10
             connection.sendall(REQUEST)
             assert answer(connection) == (200, b"ab")
 
 
 def test_who_was_read_whole_is_answered_though_it_makes_way(worker: Worker) -> None:
-    worker._crowd = Crowd(most=1, most_bytes=100)
+    worker._limiter = ConnectionLimiter(max_connections=1, max_bytes=100)
     with client(worker) as first:
         first.sendall(b"POST /waits HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         wait_until_begun(worker)
@@ -259,9 +259,9 @@ def test_who_has_waited_makes_way_without_a_word(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         assert answer(connection) == (200, b"ab")
-        wait_until(lambda: any(not held.begun for held in worker._crowd._held))
-        for held in list(worker._crowd._held):
-            held.cut()
+        wait_until(lambda: any(not held.request_started for held in worker._limiter._held))
+        for held in list(worker._limiter._held):
+            held.evict()
         assert connection.recv(100) == b""
 
 
@@ -273,7 +273,7 @@ def test_when_the_worker_is_to_end_idle_connections_do(
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         assert answer(connection) == (200, b"ab")
-        wait_until(lambda: all(held.has_idled(READING_S) for held in worker._crowd._held))
+        wait_until(lambda: all(held.has_idled(REQUEST_TIMEOUT_S) for held in worker._limiter._held))
         worker.notify()
         assert select.select([connection], [], [], 0.05)[0] == [], "nothing ends yet"
         worker.alive = False
@@ -295,7 +295,7 @@ def test_what_came_of_a_request_with_the_one_before_has_begun_it(worker: Worker)
 def test_a_new_request_has_a_time_of_its_own(worker: Worker) -> None:
     with client(worker) as connection:
         started = time.monotonic()
-        while time.monotonic() - started < 2 * READING_S:
+        while time.monotonic() - started < 2 * REQUEST_TIMEOUT_S:
             connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
             assert answer(connection) == (200, b"ab")
 
@@ -369,22 +369,22 @@ def test_chunks_that_nobody_read_and_are_none_end_it(rest: bytes, worker: Worker
 def test_chunked_request_that_is_refused_keeps_its_place_for_the_time_of_draining_alone(
     path: bytes, sent: bytes, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.server.worker.DRAINING_S", 0.1)
-    worker.reading_s = 1000
+    monkeypatch.setattr("listener.server.worker.LINGER_S", 0.1)
+    worker.request_timeout_s = 1000
     head = b"POST %s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" % path
     with client(worker) as connection:
         connection.sendall(head + sent)
         assert answer(connection)[0] == 200
         # The client sends no more and does not close, so only the worker can end it.
-        wait_until(lambda: not worker._crowd._held, timeout_s=10)
+        wait_until(lambda: not worker._limiter._held, timeout_s=10)
 
 
 def test_who_makes_way_is_told_so(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HT")
         wait_until_begun(worker)
-        for held in list(worker._crowd._held):
-            held.cut()
+        for held in list(worker._limiter._held):
+            held.evict()
         assert reason(connection) == "400 too-slow"
 
 
@@ -527,11 +527,11 @@ def ends_after_answer(connection: socket.socket) -> bool:
 
 
 def idle_connections(worker: Worker, seconds: float) -> int:
-    return sum(held.has_idled(seconds) for held in list(worker._crowd._held))
+    return sum(held.has_idled(seconds) for held in list(worker._limiter._held))
 
 
 def wait_until_begun(worker: Worker) -> None:
-    wait_until(lambda: any(held.begun for held in worker._crowd._held))
+    wait_until(lambda: any(held.request_started for held in worker._limiter._held))
 
 
 def test_when_the_worker_is_to_end_a_connection_does_after_its_answer(worker: Worker) -> None:

@@ -21,8 +21,8 @@ def request(*headers: tuple[str, str], **changes: Any) -> SimpleNamespace:
 
 
 def environ(*headers: tuple[str, str], **changes: Any) -> dict[str, Any]:
-    names = http_exchange.names_of(CLIENT, LISTENING)
-    return http_exchange.environ_of(request(*headers, **changes), names)
+    names = http_exchange.connection_environ(CLIENT, LISTENING)
+    return http_exchange.build_environ(request(*headers, **changes), names)
 
 
 class Parts:
@@ -45,8 +45,8 @@ def answered(
     *,
     closes: bool = False,
 ) -> tuple[list[str], bytes]:
-    answer = http_exchange.answer_of(application, environ(method=method))
-    head, _, body = answer.written(version, closes=closes).partition(b"\r\n\r\n")
+    answer = http_exchange.run_wsgi_app(application, environ(method=method))
+    head, _, body = answer.to_bytes(version, closes=closes).partition(b"\r\n\r\n")
     return head.decode("latin-1").split("\r\n"), body
 
 
@@ -70,8 +70,8 @@ def test_no_header_sets_what_the_connection_says() -> None:
 
 
 def test_a_unix_socket_has_no_port_whatever_the_host_header_says() -> None:
-    names = http_exchange.names_of("", "/run/listener.sock")
-    found = http_exchange.environ_of(request(("HOST", "h:9464")), names)
+    names = http_exchange.connection_environ("", "/run/listener.sock")
+    found = http_exchange.build_environ(request(("HOST", "h:9464")), names)
     assert (found["SERVER_PORT"], found["REMOTE_ADDR"]) == ("", "")
 
 
@@ -136,4 +136,4 @@ def test_a_length_that_is_no_number_is_none(told: str) -> None:
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb"])
 def test_no_header_ends_its_line(value: str) -> None:
     with pytest.raises(ValueError, match="end of a line"):
-        http_exchange.Reply("200 OK", [("X", value)], b"").written((1, 1), closes=False)
+        http_exchange.Response("200 OK", [("X", value)], b"").to_bytes((1, 1), closes=False)
