@@ -21,7 +21,8 @@ from typing import Any
 import click
 import redis
 
-from listener.messages.message import parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.queue.keys import Partition
 from sandbox import embedded_redis
 
@@ -71,7 +72,7 @@ def fill(client: "redis.Redis", count: int, step: int = 2000) -> int:
 def fields() -> Iterator[dict[Any, Any]]:
     """The fields of message after message; each has its number as its request's id."""
     payload = parse(SAMPLE.read_bytes())
-    sample = validate(payload, arrived=datetime.now(UTC), request_id="0").fields()
+    sample = Message.from_payload(payload, arrived=datetime.now(UTC), request_id="0").fields()
     upgrade = str(sample["subject"])
     data = bytes(sample["data"]) if isinstance(sample["data"], bytes) else b""
     number = 0

@@ -89,3 +89,8 @@ def _parse_time(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         raise ValueError(EXPECTED) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339, UTC, microseconds, `Z`."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

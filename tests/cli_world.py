@@ -7,7 +7,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from listener.__main__ import main
-from listener.messages.message import validate
+from listener.messages.message import Message
 from listener.queue.keys import Partition
 
 ACCOUNT = "0242078689-00001"
@@ -42,7 +42,7 @@ def payload(number: int, **members: Any) -> dict[str, Any]:
 
 def fields(content: dict[str, Any]) -> dict[Any, Any]:
     arrived = datetime(2026, 11, 23, 8, tzinfo=UTC)
-    return {**validate(content, arrived=arrived, request_id="r").fields()}
+    return {**Message.from_payload(content, arrived=arrived, request_id="r").fields()}
 
 
 def add(client: Any, number: int, *, at: str = "*", partition: int = 0, **members: Any) -> str:

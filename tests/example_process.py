@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import redis
 
-from listener.messages.message import validate
+from listener.messages.message import Message
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from sandbox import embedded_redis
@@ -134,7 +134,9 @@ class Queue:
             # What a shell or a careless parser would stumble over is in it.
             container = {"upgradeId": f"u-{number}", "reason": 'it\'s "50 %"\\n\n\t\u00e9 $(x) `y`'}
             payload = {"type": "upgradeFinished", "upgradeFinished": container}
-            message = validate(payload, arrived=datetime.now(UTC), request_id="r 'q' \\")
+            message = Message.from_payload(
+                payload, arrived=datetime.now(UTC), request_id="r 'q' \\"
+            )
             writer.put(message)
             self.ids.add(message.id)
         writer.close()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from listener.errors import QueueUnavailableError
-from listener.messages.message import Message, validate
+from listener.messages.message import Message
 from listener.queue.queue import Keeper
 from listener.redis_client.client import connect
 from listener.settings.secret import Secret
@@ -24,7 +24,7 @@ BUDGET_MS = 500
 def message(number: int) -> Message:
     """One of its own upgrade, so that all partitions get some."""
     payload = {"type": "upgradeProgress", "upgradeProgress": {"upgradeId": f"u-{number}"}}
-    return validate(payload, arrived=NOW, request_id="r")
+    return Message.from_payload(payload, arrived=NOW, request_id="r")
 
 
 def settings(url: str, **environ: str) -> Settings:

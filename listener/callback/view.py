@@ -14,7 +14,7 @@ from listener.callback.incoming import Incoming
 from listener.callback.redaction import redact_raw
 from listener.errors import QueueUnavailableError, RefusalError
 from listener.messages import payload
-from listener.messages.message import Message, check_account, validate
+from listener.messages.message import Message, check_account
 from listener.messages.raw_search import possible_values
 from listener.queue.queue import Kept, Queue
 from listener.refusal_log import Throttle
@@ -101,7 +101,7 @@ class Endpoint:
             if old_password:
                 self._note_previous("password")
             check_account(content, self._settings)
-            return validate(content, arrived=arrived, request_id=incoming.request_id)
+            return Message.from_payload(content, arrived=arrived, request_id=incoming.request_id)
         except RefusalError as refusal:
             # A password that is wrong is no proof of sender, whatever token came with it.
             refusal.proven = proven and refusal.answer.status != 401

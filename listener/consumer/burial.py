@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from listener.consumer.delivery import Delivery, Verdict
-from listener.messages.message import timestamp
+from listener.times import timestamp
 
 ERROR_BYTES = 1024
 TRACEBACK_BYTES = 16 * 1024

@@ -9,6 +9,7 @@ from listener.consumer.errors import MalformedError
 from listener.consumer.members import CLASSES
 from listener.consumer.messages import Message
 from listener.messages import message as received
+from listener.messages.payload import parse
 from listener.thingspace import UNKNOWN
 
 Fields = Mapping[bytes, bytes]
@@ -67,8 +68,8 @@ def message(data: Mapping[str, Any] | str | bytes, *, deliveries: int = 1) -> Me
         listener.errors.RefusalError: the listener would refuse it.
     """
     if isinstance(data, str | bytes):
-        data = received.parse(data.encode() if isinstance(data, str) else data)
-    kept = received.validate(data, arrived=datetime.now(UTC), request_id="sample")
+        data = parse(data.encode() if isinstance(data, str) else data)
+    kept = received.Message.from_payload(data, arrived=datetime.now(UTC), request_id="sample")
     fields = {
         name.encode(): value if isinstance(value, bytes) else value.encode()
         for name, value in kept.fields().items()

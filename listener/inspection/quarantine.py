@@ -8,7 +8,8 @@ import redis
 
 from listener.inspection.entries import standing
 from listener.inspection.pages import WHOLE, Entry, Part, pages
-from listener.messages.message import Message, check_account, parse, validate
+from listener.messages.message import Message, check_account
+from listener.messages.payload import parse
 from listener.queue.keys import Partition
 from listener.settings.settings import Settings
 from listener.times import entry_time
@@ -46,7 +47,7 @@ class Refused:
         payload = parse(self.data.encode())
         check_account(payload, settings)
         request_id = f"quarantine-{self.entry_id}"
-        return validate(payload, arrived=self._arrived(), request_id=request_id)
+        return Message.from_payload(payload, arrived=self._arrived(), request_id=request_id)
 
     def _arrived(self) -> datetime:
         try:

@@ -1,28 +1,27 @@
-"""From the payload of a delivery to a message that the queue takes. Pure: no Flask, no Redis."""
+"""A validated message, made from a payload in one pass: kind, fingerprint, subject, account. Pure."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from listener.errors import RefusalError
 from listener.messages import schemas
-from listener.messages.payload import parse, serialize, without_counters, without_credentials
+from listener.messages.payload import serialize, without_counters, without_credentials
 from listener.settings.settings import Settings
 from listener.thingspace import KINDS, UNKNOWN
-
-__all__ = ["Message", "fingerprint", "parse", "serialize", "validate", "without_credentials"]
+from listener.times import timestamp
 
 TYPE_PREFIX = "com.verizon.thingspace.fota."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A validated message: a CloudEvents 1.0 event whose `data` is free of credentials.
+    """A CloudEvents 1.0 event whose `data` is free of credentials.
 
-    Made by `validate` only; the queue takes nothing else.
+    The receiver makes it by `from_payload` only; the queue takes nothing else.
     """
 
     id: str
@@ -34,11 +33,44 @@ class Message:
     request_id: str
     data: bytes
 
+    @classmethod
+    def from_payload(
+        cls, payload: Mapping[str, Any], *, arrived: datetime, request_id: str
+    ) -> "Message":
+        """Validates a payload and makes a message of it.
+
+        The id depends on the content alone: the same content always has the same id, whatever the
+        order of its members, whatever credentials came with it, and however often it was tried before.
+
+        Args:
+            payload: a JSON object as `payload.parse` returns it, with or without credentials.
+            arrived: when it arrived, with a time zone.
+            request_id: the id of the request that brought it.
+
+        Raises:
+            RefusalError: `wrong-shape`; `not-json`, nested too deep to be written again.
+        """
+        type_ = type_of(payload)
+        kind = KINDS.get(type_ or "")
+        if type_ and kind:
+            schemas.check(payload, type_)
+        content = without_credentials(payload)
+        return cls(
+            id=_fingerprint(content),
+            kind=kind or UNKNOWN,
+            type=TYPE_PREFIX + (type_ or UNKNOWN),
+            account=account_of(content),
+            subject=_upgrade_id(content, type_),
+            time=timestamp(arrived),
+            request_id=request_id,
+            data=serialize(content),
+        )
+
     @property
     def size(self) -> int:
-        """A bound on the bytes of its entry: a sender may make account, subject and type as long as the body.
+        """An upper bound on the bytes of the entry: account, subject and type may be as long as the body.
 
-        A letter has four bytes at the most, and the account stands in `source` as well, percent-encoded.
+        A character has at most four bytes, and the account stands in `source` as well, percent-encoded.
         """
         others = len(self.subject or "") + len(self.type)
         return len(self.data) + 16 * len(self.account or "") + 4 * others
@@ -66,6 +98,12 @@ class Message:
         return {name: value for name, value in every.items() if value is not None}
 
 
+def type_of(payload: Mapping[str, Any]) -> str | None:
+    """The provider's `type`, if the message has one that is a text."""
+    type_ = payload.get("type")
+    return type_ if isinstance(type_, str) and type_ else None
+
+
 def account_of(payload: Mapping[str, Any]) -> str | None:
     """The account that the message names, if it names one by a text."""
     account = payload.get("accountName")
@@ -87,52 +125,22 @@ def check_account(payload: Mapping[str, Any], settings: Settings) -> None:
         raise RefusalError("account-refused")
 
 
-def fingerprint(content: bytes) -> str:
-    """The first 32 hexadecimal digits of the SHA-256 of some bytes."""
-    return hashlib.sha256(content).hexdigest()[:32]
+def _fingerprint(content: Mapping[str, Any]) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of the canonical JSON without attempt counters."""
+    canonical = serialize(without_counters(content), canonical=True)
+    return hashlib.sha256(canonical).hexdigest()[:32]
 
 
-def validate(payload: Mapping[str, Any], *, arrived: datetime, request_id: str) -> Message:
-    """Makes a message of a parsed payload.
-
-    The id depends on the content alone: the same content always has the same id, whatever the order
-    of its members, whatever credentials came with it, and however often it was tried before.
-
-    Args:
-        payload: a JSON object as `payload.parse` returns it, credentials or not.
-        arrived: when it arrived, with a time zone.
-        request_id: of the request that brought it.
-
-    Raises:
-        RefusalError: `wrong-shape`.
-    """
-    schemas.check(payload)
-    content = without_credentials(payload)
-    type_ = schemas.type_of(content) or UNKNOWN
-    return Message(
-        id=fingerprint(serialize(without_counters(content), canonical=True)),
-        kind=KINDS.get(type_, UNKNOWN),
-        type=TYPE_PREFIX + type_,
-        account=account_of(content),
-        subject=_upgrade_id(content),
-        time=timestamp(arrived),
-        request_id=request_id,
-        data=serialize(content),
-    )
-
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339, UTC, microseconds, `Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def _upgrade_id(content: Mapping[str, Any]) -> str | None:
+def _upgrade_id(content: Mapping[str, Any], type_: str | None) -> str | None:
     # The documentation says that every message about an upgrade has its id, but not where: the
     # samples have it in the container named like the type.
-    containers = [content.get(name) for name in (schemas.type_of(content), *KINDS) if name]
-    for place in (*containers, content):
-        if isinstance(place, dict):
-            found = place.get("upgradeId")
-            if isinstance(found, str) and found:
-                return found
-    return None
+    for name in (type_, *KINDS):
+        container = content.get(name) if name else None
+        if isinstance(container, dict) and (upgrade_id := _own_upgrade_id(container)):
+            return upgrade_id
+    return _own_upgrade_id(content)
+
+
+def _own_upgrade_id(container: Mapping[str, Any]) -> str | None:
+    upgrade_id = container.get("upgradeId")
+    return upgrade_id if isinstance(upgrade_id, str) and upgrade_id else None

@@ -12,7 +12,6 @@ from typing import Any
 from marshmallow import INCLUDE, Schema, fields
 
 from listener.errors import RefusalError
-from listener.thingspace import KINDS
 
 Payload = Mapping[str, Any]
 
@@ -129,29 +128,22 @@ CONTAINERS: tuple[tuple[str, str, bool], ...] = tuple(
     for name, field in ENVELOPE.fields.items()
     if isinstance(field, Applicable)
 )
-"""What the envelope says, for `_is_plain`: each container, its type, and whether it is a list."""
+"""What the envelope says, for `_obviously_valid`: each container, its type, and whether it is a list."""
 
 
-def type_of(payload: Payload) -> str | None:
-    """The provider's `type`, if the message has one that is a text."""
-    type_ = payload.get("type")
-    return type_ if isinstance(type_, str) and type_ else None
-
-
-def check(payload: Payload) -> None:
-    """Checks the envelope and the containers of a message of a recognised type; passes all others.
+def check(payload: Payload, type_: str) -> None:
+    """Checks the envelope and the containers of a message of a recognised type.
 
     Raises:
         RefusalError: `wrong-shape`; the detail names the members, not their values.
     """
-    type_ = type_of(payload)
-    if type_ not in KINDS or _is_plain(payload, type_):
+    if _obviously_valid(payload, type_):
         return
     if problems := ENVELOPE.validate(payload):
         raise RefusalError("wrong-shape", ", ".join(sorted(problems)))
 
 
-def _is_plain(payload: Payload, type_: str | None) -> bool:
+def _obviously_valid(payload: Payload, type_: str) -> bool:
     """Whether all containers are plainly as the envelope wants them, as they nearly always are.
 
     True only where the envelope has nothing against it, which a test holds against it; what is not

@@ -10,7 +10,7 @@ import redis
 
 from listener import metrics
 from listener.errors import QueueUnavailableError
-from listener.messages.message import Message, timestamp
+from listener.messages.message import Message
 from listener.queue import required_commands
 from listener.queue.batches import Outcome
 from listener.queue.confirmed import Confirmed
@@ -22,6 +22,7 @@ from listener.queue.stream_writer import MOST_BYTES, MOST_MESSAGES, Entry, Lane,
 from listener.redis_client.client import connect
 from listener.redis_client.script import Script
 from listener.settings.settings import Settings
+from listener.times import timestamp
 
 __all__ = ["MOST_BYTES", "MOST_MESSAGES", "NotAllKeptError", "Receipt", "RedisWriter"]
 

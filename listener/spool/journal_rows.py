@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
-from listener.messages.message import Message, timestamp
+from listener.messages.message import Message
+from listener.times import timestamp
 
 FIELDS = frozenset(field.name for field in fields(Message))
 # What `message_of` raises for a row that is no message.

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from listener.cli import common
 from listener.cli import export as exporting
-from listener.messages.message import timestamp
 from listener.queue.keys import Partition
+from listener.times import timestamp
 from tests.cli_world import (
     ACCOUNT,
     DEAD,

@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from listener.diagnostics import spool as doctor
-from listener.messages.message import Message, validate
+from listener.messages.message import Message
 from listener.spool.spool import Spool
 from listener.spool.status import waiting
 from tests import cli_world
@@ -29,7 +29,7 @@ REASON = "max request size exceeded"
 
 
 def message(number: int) -> Message:
-    return validate(payload(number), arrived=NOW, request_id="r")
+    return Message.from_payload(payload(number), arrived=NOW, request_id="r")
 
 
 WAITING, REFUSED, LARGE = message(1), message(2), message(3)

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from listener import entry_ids
 from listener.cli import tail as tailing
 from listener.inspection.view import View, connected
-from listener.messages.message import timestamp
 from listener.ops.app import create_ops_app
 from listener.queue.retention import Retention
+from listener.times import timestamp
 from sandbox.redis_nodes import Node, started
 from tests.cli_world import ACCOUNT, QUARANTINE, STREAM, add, bury, listed, read, run
 from tests.consumer_feed import feed

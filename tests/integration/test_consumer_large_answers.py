@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from listener.messages.message import parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from sandbox.redis_nodes import Node, started
 from tests.consumer_runs import consumer, running
 from tests.service_process import wait_until
@@ -32,7 +33,7 @@ def fill(node: Node, sizes: list[int]) -> None:
     with closing(node.client()) as client:
         for number, size in enumerate(sizes):
             body = json.dumps({"type": "new", "n": number, "padding": "x" * size}).encode()
-            message = validate(parse(body), arrived=NOW, request_id="r")
+            message = Message.from_payload(parse(body), arrived=NOW, request_id="r")
             client.xadd(STREAM, message.fields())  # type: ignore[arg-type]
 
 

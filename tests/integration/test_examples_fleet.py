@@ -21,8 +21,9 @@ from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from listener.consumer import Message, message
-from listener.messages.message import validate
+from listener import consumer
+from listener.consumer import message
+from listener.messages.message import Message
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from tests.service_process import wait_until
@@ -49,7 +50,7 @@ def load() -> ModuleType:
 fleet: Any = load()
 
 
-def told(kind: str, second: int, **members: Any) -> Message:
+def told(kind: str, second: int, **members: Any) -> consumer.Message:
     """A sample as it arrived in that second, with some members of its container changed."""
     sample = SAMPLES[kind]
     type_ = sample["type"]
@@ -88,16 +89,16 @@ def state(engine: Engine) -> list[tuple[Any, ...]]:
         )
 
 
-def after(deliveries: Sequence[Message]) -> Engine:
+def after(deliveries: Sequence[consumer.Message]) -> Engine:
     """A database of its own, once the consumer was given these."""
     engine = create_engine("sqlite://")
-    consumer = fleet.consumer_for(engine)
+    program = fleet.consumer_for(engine)
     for delivery in deliveries:
-        consumer.dispatch(delivery)
+        program.dispatch(delivery)
     return engine
 
 
-def state_after(deliveries: Sequence[Message]) -> list[tuple[Any, ...]]:
+def state_after(deliveries: Sequence[consumer.Message]) -> list[tuple[Any, ...]]:
     engine = after(deliveries)
     try:
         return state(engine)
@@ -105,7 +106,7 @@ def state_after(deliveries: Sequence[Message]) -> list[tuple[Any, ...]]:
         engine.dispose()
 
 
-def device(deliveries: Sequence[Message]) -> tuple[int, str, str]:
+def device(deliveries: Sequence[consumer.Message]) -> tuple[int, str, str]:
     engine = after(deliveries)
     with Session(engine) as session:
         row = session.scalars(select(fleet.Device).where(fleet.Device.device_id == DEVICE)).one()
@@ -119,7 +120,7 @@ IN_ORDER = state_after(CAMPAIGN)
 @settings(max_examples=40, deadline=None)
 @given(st.permutations(CAMPAIGN), st.lists(st.sampled_from(CAMPAIGN), max_size=8), st.randoms())
 def test_any_order_and_any_duplicates_lead_to_the_same_state(
-    order: list[Message], again: list[Message], random: Any
+    order: list[consumer.Message], again: list[consumer.Message], random: Any
 ) -> None:
     for extra in again:
         order.insert(random.randrange(len(order) + 1), extra)
@@ -140,7 +141,7 @@ def test_what_is_sent_again_after_the_window_for_duplicates_is_applied_once() ->
 
 def test_a_failure_in_the_middle_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = create_engine("sqlite://")
-    consumer = fleet.consumer_for(engine)
+    program = fleet.consumer_for(engine)
     keep, calls = fleet.keep, []
 
     def fail_at_the_third(*arguments: Any) -> None:
@@ -151,9 +152,9 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(fleet, "keep", fail_at_the_third)
     with pytest.raises(InterruptedError):
-        consumer.dispatch(SCHEDULED)
+        program.dispatch(SCHEDULED)
     assert state(engine) == []
-    consumer.dispatch(SCHEDULED)
+    program.dispatch(SCHEDULED)
     assert state(engine) == state_after([SCHEDULED])
     engine.dispose()
 
@@ -176,7 +177,7 @@ def test_the_program_consumes_the_queue_and_prints_the_state(
 
     writer = RedisWriter(Settings.from_env({"REDIS_URL": redis_url, "ALLOW_ANY_SENDER": "true"}))
     for sample in SAMPLES.values():
-        writer.put(validate(sample, arrived=datetime.now(UTC), request_id="r"))
+        writer.put(Message.from_payload(sample, arrived=datetime.now(UTC), request_id="r"))
     writer.close()
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from listener.messages.message import Message, parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.spool import journal_database
 from listener.spool.journal import PUT_ATTEMPTS, Journal
 from listener.spool.journal_database import JOURNAL
@@ -22,7 +23,7 @@ LIMIT = 2**24
 
 
 def message(number: int) -> Message:
-    return validate({"type": "new", "n": number}, arrived=NOW, request_id="r")
+    return Message.from_payload({"type": "new", "n": number}, arrived=NOW, request_id="r")
 
 
 def waiting(journal: Journal) -> list[int]:

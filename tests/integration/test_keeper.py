@@ -15,7 +15,8 @@ import redis
 from structlog.testing import capture_logs
 
 from listener.errors import QueueUnavailableError
-from listener.messages.message import Message, parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.queue import fingerprints
 from listener.queue.drainer import Drainer
 from listener.queue.keys import partition_of
@@ -32,7 +33,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def message(number: int) -> Message:
-    return validate({"type": "new", "n": number}, arrived=NOW, request_id="r")
+    return Message.from_payload({"type": "new", "n": number}, arrived=NOW, request_id="r")
 
 
 class World:
@@ -168,7 +169,7 @@ def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
     spool = Spool(world.folder / "spool", 2**30)
     for number in range(10):
         payload = {"type": "new", "n": number, "padding": "x" * 1_000_000}
-        spool.put(validate(payload, arrived=NOW, request_id="r"), 10)
+        spool.put(Message.from_payload(payload, arrived=NOW, request_id="r"), 10)
     spool.close()
     with world.server(), world.keeper():
         wait_until(lambda: world.spooled() == 0)
@@ -181,7 +182,7 @@ def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(wor
     spool = Spool(world.folder / "spool", 2**24)
     for number in range(600):
         payload = {"type": "new", "n": number, "accountName": f"a-{number % 7}"}
-        sent = validate(payload, arrived=NOW, request_id="r")
+        sent = Message.from_payload(payload, arrived=NOW, request_id="r")
         spool.put(sent, 1)
         by_partition[partition_of(sent, "fota", 2).number].append(number)
     spool.close()
@@ -201,7 +202,7 @@ def spool_for(world: World, accounts: Sequence[str]) -> dict[int, list[int]]:
     with closing(Spool(world.folder / "spool", 2**24)) as spool:
         for number, account in enumerate(accounts):
             payload = {"type": "new", "n": number, "accountName": account}
-            sent = validate(payload, arrived=NOW, request_id="r")
+            sent = Message.from_payload(payload, arrived=NOW, request_id="r")
             spool.put(sent, 1)
             by_partition[partition_of(sent, "fota", 2).number].append(number)
     return by_partition
@@ -211,7 +212,7 @@ def account_in(partition: int) -> str:
     """An account whose messages are in this partition, of two."""
     for name in map(str, range(100)):
         payload = {"type": "new", "accountName": name}
-        sent = validate(payload, arrived=NOW, request_id="r")
+        sent = Message.from_payload(payload, arrived=NOW, request_id="r")
         if partition_of(sent, "fota", 2).number == partition:
             return name
     raise AssertionError
@@ -325,7 +326,7 @@ def test_after_an_outage_longer_than_the_window_what_was_written_before_it_is_no
     world: World,
 ) -> None:
     payload = {"type": "new", "n": 1}
-    sent = validate(payload, arrived=datetime.now(UTC), request_id="r")
+    sent = Message.from_payload(payload, arrived=datetime.now(UTC), request_id="r")
     with world.server(), redis.Redis.from_url(world.url) as client:
         with client.pipeline(transaction=False) as others:
             for _ in range(fingerprints.PAGE + 1):
@@ -373,7 +374,7 @@ def test_with_redis_down_and_the_spool_full_it_is_an_error(world: World) -> None
         with pytest.raises(QueueUnavailableError, match="spool"):
             for number in range(20):
                 payload = {"n": number, "padding": padded}
-                keeper.put(validate(payload, arrived=NOW, request_id="r"))
+                keeper.put(Message.from_payload(payload, arrived=NOW, request_id="r"))
 
 
 @pytest.mark.parametrize("durability", ["server", "fsync", "replicas:1"])

@@ -18,7 +18,7 @@ import redis
 
 from listener.errors import QueueUnavailableError
 from listener.inspection import arrivals
-from listener.messages.message import Message, validate
+from listener.messages.message import Message
 from listener.queue.keys import ARRIVALS_TTL_S, Partition
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect
@@ -33,7 +33,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 def message(number: int = 0, **members: Any) -> Message:
     payload = {"type": "upgradeProgress", "upgradeProgress": {"upgradeId": f"u-{number}"}}
-    return validate({**payload, **members}, arrived=NOW, request_id="r")
+    return Message.from_payload({**payload, **members}, arrived=NOW, request_id="r")
 
 
 def open_queue(url: str, **environ: str) -> RedisWriter:

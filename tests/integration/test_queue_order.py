@@ -14,7 +14,8 @@ import pytest
 import redis
 
 from listener.errors import QueueUnavailableError
-from listener.messages.message import Message, parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.queue.keys import partition_of
 from listener.queue.queue import Keeper, Kept
 from listener.spool.spool import Spool
@@ -150,7 +151,7 @@ def test_each_partition_keeps_its_order_while_others_are_given_up(world: World) 
     sent: dict[int, list[Message]] = {0: [], 1: [], 2: []}
     for number in range(60):
         payload = {"type": "new", "n": number, "accountName": f"a-{number}"}
-        each = validate(payload, arrived=NOW, request_id="r")
+        each = Message.from_payload(payload, arrived=NOW, request_id="r")
         sent[partition_of(each, "fota", 3).number].append(each)
     with (
         world.server(),

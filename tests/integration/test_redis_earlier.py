@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from listener.messages.message import Message, parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.queue import fingerprints
 from listener.queue.fingerprints import Earlier
 from listener.queue.keys import Partition
@@ -40,7 +41,7 @@ class World:
     def message(self, number: int, at: float, size: int = 0) -> Message:
         payload = {"type": "new", "n": number, "padding": "x" * size}
         arrived = self.now + timedelta(seconds=at)
-        return validate(payload, arrived=arrived, request_id="r")
+        return Message.from_payload(payload, arrived=arrived, request_id="r")
 
     def add(self, message: Message) -> None:
         """Adds an entry as of its message's arrival, whose fingerprint is forgotten."""

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from listener.diagnostics import startup
 from listener.errors import MessageRefusedError, QueueUnavailableError, SettingsError
-from listener.messages.message import Message, parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.queue.queue import Keeper
 from listener.redis_client.server_info import ask
 from listener.settings.settings import Settings
@@ -34,7 +35,7 @@ OUTAGE = ("redis does not confirm; spooling", "redis confirms again")
 
 def message(number: int, size: int = 0, **more: str) -> Message:
     payload = {"type": "new", "n": number, "padding": "x" * size, **more}
-    return validate(payload, arrived=NOW, request_id="r")
+    return Message.from_payload(payload, arrived=NOW, request_id="r")
 
 
 class World:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from listener.diagnostics import startup
-from listener.messages.message import validate
+from listener.messages.message import Message
 from listener.queue.queue import Keeper
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
@@ -336,7 +336,8 @@ def test_the_keeper_starts_the_thread_and_ends_it(server: str, client: Any, tmp_
 def test_a_greatest_length_drops_the_oldest_read_or_not(server: str, client: Any) -> None:
     now = datetime(2026, 11, 23, tzinfo=UTC)
     group = [
-        validate({"type": "new", "n": number}, arrived=now, request_id="r") for number in range(200)
+        Message.from_payload({"type": "new", "n": number}, arrived=now, request_id="r")
+        for number in range(200)
     ]
     client.xgroup_create(STREAM, "g", "0", mkstream=True)
     for environ, least, most in (({"QUEUE_MAX_LENGTH": "50"}, 50, 55), ({}, 200, 200)):

@@ -13,7 +13,8 @@ import pytest
 
 from listener.diagnostics import spool as doctor
 from listener.errors import QueueUnavailableError
-from listener.messages.message import parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.runtime import multiprocess_dir, private_files
 from listener.settings.settings import Settings
 from listener.spool.journal import LEAD
@@ -56,7 +57,7 @@ def opened(folder: Path) -> Iterator[Spool]:
 
 def put(spool: Spool, number: int = 1) -> None:
     payload = parse(json.dumps({"type": "new", "n": number}).encode())
-    spool.put(validate(payload, arrived=NOW, request_id="r"), 5.0)
+    spool.put(Message.from_payload(payload, arrived=NOW, request_id="r"), 5.0)
 
 
 def mode(path: Path) -> int:

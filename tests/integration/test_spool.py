@@ -16,9 +16,11 @@ from structlog.testing import capture_logs
 
 from listener.diagnostics import spool as doctor
 from listener.errors import QueueUnavailableError
-from listener.messages.message import Message, parse, timestamp, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.spool.spool import JOURNAL, Spool
 from listener.spool.status import waiting
+from listener.times import timestamp
 from tests.keeper_load import settings
 from tests.service_process import wait_until
 from tests.slow_disk import SlowDisk
@@ -29,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 def message(number: int, padding: int = 0) -> Message:
     payload = {"type": "new", "n": number, "padding": "ä" * padding}
-    return validate(payload, arrived=NOW, request_id="r")
+    return Message.from_payload(payload, arrived=NOW, request_id="r")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 
 from listener.cli.render import spooled_messages
 from listener.errors import QueueUnavailableError
-from listener.messages.message import Message, parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from listener.spool.journal_files import LOG_BYTES
 from listener.spool.spool import JOURNAL, Spool
 from listener.spool.status import held
@@ -34,7 +35,7 @@ def body(number: int, padding: int = 0) -> bytes:
 
 def message(number: int, padding: int = 0) -> Message:
     payload = parse(body(number, padding))
-    return validate(payload, arrived=NOW, request_id="r")
+    return Message.from_payload(payload, arrived=NOW, request_id="r")
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from listener.messages.message import Message, parse, validate
+from listener.messages.message import Message
+from listener.messages.payload import parse
 from tests.chaos.forms import ODD, Form, choose, without_counters
 
 MESSAGE = {"type": "new", "mark": "m-1", "note": "Zürich\nBern", "n": [1, {"a": None}]}
@@ -15,7 +16,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 def received(form: Form) -> Message:
     payload = parse(form.body, form.content_type)
-    return validate(payload, arrived=NOW, request_id="r")
+    return Message.from_payload(payload, arrived=NOW, request_id="r")
 
 
 @pytest.mark.parametrize("odd", ODD)
