@@ -1,39 +1,40 @@
-"""Every way in which the listener says no: one tree, one reason word per cause, one table."""
+"""The exception tree: one class for each reason to refuse a request, and the table of how each is answered."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How a reason is answered: the HTTP status and a sentence for the one who reads it."""
+class ProblemType:
+    """The HTTP status of a refusal, and its title for a human reader."""
 
     status: int
     title: str
 
 
-REASONS: Mapping[str, Answer] = MappingProxyType(
+PROBLEM_TYPES: Mapping[str, ProblemType] = MappingProxyType(
     {
-        "not-json": Answer(400, "The body is not JSON within this service's limits."),
-        "not-an-object": Answer(400, "The body is JSON, but not an object."),
-        "ambiguous": Answer(400, "A member that decides comes twice, with different values."),
-        "compressed": Answer(400, "The body is compressed; only plain JSON is read."),
-        "wrong-shape": Answer(400, "A container of this message type has the wrong shape."),
-        "bad-request": Answer(400, "The request is not well-formed HTTP."),
-        "too-slow": Answer(400, "The request did not arrive in time."),
-        "credentials-missing": Answer(401, "The body lacks the username or the password."),
-        "credentials-wrong": Answer(401, "The username or the password in the body is wrong."),
-        "source-refused": Answer(403, "Messages from this address are not accepted."),
-        "account-refused": Answer(403, "Messages for this account are not accepted."),
-        "not-found": Answer(404, "There is nothing at this path."),
-        "method-not-allowed": Answer(405, "This path does not answer this method."),
-        "too-large": Answer(413, "The request is larger than this service accepts."),
-        "internal-error": Answer(503, "The service failed; the message was not kept."),
-        "queue-unavailable": Answer(503, "The message cannot be kept now; send it again."),
+        "not-json": ProblemType(400, "The body is not JSON within this service's limits."),
+        "not-an-object": ProblemType(400, "The body is JSON, but not an object."),
+        "ambiguous": ProblemType(400, "A member that decides comes twice, with different values."),
+        "compressed": ProblemType(400, "The body is compressed; only plain JSON is read."),
+        "wrong-shape": ProblemType(400, "A container of this message type has the wrong shape."),
+        "bad-request": ProblemType(400, "The request is not well-formed HTTP."),
+        "too-slow": ProblemType(400, "The request did not arrive in time."),
+        "credentials-missing": ProblemType(401, "The body lacks the username or the password."),
+        "credentials-wrong": ProblemType(401, "The username or the password in the body is wrong."),
+        "source-refused": ProblemType(403, "Messages from this address are not accepted."),
+        "account-refused": ProblemType(403, "Messages for this account are not accepted."),
+        "not-found": ProblemType(404, "There is nothing at this path."),
+        "method-not-allowed": ProblemType(405, "This path does not answer this method."),
+        "too-large": ProblemType(413, "The request is larger than this service accepts."),
+        "internal-error": ProblemType(503, "The service failed; the message was not kept."),
+        "queue-unavailable": ProblemType(503, "The message cannot be kept now; send it again."),
     }
 )
-"""Each reason word and its answer. The same word stands in the answer, the log and the metrics."""
+"""By reason word. The same word stands in the answer, the log line and the label of the metric."""
 
 
 class ListenerError(Exception):
@@ -54,39 +55,132 @@ class SettingsError(ListenerError):
 
 
 class RefusalError(ListenerError):
-    """A request is refused; `reason` is a key of `REASONS`.
+    """A request is refused. Only subclasses are raised: each has a reason, a key of `PROBLEM_TYPES`.
 
-    The detail is for the log. It never holds anything that the sender wrote, but for its address.
-    `proven` tells whether the sender had shown by then that it may send: what a stranger is refused
-    is worth less of a log.
+    The detail is for the log. It never holds anything that the sender wrote, except its address.
     """
 
+    reason: ClassVar[str]
+    # Whether the sender was authenticated when the request was refused.
     proven = False
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        """Takes the reason word and what the log should say beside it."""
-        self.reason = reason
+    def __init__(self, detail: str = "") -> None:
         self.detail = detail
-        self.answer = REASONS[reason]
-        super().__init__(f"{reason}: {detail}" if detail else reason)
+        super().__init__(f"{self.reason}: {detail}" if detail else self.reason)
 
-    def problem(self) -> dict[str, object]:
-        """The members of an RFC 9457 answer; they repeat nothing of the request."""
-        answer = self.answer
-        return {
-            "type": "about:blank",
-            "title": answer.title,
-            "status": answer.status,
-            "reason": self.reason,
-        }
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return PROBLEM_TYPES[self.reason].status
+
+
+class InvalidMessageError(RefusalError):
+    """The content of a body is not a message that the queue takes."""
+
+
+class NotJsonError(InvalidMessageError):
+    """The body is not JSON, even when read leniently, or exceeds a limit of its structure."""
+
+    reason = "not-json"
+
+
+class NotAnObjectError(InvalidMessageError):
+    """The body is JSON, but not an object."""
+
+    reason = "not-an-object"
+
+
+class AmbiguousError(InvalidMessageError):
+    """A member that decides about the message comes twice, with different values."""
+
+    reason = "ambiguous"
+
+
+class CompressedError(InvalidMessageError):
+    """The body is compressed, or its headers say so."""
+
+    reason = "compressed"
+
+
+class WrongShapeError(InvalidMessageError):
+    """A container of a recognised type has the wrong shape."""
+
+    reason = "wrong-shape"
+
+
+class MalformedRequestError(RefusalError):
+    """The request is not well-formed HTTP, or ended before it was complete."""
+
+    reason = "bad-request"
+
+
+class RequestTooSlowError(RefusalError):
+    """The request was not complete when its time was over, or was evicted for other requests."""
+
+    reason = "too-slow"
+
+
+class RequestTooLargeError(RefusalError):
+    """The head, the body, or the framing of the body's chunks exceeds its limit."""
+
+    reason = "too-large"
+
+
+class NotFoundError(RefusalError):
+    """There is nothing at this path, or its token is wrong."""
+
+    reason = "not-found"
+
+
+class MethodNotAllowedError(RefusalError):
+    """The path does not answer this method."""
+
+    reason = "method-not-allowed"
+
+    def __init__(self, allow: str) -> None:
+        """Takes the methods that the path does answer, as the Allow header has them."""
+        super().__init__()
+        self.allow = allow
+
+
+class CredentialsError(RefusalError):
+    """The credentials in the body do not authenticate the sender."""
+
+
+class CredentialsMissingError(CredentialsError):
+    """The body lacks the username or the password."""
+
+    reason = "credentials-missing"
+
+
+class CredentialsWrongError(CredentialsError):
+    """The username or the password in the body is wrong."""
+
+    reason = "credentials-wrong"
+
+
+class SourceRefusedError(RefusalError):
+    """Messages from this address are not accepted."""
+
+    reason = "source-refused"
+
+
+class AccountRefusedError(RefusalError):
+    """Messages for this account are not accepted."""
+
+    reason = "account-refused"
+
+
+class InternalError(RefusalError):
+    """An exception that nobody expected; its own class is the detail."""
+
+    reason = "internal-error"
 
 
 class QueueUnavailableError(RefusalError):
     """The queue did not confirm a write in time. The write may still have happened."""
 
-    def __init__(self, detail: str) -> None:
-        """Takes what the queue said."""
-        super().__init__("queue-unavailable", detail)
+    reason = "queue-unavailable"
 
 
 class MessageRefusedError(QueueUnavailableError):
@@ -97,6 +191,5 @@ class MessageRefusedError(QueueUnavailableError):
     """
 
     def __init__(self, detail: str, *, certain: bool) -> None:
-        """Takes what was answered."""
         super().__init__(detail)
         self.certain = certain

@@ -6,18 +6,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from listener.callback import responses
 from listener.callback.incoming import Incoming
 from listener.callback.readiness import Readiness
 from listener.callback.view import Endpoint
-from listener.errors import RefusalError
+from listener.errors import (
+    MalformedRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    RefusalError,
+)
+from listener.problem_responses import ProblemResponder
 from listener.queue.queue import Queue
-from listener.refusal_log import RefusalLog
 from listener.settings.settings import Settings
-
-REASON_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
 
 
 class Receiver(Flask):
@@ -27,7 +30,9 @@ class Receiver(Flask):
     Flask's routing, contexts and objects, of which the endpoint uses nothing (docs/adr/0009).
     """
 
-    def __init__(self, endpoint: Endpoint, readiness: Readiness, refusals: RefusalLog) -> None:
+    def __init__(
+        self, endpoint: Endpoint, readiness: Readiness, problems: ProblemResponder
+    ) -> None:
         """Takes what answers, and what tells of those who are refused."""
         super().__init__("listener", static_folder=None)
         # A redirect would tell a stranger which paths exist.
@@ -38,7 +43,7 @@ class Receiver(Flask):
             Exception, lambda error: self._answer_error(error, Incoming(request.environ))
         )
         self._endpoint = endpoint
-        self._refusals = refusals
+        self._problems = problems
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serves one request; Flask's own entrance."""
@@ -53,19 +58,20 @@ class Receiver(Flask):
 
     def _answer_error(self, error: Exception, incoming: Incoming) -> responses.Answer:
         """The one place where errors become answers."""
-        refusal = _refusal(error)
-        # Of an error of our own code, and only of that, its traceback tells more.
-        known = isinstance(error, RefusalError | HTTPException)
-        more: dict[str, Any] = {} if known else {"exc_info": error}
-        more["request_id"] = incoming.request_id
-        if refusal.answer.status < 500:
-            self._refusals.note(refusal, **more)
-        elif responses.is_health(incoming.path):
-            # A question was answered; no message was refused.
-            self._refusals.tell(refusal, "not ready", **more)
+        if isinstance(error, HTTPException):
+            error = _refusal(error)
+        if (
+            isinstance(error, RefusalError)
+            and error.status >= 500
+            and responses.is_health(incoming.path)
+        ):
+            response = self._problems.respond_not_ready(error, request_id=incoming.request_id)
         else:
-            self._refusals.note(refusal, "message not kept", **more)
-        return responses.problem(refusal, incoming.path)
+            proven = getattr(error, "proven", False)
+            response = self._problems.respond(
+                error, authenticated=proven, request_id=incoming.request_id
+            )
+        return responses.problem(response)
 
 
 def create_app(
@@ -84,16 +90,12 @@ def create_app(
         clock: monotonic seconds.
     """
     endpoint = Endpoint(settings, queue, now, clock)
-    return Receiver(endpoint, Readiness(queue, clock), RefusalLog(clock))
+    return Receiver(endpoint, Readiness(queue, clock), ProblemResponder(clock))
 
 
-def _refusal(error: Exception) -> RefusalError:
-    if isinstance(error, RefusalError):
-        return error
-    if isinstance(error, HTTPException):
-        reason = REASON_OF_STATUS.get(error.code or 500, "bad-request")
-        return RefusalError(reason, type(error).__name__)
-    failure = RefusalError("internal-error", type(error).__name__)
-    # A fault of ours is told each time, whoever found it.
-    failure.proven = True
-    return failure
+def _refusal(error: HTTPException) -> RefusalError:
+    if isinstance(error, NotFound):
+        return NotFoundError(type(error).__name__)
+    if isinstance(error, MethodNotAllowed):
+        return MethodNotAllowedError("GET, HEAD")
+    return MalformedRequestError(type(error).__name__)

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from listener.errors import RefusalError
+from listener.errors import (
+    CredentialsMissingError,
+    CredentialsWrongError,
+    NotFoundError,
+    SourceRefusedError,
+)
 from listener.settings.settings import Settings
 
 # The longest text form of an IPv6 address has 45 characters, besides a zone and a port.
@@ -47,7 +52,7 @@ def check_path(path: str, settings: Settings) -> bool:
     accepted = [accepted.removesuffix("/") for accepted in settings.callback_paths]
     found = matching(path.removesuffix("/"), *accepted)
     if found is None:
-        raise RefusalError("not-found")
+        raise NotFoundError
     return found > 0
 
 
@@ -67,7 +72,7 @@ def check_source(remote: str | None, forwarded_for: Sequence[str], settings: Set
     address = client_address(remote, forwarded_for, settings.trusted_proxies)
     if address is None or not any(address in network for network in settings.callback_sources):
         # The address is what an operator needs who has set TRUSTED_PROXIES wrongly.
-        raise RefusalError("source-refused", f"address {address or 'unknown'}")
+        raise SourceRefusedError(f"address {address or 'unknown'}")
 
 
 def client_address(
@@ -108,14 +113,14 @@ def check_credentials(payload: Mapping[str, Any], settings: Settings) -> bool:
     if given == [None, None] and settings.credentials_may_be_missing:
         return False
     if None in given:
-        raise RefusalError("credentials-missing")
+        raise CredentialsMissingError
     username, password = (text if isinstance(text, str) else "" for text in given)
     passwords = (settings.callback_password, settings.callback_password_previous)
     # Both are compared whatever the first comparison says, so that time tells nothing.
     named = matching(username, settings.callback_username)
     found = matching(password, *(secret.reveal() for secret in passwords if secret))
     if named is None or found is None:
-        raise RefusalError("credentials-wrong")
+        raise CredentialsWrongError
     return found > 0
 
 

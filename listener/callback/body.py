@@ -3,7 +3,7 @@
 from gunicorn.http.errors import ParseException
 
 from listener.callback.incoming import Incoming
-from listener.errors import RefusalError
+from listener.errors import MalformedRequestError, RequestTooLargeError, RequestTooSlowError
 from listener.server.client_connection import WastefulBodyError
 
 READ_SIZE = 64 * 1024
@@ -23,7 +23,7 @@ def check_announced_size(incoming: Incoming, limit: int) -> None:
         RefusalError: `too-large`.
     """
     if (incoming.announced or 0) > limit:
-        raise RefusalError("too-large")
+        raise RequestTooLargeError
 
 
 def read(incoming: Incoming, limit: int) -> bytes:
@@ -52,15 +52,15 @@ def read(incoming: Incoming, limit: int) -> bytes:
                 break
             found += part
             if len(found) > limit:
-                raise RefusalError("too-large")
+                raise RequestTooLargeError
     except WastefulBodyError as error:
-        raise RefusalError("too-large", "the framing of its chunks") from error
+        raise RequestTooLargeError("the framing of its chunks") from error
     except TimeoutError as error:
         # Of `worker.Connection`, which knows how long the sender has had.
-        raise RefusalError("too-slow", "the body") from error
+        raise RequestTooSlowError("the body") from error
     except (OSError, ParseException) as error:
         # The connection broke, or gunicorn found the chunks malformed.
-        raise RefusalError("bad-request", type(error).__name__) from error
+        raise MalformedRequestError(type(error).__name__) from error
     if announced is not None and len(found) != announced:
-        raise RefusalError("bad-request", "the body is shorter than announced")
+        raise MalformedRequestError("the body is shorter than announced")
     return bytes(found)

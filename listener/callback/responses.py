@@ -8,7 +8,8 @@ import orjson
 from flask import Blueprint
 
 from listener.callback.readiness import Readiness
-from listener.errors import RefusalError
+from listener.errors import MethodNotAllowedError
+from listener.problem_responses import CONTENT_TYPE, ProblemResponse
 from listener.settings.parsers import RESERVED_PATHS
 
 # All but GET and HEAD.
@@ -38,22 +39,10 @@ def answer(**members: object) -> Answer:
     return Answer(200, "application/json", _written(members))
 
 
-def problem(refusal: RefusalError, path: str) -> Answer:
-    """An RFC 9457 answer that tells the reason and repeats nothing of the request.
-
-    Args:
-        refusal: what is told.
-        path: at which it was asked; decides only which methods are said to be allowed there.
-    """
-    status = refusal.answer.status
-    headers: tuple[tuple[str, str], ...] = ()
-    if status == 405:
-        headers = (("Allow", "GET, HEAD" if is_health(path) else "POST"),)
-    if status == 503:
-        # The provider's second attempt has been seen 1.2 to 1.7 s after the first, on a sibling
-        # service; it is not known whether it reads this.
-        headers = (("Retry-After", "1"),)
-    return Answer(status, "application/problem+json", _written(refusal.problem()), headers)
+def problem(response: ProblemResponse) -> Answer:
+    """The answer to an error."""
+    status, headers, body = response
+    return Answer(int(status[:3]), CONTENT_TYPE, body, tuple(headers[2:]))
 
 
 def _written(members: dict[str, object]) -> bytes:
@@ -76,7 +65,7 @@ def health(readiness: Readiness) -> Blueprint:
     @routes.route("/healthz", methods=OTHER_METHODS, provide_automatic_options=False)
     @routes.route("/readyz", methods=OTHER_METHODS, provide_automatic_options=False)
     def only_asked() -> Answer:
-        raise RefusalError("method-not-allowed")
+        raise MethodNotAllowedError("GET, HEAD")
 
     return routes
 

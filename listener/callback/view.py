@@ -12,12 +12,17 @@ from listener import metrics
 from listener.callback import auth, body, ownership_probe, responses
 from listener.callback.incoming import Incoming
 from listener.callback.redaction import redact_raw
-from listener.errors import QueueUnavailableError, RefusalError
+from listener.errors import (
+    MalformedRequestError,
+    MethodNotAllowedError,
+    QueueUnavailableError,
+    RefusalError,
+)
 from listener.messages import payload
 from listener.messages.message import Message, check_account
 from listener.messages.raw_search import possible_values
 from listener.queue.queue import Kept, Queue
-from listener.refusal_log import Throttle
+from listener.refusal_log import LogRateLimiter
 from listener.settings.settings import Settings
 
 log = structlog.get_logger("listener")
@@ -44,7 +49,7 @@ class Endpoint:
         self._secrets = settings.secrets
         self._queue = queue
         self._now = now
-        self._throttle = Throttle(clock)
+        self._throttle = LogRateLimiter(clock)
 
     def receive(self, incoming: Incoming) -> responses.Answer:
         """Answers 200 only when the message is kept.
@@ -59,7 +64,7 @@ class Endpoint:
         if nonce is not None:
             return self._answer_probe(nonce)
         if incoming.method != "POST":
-            raise RefusalError("method-not-allowed")
+            raise MethodNotAllowedError("POST")
         auth.check_source(incoming.sender, incoming.forwarded_for, self._settings)
         message = self._accept(incoming, self._read(incoming))
         if old_token:
@@ -104,7 +109,7 @@ class Endpoint:
             return Message.from_payload(content, arrived=arrived, request_id=incoming.request_id)
         except RefusalError as refusal:
             # A password that is wrong is no proof of sender, whatever token came with it.
-            refusal.proven = proven and refusal.answer.status != 401
+            refusal.proven = proven and refusal.status != 401
             if refusal.proven:
                 data = self._readable(raw, content, refusal, incoming)
                 self._keep_refused(data, refusal, arrived, incoming.request_id)
@@ -122,10 +127,12 @@ class Endpoint:
     def _note_previous(self, secret: str) -> None:
         """Tells that a secret which is being replaced is still in use, and so cannot go yet."""
         metrics.count(metrics.PREVIOUS_SECRETS, secret)
-        untold = self._throttle.passes(secret)
-        if untold is not None:
+        suppressed = self._throttle.allow(secret)
+        if suppressed is not None:
             setting = f"CALLBACK_{secret.upper()}_PREVIOUS"
-            log.warning("sender still uses the previous secret", setting=setting, untold=untold)
+            log.warning(
+                "sender still uses the previous secret", setting=setting, suppressed=suppressed
+            )
 
     def _keep_if_password_inside(
         self, raw: bytes, refusal: RefusalError, arrived: datetime, incoming: Incoming
@@ -159,14 +166,14 @@ class Endpoint:
             self._queue.quarantine(data, reason=refusal.reason, arrived=arrived)
         except QueueUnavailableError as problem:
             # The sender's mistake is what it gets told; that nobody will find the body is ours.
-            untold = self._throttle.passes("quarantine")
-            if untold is not None:
+            suppressed = self._throttle.allow("quarantine")
+            if suppressed is not None:
                 log.error(  # noqa: TRY400 (an outage, not a bug: its traceback says nothing)
                     "refused message not quarantined",
                     reason=problem.reason,
                     detail=problem.detail,
                     request_id=request_id,
-                    untold=untold,
+                    suppressed=suppressed,
                 )
 
     def _readable(
@@ -185,7 +192,7 @@ class Endpoint:
 
     def _answer_probe(self, nonce: str) -> responses.Answer:
         if len(nonce) > ownership_probe.MAX_NONCE_LENGTH:
-            raise RefusalError("bad-request")
+            raise MalformedRequestError
         return responses.answer(**ownership_probe.answers(nonce, self._settings))
 
 

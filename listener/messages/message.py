@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from listener.errors import RefusalError
+from listener.errors import AccountRefusedError
 from listener.messages import schemas
 from listener.messages.payload import serialize, without_counters, without_credentials
 from listener.settings.settings import Settings
@@ -122,7 +122,7 @@ def check_account(payload: Mapping[str, Any], settings: Settings) -> None:
         and named not in (None, "")
         and account_of(payload) not in settings.accounts
     ):
-        raise RefusalError("account-refused")
+        raise AccountRefusedError
 
 
 def _fingerprint(content: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from listener.errors import RefusalError
+from listener.errors import AmbiguousError, CompressedError, NotAnObjectError, NotJsonError
 from listener.messages.decoding import decode
 from listener.thingspace import KINDS
 
@@ -57,9 +57,9 @@ def parse(body: bytes, content_type: str = "") -> dict[str, Any]:
         if text.count("[") + text.count("{") > DEEPEST:
             _check_depth(value)
     except (ValueError, RecursionError) as error:
-        raise RefusalError("not-json", type(error).__name__) from error
+        raise NotJsonError(type(error).__name__) from error
     if not isinstance(value, dict):
-        raise RefusalError("not-an-object")
+        raise NotAnObjectError
     if isinstance(value, Repeating):
         _refuse_ambiguous(value)
     return value
@@ -79,7 +79,7 @@ def check_encoding(body: bytes, *codings: str) -> None:
     """
     named = {coding.strip().lower() for coding in ",".join(codings).split(",")}
     if named - {"", "identity", "chunked"} or body.startswith(COMPRESSED):
-        raise RefusalError("compressed")
+        raise CompressedError
 
 
 def without_credentials(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:
     try:
         text = (CANONICAL if canonical else PLAIN).encode(content)
     except RecursionError as error:
-        raise RefusalError("not-json", type(error).__name__) from error
+        raise NotJsonError(type(error).__name__) from error
     return text.encode()
 
 
@@ -159,7 +159,7 @@ def _refuse_ambiguous(value: Repeating) -> None:
     last = {name: repr(value[name]) for name in DECISIVE if name in value}
     for name, earlier in value.members:
         if name in last and repr(earlier) != last[name]:
-            raise RefusalError("ambiguous", name)
+            raise AmbiguousError(name)
 
 
 def _check_depth(value: Any) -> None:

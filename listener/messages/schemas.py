@@ -11,7 +11,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
 
-from listener.errors import RefusalError
+from listener.errors import WrongShapeError
 
 Payload = Mapping[str, Any]
 
@@ -140,7 +140,7 @@ def check(payload: Payload, type_: str) -> None:
     if _obviously_valid(payload, type_):
         return
     if problems := ENVELOPE.validate(payload):
-        raise RefusalError("wrong-shape", ", ".join(sorted(problems)))
+        raise WrongShapeError(", ".join(sorted(problems)))
 
 
 def _obviously_valid(payload: Payload, type_: str) -> bool:

@@ -24,7 +24,7 @@ from listener.ops.status_page.page import page
 from listener.ops.status_page.snapshot import Overviews
 from listener.ops.version import version
 from listener.queue.queue import Queue
-from listener.refusal_log import Throttle
+from listener.refusal_log import LogRateLimiter
 from listener.settings.settings import Settings
 from listener.text import truncate
 
@@ -49,7 +49,7 @@ def create_ops_app(
     """
     app = Flask("listener.ops", static_folder=None)
     readiness = Readiness(queue, clock)
-    _guard(app, settings, Throttle(clock))
+    _guard(app, settings, LogRateLimiter(clock))
     described = cache(document)
 
     @app.get("/healthz")
@@ -83,15 +83,17 @@ def create_ops_app(
     return app
 
 
-def _guard(app: Flask, settings: Settings, throttle: Throttle) -> None:
+def _guard(app: Flask, settings: Settings, throttle: LogRateLimiter) -> None:
     """Answers 421 or 403 to strangers' pages, at every path, before anything else: see `listener.ops.hosts`."""
     bound = [settings.ops_bind[0]] if settings.ops_bind else []
     hosts = AllowedHosts([*bound, *settings.ops_hosts])
 
     def tell(reason: str, **details: str) -> None:
-        untold = throttle.passes(reason)
-        if untold is not None:
-            log.warning("operating request refused", reason=reason, **details, untold=untold)
+        suppressed = throttle.allow(reason)
+        if suppressed is not None:
+            log.warning(
+                "operating request refused", reason=reason, **details, suppressed=suppressed
+            )
 
     @app.before_request
     def refuse_strangers_pages() -> None:

@@ -8,7 +8,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
 from listener import __version__
-from listener.errors import REASONS
+from listener.errors import PROBLEM_TYPES
 from listener.messages import json_schemas
 from listener.ops.response_schemas import ANSWERS, Alive, Kept, NotReady, Problem, Ready, Version
 from listener.settings.parsers import TOKEN_PATTERN
@@ -64,7 +64,7 @@ def callback_path(settings: Settings) -> str:
 
 def _callback(settings: Settings) -> Part:
     by_status: dict[int, list[str]] = {}
-    for reason, answer in REASONS.items():
+    for reason, answer in PROBLEM_TYPES.items():
         by_status.setdefault(answer.status, []).append(reason)
     refusals = {str(status): _refusal(status, *by_status[status]) for status in sorted(by_status)}
     return {
@@ -104,7 +104,7 @@ def _refusal(status: int, *reasons: str) -> Part:
     """The answer of a status, with the reasons that it can have."""
     narrowed = {"properties": {"status": {"const": status}, "reason": {"enum": [*reasons]}}}
     return {
-        "description": "\n".join(f"- `{name}`: {REASONS[name].title}" for name in reasons),
+        "description": "\n".join(f"- `{name}`: {PROBLEM_TYPES[name].title}" for name in reasons),
         "headers": HEADERS.get(status, {}),
         "content": {PROBLEM: {"schema": {"allOf": [_reference(Problem.__name__), narrowed]}}},
     }

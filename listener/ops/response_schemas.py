@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from listener.errors import REASONS
+from listener.errors import PROBLEM_TYPES
 
 
 class Kept(Schema):
@@ -24,7 +24,7 @@ class Problem(Schema):
     type = fields.String(required=True, validate=validate.Equal("about:blank"))
     title = fields.String(required=True)
     status = fields.Integer(required=True)
-    reason = fields.String(required=True, validate=validate.OneOf(list(REASONS)))
+    reason = fields.String(required=True, validate=validate.OneOf(list(PROBLEM_TYPES)))
 
 
 class Alive(Schema):

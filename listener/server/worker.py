@@ -4,11 +4,8 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Any
 
-import orjson
-import structlog
 from gunicorn import util
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import (
@@ -22,8 +19,13 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from listener import metrics
 from listener.callback.incoming import BOUND_CHUNKS
-from listener.errors import RefusalError
-from listener.refusal_log import RefusalLog
+from listener.errors import (
+    MalformedRequestError,
+    RefusalError,
+    RequestTooLargeError,
+    RequestTooSlowError,
+)
+from listener.problem_responses import ProblemResponder
 from listener.server import http_exchange
 from listener.server.client_connection import (
     FIRST_BYTE_TIMEOUT_S,
@@ -34,8 +36,6 @@ from listener.server.client_connection import (
     LongHeadError,
 )
 from listener.server.heartbeat import Heartbeat
-
-log = structlog.get_logger("listener")
 
 # Files that a worker has open besides its clients' connections, with room to spare.
 OTHER_FILES = 200
@@ -68,7 +68,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         """Takes what gunicorn gives; still in the master."""
         super().__init__(*arguments, **options)
         self.tmp: Any = Heartbeat(self.tmp)
-        self._refusals = RefusalLog(time.monotonic)
+        self._problems = ProblemResponder()
         # Below the size of the pool, whose last places are for those that are being closed.
         files = _allowed_files()
         places = min(self.worker_connections, max(files - OTHER_FILES, files // 4))
@@ -111,10 +111,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         except (StopIteration, OSError):
             # The client is done, or gone, or does not take its answers.
             pass
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (logged with its traceback by the responder)
             # gunicorn would log the path, and so the token.
-            log.exception("connection failed", detail=type(error).__name__)
-            self._refuse(connection, RefusalError("internal-error", type(error).__name__))
+            self._refuse(connection, error)
         finally:
             connection.close()
 
@@ -160,30 +159,24 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         try:
             return next(parser)
         except TOO_LARGE as error:
-            raise RefusalError("too-large", type(error).__name__) from error
+            raise RequestTooLargeError(type(error).__name__) from error
         except ParseException as error:
-            raise RefusalError("bad-request", type(error).__name__) from error
+            raise MalformedRequestError(type(error).__name__) from error
         except TimeoutError as error:
             if connection.request_started:
-                raise RefusalError("too-slow", "the head") from error
+                raise RequestTooSlowError("the head") from error
             raise
         except NoMoreData as error:
             if connection.is_evicted:
-                raise RefusalError("too-slow", "made way for others") from error
+                raise RequestTooSlowError("made way for others") from error
             raise
         finally:
             # What is still read of a refused one is bounded by itself.
             connection.end_head()
 
-    def _refuse(self, connection: Connection, refusal: RefusalError) -> None:
+    def _refuse(self, connection: Connection, error: Exception) -> None:
         """Answers what never became a request for the application, and ends the connection."""
-        self._refusals.note(refusal)
-        status = HTTPStatus(refusal.answer.status)
-        answer = http_exchange.Response(
-            f"{status.value} {status.phrase}",
-            [("Content-Type", "application/problem+json")],
-            orjson.dumps(refusal.problem()),
-        )
+        answer = http_exchange.Response(*self._problems.respond(error))
         try:
             connection.sendall(answer.to_bytes((1, 1), closes=True))
             _lingering_close(connection)

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from listener.callback import ownership_probe, view
 from listener.callback.app import create_app
-from listener.errors import REASONS, QueueUnavailableError
+from listener.errors import PROBLEM_TYPES, QueueUnavailableError
 from listener.messages.message import Message
 from listener.queue.queue import Keeper, Kept, KeptBy, Queue
 from listener.settings.settings import Settings
@@ -348,7 +348,8 @@ def test_the_use_of_a_previous_secret_is_told_now_and_then(redis_url: str, lines
         now[0] += 10
         assert client.post(PATH, json={**LOGIN, "n": 4}).status_code == 200
     told = [
-        (line["setting"], line["untold"]) for line in lines("sender still uses the previous secret")
+        (line["setting"], line["suppressed"])
+        for line in lines("sender still uses the previous secret")
     ]
     assert sorted(told) == [
         ("CALLBACK_PASSWORD_PREVIOUS", 0),
@@ -366,11 +367,11 @@ def test_strangers_leave_a_line_now_and_then_and_ask_nothing_of_the_queue(lines:
         assert client.post("/nowhere", data=b"{").status_code == 404
         assert client.post(PATH, json={**LOGIN, "password": "no"}).status_code == 401
         assert client.put(PATH).status_code == 405
-    told = [(line["reason"], line["untold"]) for line in lines("request refused")]
+    told = [(line["reason"], line["suppressed"]) for line in lines("request refused")]
     assert told == [("not-found", 0), ("credentials-wrong", 0), ("method-not-allowed", 0)]
     now[0] += 10
     client.post("/nowhere")
-    assert lines("request refused")[-1]["untold"] == 49
+    assert lines("request refused")[-1]["suppressed"] == 49
     assert queue.calls == 0
 
 
@@ -542,7 +543,7 @@ def test_strangers_cannot_make_readiness_expensive() -> None:
 
 
 def test_every_reason_has_an_answer_of_its_own_kind() -> None:
-    for reason, answer in REASONS.items():
+    for reason, answer in PROBLEM_TYPES.items():
         assert reason == reason.lower()
         assert 400 <= answer.status <= 503
         assert answer.title.endswith(".")

@@ -8,13 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from listener import refusal_log
-from listener.errors import RefusalError
+from listener.errors import NotJsonError, QueueUnavailableError
 from listener.messages.message import Message
 from listener.queue import writer
 from listener.queue.keys import every_partition
 from listener.queue.writer import RedisWriter
 from listener.redis_client.script import Script
-from listener.refusal_log import INTERVAL_S, TOLD_OF_PROVEN, RefusalLog
+from listener.refusal_log import INTERVAL_S, MAX_LINES_OF_AUTHENTICATED, RefusalLog
 from listener.settings.settings import Settings
 from tests.cli_world import listed, run
 
@@ -140,28 +140,24 @@ def test_lines_of_a_proven_sender_are_throttled_once_they_are_many() -> None:
     def refuse(times: int) -> list[Any]:
         with capture_logs() as told:
             for _ in range(times):
-                refusal = RefusalError("not-json")
-                refusal.proven = True
-                refusals.note(refusal)
+                refusals.count_and_log(NotJsonError(), "request refused", authenticated=True)
         return [line for line in told if line["log_level"] == "warning"]
 
     assert len(refuse(3)) == 3
-    assert len(refuse(1000)) == TOLD_OF_PROVEN - 3
+    assert len(refuse(1000)) == MAX_LINES_OF_AUTHENTICATED - 3
     now += INTERVAL_S
     lines = refuse(1000)
-    assert len(lines) == TOLD_OF_PROVEN
-    assert lines[0]["untold"] == 1003 - TOLD_OF_PROVEN
-    assert "untold" not in lines[1]
+    assert len(lines) == MAX_LINES_OF_AUTHENTICATED
+    assert lines[0]["suppressed"] == 1003 - MAX_LINES_OF_AUTHENTICATED
+    assert "suppressed" not in lines[1]
 
 
 def test_every_message_that_was_not_kept_is_logged() -> None:
     refusals = RefusalLog(lambda: 0.0)
     with capture_logs() as told:
-        for _ in range(3 * refusal_log.TOLD_OF_PROVEN):
-            refusal = RefusalError("queue-unavailable")
-            refusal.proven = True
-            refusals.note(refusal)
-    assert len(told) == 3 * refusal_log.TOLD_OF_PROVEN
+        for _ in range(3 * refusal_log.MAX_LINES_OF_AUTHENTICATED):
+            refusals.count_and_log(QueueUnavailableError(), "message not kept", authenticated=True)
+    assert len(told) == 3 * refusal_log.MAX_LINES_OF_AUTHENTICATED
 
 
 def test_texts_that_differ_only_where_they_are_cut_are_both_kept(

@@ -19,6 +19,7 @@ LAYERS = (
     ("spool",),
     ("redis_client",),
     ("messages",),
+    ("problem_responses",),
     ("refusal_log",),
     ("logs", "metrics"),
     ("settings",),

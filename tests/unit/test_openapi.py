@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from listener.callback.app import create_app
-from listener.errors import REASONS
+from listener.errors import PROBLEM_TYPES
 from listener.ops.app import create_ops_app
 from listener.ops.openapi import document
 from listener.queue.queue import Queue
@@ -75,7 +75,7 @@ def test_every_reason_is_described_with_its_status_and_no_other() -> None:
             properties = schema["allOf"][1]["properties"]
             assert properties["status"] == {"const": int(status)}
             found |= dict.fromkeys(properties["reason"]["enum"], int(status))
-    assert found == {reason: answer.status for reason, answer in REASONS.items()}
+    assert found == {reason: answer.status for reason, answer in PROBLEM_TYPES.items()}
 
 
 def test_no_secret_is_in_it() -> None:

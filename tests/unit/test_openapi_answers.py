@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from listener.callback.app import create_app
-from listener.errors import REASONS, QueueUnavailableError
+from listener.errors import PROBLEM_TYPES, QueueUnavailableError
 from listener.messages.message import Message
 from listener.ops.openapi import document
 from listener.queue.queue import Kept
@@ -90,7 +90,7 @@ ANSWERS = {
 
 
 def test_there_is_an_example_of_every_reason() -> None:
-    assert set(ANSWERS) == {*REASONS, None}
+    assert set(ANSWERS) == {*PROBLEM_TYPES, None}
 
 
 @pytest.mark.parametrize("reason", ANSWERS)

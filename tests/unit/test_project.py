@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from listener import __version__
-from listener.errors import REASONS
+from listener.errors import PROBLEM_TYPES
 from listener.settings.env import EnvReader
 from registrar.settings import Settings
 
@@ -58,7 +58,7 @@ def test_every_reason_stands_in_the_readme_with_its_status() -> None:
     documented = {
         reason: int(status) for status, cell in rows for reason in re.findall(r"`([\w-]+)`", cell)
     }
-    assert documented == {reason: answer.status for reason, answer in REASONS.items()}
+    assert documented == {reason: answer.status for reason, answer in PROBLEM_TYPES.items()}
 
 
 def test_everything_that_is_needed_is_pinned_exactly() -> None:
