@@ -87,8 +87,6 @@ class Caretaker:
         except RestingError:
             return True
         except redis.RedisError as error:
-            if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-                self._context.portion.shrink()
             renew(self._context.reading)
             self._excuse("take over", group.partition, error)
             return True

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from redis.commands.core import Script
 
-from listener.consumer import burial
+from listener.consumer import burial, pieces
 from listener.consumer.delivery import Delivery, Verdict
 from listener.inspection.consumer_groups import HANDED_BACK, LONG_AGO_MS
 from listener.queue.keys import Partition
@@ -18,16 +18,19 @@ from listener.redis_client.cluster import ClusterScript
 DAY_MS = 24 * 3600 * 1000
 # Redis serves nobody else while a script runs: so many entries at once.
 STEP = 500
+# Of entries in one reply to a claim. What Redis returns at once it holds several times in memory.
+MOST_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What a look for messages to take over brought."""
+    """What a look for messages to take over brought; `is_cut`: more would have been too many bytes."""
 
     deliveries: list[Delivery]
     holders: list[str]
     gone: list[str]
     is_all: bool
+    is_cut: bool = False
 
 
 NOTHING = Taken([], [], [], is_all=True)
@@ -48,7 +51,7 @@ class Scripts:
 
         self.keep, self.bury, self.dismiss = map(script, ("keep.lua", "bury.lua", "dismiss.lua"))
         # Sent again, it would find what it claimed the first time idle for no time, and return nothing.
-        self.claim = script("claim.lua", reading)
+        self.claim, self.piece = script("claim.lua", reading), script("piece.lua", reading)
 
 
 class Group:
@@ -132,7 +135,14 @@ class Group:
         )
         return result
 
-    def take(self, idle_s: float, limit: int, in_hand: Collection[Any], holder: str = "") -> Taken:
+    def take(
+        self,
+        idle_s: float,
+        limit: int,
+        in_hand: Collection[Any],
+        holder: str = "",
+        most_bytes: int = MOST_BYTES,
+    ) -> Taken:
         """Makes pending for this consumer what was idle for so long and is not in its hand.
 
         Args:
@@ -140,6 +150,7 @@ class Group:
             limit: how many at most.
             in_hand: the keys of what is in hand.
             holder: only what this consumer holds, which may be this one itself; empty: whoever.
+            most_bytes: in one reply. A message that alone has more is read in pieces.
         """
         idle_ms = int(idle_s * 1000)
         # Those in hand may be among the found: they must not hide the others.
@@ -156,7 +167,7 @@ class Group:
         ids = [entry_id for entry_id in ids if (self.partition, entry_id) not in in_hand]
         chosen = ids[:limit]
         is_all = len(ids) < limit
-        return self._claim(chosen, idle_ms, holder, is_all) if chosen else NOTHING
+        return self._claim(chosen, idle_ms, holder, most_bytes, is_all) if chosen else NOTHING
 
     def just_touched(self, limit: int) -> dict[bytes, bytes]:
         """What others hold with an idle time of zero, among the oldest: ids, and who holds them."""
@@ -169,9 +180,9 @@ class Group:
             if not row["time_since_delivered"] and row["consumer"] != self._consumer.encode()
         }
 
-    def seize(self, entry_ids: Sequence[bytes], holder: bytes) -> Taken:
+    def seize(self, entry_ids: Sequence[bytes], holder: bytes, most_bytes: int) -> Taken:
         """Makes pending for this consumer what another one holds, however short its idle time is."""
-        return self._claim(entry_ids, 0, holder, is_all=True)
+        return self._claim(entry_ids, 0, holder, most_bytes, is_all=True)
 
     def leave(self) -> None:
         """Deletes the consumer's name, if nothing is pending for it."""
@@ -201,22 +212,42 @@ class Group:
         return [delivery for delivery, _ in counted if delivery.is_lost]
 
     def _claim(
-        self, ids: Sequence[bytes], idle_ms: int, holder: str | bytes, is_all: bool
+        self,
+        ids: Sequence[bytes],
+        idle_ms: int,
+        holder: str | bytes,
+        most_bytes: int,
+        is_all: bool,
     ) -> Taken:
         now = self._clock()
-        taken, gone = self._scripts.claim(
-            keys=[self.stream], args=[self._group, self._consumer, idle_ms, holder, *ids]
+        taken, gone, left = self._scripts.claim(
+            keys=[self.stream],
+            args=[self._group, self._consumer, idle_ms, holder, most_bytes, *ids],
         )
+        found = [self._taken(now, most_bytes, *row) for row in taken]
         return Taken(
-            [self._taken(now, *row) for row in taken],
+            # One that was deleted while it was read in pieces is found to be gone by the next look.
+            [delivery for delivery in found if delivery],
             sorted({row[1].decode(errors="replace") for row in taken}),
             [entry_id.decode() for entry_id in gone],
-            is_all=is_all,
+            is_all=is_all and not left and all(found),
+            is_cut=left > 0,
         )
 
     def _taken(
-        self, now: float, entry_id: bytes, _: bytes, recorded: int, fields: Sequence[bytes]
-    ) -> Delivery:
+        self,
+        now: float,
+        most_bytes: int,
+        entry_id: bytes,
+        _: bytes,
+        recorded: int,
+        parts: Sequence[Any],
+    ) -> Delivery | None:
+        fields: Sequence[bytes] | None = parts
+        if isinstance(parts[0], int):
+            fields = pieces.read(self._scripts.piece, self.stream, entry_id, parts, most_bytes)
+        if fields is None:
+            return None
         return Delivery(
             partition=self.partition,
             entry_id=entry_id,

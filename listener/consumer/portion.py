@@ -1,4 +1,4 @@
-"""How many messages a consumer asks for at once. Pure."""
+"""How much a consumer asks for at once. Pure."""
 
 # Full answers before a size is tried again on which a connection broke: a broken one costs little beside them.
 PASSES_BEFORE_RETRY = 8
@@ -12,11 +12,13 @@ class Portion:
     question again would meet the same end. Threads share it.
 
     Args:
-        most: what it is at first, and at most.
+        most: messages or bytes; what it is at first, and at most.
+        least: what it never falls below.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, least: int = 1) -> None:
         self._most = most
+        self._least = least
         self._broke_at = most + 1
         self._passes = 0
         self.size = most
@@ -24,7 +26,7 @@ class Portion:
     def shrink(self) -> None:
         """An answer did not come whole."""
         self._broke_at, self._passes = self.size, 0
-        self.size = max(1, self.size // 2)
+        self.size = max(self._least, self.size // 2)
 
     def grow(self) -> None:
         """An answer came that was as large as it could be."""

@@ -59,8 +59,6 @@ class Reader:
                 self._context.stopping.wait(SOON_S)
         except redis.RedisError as error:
             self._context.claims.unsettle(self._partitions)
-            if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-                self._context.portion.shrink()
             self._mend(error)
         else:
             self._is_new = False
@@ -77,6 +75,9 @@ class Reader:
             if polls or is_missing(error) or not self._begins_to_poll(error):
                 raise
             return
+        except (redis.ConnectionError, redis.TimeoutError):
+            self._context.portion.shrink()
+            raise
         if any(len(entries) >= self._count(room) for _, entries in found):
             self._context.portion.grow()
         for name, entries in found:
@@ -145,11 +146,15 @@ class Reader:
 
     def _take_back(self) -> bool:
         """Takes what is pending for us and unknown to us, if there may be any; whether that was all."""
-        settled = [
-            self._context.claims.is_settled(group.partition) or take_back(self._context, group)
-            for group in self._groups.values()
-        ]
-        return all(settled)
+        is_all = True
+        for group in self._groups.values():
+            if not self._context.claims.is_settled(group.partition):
+                is_last, count = take_back(self._context, group)
+                is_all = is_all and is_last
+                if count:
+                    # Each message may be too large for a reply to a read: that is progress all the same.
+                    self._attempts.succeeded()
+        return is_all
 
     def _mend(self, error: "redis.RedisError") -> None:
         try:

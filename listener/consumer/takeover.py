@@ -1,5 +1,10 @@
 """Takes in hand what others left, and what this consumer was given without its knowing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
 from listener.consumer.context import Context
 from listener.consumer.frozen import Frozen
 from listener.consumer.group import Group, Taken
@@ -24,31 +29,50 @@ def take_over(context: Context, group: Group, frozen: Frozen) -> bool:
     Raises:
         redis.RedisError: as each method of the group.
     """
-    with context.claims.one_at_a_time(group.partition):
+    with _claim(context, group.partition):
         _seize(context, group, frozen)
-        return _take(context, group, context.options.takeover_idle_s, holder="")
+        is_all, _ = _take(context, group, context.options.takeover_idle_s, holder="")
+        return is_all
 
 
-def take_back(context: Context, group: Group) -> bool:
+def take_back(context: Context, group: Group) -> tuple[bool, int]:
     """Takes what is pending for this consumer's own name, and what was handed back.
 
     The first is what the process of the same name had before it was killed, or came on a connection
-    that broke. Returns and raises the same as `take_over`; the partition is settled if that was all.
+    that broke. If that was all, the partition is settled.
+
+    Returns:
+        Whether that was all, and how many messages it brought.
+
+    Raises:
+        redis.RedisError: as each method of the group.
     """
-    with context.claims.one_at_a_time(group.partition):
-        back = [_take(context, group, 0, holder) for holder in (context.consumer, HANDED_BACK)]
-        if all(back):
+    with _claim(context, group.partition):
+        own, own_count = _take(context, group, 0, context.consumer)
+        others, others_count = _take(context, group, 0, HANDED_BACK)
+        if own and others:
             context.claims.settle(group.partition)
-        return all(back)
+        return own and others, own_count + others_count
+
+
+@contextmanager
+def _claim(context: Context, partition: int) -> Iterator[None]:
+    with context.claims.one_at_a_time(partition):
+        try:
+            yield
+        except (redis.ConnectionError, redis.TimeoutError):
+            context.budget.shrink()
+            raise
 
 
 def _seize(context: Context, group: Group, frozen: Frozen) -> None:
     """Takes what a consumer left while Redis's clock was ahead."""
     holders = group.just_touched(MOST_LOOKED_AT)
     still = frozen.note(group.partition, holders)
-    still = still[: min(context.desk.allowance(group.partition), context.portion.size)]
+    still = still[: context.desk.allowance(group.partition)]
     for holder in {holders[entry_id] for entry_id in still}:
-        taken = group.seize([one for one in still if holders[one] == holder], holder)
+        found = [one for one in still if holders[one] == holder]
+        taken = group.seize(found, holder, context.budget.size)
         log.warning(
             "messages were delivered at a time that is yet to come; redis's clock was wrong",
             partition=group.partition,
@@ -57,19 +81,20 @@ def _seize(context: Context, group: Group, frozen: Frozen) -> None:
         _accept(context, group.partition, taken)
 
 
-def _take(context: Context, group: Group, idle_s: float, holder: str) -> bool:
-    limit = min(context.desk.allowance(group.partition), context.portion.size)
-    if not limit:
-        return False
-    in_hand = {delivery.key for delivery in context.desk.in_hand()}
-    taken = group.take(idle_s, limit, in_hand, holder)
-    if len(taken.deliveries) >= limit:
-        context.portion.grow()
-    _accept(context, group.partition, taken)
-    return taken.is_all
+def _take(context: Context, group: Group, idle_s: float, holder: str) -> tuple[bool, int]:
+    limit, count = context.desk.allowance(group.partition), 0
+    while limit > 0:
+        in_hand = {delivery.key for delivery in context.desk.in_hand()}
+        taken = group.take(idle_s, limit, in_hand, holder, context.budget.size)
+        count += _accept(context, group.partition, taken)
+        if not taken.is_cut:
+            return taken.is_all, count
+        context.budget.grow()
+        limit -= len(taken.deliveries)
+    return False, count
 
 
-def _accept(context: Context, partition: int, taken: Taken) -> None:
+def _accept(context: Context, partition: int, taken: Taken) -> int:
     if taken.gone:
         log.warning(
             "messages are gone: their entries were deleted from the stream",
@@ -81,3 +106,4 @@ def _accept(context: Context, partition: int, taken: Taken) -> None:
         holders = taken.holders
         log.info("took messages over", partition=partition, messages=count, held_by=holders)
         context.observer.taken_over(count, partition)
+    return count

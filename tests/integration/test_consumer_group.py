@@ -71,8 +71,8 @@ def test_what_was_renewed_after_it_was_found_idle_is_not_taken(
         *("XCLAIM", STREAM, GROUP, "other", 0, idle, "IDLE", 60_000, "JUSTID")
     )
     # Both were found; in between their owner showed a sign of life for one.
-    arguments: list[Any] = [GROUP, "me", 30_000, "", renewed, idle]
-    taken, gone = scripts.claim(keys=[STREAM], args=arguments)
+    arguments: list[Any] = [GROUP, "me", 30_000, "", 1000, renewed, idle]
+    taken, gone, _ = scripts.claim(keys=[STREAM], args=arguments)
     assert [row[0] for row in taken] == [idle]
     assert gone == []
     assert holders(redis_client) == {renewed: ("other", 1), idle: ("me", 1)}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,18 @@ def fill(node: Node, sizes: list[int]) -> None:
         ("1mb", [BYTES] * MESSAGES),
         ("2mb", [100] * 200 + [BYTES] * MESSAGES + [100] * 200),
         ("2mb", [BYTES if number % 7 else 1_500_000 for number in range(MESSAGES)]),
+        # No reply can bring the large ones whole.
+        ("1mb", [100] * 10 + [1_500_000] + [100] * 30),
+        ("256kb", [4_000_000] * 5),
     ],
-    ids=["four-at-once", "one-at-once", "large-among-small", "of-many-sizes"],
+    ids=[
+        "four-at-once",
+        "one-at-once",
+        "large-among-small",
+        "of-many-sizes",
+        "one-too-large",
+        "all-too-large",
+    ],
 )
 def test_consumer_reads_on_where_large_answers_end_the_connection(
     node: Node, limit: str, sizes: list[int]
@@ -61,14 +72,63 @@ def test_consumer_reads_on_where_large_answers_end_the_connection(
     assert len(handled) == len(sizes), "none was handled twice"
 
 
-def test_consumer_takes_over_what_would_be_too_large_an_answer(node: Node) -> None:
+@pytest.mark.parametrize(
+    ("limit", "sizes"),
+    [
+        ("2mb", [BYTES] * MESSAGES),
+        ("1mb", [BYTES] * MESSAGES),
+        ("2mb", [100] * 200 + [BYTES] * MESSAGES + [100] * 200),
+        # No reply can bring the large ones whole.
+        ("1mb", [100] * 10 + [1_500_000] + [100] * 30),
+        ("256kb", [4_000_000] * 5),
+    ],
+    ids=["four-at-once", "one-at-once", "large-among-small", "one-too-large", "all-too-large"],
+)
+def test_consumer_takes_over_what_would_be_too_large_an_answer(
+    node: Node, limit: str, sizes: list[int]
+) -> None:
+    fill(node, sizes)
+    with closing(node.client()) as client:
+        client.xgroup_create(STREAM, "g", id="0")
+        client.xreadgroup("g", "gone", {STREAM: ">"}, count=len(sizes))
+    node.ask("CONFIG", "SET", "client-output-buffer-limit", f"normal {limit} {limit} 0")
+    handled: list[str] = []
+    reading = consumer(f"redis://{node.address}", lambda message: handled.append(message.id))
+    with running(reading):
+        wait_until(lambda: len(set(handled)) == len(sizes), timeout_s=2 * QUICKLY_S)
+    assert len(handled) == len(sizes), "none was handled twice"
+
+
+def test_consumer_does_not_wait_for_the_idle_time_of_what_it_claimed_in_vain(node: Node) -> None:
     fill(node, [BYTES] * MESSAGES)
     with closing(node.client()) as client:
         client.xgroup_create(STREAM, "g", id="0")
         client.xreadgroup("g", "gone", {STREAM: ">"}, count=MESSAGES)
+        ids = [entry_id for entry_id, _ in client.xrange(STREAM)]
+        client.execute_command("XCLAIM", STREAM, "g", "gone", 0, *ids, "IDLE", 3_600_000, "JUSTID")
     node.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 2mb 2mb 0")
     handled: list[str] = []
-    reading = consumer(f"redis://{node.address}", lambda message: handled.append(message.id))
+    reading = consumer(
+        f"redis://{node.address}",
+        lambda message: handled.append(message.id),
+        takeover_idle_s=600.0,
+    )
     with running(reading):
         wait_until(lambda: len(set(handled)) == MESSAGES, timeout_s=2 * QUICKLY_S)
     assert len(handled) == MESSAGES, "none was handled twice"
+
+
+def test_message_that_was_taken_over_in_pieces_is_as_it_was_sent(node: Node) -> None:
+    fill(node, [100, 1_500_000, 100])
+    with closing(node.client()) as client:
+        client.xgroup_create(STREAM, "g", id="0")
+        client.xreadgroup("g", "gone", {STREAM: ">"}, count=3)
+    node.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 1mb 1mb 0")
+    handled: dict[str, Any] = {}
+    reading = consumer(
+        f"redis://{node.address}", lambda message: handled.update({message.id: message.data})
+    )
+    with running(reading):
+        wait_until(lambda: len(handled) == 3, timeout_s=2 * QUICKLY_S)
+    assert sorted(len(data["padding"]) for data in handled.values()) == [100, 100, 1_500_000]
+    assert sorted(data["n"] for data in handled.values()) == [0, 1, 2]
