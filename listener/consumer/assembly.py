@@ -8,8 +8,9 @@ from collections.abc import Collection
 
 from listener.consumer.context import Context
 from listener.consumer.desk import Desk
-from listener.consumer.group import Group, Scripts
+from listener.consumer.group import Group
 from listener.consumer.handlers import Handlers
+from listener.consumer.lua_scripts import Scripts
 from listener.consumer.observer import Observer
 from listener.consumer.options import Options
 from listener.consumer.portion import Portion
@@ -19,6 +20,8 @@ from listener.settings.queue_settings import Queue
 
 # Beyond the wait of a read: how long Redis may take to reply.
 REPLY_S = 4.0
+# Messages of a first read: how large they are is not known yet, and Redis takes no bound in bytes.
+FIRST_READ = 16
 
 
 def context_of(
@@ -60,7 +63,7 @@ def context_of(
         desk=Desk(batch=options.batch, ordered=options.ordered),
         handlers=handlers,
         options=options,
-        portion=Portion(options.batch),
+        portion=Portion(options.batch, first=FIRST_READ),
         observer=observer,
     )
 

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Any
 
 import redis
-from redis.commands.core import Script
 
 from listener.consumer import burial, pieces
 from listener.consumer.delivery import Delivery, Verdict
+from listener.consumer.lua_scripts import Scripts
 from listener.inspection.consumer_groups import HANDED_BACK, LONG_AGO_MS
 from listener.queue.keys import Partition
-from listener.redis_client.cluster import ClusterScript
 
 DAY_MS = 24 * 3600 * 1000
 # Redis serves nobody else while a script runs: so many entries at once.
@@ -34,24 +32,6 @@ class Taken:
 
 
 NOTHING = Taken([], [], [], is_all=True)
-
-
-class Scripts:
-    """The scripts, registered once for all partitions."""
-
-    def __init__(self, client: "redis.Redis", reading: "redis.Redis") -> None:
-        """Sends nothing yet. See `Context` for the clients."""
-
-        def script(name: str, client: "redis.Redis" = client) -> Script:
-            # Its way with a server that does not know the script needs no right to SCRIPT LOAD.
-            return ClusterScript(
-                client,
-                files("listener.consumer").joinpath("scripts", name).read_text(encoding="utf-8"),
-            )
-
-        self.keep, self.bury, self.dismiss = map(script, ("keep.lua", "bury.lua", "dismiss.lua"))
-        # Sent again, it would find what it claimed the first time idle for no time, and return nothing.
-        self.claim, self.piece = script("claim.lua", reading), script("piece.lua", reading)
 
 
 class Group:

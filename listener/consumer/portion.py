@@ -12,21 +12,26 @@ class Portion:
     question again would meet the same end. Threads share it.
 
     Args:
-        most: messages or bytes; what it is at first, and at most.
+        most: messages or bytes, at most; what it is at first.
         least: what it never falls below.
+        first: what it is at first, if that is less than `most`.
     """
 
-    def __init__(self, most: int, least: int = 1) -> None:
+    def __init__(self, most: int, least: int = 1, first: int | None = None) -> None:
         self._most = most
         self._least = least
         self._broke_at = most + 1
         self._passes = 0
-        self.size = most
+        self.size = most if first is None else min(first, most)
 
     def shrink(self) -> None:
         """An answer did not come whole."""
         self._broke_at, self._passes = self.size, 0
         self.size = max(self._least, self.size // 2)
+
+    def fit(self, size: int) -> None:
+        """More than that at once is not wanted now."""
+        self.size = max(self._least, min(self.size, size))
 
     def grow(self) -> None:
         """An answer came that was as large as it could be."""

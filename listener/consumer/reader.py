@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from listener.consumer.context import Context
-from listener.consumer.group import Group, is_missing
+from listener.consumer.group import MOST_BYTES, Group, is_missing
 from listener.consumer.log import log
 from listener.consumer.outages import Attempts
 from listener.consumer.takeover import take_back
@@ -78,14 +78,22 @@ class Reader:
         except (redis.ConnectionError, redis.TimeoutError):
             self._context.portion.shrink()
             raise
-        if any(len(entries) >= self._count(room) for _, entries in found):
-            self._context.portion.grow()
+        self._adjust(found, self._count(room))
         for name, entries in found:
             group = self._groups[name]
             self._context.desk.put(group.fresh(entries))
             self._context.observer.received(len(entries), group.partition)
         if polls and not found:
             self._context.stopping.wait(min(POLL_S, block_s))
+
+    def _adjust(self, found: Any, count: int) -> None:
+        """Has the next read ask for as many messages as bring less than MOST_BYTES, if these are typical."""
+        replies = [fields for _, entries in found for _, fields in entries]
+        size = sum(len(value) for fields in replies for value in fields.values())
+        if size > MOST_BYTES:
+            self._context.portion.fit(len(replies) * MOST_BYTES // size)
+        elif size < MOST_BYTES * 3 // 4 and any(len(entries) >= count for _, entries in found):
+            self._context.portion.grow()
 
     def _ask(self, room: int, block_ms: int | None) -> Any:
         return self._context.reading.xreadgroup(

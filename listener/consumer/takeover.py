@@ -83,7 +83,7 @@ def _seize(context: Context, group: Group, frozen: Frozen) -> None:
 
 def _take(context: Context, group: Group, idle_s: float, holder: str) -> tuple[bool, int]:
     limit, count = context.desk.allowance(group.partition), 0
-    while limit > 0:
+    while limit > 0 and not context.stopping.is_set():
         in_hand = {delivery.key for delivery in context.desk.in_hand()}
         taken = group.take(idle_s, limit, in_hand, holder, context.budget.size)
         count += _accept(context, group.partition, taken)

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from listener.consumer.delivery import Delivery, Verdict
-from listener.consumer.group import Group, Scripts
+from listener.consumer.group import Group
+from listener.consumer.lua_scripts import Scripts
 from listener.queue.keys import Partition
 from tests.consumer_feed import STREAM, feed
 

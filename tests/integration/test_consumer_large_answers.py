@@ -104,8 +104,9 @@ def test_consumer_does_not_wait_for_the_idle_time_of_what_it_claimed_in_vain(nod
     with closing(node.client()) as client:
         client.xgroup_create(STREAM, "g", id="0")
         client.xreadgroup("g", "gone", {STREAM: ">"}, count=MESSAGES)
-        ids = [entry_id for entry_id, _ in client.xrange(STREAM)]
-        client.execute_command("XCLAIM", STREAM, "g", "gone", 0, *ids, "IDLE", 3_600_000, "JUSTID")
+        rows: Any = client.xpending_range(STREAM, "g", "-", "+", MESSAGES)
+        ids = [row["message_id"] for row in rows]
+        client.xclaim(STREAM, "g", "gone", 0, ids, idle=3_600_000, justid=True)
     node.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 2mb 2mb 0")
     handled: list[str] = []
     reading = consumer(
@@ -132,3 +133,14 @@ def test_message_that_was_taken_over_in_pieces_is_as_it_was_sent(node: Node) -> 
         wait_until(lambda: len(handled) == 3, timeout_s=2 * QUICKLY_S)
     assert sorted(len(data["padding"]) for data in handled.values()) == [100, 100, 1_500_000]
     assert sorted(data["n"] for data in handled.values()) == [0, 1, 2]
+
+
+def test_no_reply_to_a_read_is_as_large_as_the_batch_may_be(node: Node) -> None:
+    # 16 messages at first, when nothing is known of their size, then 8 MiB; the batch is of 100.
+    fill(node, [1_000_000] * 60)
+    node.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 20mb 20mb 0")
+    handled: list[str] = []
+    reading = consumer(f"redis://{node.address}", lambda message: handled.append(message.id))
+    with running(reading):
+        wait_until(lambda: len(set(handled)) == 60, timeout_s=2 * QUICKLY_S)
+    assert "output buffer limits" not in (node.folder / "redis.log").read_text()

@@ -33,3 +33,22 @@ def test_portion_returns_seldom_to_a_size_on_which_the_connection_broke() -> Non
         else:
             portion.grow()
     assert broken < 200 / PASSES_BEFORE_RETRY
+
+
+def test_portion_begins_small_fits_what_is_wanted_and_grows_from_there() -> None:
+    portion = Portion(100, first=16)
+    assert portion.size == 16
+    portion.fit(40)
+    assert portion.size == 16
+    portion.fit(0)
+    assert portion.size == 1
+    portion.grow()
+    assert portion.size == 2
+    assert Portion(10, first=16).size == 10
+
+
+def test_portion_does_not_shrink_below_its_least() -> None:
+    portion = Portion(2**23, least=2**13)
+    for _ in range(30):
+        portion.shrink()
+    assert portion.size == 2**13
