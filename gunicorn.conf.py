@@ -162,7 +162,7 @@ limit_request_fields = 100
 limit_request_field_size = 8190
 # A worker that does not answer the master for so long is replaced.
 timeout = 30
-if (heartbeats := heartbeat_folder(settings.spool_dir)) is None:
+if (heartbeats := heartbeat_folder(settings.spool.folder)) is None:
     gunicorn_guard.refuse(
         "no folder can be written to, not even for the workers' signs of life: mount a tmpfs at /tmp"
     )

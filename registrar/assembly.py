@@ -57,7 +57,7 @@ class Parts:
 @contextmanager
 def parts_of(settings: Settings) -> Iterator[Parts]:
     """The parts, while the block runs; ends the session afterwards."""
-    keys = Keys(settings.service.queue_namespace)
+    keys = Keys(settings.service.queue.namespace)
     with redis_of(settings) as connection:
         breaker = breaker_of(settings, connection, keys)
         client = client_of(settings, breaker)
@@ -123,7 +123,7 @@ def _report_path(stack: ExitStack) -> Path | None:
 def redis_of(settings: Settings) -> "redis.Redis":
     """The registrar's connections to Redis."""
     return connect(
-        settings.service.redis_url,
+        settings.service.queue.url,
         timeout_s=settings.timing.redis_timeout_s,
         name="fota-registrar",
     )
@@ -192,7 +192,7 @@ def _worker(
 ) -> tuple[Service, dict[str, str]]:
     """The registrar's thread, not started but a member already; and what COMMAND's environment gets of it."""
     client = redis_of(settings)
-    keys = Keys(settings.service.queue_namespace)
+    keys = Keys(settings.service.queue.namespace)
     shared = shared_of(settings, client, keys)
     heartbeat = Heartbeat(shared.lease, ttl_s=settings.lease_ttl_s)
     queue_id = _join(heartbeat, shared)

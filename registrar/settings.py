@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
+from marshmallow.validate import OneOf, Range
+
 from listener.settings import settings as listener_settings
 from listener.settings.env import EnvReader
 from listener.settings.secret import Secret
+from listener.settings.spool_settings import DEFAULT_FOLDER
 from registrar.plan import FLAP_WINDOW_INTERVALS, Takeover
 from registrar.protocol import Desired, Registration, Slot
 from registrar.signin import Credentials
@@ -87,39 +90,44 @@ class Settings:
         Raises:
             listener.errors.SettingsError: with every problem of both.
         """
-        reader = EnvReader(environ)
-        settings = cls.read(reader, by_hand=by_hand)
-        reader.finish()
+        env = EnvReader(environ)
+        settings = cls.read(env, by_hand=by_hand)
+        env.seal()
         return settings
 
     @classmethod
-    def read(cls, reader: EnvReader, *, by_hand: bool = False) -> "Settings":
-        """Reads the variables; the caller finishes the reader and so learns of problems."""
+    def read(cls, env: EnvReader, *, by_hand: bool = False) -> "Settings":
+        """Reads the variables; the caller seals `env`, which reports the problems."""
+        service = listener_settings.Settings.read(env)
         settings = cls(
-            service=listener_settings.Settings.read(reader),
-            enabled=reader.choice("REGISTRAR", "on", ("on", "off")) == "on",
-            credentials=Credentials(*(_secret(reader, name) for name in CREDENTIAL_NAMES)),
-            base_url=reader.parsed("THINGSPACE_BASE_URL", BASE_URL, _base_url),
-            interval_s=reader.whole("REGISTRAR_INTERVAL_S", 60, at_least=1),
-            lease_ttl_s=reader.whole("REGISTRAR_LEASE_TTL_S", 30, at_least=1),
+            service=service,
+            enabled=env.str("REGISTRAR", "on", validate=OneOf(("on", "off"))) != "off",
+            credentials=Credentials(*(_secret(env, name) for name in CREDENTIAL_NAMES)),
+            base_url=env.parsed("THINGSPACE_BASE_URL", BASE_URL, parse=_base_url),
+            interval_s=env.int("REGISTRAR_INTERVAL_S", 60, validate=Range(1)),
+            lease_ttl_s=env.int("REGISTRAR_LEASE_TTL_S", 30, validate=Range(1)),
             deregister=cast(
                 Deregister,
-                reader.choice("REGISTRAR_DEREGISTER", "last", ("last", "never", "always")),
+                env.str(
+                    "REGISTRAR_DEREGISTER", "last", validate=OneOf(("last", "never", "always"))
+                ),
             ),
             takeover=cast(
-                Takeover, reader.choice("REGISTRAR_TAKEOVER", "boot", ("boot", "always", "never"))
+                Takeover,
+                env.str("REGISTRAR_TAKEOVER", "boot", validate=OneOf(("boot", "always", "never"))),
             ),
             probe=cast(
-                Probing, reader.choice("REGISTRAR_PROBE", "warn", ("require", "warn", "off"))
+                Probing,
+                env.str("REGISTRAR_PROBE", "warn", validate=OneOf(("require", "warn", "off"))),
             ),
             # With the spool, because that is the volume with what must survive a restart.
-            state_dir=Path(reader.text("SPOOL_DIR") or "var/spool"),
+            state_dir=service.spool.folder or DEFAULT_FOLDER,
         )
         if settings.enabled or by_hand:
-            settings._require(reader)
+            settings._require(env)
         return settings
 
-    def _require(self, reader: EnvReader) -> None:
+    def _require(self, env: EnvReader) -> None:
         """Notes what is missing for registering: without any of it the URL cannot be registered."""
         needed = {
             "PUBLIC_URL": self.service.public_url,
@@ -127,8 +135,8 @@ class Settings:
             **dict(zip(CREDENTIAL_NAMES, self._credential_texts, strict=True)),
         }
         for name, value in needed.items():
-            if not value and not reader.has_problem(name):
-                reader.problem(
+            if not value and not env.has_problem(name):
+                env.add_problem(
                     name, "must be set: the registrar needs it (REGISTRAR=off: it is not to run)"
                 )
 
@@ -196,8 +204,8 @@ class Settings:
         return Registration(url, self.service.callback_username, self.service.callback_password)
 
 
-def _secret(reader: EnvReader, name: str) -> Secret:
-    return reader.secret(name) or Secret("")
+def _secret(env: EnvReader, name: str) -> Secret:
+    return env.parsed(name, None, parse=Secret) or Secret("")
 
 
 def _base_url(text: str) -> str:

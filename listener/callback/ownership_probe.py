@@ -30,7 +30,7 @@ def answer(nonce: str, settings: Settings) -> str:
     with queues of their own, which is what the probe is for; it is no proof against somebody who
     knows, or guesses, both. Strangers may ask where there is no token, so each guess is made to cost.
     """
-    key = _key(settings.redis_url.reveal(), settings.queue_namespace)
+    key = _key(settings.queue.url.reveal(), settings.queue.namespace)
     return hmac.new(key, nonce.encode(), hashlib.sha256).hexdigest()
 
 

@@ -27,10 +27,10 @@ def check(*, as_json: bool) -> None:
     Exit status 0 if there is no error (warnings do not count), 1 with errors, 2 if the settings
     cannot be read. Looks at the spool of the host that it runs on.
     """
-    settings = common.settings()
+    settings = common.all_settings()
     screen, levels = Screen(), Counter[str]()
-    with connected(settings, timeout_s=common.TIMEOUT_S, name="fota-check") as client:
-        for finding in findings(View(settings, client)):
+    with connected(settings.queue, timeout_s=common.TIMEOUT_S, name="fota-check") as client:
+        for finding in findings(settings, View(settings.queue, client)):
             levels[finding.level] += 1
             if as_json:
                 click.echo(json_line(asdict(finding)))

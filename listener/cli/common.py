@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 import redis
@@ -15,8 +15,11 @@ from listener.errors import QueueUnavailableError, SettingsError
 from listener.inspection import consumer_groups
 from listener.inspection.view import View, connected, problem
 from listener.runtime import private_memory, stderr
+from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
 from listener.text import clean
+
+T = TypeVar("T")
 
 TIMEOUT_S = 5.0
 WRONG = 2
@@ -82,18 +85,24 @@ def no_group(wanted: str, known: Sequence[str]) -> click.UsageError:
     return click.UsageError(clean(f"no consumer group is named {wanted!r}; {there}"))
 
 
-def settings(environ: dict[str, str] | None = None) -> Settings:
-    """The settings; ends the program with status 2 where they are wrong.
+def read_settings(read: Callable[[], T]) -> T:
+    """The settings that `read` returns; if they are not valid, the program ends with status 2.
 
-    Whoever looks at the queue receives from nobody, and need not say how senders prove themselves.
+    Args:
+        read: such as `QueueSettings.from_env`: a command reads no settings but those that it needs.
     """
     try:
-        return Settings.from_env({**(environ or os.environ), "ALLOW_ANY_SENDER": "true"})
+        return read()
     except SettingsError as error:
         click.echo("The settings are not valid:", err=True)
         for line in error.lines():
             click.echo(f"  {line}", err=True)
         sys.exit(WRONG)
+
+
+def all_settings() -> Settings:
+    """All settings of the listener. A command receives nothing, so nothing has to prove who sends."""
+    return read_settings(lambda: Settings.from_env(require_sender_proof=False))
 
 
 @contextmanager
@@ -103,18 +112,21 @@ def opened() -> Iterator[View]:
     Raises:
         ClickException: Redis fails; says how, without secrets.
     """
-    chosen = settings()
-    with failing_clearly(chosen), connected(chosen, timeout_s=TIMEOUT_S, name="fota-cli") as client:
-        yield View(chosen, client)
+    settings = read_settings(QueueSettings.from_env)
+    with (
+        failing_clearly(settings),
+        connected(settings, timeout_s=TIMEOUT_S, name="fota-cli") as client,
+    ):
+        yield View(settings, client)
 
 
 @contextmanager
-def failing_clearly(chosen: Settings) -> Iterator[None]:
-    """Turns what Redis says into one sentence, free of secrets."""
+def failing_clearly(settings: QueueSettings) -> Iterator[None]:
+    """Turns an error of Redis into a ClickException: one sentence, free of secrets."""
     try:
         yield
     except (redis.RedisError, QueueUnavailableError) as error:
-        raise click.ClickException(problem(error, chosen)) from None
+        raise click.ClickException(problem(error, settings)) from None
 
 
 def place(read: Callable[[str, datetime], str], text: str, now: datetime, option: str) -> str:

@@ -16,6 +16,7 @@ from listener.inspection.pages import IDS, WHOLE, Part
 from listener.inspection.quarantine import Refused
 from listener.inspection.view import View
 from listener.queue.writer import RedisWriter
+from listener.settings.settings import Settings
 from listener.text import clean, counted, json_line, truncate
 
 SHORT = 70
@@ -74,11 +75,12 @@ def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
     """
     common.chosen_ids(entry_ids, every)
     failed = False
+    settings = common.all_settings()
     with common.opened() as queue:
-        writer = RedisWriter(queue.settings)
+        writer = RedisWriter(settings)
         try:
             for one in _chosen(queue, entry_ids, WHOLE):
-                failed |= one is None or not _replay(queue, writer, one)
+                failed |= one is None or not _replay(queue, writer, one, settings)
         finally:
             writer.close()
     if failed:
@@ -122,9 +124,9 @@ def _chosen(queue: View, ids: Sequence[str], part: Part) -> Iterator[Refused | N
         yield found
 
 
-def _replay(queue: View, writer: RedisWriter, one: Refused) -> bool:
+def _replay(queue: View, writer: RedisWriter, one: Refused, settings: Settings) -> bool:
     try:
-        message = one.message(queue.settings)
+        message = one.message(settings)
     except RefusalError as refusal:
         because = f"{refusal.reason}: {refusal.detail}" if refusal.detail else refusal.reason
         click.echo(clean(f"{one.entry_id}: still refused, {because}"), err=True)

@@ -13,7 +13,7 @@ import click
 from listener.cli import common, options
 from listener.cli import output as files
 from listener.cli.render import spooled_messages
-from listener.settings.settings import Settings
+from listener.settings.spool_settings import SpoolSettings
 from listener.spool.journal import Journal
 from listener.spool.journal_database import JOURNAL
 from listener.spool.status import State, held, owner_of
@@ -147,7 +147,7 @@ def drop(*, message_ids: tuple[str, ...], every: bool, yes: bool) -> None:
 @contextmanager
 def _reading() -> Iterator[Path]:
     """SPOOL_DIR. Says what is wrong where it cannot be read."""
-    folder = _folder(common.settings())
+    folder = _folder(common.read_settings(SpoolSettings.from_env))
     with _failing_clearly(folder):
         yield folder
 
@@ -158,7 +158,7 @@ def _writing() -> Iterator[tuple[Path, Journal]]:
 
     Another one, root included, could leave files beside the journal that the service cannot open.
     """
-    settings = common.settings()
+    settings = common.read_settings(SpoolSettings.from_env)
     folder = _folder(settings)
     with _failing_clearly(folder):
         path = folder / JOURNAL
@@ -168,14 +168,14 @@ def _writing() -> Iterator[tuple[Path, Journal]]:
             common.fail(f"there is no journal in {folder.absolute()}: nothing is set aside")
         if owner != os.geteuid():
             common.fail(f"{path} belongs to another user: {_run_as(path)}")
-        with closing(Journal(folder, settings.spool_max_bytes)) as journal:
+        with closing(Journal(folder, settings.max_bytes)) as journal:
             yield folder, journal
 
 
-def _folder(settings: Settings) -> Path:
-    if settings.spool_dir is None:
+def _folder(settings: SpoolSettings) -> Path:
+    if settings.folder is None:
         common.fail("there is no spool: SPOOL_DIR is empty")
-    return settings.spool_dir
+    return settings.folder
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from listener.consumer.options import Options
 from listener.consumer.portion import Portion
 from listener.queue.keys import every_partition
 from listener.redis_client.client import connect
-from listener.settings.queue_settings import Queue
+from listener.settings.queue_settings import QueueSettings
 
 # Beyond the wait of a read: how long Redis may take to reply.
 REPLY_S = 4.0
@@ -25,7 +25,7 @@ FIRST_READ = 16
 
 
 def context_of(
-    queue: Queue,
+    queue: QueueSettings,
     only: Collection[int],
     *,
     group: str,
@@ -46,8 +46,8 @@ def context_of(
         observer: one whose methods do not raise.
     """
     limit_s = options.block_s + REPLY_S
-    client = connect(queue.redis_url, timeout_s=limit_s, name="fota-consumer")
-    reading = connect(queue.redis_url, timeout_s=limit_s, name="fota-consumer", once=True)
+    client = connect(queue.url, timeout_s=limit_s, name="fota-consumer")
+    reading = connect(queue.url, timeout_s=limit_s, name="fota-consumer", once=True)
     consumer, scripts = name or _own_name(), Scripts(client, reading)
     groups = {
         partition.number: Group(client, scripts, partition, group, consumer, clock=time.monotonic)

@@ -16,8 +16,7 @@ from listener.consumer.options import Chosen, Options
 from listener.consumer.signals import caught
 from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
 from listener.settings import parsers
-from listener.settings.queue_settings import DEFAULT_URL, Queue
-from listener.settings.secret import Secret
+from listener.settings.queue_settings import DEFAULT_NAMESPACE, DEFAULT_URL, QueueSettings
 
 H = TypeVar("H", bound=Handler)
 
@@ -37,7 +36,7 @@ class Consumer:
         *,
         group: str,
         name: str | None = None,
-        namespace: str = "fota",
+        namespace: str = DEFAULT_NAMESPACE,
         partitions: int = 1,
         only: Collection[int] | None = None,
         observer: Observer | None = None,
@@ -70,8 +69,8 @@ class Consumer:
         self.group = group
         self.options = Options(**options)
         self._name = name
-        self._queue = Queue(
-            redis_url=Secret(parsers.redis_url(redis_url)),
+        self._queue = QueueSettings(
+            url=parsers.redis_url(redis_url),
             namespace=parsers.namespace(namespace),
             partitions=partitions,
         )
@@ -96,12 +95,12 @@ class Consumer:
             SettingsError: with every problem of the environment.
             ValueError: an argument is not valid.
         """
-        where = Queue.from_env(environ)
+        queue_settings = QueueSettings.from_env(environ)
         return cls(
-            where.redis_url.reveal(),
+            queue_settings.url.reveal(),
             group=group,
-            namespace=where.namespace,
-            partitions=where.partitions,
+            namespace=queue_settings.namespace,
+            partitions=queue_settings.partitions,
             **options,
         )
 

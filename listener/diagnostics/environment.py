@@ -47,7 +47,7 @@ def _strict(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def _files(settings: Settings) -> list[Finding]:
-    files = RedisUrl.parse(settings.redis_url.reveal()).files
+    files = RedisUrl.parse(settings.queue.url.reveal()).files
     return [
         error(TOPIC, f"REDIS_URL: the file of {name} cannot be read", "check its path and its mode")
         for name, path in files.items()

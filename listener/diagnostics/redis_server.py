@@ -46,7 +46,7 @@ def _unless_refused(command: str, look: Callable[[], list[Finding]]) -> list[Fin
 
 def _ornaments(settings: Settings, client: "redis.Redis") -> Iterator[Finding]:
     """What the service asks for and does without."""
-    where = Partition(settings.queue_namespace, 0)
+    where = Partition(settings.queue.namespace, 0)
     ornaments: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("CLIENT SETNAME", ("fota-check",), "connections have no name in CLIENT LIST"),
         # An increment that is no number is refused before anything is counted.
@@ -86,7 +86,7 @@ def _latency_ms(server: "redis.Redis") -> float:
 
 
 def _durable(settings: Settings, server: Server) -> Iterator[Finding]:
-    durability = settings.queue_durability
+    durability = settings.queue.durability
     if reason := refusal(durability, server):
         yield error(TOPIC, f"QUEUE_DURABILITY={durability} {reason}", ADVICE)
     for text in warnings(durability, server):

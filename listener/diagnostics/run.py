@@ -17,37 +17,38 @@ from listener.diagnostics import (
 )
 from listener.diagnostics.finding import Finding, error
 from listener.inspection.view import View, problem
+from listener.settings.settings import Settings
 
 REDIS_DOWN = "start Redis, or correct REDIS_URL"
 
 
-def findings(look: View, *, search: bool = True) -> Iterator[Finding]:
+def findings(settings: Settings, view: View, *, search: bool = True) -> Iterator[Finding]:
     """Looks at one thing after the other. Without Redis the rest is looked at all the same.
 
     Args:
-        look: the queue.
+        settings: of the listener.
+        view: its queue.
         search: look for what destroyed groups left behind, at every key of the database, and try how
             fast the spool's disk is; not in the service itself, which does this again and again.
     """
-    yield from environment.findings(look.settings, os.environ)
+    yield from environment.findings(settings, os.environ)
     try:
-        yield from _in_redis(look, search=search)
+        yield from _in_redis(settings, view, search=search)
     except redis.RedisError as failure:
-        yield unreachable(look, failure)
-    yield from spool.findings(look.settings, datetime.now(UTC), in_service=not search)
+        yield unreachable(settings, failure)
+    yield from spool.findings(settings, datetime.now(UTC), in_service=not search)
 
 
-def unreachable(look: View, failure: redis.RedisError) -> Finding:
+def unreachable(settings: Settings, failure: redis.RedisError) -> Finding:
     """Redis could not be asked, or refused something."""
-    advice = f"{REDIS_DOWN}; {spool.meanwhile(look.settings)}"
-    return error("redis", problem(failure, look.settings), advice)
+    advice = f"{REDIS_DOWN}; {spool.meanwhile(settings)}"
+    return error("redis", problem(failure, settings.queue), advice)
 
 
-def _in_redis(look: View, *, search: bool) -> Iterator[Finding]:
-    settings, client = look.settings, look.client
-    yield from redis_server.findings(settings, client)
-    yield from shards.findings(look)
-    now = look.now()
-    yield from clock.findings(look, now)
-    yield from queue.findings(look, now, search=search)
-    yield from registration.findings(client, settings.queue_namespace, now)
+def _in_redis(settings: Settings, view: View, *, search: bool) -> Iterator[Finding]:
+    yield from redis_server.findings(settings, view.client)
+    yield from shards.findings(view)
+    now = view.now()
+    yield from clock.findings(view, now)
+    yield from queue.findings(view, now, search=search)
+    yield from registration.findings(view.client, view.settings.namespace, now)

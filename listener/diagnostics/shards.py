@@ -14,7 +14,7 @@ ADVICE = "docs/operations.md (Several servers behind one address)"
 def findings(look: View) -> Iterator[Finding]:
     """Raises redis.RedisError where Redis does not answer."""
     found = shards.find(look.client, look.partitions)
-    durability = look.settings.queue_durability
+    durability = look.settings.durability
     if reason := found.refusal(durability):
         yield error(TOPIC, f"QUEUE_DURABILITY={durability} {reason}", ADVICE)
     if found.elsewhere:

@@ -33,7 +33,7 @@ def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator
         now: the time of day, with a time zone.
         in_service: whether this process may have the journal open; then the disk is not tried.
     """
-    folder = settings.spool_dir
+    folder = settings.spool.folder
     if folder is None:
         yield warning(
             TOPIC,
@@ -59,7 +59,7 @@ def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator
 
 def meanwhile(settings: Settings) -> str:
     """What becomes of messages that Redis does not confirm."""
-    if settings.spool_dir is None:
+    if settings.spool.folder is None:
         return "there is no spool, so messages are answered 503 meanwhile"
     return "messages go to the spool meanwhile"
 
@@ -120,7 +120,7 @@ def _private(folder: Path) -> Iterator[Finding]:
 
 def _waiting(settings: Settings, held: Waiting, now: datetime) -> Iterator[Finding]:
     depth, oldest = held.messages, held.oldest
-    share = held.bytes / settings.spool_max_bytes
+    share = held.bytes / settings.spool.max_bytes
     if (depth or held.set_aside) and share > FULL:
         yield warning(
             TOPIC,

@@ -43,7 +43,7 @@ def refused_partitions(settings: Settings) -> list[str]:
     writer = RedisWriter(settings)
     problems: list[str] = []
     try:
-        for number in range(settings.queue_partitions):
+        for number in range(settings.queue.partitions):
             try:
                 writer.check(number)
             except QueueUnavailableError as problem:
@@ -60,11 +60,11 @@ def refused_partitions(settings: Settings) -> list[str]:
 
 
 def _check_server(settings: Settings) -> None:
-    client = connect(settings.redis_url, timeout_s=settings.ack_budget_ms / 1000, name="fota-check")
-    durability = settings.queue_durability
+    client = connect(settings.queue.url, timeout_s=settings.ack_budget_ms / 1000, name="fota-check")
+    durability = settings.queue.durability
     described = "unknown"
     try:
-        partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
+        partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
         shards.warn(client, partitions, durability)
         server = ask(client)
     except redis.ResponseError as error:
@@ -89,12 +89,12 @@ def _check_rights(settings: Settings) -> None:
     for problem in problems:
         log.error("redis cannot keep messages", detail=problem)
     # A state passes, and a right has to be granted.
-    if not settings.spool_dir and (missing := [each for each in problems if RIGHT in each]):
+    if not settings.spool.folder and (missing := [each for each in problems if RIGHT in each]):
         raise SettingsError({"REDIS_URL": missing})
 
 
 def _check_files(settings: Settings) -> None:
-    files = RedisUrl.parse(settings.redis_url.reveal()).files
+    files = RedisUrl.parse(settings.queue.url.reveal()).files
     if missing := [name for name, path in files.items() if not os.access(path, os.R_OK)]:
         problems = [f"the file of {name} cannot be read" for name in missing]
         raise SettingsError({"REDIS_URL": problems})

@@ -1,4 +1,4 @@
-"""The queue as people look at it: through a client that decodes, and with words for what goes wrong."""
+"""View: the queue for reading, through a client that decodes, and Redis's errors in a sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,57 +17,59 @@ from listener.logs import Redactor
 from listener.queue import shards
 from listener.queue.keys import Partition, every_partition
 from listener.redis_client.client import connect, servers
-from listener.settings.settings import Settings
+from listener.settings.queue_settings import QueueSettings
 from listener.text import clean
 
 
 @dataclass(frozen=True)
 class View:
-    """The queue as people look at it: settings, and a client that decodes what it reads."""
+    """The queue for reading: where it is, and a client that decodes replies."""
 
-    settings: Settings
+    settings: QueueSettings
     client: "redis.Redis"
 
     @property
     def partitions(self) -> list[Partition]:
-        """All of them."""
-        return every_partition(self.settings.queue_namespace, self.settings.queue_partitions)
+        """Every partition."""
+        return every_partition(self.settings.namespace, self.settings.partitions)
 
     @cached_property
     def streams(self) -> list[Stream]:
-        """Those of the partitions that have one; looked up once. Raises redis.RedisError."""
-        found = (streams.look(self.client, where) for where in self.partitions)
-        return [stream for stream in found if stream]
+        """The streams of all partitions that have one; read once. Raises redis.RedisError."""
+        every = (streams.look(self.client, partition) for partition in self.partitions)
+        return [stream for stream in every if stream]
 
     @cached_property
     def groups(self) -> list[Group]:
-        """Those of all partitions; looked up once. Raises redis.RedisError."""
+        """The consumer groups of all partitions; read once. Raises redis.RedisError."""
         return [
-            one for where in self.partitions for one in consumer_groups.groups(self.client, where)
+            group
+            for partition in self.partitions
+            for group in consumer_groups.groups(self.client, partition)
         ]
 
     def now(self) -> datetime:
-        """The time by Redis's clock, from which entry ids are made; by ours if TIME is refused.
+        """The time by Redis's clock, which entry ids are made from; by ours if Redis refuses TIME.
 
         Raises redis.RedisError.
         """
         try:
-            told: Any = servers(self.client)[0].time()
+            time: Any = servers(self.client)[0].time()
         except redis.ResponseError:
             # No right to ask, or a proxy that does not know the command.
             return datetime.now(UTC)
-        return datetime.fromtimestamp(told[0] + told[1] / 1_000_000, UTC)
+        return datetime.fromtimestamp(time[0] + time[1] / 1_000_000, UTC)
 
 
 @contextmanager
-def connected(chosen: Settings, *, timeout_s: float, name: str) -> "Iterator[redis.Redis]":
-    """A client that decodes what it reads, for people to look at; connects when first used."""
+def connected(settings: QueueSettings, *, timeout_s: float, name: str) -> "Iterator[redis.Redis]":
+    """A client that decodes replies, as text for people; it connects when it is first used."""
     client = connect(
-        chosen.redis_url,
+        settings.url,
         timeout_s=timeout_s,
         name=name,
         decode_responses=True,
-        # Anybody can add an entry by hand that is no UTF-8.
+        # Anybody can add an entry by hand that is not UTF-8.
         encoding_errors="backslashreplace",
     )
     try:
@@ -76,14 +78,14 @@ def connected(chosen: Settings, *, timeout_s: float, name: str) -> "Iterator[red
         client.close()
 
 
-def problem(error: Exception, chosen: Settings) -> str:
+def problem(error: Exception, settings: QueueSettings) -> str:
     """What is wrong with Redis, in a sentence, free of secrets and control characters."""
     if isinstance(error, QueueUnavailableError):
-        said = f"Redis did not confirm: {error.detail}"
+        sentence = f"Redis did not confirm: {error.detail}"
     elif isinstance(error, shards.OF_A_CLUSTER):
-        said = f"Redis refuses, since REDIS_URL leads to a Cluster: {shards.ADVICE} ({error})"
+        sentence = f"Redis refuses, since REDIS_URL leads to a Cluster: {shards.ADVICE} ({error})"
     elif isinstance(error, redis.ResponseError | redis.AuthenticationError):
-        said = f"Redis refuses: {error}"
+        sentence = f"Redis refuses: {error}"
     else:
-        said = f"Redis does not answer: {error}"
-    return clean(Redactor(chosen.secrets).redact(said))
+        sentence = f"Redis does not answer: {error}"
+    return clean(Redactor(settings.secrets).redact(sentence))

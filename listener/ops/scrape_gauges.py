@@ -23,9 +23,9 @@ def gauges(settings: Settings) -> Gauges:
     found.set(metrics.BUILD, 1, str(told["version"]), str(told["commit"] or ""))
     _spool(found, settings)
     try:
-        with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
-            _queue(found, View(settings, client))
-            _registrations(found, client, settings.queue_namespace)
+        with connected(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
+            _queue(found, View(settings.queue, client))
+            _registrations(found, client, settings.queue.namespace)
         found.set(metrics.REDIS_UP, 1)
     except redis.RedisError:
         # The metric says so; the log of whoever needs Redis for a message says why.
@@ -64,11 +64,11 @@ def _registrations(found: Gauges, client: "redis.Redis", namespace: str) -> None
 
 
 def _spool(found: Gauges, settings: Settings) -> None:
-    if settings.spool_dir is None:
+    if settings.spool.folder is None:
         return
-    found.set(metrics.SPOOL_LIMIT, settings.spool_max_bytes)
+    found.set(metrics.SPOOL_LIMIT, settings.spool.max_bytes)
     try:
-        held = waiting(settings.spool_dir, in_service=True)
+        held = waiting(settings.spool.folder, in_service=True)
     except (OSError, sqlite3.Error):
         # Missing is what the alert on it looks for.
         return

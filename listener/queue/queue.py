@@ -90,17 +90,17 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing and opens nothing yet. Without SPOOL_DIR there is no spool."""
         self._outages = Outages()
-        outages = self._outages if settings.spool_dir else None
+        outages = self._outages if settings.spool.folder else None
         self._writer = RedisWriter(settings, outages=outages)
         self._retention = Retention(settings)
         self._spool: Spool | None = None
-        if settings.spool_dir:
-            self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
+        if settings.spool.folder:
+            self._spool = Spool(settings.spool.folder, settings.spool.max_bytes)
             budget_s = min(PATIENCE * self._writer.budget_s, MOST_PATIENT_S)
             self._mover = RedisWriter(settings, budget_s=budget_s)
             self._drainer = Drainer(self._writer, self._spool, self._outages, mover=self._mover)
-        self._to_check = cycle(range(settings.queue_partitions))
-        self._checked_at_once = min(CHECKED_AT_ONCE, settings.queue_partitions)
+        self._to_check = cycle(range(settings.queue.partitions))
+        self._checked_at_once = min(CHECKED_AT_ONCE, settings.queue.partitions)
 
     def start(self) -> None:
         """Starts the trimming and, where there is a spool, the drainer: in the worker, after its fork."""

@@ -69,12 +69,12 @@ class Retention:
         """
         self._every_s = every_s
         self._keep_ms = settings.retention_hours * HOUR_MS
-        self._redis = connect(settings.redis_url, timeout_s=TIMEOUT_S, name="fota-retention")
+        self._redis = connect(settings.queue.url, timeout_s=TIMEOUT_S, name="fota-retention")
         self._script = (
             files("listener.queue").joinpath("scripts", "retention.lua").read_text(encoding="utf-8")
         )
         self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
+        self._partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
         self._me = uuid4().hex
         self._told: dict[str, set[int]] = {}
         self._stopped = threading.Event()

@@ -70,11 +70,11 @@ class RedisWriter:
         self._settings = settings
         self._clock = clock
         self.budget_s = budget_s or settings.ack_budget_ms / 1000
-        self._redis = connect(settings.redis_url, timeout_s=self.budget_s, name="fota-listener")
+        self._redis = connect(settings.queue.url, timeout_s=self.budget_s, name="fota-listener")
         self._script = Script.load("listener.queue", "enqueue.lua")
-        self._partitions = every_partition(settings.queue_namespace, settings.queue_partitions)
+        self._partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
         self._confirmed = Confirmed(
-            self._redis, settings.queue_durability, self.budget_s, self._partitions
+            self._redis, settings.queue.durability, self.budget_s, self._partitions
         )
         bound = settings.queue_max_length
         observe = partial(metrics.observe, metrics.COMMIT)
@@ -127,7 +127,7 @@ class RedisWriter:
     def partition_of(self, message: Message) -> Partition:
         """Where a message goes."""
         settings = self._settings
-        return partition_of(message, settings.queue_namespace, settings.queue_partitions)
+        return partition_of(message, settings.queue.namespace, settings.queue.partitions)
 
     def earlier(self, partition: int, journalled: Journalled) -> Earlier:
         """What finds journalled messages that are in the partition's stream already."""

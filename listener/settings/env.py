@@ -1,113 +1,91 @@
-"""Reads settings from the environment and reports all problems at once."""
+"""EnvReader: environs for this service's variables. Every problem is reported at once, and no value is shown."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from environs import Env, EnvValidationError
-from marshmallow.validate import OneOf, Range
+from environs import Env, EnvValidationError, ValidationError
+from marshmallow.fields import Field
 
 from listener.errors import SettingsError
-from listener.settings.secret import Secret
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 
-class EnvReader(Env):
-    """Reads variables one by one, collects what is wrong, and tells it all in `finish`.
+class ParsedMethod(Protocol):
+    """The type of `EnvReader.parsed`."""
 
-    A variable that is set but empty counts as not set. Until `finish` has returned, a value that
-    was read may be a stand-in for one that could not be.
+    def __call__(self, name: str, default: D, *, parse: Callable[[str], T]) -> T | D:
+        """Returns what `parse` makes of the text; the message of its ValueError becomes the problem."""
+
+
+class EnvReader(Env):
+    """Reads variables by environs' own methods (`int`, `str`, `bool`, `path`), and by `parsed`.
+
+    Unlike environs', it reads a mapping, and takes a variable that is set and empty for one that is not
+    set. A method returns None for a variable that has a problem; `seal` reports all problems.
     """
 
+    parsed: ParsedMethod
+
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Takes the environment to read: `os.environ`, or a test's own."""
         super().__init__(eager=False)
         self._mapping = environ
+        self.add_parser_from_field("parsed", ParsedField)
 
     def _get_value(self, env_key: str, default: Any) -> Any:
-        # environs looks values up through this method; its own FileAwareEnv overrides it too.
+        # environs looks values up through this method; its own FileAwareEnv overrides it as well.
         value = self._mapping.get(env_key)
         if value and not _is_utf8(value):
-            self.problem(env_key, "is not UTF-8")
+            self.add_problem(env_key, "is not UTF-8")
             return default
         return value or default
 
     @property
     def names(self) -> frozenset[str]:
-        """The variables that were read so far; documentation is checked against it."""
+        """The variables that were read so far; tests compare the documentation with them."""
         return frozenset(self._fields)
 
-    def text(self, name: str) -> str | None:
-        """The variable as it stands, or None."""
-        return self.str(name, None)
-
-    def secret(self, name: str) -> Secret | None:
-        """The variable as a secret, or None."""
-        text = self.text(name)
-        return None if text is None else Secret(text)
-
-    def whole(self, name: str, default: int, *, at_least: int, at_most: int | None = None) -> int:
-        """A whole number within bounds."""
-        bounds = Range(min=at_least, max=at_most)
-        # None comes back for a text that is no such number; finish() will tell.
-        number: int | None = self.int(name, default, validate=bounds)
-        return default if number is None else number
-
-    def folder(self, name: str, default: str) -> Path | None:
-        """A folder; None if the variable is set and empty, which here means: none."""
-        text = self.str(name, default)
-        return None if self.emptied(name) else Path(text or default)
-
-    def emptied(self, name: str) -> bool:
-        """Whether a variable is set and empty; some mean by that: none."""
+    def is_empty(self, name: str) -> bool:
+        """Whether a variable is set and empty, which for some of them means: none."""
         return self._mapping.get(name) == ""
 
-    def flag(self, name: str) -> bool:
-        """`true` or `false` (also `1`, `0`, `yes`, `no`, `on`, `off`); not set: false."""
-        return bool(self.bool(name, default=False))
-
-    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        """One of some words."""
-        return self.str(name, default, validate=OneOf(choices)) or default
-
-    def parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
-        """What `parse` makes of the text; a ValueError's message becomes the problem."""
-        text = self.text(name)
-        if text is None:
-            return default
-        try:
-            return parse(text)
-        except ValueError as error:
-            self.problem(name, str(error))
-            return default
-
-    def problem(self, name: str, text: str) -> None:
-        """Notes what is wrong with a variable, in words that do not show its value."""
+    def add_problem(self, name: str, text: str) -> None:
+        """Adds a problem of a variable, in words that do not show its value."""
         self._errors[name].append(text)
 
     def has_problem(self, name: str) -> bool:
-        """Whether something is wrong with a variable so far: one complaint about it is enough."""
+        """Whether a variable has a problem so far; it needs no second one."""
         return name in self._errors
 
-    def finish(self) -> None:
+    def seal(self) -> None:
         """Ends the reading.
 
         Raises:
-            SettingsError: there were problems; it names them all.
+            SettingsError: there were problems; it holds them all.
         """
         problems = dict(self._errors)
         try:
-            self.seal()
+            super().seal()
         except EnvValidationError:
+            # Its message holds texts that marshmallow may make of a value.
             raise SettingsError(problems) from None
+
+
+class ParsedField(Field[Any]):
+    """A text that a function parses."""
+
+    def __init__(self, *, parse: Callable[[str], object], **options: Any) -> None:
+        super().__init__(**options)
+        self._parse = parse
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 def _is_utf8(value: str) -> bool:
     # The operating system's bytes that are not UTF-8 come as lone surrogates.
     return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
-def words(text: str) -> tuple[str, ...]:
-    """The comma-separated words of a text, without the blanks around them and without empty ones."""
-    return tuple(word for part in text.split(",") if (word := part.strip()))

@@ -1,6 +1,6 @@
-"""The forms that settings' texts must have. Each function takes a text and returns its value.
+"""Parsers of settings' values: each takes a text and returns its value.
 
-All raise a ValueError that says what the text must be like, and does not repeat it.
+Each raises a ValueError that says what the text must be like, and does not repeat it.
 """
 
 import ipaddress
@@ -8,7 +8,6 @@ import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from listener import thingspace
-from listener.settings.env import words
 from listener.settings.redis_url import Address, RedisUrl
 from listener.settings.secret import Secret
 
@@ -22,7 +21,7 @@ TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~-]+")
 DOT_SEGMENTS = frozenset((".", ".."))
 VISIBLE_ASCII = re.compile(r"[!-~]+")
 USUAL_ACCOUNT_PATTERN = re.compile(r"[0-9]{10}-[0-9]{5}")
-# The provider's page calls the form above the usual one. A slash could not be part of a path.
+# The provider's page calls the pattern above the usual one. A slash could not be part of a path.
 UNUSUAL_ACCOUNT_PATTERN = re.compile(r"[^/\\]{1,100}-[^/\\]{1,100}")
 HOST_NAME_PATTERN = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+")
 HOST_PATTERN = re.compile(r"[A-Za-z0-9._:-]+")
@@ -50,7 +49,7 @@ def address(text: str) -> Address:
 
 def host_names(text: str) -> tuple[str, ...]:
     """Names of hosts, each once, in lower case."""
-    names = tuple(name.lower().removesuffix(".") for name in words(text))
+    names = tuple(name.lower().removesuffix(".") for name in comma_separated(text))
     if not names or not all(HOST_NAME_PATTERN.fullmatch(name) for name in names):
         raise ValueError(
             "must be host names such as fota-ops.example.com, comma-separated, without scheme, port "
@@ -59,10 +58,10 @@ def host_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def redis_url(text: str) -> str:
-    """Where the queue is: see `listener.settings.redis_url`."""
+def redis_url(text: str) -> Secret:
+    """A URL that `RedisUrl` can parse."""
     RedisUrl.parse(text)
-    return text
+    return Secret(text)
 
 
 def public_url(text: str) -> str:
@@ -91,7 +90,7 @@ def public_url(text: str) -> str:
 
 
 def split_url(text: str) -> SplitResult:
-    """A URL in its parts; unlike the standard library's, its errors do not repeat the text."""
+    """The parts of a URL; unlike the standard library's, its errors do not repeat the text."""
     try:
         url = urlsplit(text)
         _ = url.port
@@ -102,11 +101,11 @@ def split_url(text: str) -> SplitResult:
 
 def sources(text: str) -> tuple[Network, ...] | None:
     """The networks that may send; None: any."""
-    chosen = words(text)
-    networks = [network for word in chosen if word != "any" for network in _networks(word)]
-    if not chosen:
+    words = comma_separated(text)
+    networks = [network for word in words if word != "any" for network in _networks(word)]
+    if not words:
         raise ValueError("names no network: every sender would be refused")
-    return None if "any" in chosen else tuple(networks)
+    return None if "any" in words else tuple(networks)
 
 
 def _networks(word: str) -> list[Network]:
@@ -120,11 +119,11 @@ def _networks(word: str) -> list[Network]:
             "prefix), comma-separated"
         ) from None
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(IPV4_MAPPED):
-        # As a socket of both families shows an IPv4 address; a sender's is compared without that.
-        plain = network.network_address.ipv4_mapped
-        network = ipaddress.ip_network(f"{plain}/{network.prefixlen - IPV4_MAPPED.prefixlen}")
+        # This is how a socket of both families shows an IPv4 address; a sender's is compared unmapped.
+        ipv4 = network.network_address.ipv4_mapped
+        network = ipaddress.ip_network(f"{ipv4}/{network.prefixlen - IPV4_MAPPED.prefixlen}")
     if not network.prefixlen:
-        # It would count as a proof of sender and stop nobody.
+        # It would count as a proof of sender and refuse nobody.
         raise ValueError(
             "has a network that holds every address: write `any`, which proves nothing"
         )
@@ -133,7 +132,7 @@ def _networks(word: str) -> list[Network]:
 
 def accounts(text: str) -> tuple[str, ...]:
     """Accounts of ThingSpace, each once, in the order given."""
-    accounts = words(text)
+    accounts = comma_separated(text)
     if not accounts or not all(_could_be_account(account) for account in accounts):
         raise ValueError(
             "must be accounts such as 0242078689-00001 (ten digits, a hyphen, five digits; others need "
@@ -148,10 +147,10 @@ def _could_be_account(text: str) -> bool:
 
 def api_versions(text: str) -> tuple[str, ...]:
     """API versions, each once, in the order given."""
-    chosen = words(text)
-    if not chosen or not set(chosen) <= set(API_VERSIONS):
+    versions = comma_separated(text)
+    if not versions or not set(versions) <= set(API_VERSIONS):
         raise ValueError("must be some of v1, v2, v3, comma-separated")
-    return tuple(dict.fromkeys(chosen))
+    return tuple(dict.fromkeys(versions))
 
 
 def namespace(text: str) -> str:
@@ -159,3 +158,8 @@ def namespace(text: str) -> str:
     if not NAMESPACE_PATTERN.fullmatch(text):
         raise ValueError("may hold letters, digits and . _ - only")
     return text
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The words of a comma-separated text, stripped, without empty ones."""
+    return tuple(word for part in text.split(",") if (word := part.strip()))

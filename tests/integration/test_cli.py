@@ -110,7 +110,7 @@ def test_tail_goes_on_behind_what_was_there_without_gap_or_repetition(
     redis_url: str, redis_client: Any
 ) -> None:
     ids = [add(redis_client, number) for number in range(3)]
-    chosen = settings(redis_url)
+    chosen = settings(redis_url).queue
     with connected(chosen, timeout_s=5, name="test") as client:
         for last in (None, 2):
             found = tailing._entries(View(chosen, client), "0-0", last, lambda _: True, follow=True)
@@ -460,3 +460,17 @@ def test_wrong_usage_ends_with_status_2_and_no_traceback(line: str, redis_url: s
     ended = run(redis_url, *line.split())
     assert ended.exit_code == 2, ended.output
     assert "Error: " in ended.stderr
+
+
+def test_command_reads_no_settings_but_those_that_it_needs(redis_url: str) -> None:
+    others = {"PORT": "none", "SPOOL_MAX_BYTES": "1", "CALLBACK_TOKEN": "a/b"}
+    for line in ("stats", "pending", "quarantine list", "dead list"):
+        assert "settings" not in run(redis_url, *line.split(), **others).output, line
+    listing = run("http://x", "spool", "list", SPOOL_DIR=str(ROOT / "missing"), PORT="none")
+    assert listing.exit_code == 0, listing.output
+    for line in ("check", "quarantine replay --all"):
+        ended = run(redis_url, *line.split(), **others)
+        assert ended.exit_code == 2, ended.output
+        assert "PORT: Not a valid integer." in ended.output
+    ended = run("http://x", "stats")
+    assert (ended.exit_code, "REDIS_URL: must begin" in ended.output) == (2, True)

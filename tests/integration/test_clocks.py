@@ -68,7 +68,7 @@ def test_tail_follows_behind_the_end_of_the_stream_and_not_behind_the_clock(
 ) -> None:
     assert len(listed(run(redis_url, "tail", "--from", "start", "--no-follow", "--json"))) == 52
     assert not run(redis_url, "tail", "--no-follow").stdout
-    chosen = settings(redis_url)
+    chosen = settings(redis_url).queue
     with connected(chosen, timeout_s=5, name="tests") as client:
         queue = View(chosen, client)
         found = tailing._entries(queue, entry_ids.LAST, None, lambda _: True, follow=True)

@@ -14,7 +14,7 @@ from listener.consumer.handlers import Handlers
 from listener.consumer.observer import Guarded
 from listener.consumer.options import Chosen, Options
 from listener.errors import SettingsError
-from listener.settings.queue_settings import Queue
+from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
 
 SAMPLE = (Path(__file__).parents[1] / "messages" / "upgrade-finished.json").read_bytes()
@@ -170,11 +170,11 @@ def test_the_queue_is_where_the_listener_says_it_is() -> None:
         {"REDIS_URL": "", "QUEUE_PARTITIONS": ""},
         {"REDIS_URL": "redis://r:1/2", "QUEUE_NAMESPACE": "n", "QUEUE_PARTITIONS": "8"},
     ):
-        queue = Queue.from_env(environ)
+        queue = QueueSettings.from_env(environ)
         listeners = Settings.from_env({**environ, "ALLOW_ANY_SENDER": "true"})
-        assert queue.redis_url == listeners.redis_url
-        assert queue.namespace == listeners.queue_namespace
-        assert queue.partitions == listeners.queue_partitions
+        assert queue.url == listeners.queue.url
+        assert queue.namespace == listeners.queue.namespace
+        assert queue.partitions == listeners.queue.partitions
 
 
 def test_all_problems_of_the_environment_are_told_and_of_no_other_variable() -> None:

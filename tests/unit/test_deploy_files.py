@@ -163,7 +163,7 @@ def test_the_settings_of_each_platform_exist_and_are_accepted(name: str) -> None
     values = {k: re.sub(r"\$\{FOTA_HOST.*", "fota.example.com/cb", v) for k, v in given.items()}
     reader = EnvReader(BY_HAND | {k: v for k, v in values.items() if v})
     Settings.read(reader)
-    reader.finish()
+    reader.seal()
     assert set(given) - NOT_OURS <= reader.names
 
 

@@ -2,11 +2,14 @@
 
 import ipaddress
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from listener.errors import SettingsError
+from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
+from listener.settings.spool_settings import SpoolSettings
 
 PROOF = {"CALLBACK_TOKEN": "token-of-the-tests"}
 
@@ -19,12 +22,12 @@ def problems(environ: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
 
 def test_defaults_are_those_of_the_contract() -> None:
     settings = Settings.from_env(PROOF)
-    assert settings.redis_url.reveal() == "redis://localhost:6379/0"
+    assert settings.queue.url.reveal() == "redis://localhost:6379/0"
     assert settings.path == "/CallbackListener/FirmwareServiceMessages.asmx"
     assert settings.callback_sources is None
     assert settings.api_versions == ("v1",)
     assert (settings.port, settings.dedupe_window_s, settings.ack_budget_ms) == (8000, 1800, 1000)
-    assert (settings.queue_namespace, settings.queue_partitions) == ("fota", 1)
+    assert (settings.queue.namespace, settings.queue.partitions) == ("fota", 1)
     assert settings.max_body_bytes == 4 * 1024 * 1024
     assert (settings.log_format, settings.log_level) == ("json", "info")
 
@@ -261,3 +264,38 @@ def test_account_of_another_form_is_taken_and_counts_as_unusual(account: str) ->
 def test_account_that_could_be_none_is_refused(account: str) -> None:
     found = problems({**PROOF, "THINGSPACE_ACCOUNTS": account})
     assert found.keys() == {"THINGSPACE_ACCOUNTS"}
+
+
+def test_variable_with_a_problem_gets_no_second_problem_from_a_cross_check() -> None:
+    found = problems(
+        {
+            **PROOF,
+            "CALLBACK_TOKEN": "a/b",
+            "CALLBACK_USERNAME": "bob",
+            "CALLBACK_PASSWORD": "pass-word",
+            "THINGSPACE_API_VERSIONS": "v9",
+            "PORT": "70000",
+            "OPS_BIND": "127.0.0.1:8000",
+        }
+    )
+    assert set(found) == {"CALLBACK_TOKEN", "THINGSPACE_API_VERSIONS", "PORT"}
+    assert all(len(texts) == 1 for texts in found.values())
+
+
+def test_part_of_the_settings_is_read_without_the_problems_of_the_rest() -> None:
+    wrong = {"PORT": "none", "REDIS_URL": "http://x", "SPOOL_MAX_BYTES": "1"}
+    reader = QueueSettings.from_env({**wrong, "REDIS_URL": "", "QUEUE_DURABILITY": "paper"})
+    assert (reader.namespace, str(reader.durability)) == ("fota", "server")
+    assert "QUEUE_DURABILITY" in problems({**PROOF, "QUEUE_DURABILITY": "paper"})
+    assert SpoolSettings.from_env({**wrong, "SPOOL_MAX_BYTES": ""}).folder == Path("var/spool")
+    for kind, name in ((QueueSettings, "REDIS_URL"), (SpoolSettings, "SPOOL_MAX_BYTES")):
+        with pytest.raises(SettingsError) as caught:
+            kind.from_env(wrong)
+        assert set(caught.value.problems) == {name}
+
+
+def test_only_the_proof_of_sender_can_be_left_out_by_a_command() -> None:
+    assert not Settings.from_env({}, require_sender_proof=False).allow_any_sender
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"PORT": "none"}, require_sender_proof=False)
+    assert set(caught.value.problems) == {"PORT"}

@@ -129,12 +129,12 @@ def _since(moment: datetime | str | None, now: datetime) -> str:
 
 
 def _entry(settings: Settings, partition: int, entry_id: str) -> Entry | None:
-    known = every_partition(settings.queue_namespace, settings.queue_partitions)
+    known = every_partition(settings.queue.namespace, settings.queue.partitions)
     if partition >= len(known) or not entry_ids.PATTERN.fullmatch(entry_id):
         return None
     if max(entry_ids.parse(entry_id)) > entry_ids.MAX_PART:
         return None
-    with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
+    with connected(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
         part = Part(longest=SHOWN_BYTES, entries=1)
         stream = known[partition].messages
         page = next(pages(client, stream, entry_id, entry_id, part=part, number=partition), None)

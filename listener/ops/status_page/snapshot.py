@@ -127,24 +127,24 @@ class Overviews:
 
 def overview(settings: Settings, readiness: Readiness) -> Overview:
     """Looks once."""
-    with connected(settings, timeout_s=TIMEOUT_S, name=NAME) as client:
-        look = View(settings, client)
+    with connected(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
+        look = View(settings.queue, client)
         # Before anything else: the doctor's own words for a Redis that fails are the page's. It does not
         # search all keys: that would keep Redis busy for as long as anybody has the page open.
-        found, kept = list(findings(look, search=False)), _kept(readiness)
+        found, kept = list(findings(settings, look, search=False)), _kept(readiness)
         try:
-            return _in_redis(look, found, kept)
+            return _in_redis(settings, look, found, kept)
         except redis.RedisError as failure:
             if not any(one.topic == "redis" and one.level == "error" for one in found):
-                found.append(unreachable(look, failure))
+                found.append(unreachable(settings, failure))
             return Overview(datetime.now(UTC), found, kept, spool=_spool(settings))
 
 
 def _spool(settings: Settings) -> Waiting | None:
-    if settings.spool_dir is None:
+    if settings.spool.folder is None:
         return None
     try:
-        return waiting(settings.spool_dir, in_service=True)
+        return waiting(settings.spool.folder, in_service=True)
     except (OSError, sqlite3.Error):
         # The doctor says what is wrong with it.
         return None
@@ -157,7 +157,7 @@ def _kept(readiness: Readiness) -> Kept:
         return Kept(None, problem.detail or problem.reason)
 
 
-def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
+def _in_redis(settings: Settings, look: View, findings: list[Finding], kept: Kept) -> Overview:
     client, partitions, now = look.client, look.partitions, look.now()
     counted_at = datetime.now(UTC)
     messages = sum(stream.entries for stream in look.streams)
@@ -170,9 +170,9 @@ def _in_redis(look: View, findings: list[Finding], kept: Kept) -> Overview:
         findings=findings,
         kept=kept,
         counted_at=counted_at,
-        spool=_spool(look.settings),
+        spool=_spool(settings),
         redis=True,
-        registrations=registrations(client, look.settings.queue_namespace),
+        registrations=registrations(client, look.settings.namespace),
         streams=look.streams,
         groups=look.groups,
         arrivals=arrivals.read(client, partitions, counted_at),

@@ -1,0 +1,46 @@
+"""SpoolSettings: the spool's folder and its limit, which the `spool` commands read alone."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from marshmallow.validate import Range
+
+from listener.settings.env import EnvReader
+
+DEFAULT_FOLDER = Path("var/spool")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolSettings:
+    """Where messages are kept on disk while Redis cannot confirm them.
+
+    Attributes:
+        folder: SPOOL_DIR; None: there is no spool.
+        max_bytes: the most that the messages in it may take.
+    """
+
+    folder: Path | None
+    max_bytes: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "SpoolSettings":
+        """Reads these settings and no others.
+
+        Raises:
+            SettingsError: with every problem.
+        """
+        env = EnvReader(environ)
+        settings = cls.read(env)
+        env.seal()
+        return settings
+
+    @classmethod
+    def read(cls, env: EnvReader) -> "SpoolSettings":
+        """Reads the variables; the caller seals `env`, which reports the problems."""
+        folder = env.path("SPOOL_DIR", DEFAULT_FOLDER)
+        return cls(
+            folder=None if env.is_empty("SPOOL_DIR") else folder,
+            max_bytes=env.int("SPOOL_MAX_BYTES", 2**30, validate=Range(2**16)),
+        )
