@@ -6,6 +6,7 @@ Content-Type name them; none is guessed, since a wrong guess would change conten
 
 import json
 import re
+from codecs import BOM_UTF16_BE
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
@@ -42,6 +43,10 @@ _ESCAPED_HALF = re.compile(
     r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
+# Which bytes of UTF-8 begin half a surrogate pair, if the other kind follows: 1 for each, 0 for all others.
+_BEGINS_HALF = bytes(byte == 0xED for byte in range(256))
+_FOLLOWS_IN_HALF = bytes(0xA0 <= byte <= 0xBF for byte in range(256))
+_HALF = re.compile("[\ud800-\udfff]")
 # Stands for an escaped backslash for a moment; decoded text has no surrogates.
 _BACKSLASH = "\ud800"
 
@@ -98,5 +103,52 @@ def without_halves(text: str) -> str:
 def _decode_other(body: bytes, content_type: str) -> str:
     encoding = json.detect_encoding(body)
     named = charset_of(content_type) if encoding.startswith("utf-8") else None
-    text = body.decode(named) if named else body.decode(encoding, "surrogatepass")
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        return body.decode(named or encoding)
+    except UnicodeDecodeError:
+        if named:
+            raise
+    return _HALF.sub("\ufffd", _with_halves(body, encoding))
+
+
+def _with_halves(body: bytes, encoding: str) -> str:
+    """Text with halves of surrogate pairs, those of a pair joined to its character.
+
+    Python's codecs call an error handler for each half, which takes up to a second for a body of halves.
+
+    Raises:
+        UnicodeDecodeError: it has other errors.
+    """
+    if encoding.startswith("utf-8"):
+        return _joined(_units_of_utf8(body))
+    if encoding.startswith("utf-32") or len(body) % 2:
+        text: str = json.loads(json.dumps(body.decode(encoding, "surrogatepass")))
+        return text
+    if encoding == "utf-16-be" or body.startswith(BOM_UTF16_BE):
+        return _joined(body)
+    units = bytearray(body)
+    units[::2], units[1::2] = units[1::2], units[::2]
+    return _joined(units)
+
+
+def _units_of_utf8(body: bytes) -> bytes:
+    """UTF-8 that has halves of pairs, in UTF-16-BE.
+
+    All halves are found at once, with the body as one number: U+D8xx is read as U+E8xx, and as U+F8xx. The two readings differ where a half stands and nowhere else, so a real U+E8xx is not taken for one.
+    """
+    begins = int.from_bytes(body.translate(_BEGINS_HALF), "little")
+    halves = begins & int.from_bytes(body[1:].translate(_FOLLOWS_IN_HALF), "little")
+    whole = int.from_bytes(body, "little")
+    # The first byte becomes EE or EF instead of ED.
+    read_as_e8 = (whole ^ 3 * halves).to_bytes(len(body), "little").decode().encode("utf-16-be")
+    read_as_f8 = (whole ^ 2 * halves).to_bytes(len(body), "little").decode().encode("utf-16-be")
+    units = int.from_bytes(read_as_e8, "big")
+    # E8 and F8 differ by 10, E8 and D8 by 30.
+    differ = units ^ int.from_bytes(read_as_f8, "big")
+    return (units ^ 3 * differ).to_bytes(len(read_as_e8), "big")
+
+
+def _joined(units: bytes | bytearray) -> str:
+    """UTF-16-BE as text. Of all readers in the standard library JSON's alone passes over half a pair."""
+    text: str = json.loads('"\\u' + units.hex(" ", 2).replace(" ", "\\u") + '"')
+    return text

@@ -1,9 +1,9 @@
 """From the bytes of a delivery to its payload, a JSON object within limits, and back. Pure."""
 
 import json
-import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any, NoReturn
 
 import orjson
@@ -21,11 +21,15 @@ DECISIVE = ("type", "accountName", *CREDENTIALS)
 HARMLESS = frozenset(("accountName", "participantName", "type", *KINDS))
 # The least that a common JSON reader takes without being told: a consumer's may be that one.
 DEEPEST = 64
+INFINITIES = (float("inf"), -float("inf"))
 # Far more than any number means; the time that Python takes over one grows with their square.
 MOST_DIGITS = 1000
 # What orjson does not write, or not so: integers beyond 64 bits, and doubles, on whose form ids depend.
 PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+# One level deeper, and one level back, as signed bytes.
+DEEPER = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 # gzip, zlib at its levels, Zstandard, bzip2, xz and zip begin so; no JSON does.
 COMPRESSED = (
     *(b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd"),
@@ -52,16 +56,16 @@ def parse(body: bytes, content_type: str = "") -> dict[str, Any]:
     """
     try:
         text = decode(body, content_type)
-        value = DECODER.decode(text)
+        value, repeated = _read(text)
         # Not even all of its brackets, one in the other, would be too deep.
         if text.count("[") + text.count("{") > DEEPEST:
-            _check_depth(value)
+            _check_depth(text)
     except (ValueError, RecursionError) as error:
         raise NotJsonError(type(error).__name__) from error
     if not isinstance(value, dict):
         raise NotAnObjectError
-    if isinstance(value, Repeating):
-        _refuse_ambiguous(value)
+    if len(repeated) > len(value):
+        _refuse_ambiguous(value, repeated)
     return value
 
 
@@ -131,6 +135,9 @@ def serialize(content: Mapping[str, Any], *, canonical: bool = False) -> bytes:
 class Double(float):
     """A number that `serialize` leaves to the standard library: orjson would write `1e+16` as `1e16`."""
 
+    # Without a dictionary the garbage collector does not look at it.
+    __slots__ = ()
+
 
 def _plain(name: str) -> str:
     name = name.strip()
@@ -141,64 +148,96 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
-class Repeating(dict[str, Any]):
-    """An object in which a name comes more than once: the last values, and all `members` as they came."""
+class _Reader:
+    """Reads one JSON text at a time."""
 
-    def __init__(self, members: list[tuple[str, Any]]) -> None:
-        super().__init__(members)
-        self.members = members
+    def __init__(self) -> None:
+        self._members: list[tuple[str, Any]] = []
+        # A call for each of two million integers takes a quarter of a second.
+        self._usual, self._careful = (self._decoder(parse_int) for parse_int in (int, _whole))
+
+    def read(self, text: str) -> tuple[Any, list[tuple[str, Any]]]:
+        """Returns the value, and if it is an object all its members as they came, repeated ones included.
+
+        Raises:
+            ValueError, RecursionError: the text is not JSON, or has what is not read here.
+        """
+        decoder = self._careful if _has_long_number(text) else self._usual
+        try:
+            return decoder.decode(text), self._members
+        finally:
+            self._members = []
+
+    def _object(self, members: list[tuple[str, Any]]) -> dict[str, Any]:
+        # The outermost object comes last.
+        self._members = members
+        return dict(members)
+
+    def _decoder(self, parse_int: Callable[[str], int]) -> json.JSONDecoder:
+        return json.JSONDecoder(
+            object_pairs_hook=self._object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=parse_int,
+            # Control characters inside texts mean themselves: line breaks and tabs come unescaped.
+            strict=False,
+        )
 
 
-def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    return found if len(found) == len(members) else Repeating(members)
+# Those that no thread is using: making one takes as long as reading a message.
+_readers: list[_Reader] = []
 
 
-def _refuse_ambiguous(value: Repeating) -> None:
+def _read(text: str) -> tuple[Any, list[tuple[str, Any]]]:
+    try:
+        reader = _readers.pop()
+    except IndexError:
+        reader = _Reader()
+    try:
+        return reader.read(text)
+    finally:
+        _readers.append(reader)
+
+
+def _has_long_number(text: str) -> bool:
+    """Whether there may be a number of more than `MOST_DIGITS` digits: one fills a half of that somewhere."""
+    half = MOST_DIGITS // 2
+    return len(text) > MOST_DIGITS and any(
+        text[at : at + half].isdecimal() for at in range(0, len(text), half)
+    )
+
+
+def _refuse_ambiguous(value: dict[str, Any], members: list[tuple[str, Any]]) -> None:
     # True equals 1 in Python, and 1.0 does as well: as they are written they differ.
     last = {name: repr(value[name]) for name in DECISIVE if name in value}
-    for name, earlier in value.members:
+    for name, earlier in members:
         if name in last and repr(earlier) != last[name]:
             raise AmbiguousError(name)
 
 
-def _check_depth(value: Any) -> None:
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(DEEPEST):
-        inner = (node.values() if isinstance(node, dict) else node for node in level)
-        level = [child for node in inner for child in node if isinstance(child, dict | list)]
-        if not level:
-            return
-    raise ValueError("nested too deep")
+def _check_depth(text: str) -> None:
+    """Raises ValueError if valid JSON is nested too deep: a walk through its values would take ten times as long."""
+    unescaped = text.replace(r"\\", "").replace(r"\"", "")
+    outside = "".join(unescaped.split('"')[::2])
+    brackets = outside.encode().translate(DEEPER, NO_BRACKETS)
+    if max(accumulate(memoryview(brackets).cast("b")), default=0) > DEEPEST:
+        raise ValueError("nested too deep")
 
 
 def _whole(text: str) -> int:
-    _check_digits(text)
+    if len(text) > MOST_DIGITS:
+        raise ValueError("number too long")
     return int(text)
 
 
-def _check_digits(text: str) -> None:
+def _finite(text: str) -> Double:
     if len(text) > MOST_DIGITS:
         raise ValueError("number too long")
-
-
-def _finite(text: str) -> Double:
-    _check_digits(text)
     number = Double(text)
-    if math.isinf(number):
+    if number in INFINITIES:
         raise ValueError("number out of range")
     return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-DECODER = json.JSONDecoder(
-    object_pairs_hook=_object,
-    parse_constant=_refuse_constant,
-    parse_float=_finite,
-    parse_int=_whole,
-    # Control characters inside texts mean themselves: line breaks and tabs come unescaped.
-    strict=False,
-)

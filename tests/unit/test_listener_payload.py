@@ -1,9 +1,13 @@
 """From bytes to a payload: within which limits, and that what is checked is what is kept."""
 
+import codecs
+import gc
 import gzip
 import json
+import sys
 import time
 import zlib
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -321,6 +325,94 @@ def test_no_body_of_4_mib_takes_long(body: bytes) -> None:
         # Refused or not, it is the time that counts here.
         pass
     assert time.process_time() - started < 10, found is not None
+
+
+def calls_of_python(body: bytes) -> int:
+    """How many functions in Python are called while a body is parsed."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _arg: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    # A test library may have itself called at each collection.
+    gc.disable()
+    sys.setprofile(count)
+    try:
+        payload.parse(body)
+    finally:
+        sys.setprofile(None)
+        gc.enable()
+    return calls
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b"[],", b"[" * 60 + b"]" * 60 + b",", b"1,", b"9" * 490 + b",", b'"\\"[",', b"null,"],
+    ids=["lists", "deep lists", "numbers", "long numbers", "texts", "nulls"],
+)
+def test_what_is_read_of_a_long_list_costs_no_call_for_each_of_its_items(unit: bytes) -> None:
+    few, many = (b'{"a":[' + unit * items + b"1]}" for items in (500, 5000))
+    # One for each half a thousand characters is made to look for long numbers.
+    assert calls_of_python(many) - calls_of_python(few) <= len(many) / 500 + 10
+
+
+@pytest.mark.parametrize("handler", ["surrogatepass", "replace"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xed\xa0\x80" * 1000,
+        b"\xed\xb0\x80a" * 1000,
+        b"\xed\xa0\xbd\xed\xb2\xa9\xee\xa0\x80\xef\xa0\x80" * 1000,
+        b"\xff\xfe" + b"\x00\xd8" * 1000,
+        b"\xfe\xff" + b"\xdc\x00" * 1000,
+        b"{\0" + b"\x00\xdc" * 1000,
+    ],
+    ids=["first halves", "second halves", "pairs", "UTF-16", "UTF-16-BE", "UTF-16, no mark"],
+)
+def test_halves_of_surrogate_pairs_are_decoded_without_a_call_for_each(
+    body: bytes, handler: str
+) -> None:
+    original, calls = codecs.lookup_error(handler), 0
+
+    def count(error: UnicodeError) -> tuple[str | bytes, int]:
+        nonlocal calls
+        calls += 1
+        return original(error)
+
+    codecs.register_error(handler, count)
+    try:
+        text = decoding.decode_raw(body)
+    finally:
+        codecs.register_error(handler, original)
+    assert calls == 0
+    slow = body.decode(json.detect_encoding(body), "surrogatepass").lstrip("\ufeff")
+    assert text == slow.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@given(st.text())
+def test_halves_of_surrogate_pairs_change_nothing_else(text: str) -> None:
+    for encoding in ("utf-8", "utf-16", "utf-32"):
+        body = f'{{"a":{text}\ud800}}'.encode(encoding, "surrogatepass")
+        assert decoding.decode_raw(body) == f'{{"a":{text}\ufffd}}'
+
+
+@pytest.mark.parametrize("before", [b"", b'"x":[[[[[{}]]]]],'])
+@pytest.mark.parametrize("text", [b"", b"[", b'\\"[[{', b"\\\\", b"]]\n}"])
+def test_the_depth_is_that_outside_of_texts(before: bytes, text: bytes) -> None:
+    inner = b"[" * 62 + b'"' + text + b'"' + b"]" * 62
+    payload.parse(b"{" + before + b'"a":[' + inner + b',"["]}')
+    with pytest.raises(RefusalError):
+        payload.parse(b"{" + before + b'"a":[[' + inner + b',"["]]}')
+
+
+def test_a_number_is_too_long_wherever_it_stands() -> None:
+    for shift in range(0, 1002, 167):
+        start = b'{"a":"' + b"x" * shift + b'","n":'
+        payload.parse(start + b"9" * 1000 + b"}")
+        for number in (b"9" * 1001, b"-" + b"9" * 1000, b"0." + b"1" * 999):
+            with pytest.raises(RefusalError):
+                payload.parse(start + number + b"}")
 
 
 NAMES = st.text(st.characters(codec="utf-8"))
