@@ -47,7 +47,7 @@ def context_of(
     """
     limit_s = options.block_s + REPLY_S
     client = connect(queue.url, timeout_s=limit_s, name="fota-consumer")
-    reading = connect(queue.url, timeout_s=limit_s, name="fota-consumer", once=True)
+    reading = connect(queue.url, timeout_s=limit_s, name="fota-consumer", retry=False)
     consumer, scripts = name or _own_name(), Scripts(client, reading)
     groups = {
         partition.number: Group(client, scripts, partition, group, consumer, clock=time.monotonic)

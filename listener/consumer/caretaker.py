@@ -12,7 +12,7 @@ from listener.consumer.group import Group, is_missing
 from listener.consumer.log import log
 from listener.consumer.outages import RestingError
 from listener.consumer.takeover import take_over
-from listener.redis_client.client import renew
+from listener.redis_client.client import reset_connections
 
 SWEEP_S = 3600.0
 # There is more to take over than could be taken at once.
@@ -87,7 +87,7 @@ class Caretaker:
         except RestingError:
             return True
         except redis.RedisError as error:
-            renew(self._context.reading)
+            reset_connections(self._context.reading)
             self._excuse("take over", group.partition, error)
             return True
         self._context.outages.end("take over", [group.partition])
@@ -109,5 +109,5 @@ class Caretaker:
         if is_missing(error):
             return True
         self._context.outages.begin(activity, [number], error)
-        renew(self._context.client)
+        reset_connections(self._context.client)
         return False

@@ -13,7 +13,7 @@ from listener.consumer.context import Context
 from listener.consumer.log import log
 from listener.consumer.reader import Reader
 from listener.consumer.worker import Worker
-from listener.redis_client.cluster import Cluster
+from listener.redis_client.cluster import ClusterClient
 
 # How long threads that have nothing to wait for may take to end.
 JOIN_S = 2.0
@@ -78,7 +78,7 @@ class Engine:
     def _shares(self) -> list[list[int]]:
         numbers = list(self._context.groups)
         # One command can wait for several streams, but not for several nodes.
-        is_cluster = isinstance(self._context.client, Cluster)
+        is_cluster = isinstance(self._context.client, ClusterClient)
         return [[number] for number in numbers] if is_cluster else [numbers]
 
     def _reader(self, numbers: list[int]) -> threading.Thread:

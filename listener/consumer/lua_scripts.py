@@ -5,7 +5,7 @@ from importlib.resources import files
 import redis
 from redis.commands.core import Script
 
-from listener.redis_client.cluster import ClusterScript
+from listener.redis_client.script import EvalScript
 
 
 class Scripts:
@@ -16,7 +16,7 @@ class Scripts:
 
         def script(name: str, client: "redis.Redis" = client) -> Script:
             # Its way with a server that does not know the script needs no right to SCRIPT LOAD.
-            return ClusterScript(
+            return EvalScript(
                 client,
                 files("listener.consumer").joinpath("scripts", name).read_text(encoding="utf-8"),
             )

@@ -12,7 +12,7 @@ from listener.consumer.log import log
 from listener.consumer.outages import Attempts
 from listener.consumer.takeover import take_back
 from listener.queue import shards
-from listener.redis_client.client import renew
+from listener.redis_client.client import reset_connections
 
 # Until there is room for more of what is pending for us already.
 SOON_S = 0.05
@@ -177,7 +177,7 @@ class Reader:
         except redis.RedisError as another:
             error = another
         self._context.outages.begin("read", self._partitions, error)
-        renew(self._context.reading)
+        reset_connections(self._context.reading)
         self._attempts.failed()
 
     def _make_groups(self) -> None:

@@ -13,7 +13,7 @@ from listener.queue.keys import Partition
 from listener.queue.redis_errors import Blame, blame, remedy
 from listener.queue.retention import FULL, memory_share
 from listener.redis_client.client import servers
-from listener.redis_client.server_info import Server, ask
+from listener.redis_client.server_info import ServerInfo, inspect
 from listener.settings.settings import Settings
 from listener.text import counted
 
@@ -29,7 +29,9 @@ def findings(settings: Settings, client: "redis.Redis") -> Iterator[Finding]:
     What is only looked at may be refused: the service does without, and the rest is looked at all the same.
     """
     yield from _unless_refused("PING", lambda: [_reached(settings, client)])
-    yield from _unless_refused("INFO", lambda: [*_durable(settings, ask(client)), *_room(client)])
+    yield from _unless_refused(
+        "INFO", lambda: [*_durable(settings, inspect(client)), *_room(client)]
+    )
     yield from _ornaments(settings, client)
     yield from _writable(settings)
 
@@ -85,7 +87,7 @@ def _latency_ms(server: "redis.Redis") -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def _durable(settings: Settings, server: Server) -> Iterator[Finding]:
+def _durable(settings: Settings, server: ServerInfo) -> Iterator[Finding]:
     durability = settings.queue.durability
     if reason := refusal(durability, server):
         yield error(TOPIC, f"QUEUE_DURABILITY={durability} {reason}", ADVICE)
@@ -94,7 +96,7 @@ def _durable(settings: Settings, server: Server) -> Iterator[Finding]:
     aof = f"appendonly yes, appendfsync {server.appendfsync or '(hidden)'}"
     yield ok(
         TOPIC,
-        f"{server.described}, {aof if server.appendonly else 'appendonly no'}, maxmemory-policy "
+        f"{server.description}, {aof if server.appendonly else 'appendonly no'}, maxmemory-policy "
         f"{server.maxmemory_policy}, {counted(server.replicas, 'replica')}; QUEUE_DURABILITY={durability}",
     )
 

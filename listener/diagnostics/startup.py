@@ -12,7 +12,7 @@ from listener.queue.keys import every_partition
 from listener.queue.required_commands import REFUSED
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect
-from listener.redis_client.server_info import ask
+from listener.redis_client.server_info import inspect
 from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
@@ -66,14 +66,14 @@ def _check_server(settings: Settings) -> None:
     try:
         partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
         shards.warn(client, partitions, durability)
-        server = ask(client)
+        server = inspect(client)
     except redis.ResponseError as error:
         log.warning("redis does not say how it is set; that is not checked", detail=str(error))
     except redis.RedisError as error:
         log.warning("redis does not answer; it is not checked", detail=str(error))
         return
     else:
-        described = server.described
+        described = server.description
         if reason := refusal(durability, server):
             raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
         for warning in warnings(durability, server):

@@ -17,11 +17,11 @@ from listener.queue.durability import (
 from listener.queue.keys import Partition
 from listener.queue.redis_errors import Blame, blame
 from listener.queue.replicas import Copies
-from listener.redis_client.client import renew
-from listener.redis_client.server_info import WAITAOF_SINCE, Server, ask
+from listener.redis_client.client import reset_connections
+from listener.redis_client.server_info import WAITAOF_SINCE, ServerInfo, inspect
 from listener.settings.queue_settings import Durability
 
-UNKNOWN = Server(
+UNKNOWN = ServerInfo(
     version=WAITAOF_SINCE,
     name="a server that hides its INFO",
     appendonly=True,
@@ -45,7 +45,7 @@ class Confirmed:
         self._redis = client
         self._durability = durability
         self._wait_ms = wait_ms(budget_s)
-        self._server: Server | None = None
+        self._server: ServerInfo | None = None
         self._copies = {
             where: Copies(where.replicas, durability.replicas, self._wait_ms)
             for where in partitions
@@ -68,7 +68,7 @@ class Confirmed:
             # There may be another master by now, which may be another kind of server.
             self._server = None
             self._copies[where].forget()
-            renew(self._redis)
+            reset_connections(self._redis)
             raise
 
     def _send(self, where: Partition, *command: Any) -> Any:
@@ -95,11 +95,11 @@ class Confirmed:
             if reason := refusal(self._durability, server):
                 raise QueueUnavailableError(f"QUEUE_DURABILITY={self._durability} {reason}")
             self._server = server
-        return Appended(self._wait_ms) if self._server.knows_waitaof else Synced()
+        return Appended(self._wait_ms) if self._server.supports_waitaof else Synced()
 
-    def _ask(self) -> Server:
+    def _ask(self) -> ServerInfo:
         try:
-            return ask(self._redis)
+            return inspect(self._redis)
         except redis.ResponseError as refusal:
             if blame(refusal) is not Blame.SERVER:
                 raise

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from listener.errors import QueueUnavailableError
-from listener.redis_client.server_info import Server
+from listener.redis_client.server_info import ServerInfo
 from listener.settings.queue_settings import Durability
 
 # Of the acknowledgement budget; the rest is for the way there and back.
@@ -86,21 +86,21 @@ def wait_ms(budget_s: float) -> int:
     return max(int(budget_s * WAIT_SHARE * 1000), 1)
 
 
-def refusal(durability: Durability, server: Server) -> str | None:
+def refusal(durability: Durability, server: ServerInfo) -> str | None:
     """Why a server can never keep the promise of a durability; None if it can."""
     if durability.mode != "fsync":
         return None
     if not server.appendonly:
-        return f"needs an append-only file, and {server.described} has none: set appendonly yes"
-    if server.knows_waitaof or server.appendfsync == "always":
+        return f"needs an append-only file, and {server.description} has none: set appendonly yes"
+    if server.supports_waitaof or server.appendfsync == "always":
         return None
     return (
         f"needs WAITAOF (Redis or Valkey 7.2 or later) or appendfsync always, and "
-        f"{server.described} has appendfsync {server.appendfsync or 'hidden'}"
+        f"{server.description} has appendfsync {server.appendfsync or 'hidden'}"
     )
 
 
-def warnings(durability: Durability, server: Server) -> list[str]:
+def warnings(durability: Durability, server: ServerInfo) -> list[str]:
     """What an operator must know about a server that may lose messages after all."""
     found = []
     if not server.appendonly:

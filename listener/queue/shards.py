@@ -15,7 +15,7 @@ from redis.exceptions import AskError, ClusterCrossSlotError, MovedError
 from listener import entry_ids
 from listener.errors import SettingsError
 from listener.queue.keys import Partition, observations
-from listener.redis_client.cluster import Cluster
+from listener.redis_client.cluster import ClusterClient
 from listener.settings.queue_settings import Durability
 
 log = structlog.get_logger("listener")
@@ -76,7 +76,7 @@ def find(client: "redis.Redis", partitions: Sequence[Partition]) -> Shards:
     Raises:
         redis.RedisError: the server did not answer.
     """
-    if isinstance(client, Cluster):
+    if isinstance(client, ClusterClient):
         return Shards()
     elsewhere = dict(_elsewhere(client, partitions))
     together = _together(client, partitions) if len(partitions) > 1 else ""

@@ -1,1 +1,1 @@
-"""Connections to Redis, Sentinel and Cluster, with time limits and retries set on purpose."""
+"""The client of Redis: one server, Sentinel or Cluster, with time limits and retries set on purpose."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import redis
 from redis.client import Pipeline
-from redis.commands.core import Script
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError
+from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from listener.redis_client.nodes import Nodes
+from listener.redis_client.script import EvalScript
 from listener.settings.redis_url import Address
 
 Send = Callable[["redis.Redis", bool], Any]
@@ -40,7 +40,7 @@ KEY_BEHIND_COUNT = frozenset(("EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL
 KEY_BEHIND_STREAMS = frozenset(("XREAD", "XREADGROUP"))
 
 
-class Cluster(redis.Redis):
+class ClusterClient(redis.Redis):
     """Sends each command to the master of its key, as the methods of `redis.Redis` form it.
 
     A command without a key goes to one of the masters. All keys of a command or a
@@ -80,15 +80,15 @@ class Cluster(redis.Redis):
         """A pipeline for keys of one slot. With a transaction it fails while the slot is moved."""
         return ClusterPipeline(self, transaction, shard_hint)
 
-    def register_script(self, script: Any) -> Script:
+    def register_script(self, script: Any) -> EvalScript:
         """A script that each node learns when it is first called there."""
-        return ClusterScript(self, script)
+        return EvalScript(self, script)
 
     def masters(self) -> "list[redis.Redis]":
         """A client for each master alone. Raises redis.RedisError."""
         return [self._nodes.client(address) for address in self._nodes.masters()]
 
-    def forget(self) -> None:
+    def reset_topology(self) -> None:
         """Has the Cluster asked anew who serves what, before the next command."""
         self._nodes.forget()
 
@@ -127,22 +127,10 @@ class Cluster(redis.Redis):
             raise
 
 
-class ClusterScript(Script):
-    """Teaches a script only to the node that does not know it; redis-py would teach a random one."""
-
-    def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
-        """See `Script`. Raises redis.RedisError."""
-        client, words = client or self.registered_client, [*(keys or ()), *(args or ())]
-        try:
-            return client.evalsha(self.sha, len(keys or ()), *words)
-        except NoScriptError:
-            return client.eval(self.script, len(keys or ()), *words)
-
-
 class ClusterPipeline(Pipeline):
     """Commands that go to the master of the first one's key."""
 
-    def __init__(self, cluster: Cluster, transaction: bool, shard_hint: Any) -> None:
+    def __init__(self, cluster: ClusterClient, transaction: bool, shard_hint: Any) -> None:
         """Holds nothing yet."""
         super().__init__(
             cluster.connection_pool, cluster.response_callbacks, transaction, shard_hint

@@ -1,13 +1,17 @@
-"""A Lua script of a package, as EVALSHA and EVAL want it."""
+"""Lua scripts, called by EVALSHA, and by EVAL where the server does not know them."""
 
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
+from typing import Any
+
+from redis.commands import core
+from redis.exceptions import NoScriptError
 
 
 @dataclass(frozen=True)
 class Script:
-    """Its text, and the digest by which a server knows it that has run it."""
+    """A script's text, and the digest by which EVALSHA names it."""
 
     text: str
     sha: str
@@ -17,3 +21,18 @@ class Script:
         """Reads `scripts/<name>` of a package, such as `listener.queue`."""
         text = files(package).joinpath("scripts", name).read_text(encoding="utf-8")
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class EvalScript(core.Script):
+    """redis-py's script, but taught by EVAL to the node that does not know it.
+
+    redis-py would send SCRIPT LOAD, which needs a right that few users have, and in a Cluster to another node.
+    """
+
+    def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
+        """See `redis.commands.core.Script`. Raises redis.RedisError."""
+        client, words = client or self.registered_client, [*(keys or ()), *(args or ())]
+        try:
+            return client.evalsha(self.sha, len(keys or ()), *words)
+        except NoScriptError:
+            return client.eval(self.script, len(keys or ()), *words)

@@ -1,4 +1,4 @@
-"""Asks a Redis server what it is and how it is set."""
+"""What a Redis server says of itself: version, persistence, memory policy, replicas."""
 
 import re
 from dataclasses import dataclass, replace
@@ -12,8 +12,12 @@ WAITAOF_SINCE = (7, 2)
 
 
 @dataclass(frozen=True)
-class Server:
-    """What a Redis server says about itself; None where it does not let us ask."""
+class ServerInfo:
+    """What INFO and CONFIG GET of a Redis server say.
+
+    Attributes:
+        appendfsync: None where CONFIG is hidden, as on managed servers.
+    """
 
     version: tuple[int, ...]
     name: str
@@ -23,39 +27,39 @@ class Server:
     replicas: int
 
     @property
-    def knows_waitaof(self) -> bool:
+    def supports_waitaof(self) -> bool:
         """Redis 7.2 and Valkey 7.2 brought it."""
         return self.version >= WAITAOF_SINCE
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """Name and version."""
         return f"{self.name} {'.'.join(map(str, self.version))}"
 
 
-def ask(client: "redis.Redis") -> Server:
-    """What the server says about itself; of a Cluster's masters, what all of them can do.
+def inspect(client: "redis.Redis") -> ServerInfo:
+    """What the server says of itself; in a Cluster, what all of its masters have in common.
 
     Raises:
         redis.RedisError: one did not answer.
     """
-    found = [_ask(server) for server in servers(client)]
+    infos = [_inspect(server) for server in servers(client)]
     return replace(
-        min(found, key=lambda server: server.version),
-        appendonly=all(server.appendonly for server in found),
-        appendfsync=min((server.appendfsync for server in found), key=lambda it: it == "always"),
+        min(infos, key=lambda info: info.version),
+        appendonly=all(info.appendonly for info in infos),
+        appendfsync=min((info.appendfsync for info in infos), key=lambda it: it == "always"),
         maxmemory_policy=min(
-            (server.maxmemory_policy for server in found), key=lambda it: it == "noeviction"
+            (info.maxmemory_policy for info in infos), key=lambda it: it == "noeviction"
         ),
-        replicas=min(server.replicas for server in found),
+        replicas=min(info.replicas for info in infos),
     )
 
 
-def _ask(server: "redis.Redis") -> Server:
+def _inspect(server: "redis.Redis") -> ServerInfo:
     info: Any = server.info()
-    # Valkey tells the Redis version that it is compatible with as redis_version, and its own.
+    # Valkey has the Redis version that it is compatible with as redis_version, and its own.
     version = str(info.get("valkey_version") or info["redis_version"])
-    return Server(
+    return ServerInfo(
         version=tuple(int(part) for part in re.findall(r"\d+", version)[:3]),
         name="Valkey" if "valkey_version" in info else "Redis",
         appendonly=bool(info.get("aof_enabled")),
@@ -65,13 +69,13 @@ def _ask(server: "redis.Redis") -> Server:
     )
 
 
-def _config(client: "redis.Redis", name: str) -> str | None:
+def _config(server: "redis.Redis", name: str) -> str | None:
     try:
-        found: Any = client.config_get(name)
+        values: Any = server.config_get(name)
     except redis.ResponseError:
         # Managed servers hide CONFIG.
         return None
-    return {_text(key): _text(value) for key, value in found.items()}.get(name)
+    return {_text(key): _text(value) for key, value in values.items()}.get(name)
 
 
 def _text(value: str | bytes) -> str:

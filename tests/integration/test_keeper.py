@@ -22,7 +22,7 @@ from listener.queue.drainer import Drainer
 from listener.queue.keys import partition_of
 from listener.queue.queue import Keeper
 from listener.queue.writer import MOST_BYTES, MOST_MESSAGES, RedisWriter
-from listener.redis_client.server_info import ask
+from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import Spool
 from sandbox import embedded_redis
@@ -389,7 +389,7 @@ def test_a_durability_that_is_met_keeps_messages_in_redis(world: World, durabili
 
 def knows_waitaof(world: World) -> bool:
     with redis.Redis.from_url(world.url) as client:
-        return ask(client).knows_waitaof
+        return inspect(client).supports_waitaof
 
 
 @pytest.mark.parametrize("appendfsync", ["everysec", "no"])

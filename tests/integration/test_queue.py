@@ -231,9 +231,9 @@ def test_a_connection_that_the_server_ended_costs_no_message(own_server: str) ->
         assert client.xlen(STREAM) == 3
 
 
-@pytest.mark.parametrize("once", [False, True])
-def test_a_connection_that_the_server_ended_is_replaced(own_server: str, *, once: bool) -> None:
-    client = connect(Secret(own_server), timeout_s=1, name="fota-test", once=once)
+@pytest.mark.parametrize("retry", [False, True])
+def test_a_connection_that_the_server_ended_is_replaced(own_server: str, *, retry: bool) -> None:
+    client = connect(Secret(own_server), timeout_s=1, name="fota-test", retry=retry)
     with closing(client), redis.Redis.from_url(own_server) as other:
         assert client.ping()
         assert other.client_kill_filter(_type="normal", skipme=True)

@@ -14,7 +14,7 @@ import redis
 
 from listener.inspection.view import connected
 from listener.queue.writer import RedisWriter
-from listener.redis_client.client import MOST_CONNECTIONS, connect
+from listener.redis_client.client import MAX_CONNECTIONS, connect
 from listener.settings.secret import Secret
 from listener.settings.settings import Settings
 from sandbox import embedded_redis
@@ -40,15 +40,15 @@ def settings(proxy: RespProxy) -> Settings:
     return Settings.from_env(environ)
 
 
-def opened(proxy: RespProxy, *, once: bool) -> redis.Redis:
-    return connect(Secret(proxy.url), timeout_s=3, name="fota-test", once=once)
+def opened(proxy: RespProxy, *, retry: bool) -> redis.Redis:
+    return connect(Secret(proxy.url), timeout_s=3, name="fota-test", retry=retry)
 
 
-@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("retry", [False, True])
 def test_a_connection_is_probed_and_not_trusted_after_a_rest(
-    proxy: RespProxy, monkeypatch: pytest.MonkeyPatch, *, once: bool
+    proxy: RespProxy, monkeypatch: pytest.MonkeyPatch, *, retry: bool
 ) -> None:
-    with closing(opened(proxy, once=once)) as client:
+    with closing(opened(proxy, retry=retry)) as client:
         assert_probed(client)
         assert_replaced_after_a_rest(client, monkeypatch)
 
@@ -67,7 +67,7 @@ def test_a_connection_that_died_during_a_rest_costs_no_message_its_time(
     with closing(RedisWriter(settings(proxy))) as writer:
         writer.put(message(1))
         proxy.forget()
-        monkeypatch.setattr("listener.redis_client.client.TRUSTED_IDLE_S", 0.0)
+        monkeypatch.setattr("listener.redis_client.connections.MAX_IDLE_S", 0.0)
         began = time.monotonic()
         assert not writer.put(message(2)).duplicate
         assert time.monotonic() - began < writer.budget_s
@@ -88,31 +88,31 @@ def test_only_one_module_makes_clients_of_redis() -> None:
     assert found == {"listener/redis_client/client.py"}
 
 
-@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("retry", [False, True])
 def test_a_name_on_which_the_connection_is_cut_is_not_given(
-    proxy: RespProxy, *, once: bool
+    proxy: RespProxy, *, retry: bool
 ) -> None:
     proxy.deadly = frozenset(("CLIENT",))
-    with closing(opened(proxy, once=once)) as client:
+    with closing(opened(proxy, retry=retry)) as client:
         assert client.ping()
     assert proxy.requests["CLIENT"] == 1
 
 
 def test_a_name_that_is_refused_costs_no_connection(proxy: RespProxy) -> None:
     proxy.unsupported = frozenset(("CLIENT",))
-    with closing(opened(proxy, once=True)) as client:
+    with closing(opened(proxy, retry=False)) as client:
         assert client.ping()
     assert proxy.connections == 1
 
 
 def test_a_pool_has_its_callers_wait_and_opens_no_more_connections(proxy: RespProxy) -> None:
-    with closing(opened(proxy, once=False)) as client, ThreadPoolExecutor(64) as pool:
+    with closing(opened(proxy, retry=True)) as client, ThreadPoolExecutor(64) as pool:
         assert all(pool.map(lambda _: client.blpop("nothing", timeout=0.05) is None, range(128)))
-    assert proxy.connections <= MOST_CONNECTIONS
+    assert proxy.connections <= MAX_CONNECTIONS
 
 
 def test_a_pool_whose_connections_fail_has_them_all_back(proxy: RespProxy) -> None:
-    with closing(opened(proxy, once=True)) as client:
+    with closing(opened(proxy, retry=False)) as client:
         proxy.deadly = frozenset(("PING", "CLIENT"))
         for _ in range(30):
             with pytest.raises(redis.ConnectionError):
@@ -126,7 +126,7 @@ def test_a_pool_without_a_free_connection_says_so_in_time(proxy: RespProxy) -> N
     client = connect(Secret(proxy.url), timeout_s=0.2, name="fota-test")
     with closing(client):
         pool = client.connection_pool
-        taken = [pool.get_connection() for _ in range(MOST_CONNECTIONS)]
+        taken = [pool.get_connection() for _ in range(MAX_CONNECTIONS)]
         with pytest.raises(redis.ConnectionError, match="every connection is in use"):
             client.ping()
         for each in taken:
@@ -134,11 +134,11 @@ def test_a_pool_without_a_free_connection_says_so_in_time(proxy: RespProxy) -> N
         assert client.ping()
 
 
-@pytest.mark.parametrize("once", [False, True])
-def test_a_server_that_hangs_is_waited_for_once(*, once: bool) -> None:
+@pytest.mark.parametrize("retry", [False, True])
+def test_a_server_that_hangs_is_waited_for_once(*, retry: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        client = connect(Secret(url), timeout_s=0.3, name="fota-test", once=once)
+        client = connect(Secret(url), timeout_s=0.3, name="fota-test", retry=retry)
         with closing(client), pytest.raises(redis.TimeoutError):
             client.ping()
         silent.setblocking(False)

@@ -19,7 +19,7 @@ from listener.errors import MessageRefusedError, QueueUnavailableError, Settings
 from listener.messages.message import Message
 from listener.messages.payload import parse
 from listener.queue.queue import Keeper
-from listener.redis_client.server_info import ask
+from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import JOURNAL, Spool
 from sandbox import embedded_redis
@@ -374,7 +374,7 @@ def test_fsync_does_without_info(world: World) -> None:
     url = world.user("~*", "+@all", "-info")
     with world.keeper(REDIS_URL=url, QUEUE_DURABILITY="fsync") as keeper:
         assert keeper.put(message(1)).keeper == (
-            "redis" if ask(world.redis).knows_waitaof else "spool"
+            "redis" if inspect(world.redis).supports_waitaof else "spool"
         )
 
 

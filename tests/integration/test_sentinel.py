@@ -14,7 +14,8 @@ from listener.diagnostics import startup
 from listener.errors import QueueUnavailableError
 from listener.queue import replicas
 from listener.queue.writer import RedisWriter
-from listener.redis_client.client import MOST_CONNECTIONS, Settled, connect
+from listener.redis_client.client import MAX_CONNECTIONS, connect
+from listener.redis_client.connections import DisconnectOnTimeout
 from listener.settings.secret import Secret
 from listener.spool.spool import Spool
 from sandbox import embedded_sentinel
@@ -81,10 +82,10 @@ def test_connections_are_probed_bounded_and_not_trusted_after_a_rest(
         watchers = client.connection_pool.sentinel_manager.sentinels  # type: ignore[attr-defined]
         for watcher in watchers:
             assert_probed(watcher)
-            assert issubclass(watcher.connection_pool.connection_class, Settled)
+            assert issubclass(watcher.connection_pool.connection_class, DisconnectOnTimeout)
         with ThreadPoolExecutor(64) as pool:
             assert all(pool.map(lambda _: client.blpop("none", timeout=0.02) is None, range(128)))
-        assert len(client.connection_pool._available_connections) <= MOST_CONNECTIONS
+        assert len(client.connection_pool._available_connections) <= MAX_CONNECTIONS
 
 
 def test_the_operators_commands_find_the_master(writer: RedisWriter, empty: Sentinels) -> None:
