@@ -5,8 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-BOUND_CHUNKS = "fota.bound_chunks"
-"""In the environ: what bounds the bytes of a chunked body on the wire."""
 REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -47,11 +45,6 @@ class Incoming:
     def body(self) -> Any:
         """A stream that ends where the body does, whether its length is announced or not."""
         return self._environ["wsgi.input"]
-
-    def bound_chunks(self, most: int) -> None:
-        """Bounds the bytes of a chunked body on the wire: see `connection.Connection`; without one, nothing."""
-        if bound := self._environ.get(BOUND_CHUNKS):
-            bound(most)
 
     @property
     def request_id(self) -> str:

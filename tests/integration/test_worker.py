@@ -17,10 +17,10 @@ import gevent.socket
 import pytest
 from gunicorn.config import Config
 from gunicorn.http.body import ChunkedReader
-from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from listener.server.client_connection import ConnectionLimiter
+from listener.errors import RefusalError
+from listener.server.client_connection import Connection, ConnectionLimiter
 from listener.server.worker import Worker
 from tests.service_process import wait_until
 
@@ -29,7 +29,6 @@ KEEPALIVE_S = 1
 
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
-LISTENING = ("127.0.0.1", 8000)
 
 
 class Log:
@@ -40,25 +39,13 @@ class Log:
 
 
 def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Reads the body unless the path says otherwise, and tells how it went."""
+    """Reads the body unless the path says otherwise, and answers with it or with the reason why it cannot be read."""
     if environ["PATH_INFO"] == "/raises":
         raise KeyError("secret-path")
-    if environ["PATH_INFO"] == "/waits":
-        return waited(environ, start_response)
     try:
-        told = b"unread" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
-    except TimeoutError:
-        told = b"slow"
-    except (OSError, ParseException):
-        told = b"broken"
-    start_response("200 OK", [("Content-Length", str(len(told)))])
-    return [told]
-
-
-def waited(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Has read its body, and then takes its time, as one that waits for Redis."""
-    body: bytes = environ["wsgi.input"].read()
-    wait_until(lambda: environ["wsgi.input"].reader.unreader.sock.is_evicted)
+        body = b"unread" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
+    except RefusalError as refusal:
+        body = refusal.reason.encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 
@@ -69,7 +56,6 @@ def worker() -> Worker:
     config.set("keepalive", KEEPALIVE_S)
     made = Worker(0, 0, [], None, 30, config, Log())
     made.tmp.close()
-    made._addresses = {LISTENING: LISTENING}
     made.wsgi = echo
     made.first_byte_timeout_s = REQUEST_TIMEOUT_S
     made.request_timeout_s = REQUEST_TIMEOUT_S
@@ -81,7 +67,7 @@ def worker() -> Worker:
 def client(worker: Worker, serve: Callable[..., None] | None = None) -> Iterator[socket.socket]:
     """A connection that the worker serves."""
     ours, theirs = socket.socketpair()
-    serve = serve or partial(worker.handle, LISTENING)
+    serve = serve or partial(worker.handle, None)
     serving = threading.Thread(target=serve, args=(theirs, ("192.0.2.1", 4711)), daemon=True)
     serving.start()
     ours.settimeout(10)
@@ -135,7 +121,7 @@ def test_connection_accepted_before_its_listening_socket_closed_is_served(worker
         assert answer(connection) == (200, b"{}")
 
 
-def test_a_head_that_drips_is_ended_and_told_why(worker: Worker) -> None:
+def test_head_that_drips_is_refused_with_its_reason(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nX-A: ")
         drip(connection, b"a")
@@ -143,20 +129,20 @@ def test_a_head_that_drips_is_ended_and_told_why(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 1000", b"Transfer-Encoding: chunked"])
-def test_a_body_that_drips_is_ended(framing: bytes, worker: Worker) -> None:
+def test_body_that_drips_is_refused(framing: bytes, worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n")
         drip(connection, b"1")
-        assert answer(connection) == (200, b"slow")
+        assert answer(connection) == (200, b"too-slow")
         assert connection.recv(100) == b""
 
 
-def test_who_says_nothing_is_let_go_without_a_word(worker: Worker) -> None:
+def test_connection_that_sends_nothing_is_closed_without_an_answer(worker: Worker) -> None:
     with client(worker) as connection:
         assert connection.recv(100) == b""
 
 
-def test_a_connection_that_was_used_is_waited_for_no_less_than_said(
+def test_used_connection_is_kept_for_the_whole_keepalive(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("random.uniform", lambda least, _most: least)
@@ -202,7 +188,7 @@ def test_under_pressure_a_connection_that_never_sent_a_byte_is_closed(
             assert answer(connection) == (200, b"ab")
 
 
-def test_when_the_worker_is_to_end_silent_connections_are_closed_soon(
+def test_stopping_worker_closes_connections_that_never_sent_a_byte(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
@@ -239,33 +225,45 @@ def test_message_is_answered_among_many_silent_connections(
             assert answer(connection) == (200, b"ab")
             wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 20)
             worker.notify()
-            assert len(worker._limiter._held) == 10
+            assert len(worker._limiter._bytes_of) == 10
             connection.sendall(REQUEST)
             assert answer(connection) == (200, b"ab")
 
 
-def test_who_was_read_whole_is_answered_though_it_makes_way(worker: Worker) -> None:
+def test_request_that_was_read_whole_is_answered_though_its_connection_is_evicted(
+    worker: Worker,
+) -> None:
+    oldest: list[Connection] = []
+
+    def answer_after_eviction(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        parts = echo(environ, start_response)
+        wait_until(lambda: bool(oldest) and oldest[0].is_evicted)
+        return parts
+
     worker._limiter = ConnectionLimiter(max_connections=1, max_bytes=100)
+    worker.wsgi = answer_after_eviction
     with client(worker) as first:
-        first.sendall(b"POST /waits HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+        first.sendall(REQUEST)
         wait_until_begun(worker)
+        oldest.extend(worker._limiter._bytes_of)
         with client(worker) as second:
             assert answer(first) == (200, b"ab")
-            second.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\ncd")
-            assert answer(second) == (200, b"cd")
+            worker.wsgi = echo
+            second.sendall(REQUEST)
+            assert answer(second) == (200, b"ab")
 
 
-def test_who_has_waited_makes_way_without_a_word(worker: Worker) -> None:
+def test_idle_connection_is_evicted_without_an_answer(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         assert answer(connection) == (200, b"ab")
-        wait_until(lambda: any(not held.request_started for held in worker._limiter._held))
-        for held in list(worker._limiter._held):
-            held.evict()
+        wait_until(lambda: any(not each.request_started for each in worker._limiter._bytes_of))
+        for each in list(worker._limiter._bytes_of):
+            each.evict()
         assert connection.recv(100) == b""
 
 
-def test_when_the_worker_is_to_end_idle_connections_do(
+def test_stopping_worker_closes_idle_connections(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
@@ -273,7 +271,9 @@ def test_when_the_worker_is_to_end_idle_connections_do(
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         assert answer(connection) == (200, b"ab")
-        wait_until(lambda: all(held.has_idled(REQUEST_TIMEOUT_S) for held in worker._limiter._held))
+        wait_until(
+            lambda: all(each.is_idle(REQUEST_TIMEOUT_S) for each in worker._limiter._bytes_of)
+        )
         worker.notify()
         assert select.select([connection], [], [], 0.05)[0] == [], "nothing ends yet"
         worker.alive = False
@@ -281,7 +281,9 @@ def test_when_the_worker_is_to_end_idle_connections_do(
         assert connection.recv(100) == b""
 
 
-def test_what_came_of_a_request_with_the_one_before_has_begun_it(worker: Worker) -> None:
+def test_part_of_a_request_that_came_with_the_one_before_starts_its_deadline(
+    worker: Worker,
+) -> None:
     worker.cfg.set("keepalive", 100)
     whole = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
     with client(worker) as connection:
@@ -292,7 +294,7 @@ def test_what_came_of_a_request_with_the_one_before_has_begun_it(worker: Worker)
     assert b"too-slow" in told
 
 
-def test_a_new_request_has_a_time_of_its_own(worker: Worker) -> None:
+def test_each_request_has_a_deadline_of_its_own(worker: Worker) -> None:
     with client(worker) as connection:
         started = time.monotonic()
         while time.monotonic() - started < 2 * REQUEST_TIMEOUT_S:
@@ -300,7 +302,7 @@ def test_a_new_request_has_a_time_of_its_own(worker: Worker) -> None:
             assert answer(connection) == (200, b"ab")
 
 
-def test_who_does_not_take_its_answers_is_let_go(worker: Worker) -> None:
+def test_client_that_does_not_read_its_answers_is_disconnected(worker: Worker) -> None:
     big = b"x" * 1_000_000
     request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + big
     with client(worker) as connection, pytest.raises(OSError, match=r"reset|Broken pipe"):
@@ -322,7 +324,7 @@ def test_who_does_not_take_its_answers_is_let_go(worker: Worker) -> None:
         (b"GET / HTTP/1.1\r\n" + (b"X: " + b"a" * 8000 + b"\r\n") * 20, "413 too-large"),
     ],
 )
-def test_what_is_no_request_gets_a_problem_and_an_end(
+def test_malformed_request_is_answered_with_a_problem_and_the_connection_closed(
     head: bytes, told: str, worker: Worker
 ) -> None:
     with client(worker) as connection:
@@ -330,20 +332,20 @@ def test_what_is_no_request_gets_a_problem_and_an_end(
         assert reason(connection) == told
 
 
-def test_a_fault_of_the_application_is_a_problem_too(worker: Worker) -> None:
+def test_exception_of_the_application_is_answered_with_a_problem(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"GET /raises HTTP/1.1\r\nHost: h\r\n\r\n")
         assert reason(connection) == "503 internal-error"
 
 
-def test_little_that_nobody_read_does_not_end_the_connection(worker: Worker) -> None:
+def test_connection_is_kept_after_a_short_unread_body(worker: Worker) -> None:
     with client(worker) as connection:
         for _ in range(2):
             connection.sendall(b"POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
             assert answer(connection) == (200, b"unread")
 
 
-def test_much_that_nobody_read_does(worker: Worker) -> None:
+def test_connection_is_closed_after_a_long_unread_body(worker: Worker) -> None:
     head = b"POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n"
     with client(worker) as connection:
         connection.sendall(head + b"x" * 200_000)
@@ -354,7 +356,7 @@ def test_much_that_nobody_read_does(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b""], ids=["malformed", "missing"])
-def test_chunks_that_nobody_read_and_are_none_end_it(rest: bytes, worker: Worker) -> None:
+def test_connection_is_closed_after_malformed_unread_chunks(rest: bytes, worker: Worker) -> None:
     head = b"POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     with client(worker) as connection:
         connection.sendall(head + rest)
@@ -376,19 +378,19 @@ def test_chunked_request_that_is_refused_keeps_its_place_for_the_time_of_drainin
         connection.sendall(head + sent)
         assert answer(connection)[0] == 200
         # The client sends no more and does not close, so only the worker can end it.
-        wait_until(lambda: not worker._limiter._held, timeout_s=10)
+        wait_until(lambda: not worker._limiter._bytes_of, timeout_s=10)
 
 
-def test_who_makes_way_is_told_so(worker: Worker) -> None:
+def test_request_that_is_evicted_in_its_head_is_answered_too_slow(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HT")
         wait_until_begun(worker)
-        for held in list(worker._limiter._held):
-            held.evict()
+        for each in list(worker._limiter._bytes_of):
+            each.evict()
         assert reason(connection) == "400 too-slow"
 
 
-def test_a_bad_line_before_much_else_is_answered_and_nothing_raised(worker: Worker) -> None:
+def test_malformed_line_before_much_else_is_answered(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"GET /\xe9 HTTP/1.1\r\n" + b"x" * 60_000)
         assert answer(connection)[0] == 400
@@ -398,7 +400,7 @@ def test_a_bad_line_before_much_else_is_answered_and_nothing_raised(worker: Work
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: 10000000", b"Transfer-Encoding: chunked\r\n\r\nzz"]
 )
-def test_where_no_further_request_can_be_read_the_answer_says_so(
+def test_answer_announces_the_close_where_no_further_request_can_be_read(
     framing: bytes, worker: Worker
 ) -> None:
     with client(worker) as connection:
@@ -407,7 +409,7 @@ def test_where_no_further_request_can_be_read_the_answer_says_so(
         assert ends_after_answer(connection)
 
 
-def test_a_request_that_is_under_way_when_the_worker_is_to_end_is_told_of_the_end(
+def test_answer_announces_the_close_if_the_worker_began_to_stop_meanwhile(
     worker: Worker,
 ) -> None:
     def ending(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -420,14 +422,14 @@ def test_a_request_that_is_under_way_when_the_worker_is_to_end_is_told_of_the_en
         assert ends_after_answer(connection)
 
 
-def test_who_connects_while_the_worker_is_to_end_is_served_once(worker: Worker) -> None:
+def test_stopping_worker_serves_one_request_of_a_new_connection(worker: Worker) -> None:
     worker.alive = False
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         assert ends_after_answer(connection)
 
 
-def test_a_chunked_body_that_nobody_read_is_let_go_without_a_collection(worker: Worker) -> None:
+def test_unread_chunked_body_is_freed_without_a_collection(worker: Worker) -> None:
     head = b"POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     gc.collect()
     gc.disable()
@@ -464,7 +466,7 @@ def test_continue_is_sent_when_the_body_is_read_and_the_connection_goes_on(
     [b"Content-Length: 2", b"Content-Length: 100000000", b"Transfer-Encoding: chunked"],
 )
 @pytest.mark.parametrize("body", [b"", b"2\r\nab\r\n0\r\n\r\n", b"x" * 50_000])
-def test_what_is_answered_before_its_body_is_read_gets_no_continue_and_an_end(
+def test_answer_before_the_body_is_read_has_no_continue_and_closes_the_connection(
     framing: bytes, body: bytes, worker: Worker
 ) -> None:
     with client(worker) as connection:
@@ -492,7 +494,7 @@ def test_body_that_comes_without_waiting_is_answered_alone(worker: Worker) -> No
     ],
     ids=["HTTP/1.0", "not expected"],
 )
-def test_nobody_else_gets_a_continue(head: bytes, worker: Worker) -> None:
+def test_client_that_expects_no_continue_gets_none(head: bytes, worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(head)
         wait_until_begun(worker)
@@ -507,7 +509,7 @@ def test_expectation_without_a_body_gets_its_answer_alone(worker: Worker) -> Non
             assert answer(connection) == (200, b"")
 
 
-def test_fault_before_the_body_is_read_gets_no_continue(worker: Worker) -> None:
+def test_exception_before_the_body_is_read_gets_no_continue(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST /raises HTTP/1.1\r\n" + EXPECT + b"Content-Length: 2\r\n\r\n")
         assert reason(connection) == "503 internal-error"
@@ -527,14 +529,14 @@ def ends_after_answer(connection: socket.socket) -> bool:
 
 
 def idle_connections(worker: Worker, seconds: float) -> int:
-    return sum(held.has_idled(seconds) for held in list(worker._limiter._held))
+    return sum(each.is_idle(seconds) for each in list(worker._limiter._bytes_of))
 
 
 def wait_until_begun(worker: Worker) -> None:
-    wait_until(lambda: any(held.request_started for held in worker._limiter._held))
+    wait_until(lambda: any(each.request_started for each in worker._limiter._bytes_of))
 
 
-def test_when_the_worker_is_to_end_a_connection_does_after_its_answer(worker: Worker) -> None:
+def test_stopping_worker_closes_a_connection_after_its_answer(worker: Worker) -> None:
     with client(worker) as connection:
         connection.sendall(b"POST / HT")
         wait_until_begun(worker)

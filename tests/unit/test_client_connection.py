@@ -1,4 +1,4 @@
-"""The limiter at the door: who makes way, and when."""
+"""The limiter of a worker's connections: which one it evicts, and when."""
 
 from typing import Any
 
@@ -7,104 +7,99 @@ import pytest
 from listener.server.client_connection import Connection, ConnectionLimiter
 
 
-class Guest:
-    """Stands in for a connection: only who is cut matters here."""
+class FakeConnection:
+    """Stands in for a connection that has waited for some time, new or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = 0.0, *, is_new: bool = True) -> None:
+        self.idle_s = idle_s
+        self.is_new = is_new
         self.is_evicted = False
 
     def evict(self) -> None:
         self.is_evicted = True
 
+    def is_idle(self, seconds: float) -> bool:
+        return self.idle_s >= seconds
 
-def guests(limiter: ConnectionLimiter, number: int) -> list[Any]:
-    found: list[Any] = [Guest() for _ in range(number)]
-    for guest in found:
-        limiter.begin(guest)
-    return found
-
-
-def cut(found: list[Any]) -> list[int]:
-    return [place for place, guest in enumerate(found) if guest.is_evicted]
+    def is_unused(self, seconds: float) -> bool:
+        return self.is_new and self.is_idle(seconds)
 
 
-def test_who_has_been_at_it_longest_makes_way_for_the_next() -> None:
+def add(limiter: ConnectionLimiter, *connections: Any) -> list[Any]:
+    for connection in connections:
+        limiter.make_newest(connection)
+    return list(connections)
+
+
+def fakes(number: int) -> list[Any]:
+    return [FakeConnection() for _ in range(number)]
+
+
+def evicted(connections: list[Any]) -> list[int]:
+    return [place for place, each in enumerate(connections) if each.is_evicted]
+
+
+def test_oldest_connection_is_evicted_for_the_next() -> None:
     limiter = ConnectionLimiter(max_connections=3, max_bytes=100)
-    found = guests(limiter, 3)
-    assert cut(found) == []
-    # It begins another request, and so is the youngest.
-    limiter.begin(found[0])
-    found += guests(limiter, 1)
-    assert cut(found) == [1]
+    connections = add(limiter, *fakes(3))
+    assert evicted(connections) == []
+    # It begins another request, and so is the newest.
+    limiter.make_newest(connections[0])
+    connections += add(limiter, *fakes(1))
+    assert evicted(connections) == [1]
 
 
-def test_who_leaves_makes_room() -> None:
+def test_connection_that_is_removed_frees_its_place_once() -> None:
     limiter = ConnectionLimiter(max_connections=3, max_bytes=100)
-    found = guests(limiter, 3)
-    limiter.leave(found[1])
-    limiter.leave(found[1])
-    found += guests(limiter, 1)
-    assert cut(found) == []
+    connections = add(limiter, *fakes(3))
+    limiter.remove(connections[1])
+    limiter.remove(connections[1])
+    connections += add(limiter, *fakes(1))
+    assert evicted(connections) == []
 
 
-def test_who_holds_memory_longest_makes_way_when_it_is_too_much() -> None:
+def test_oldest_connection_that_holds_memory_is_evicted_above_the_byte_budget() -> None:
     limiter = ConnectionLimiter(max_connections=10, max_bytes=100)
-    found = guests(limiter, 4)
+    connections = add(limiter, *fakes(4))
     for place, size in ((1, 60), (2, 30), (3, 10)):
-        limiter.count_bytes(found[place], size)
-    assert cut(found) == []
-    limiter.count_bytes(found[3], 1)
-    # The first holds nothing: to cut it would free nothing.
-    assert cut(found) == [1]
-    limiter.begin(found[2])
-    limiter.count_bytes(found[2], 89)
-    assert cut(found) == [1]
-    limiter.count_bytes(found[2], 1)
-    assert cut(found) == [1, 3]
+        limiter.count_bytes(connections[place], size)
+    assert evicted(connections) == []
+    limiter.count_bytes(connections[3], 1)
+    # The first holds nothing: evicting it would free nothing.
+    assert evicted(connections) == [1]
+    limiter.make_newest(connections[2])
+    limiter.count_bytes(connections[2], 89)
+    assert evicted(connections) == [1]
+    limiter.count_bytes(connections[2], 1)
+    assert evicted(connections) == [1, 3]
 
 
-def test_one_alone_is_not_cut_for_its_size() -> None:
+def test_single_connection_is_not_evicted_for_its_size() -> None:
     limiter = ConnectionLimiter(max_connections=10, max_bytes=100)
-    found = guests(limiter, 1)
-    limiter.count_bytes(found[0], 1000)
-    assert cut(found) == []
-    found += guests(limiter, 1)
-    assert cut(found) == [0]
+    connections = add(limiter, *fakes(1))
+    limiter.count_bytes(connections[0], 1000)
+    assert evicted(connections) == []
+    connections += add(limiter, *fakes(1))
+    assert evicted(connections) == [0]
 
 
-def test_who_was_cut_counts_no_more() -> None:
+def test_bytes_of_an_evicted_connection_do_not_count() -> None:
     limiter = ConnectionLimiter(max_connections=1, max_bytes=100)
-    found = guests(limiter, 2)
-    limiter.count_bytes(found[0], 1000)
-    assert cut(found) == [0]
+    connections = add(limiter, *fakes(2))
+    limiter.count_bytes(connections[0], 1000)
+    assert evicted(connections) == [0]
 
 
-def test_a_connection_is_the_socket_in_all_else() -> None:
+def test_connection_has_the_other_methods_of_its_socket() -> None:
     class Socket:
         def getsockname(self) -> tuple[str, int]:
             return ("127.0.0.1", 8000)
 
-    connection = Connection(Socket(), ConnectionLimiter(1, 1), 1.0, 1.0)
-    assert connection.getsockname() == ("127.0.0.1", 8000)
-
-
-class Waiting(Guest):
-    """A guest that has waited for some time, new or not."""
-
-    def __init__(self, since_s: float, *, is_new: bool = True) -> None:
-        super().__init__()
-        self.since_s = since_s
-        self.is_new = is_new
-
-    def has_idled(self, seconds: float) -> bool:
-        return self.since_s >= seconds
-
-    def has_been_silent(self, seconds: float) -> bool:
-        return self.is_new and self.has_idled(seconds)
+    assert Connection(Socket(), ConnectionLimiter(1, 1)).getsockname() == ("127.0.0.1", 8000)
 
 
 @pytest.mark.parametrize(
-    ("places", "evicted"),
+    ("places", "expected"),
     [
         (12, []),
         (10, [1]),
@@ -113,34 +108,28 @@ class Waiting(Guest):
         (6, [1, 3, 4]),
     ],
 )
-def test_silent_connections_are_evicted_only_while_over_half_of_the_places_are_taken(
-    places: int, evicted: list[int]
+def test_unused_connections_are_evicted_only_while_over_half_of_the_places_are_taken(
+    places: int, expected: list[int]
 ) -> None:
     limiter = ConnectionLimiter(max_connections=places, max_bytes=100)
-    used = Waiting(90.0, is_new=False)
-    found: list[Any] = [used, *map(Waiting, (80.0, 4.0, 7.0, 6.0, 1.0))]
-    for guest in found:
-        limiter.begin(guest)
-    limiter.evict_silent(5.0)
-    assert cut(found) == evicted
+    used = FakeConnection(90.0, is_new=False)
+    connections = add(limiter, used, *map(FakeConnection, (80.0, 4.0, 7.0, 6.0, 1.0)))
+    limiter.evict_unused(5.0)
+    assert evicted(connections) == expected
 
 
-def test_silent_connections_are_evicted_some_at_a_time() -> None:
+def test_unused_connections_are_evicted_some_at_a_time() -> None:
     limiter = ConnectionLimiter(max_connections=1000, max_bytes=100)
-    found: list[Any] = [Waiting(6.0) for _ in range(1000)]
-    for guest in found:
-        limiter.begin(guest)
-    evicted = []
+    connections = add(limiter, *(FakeConnection(6.0) for _ in range(1000)))
+    numbers = []
     for _ in range(4):
-        limiter.evict_silent(5.0)
-        evicted.append(len(cut(found)))
-    assert evicted == [200, 400, 500, 500]
+        limiter.evict_unused(5.0)
+        numbers.append(len(evicted(connections)))
+    assert numbers == [200, 400, 500, 500]
 
 
-def test_only_who_has_waited_for_so_long_is_ended() -> None:
+def test_only_connections_that_have_been_idle_long_enough_are_evicted() -> None:
     limiter = ConnectionLimiter(max_connections=10, max_bytes=100)
-    found: list[Any] = [Waiting(since_s) for since_s in (4.0, 5.0, 6.0)]
-    for guest in found:
-        limiter.begin(guest)
+    connections = add(limiter, *map(FakeConnection, (4.0, 5.0, 6.0)))
     limiter.evict_idle(5.0)
-    assert cut(found) == [1, 2]
+    assert evicted(connections) == [1, 2]
