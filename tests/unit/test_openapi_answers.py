@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from listener.callback.app import create_app
-from listener.errors import PROBLEM_TYPES, QueueUnavailableError
+from listener.errors import PROBLEM_TYPES, QueueUnavailableError, RequestTooSlowError
 from listener.messages.message import Message
 from listener.ops.openapi import document
 from listener.queue.queue import Kept
@@ -50,10 +50,10 @@ class Queue:
 
 
 class Slow:
-    """A body of which nothing comes."""
+    """A body of which nothing comes in time, as the server's stream reports it."""
 
     def read(self, size: int = -1) -> NoReturn:
-        raise TimeoutError
+        raise RequestTooSlowError
 
 
 @dataclass
