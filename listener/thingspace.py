@@ -23,18 +23,3 @@ SOURCE_ADDRESSES = (
 The lists disagree and change, and the addresses are shared by all ThingSpace customers, any of whom
 can register anybody's URL: a filter, not a proof.
 """
-
-KINDS = {
-    "firmwareList": "firmware-available",
-    "upgradeScheduled": "upgrade-scheduled",
-    "upgradeProgress": "upgrade-started",
-    "upgradeFinished": "upgrade-finished",
-}
-"""Our kind for each `type` of the v1 structure.
-
-`upgradeProgress` means that an upgrade started; there is no type `upgradeStarted`. The documentation
-names the first three; `upgradeFinished` rests on one third-party receiver.
-"""
-
-UNKNOWN = "unknown"
-"""The kind of everything else: the v2 and v3 structures are not public."""

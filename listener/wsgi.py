@@ -3,17 +3,17 @@
 from listener import logs, metrics
 from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES
+from listener.messages.kinds import KIND_NAMES
 from listener.ops.app import create_ops_app
 from listener.ops.port_dispatch import Ports
 from listener.queue.queue import Keeper
 from listener.server import gunicorn_guard
 from listener.settings.settings import Settings
-from listener.thingspace import KINDS, UNKNOWN
 
 gunicorn_guard.require()
 settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
-metrics.create_label_values((*KINDS.values(), UNKNOWN), PROBLEM_TYPES)
+metrics.create_label_values(KIND_NAMES, PROBLEM_TYPES)
 queue = Keeper(settings)
 queue.start()
 app = Ports(

@@ -2,7 +2,7 @@
 
 import click
 
-from listener.thingspace import KINDS, UNKNOWN
+from listener.messages.kinds import KIND_NAMES
 
 # Drawing a table of tens of thousands takes half a minute, and nobody reads it.
 MOST_IN_A_TABLE = 50
@@ -18,7 +18,7 @@ kinds = click.option(
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice([*KINDS.values(), UNKNOWN]),
+    type=click.Choice(KIND_NAMES),
     help="Only messages of this kind; may be repeated.",
 )
 accounts = click.option("--account", metavar="ACCOUNT", help="Only messages of this account.")

@@ -2,34 +2,21 @@
 
 from listener.consumer.backoff import Backoff
 from listener.consumer.consumer import Consumer
-from listener.consumer.entries import message, typed
 from listener.consumer.errors import ConsumerError, MalformedError
-from listener.consumer.messages import (
-    Device,
-    Firmware,
-    FirmwareAvailable,
-    Message,
-    Unknown,
-    UpgradeFinished,
-    UpgradeScheduled,
-    UpgradeStarted,
-)
+from listener.consumer.messages import message, typed
 from listener.consumer.observer import Observer
+from listener.messages import kinds
+
+# The classes of the messages; a kind that is declared is exported.
+from listener.messages.kinds import *  # noqa: F403
 
 __all__ = [
     "Backoff",
     "Consumer",
     "ConsumerError",
-    "Device",
-    "Firmware",
-    "FirmwareAvailable",
     "MalformedError",
-    "Message",
     "Observer",
-    "Unknown",
-    "UpgradeFinished",
-    "UpgradeScheduled",
-    "UpgradeStarted",
     "message",
     "typed",
 ]
+__all__ += kinds.__all__

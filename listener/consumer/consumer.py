@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, Unpack
 
-from listener.consumer import assembly, entries
+from listener.consumer import assembly, messages
 from listener.consumer.engine import Engine
 from listener.consumer.handlers import Handler, Handlers, handle
 from listener.consumer.log import log
-from listener.consumer.messages import Message
 from listener.consumer.observer import Guarded, Observer
 from listener.consumer.options import Chosen, Options
 from listener.consumer.signals import caught
 from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
+from listener.messages.kinds import Message
 from listener.settings import parsers
 from listener.settings.queue_settings import DEFAULT_NAMESPACE, DEFAULT_URL, QueueSettings
 
@@ -131,7 +131,7 @@ class Consumer:
         Returns:
             Whether its kind has a handler. What the handler raises is raised.
         """
-        typed = message if isinstance(message, Message) else entries.message(message)
+        typed = message if isinstance(message, Message) else messages.message(message)
         handler = self._handlers.find(typed.kind)
         if handler is None:
             return False

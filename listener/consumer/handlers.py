@@ -4,9 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from listener.thingspace import KINDS, UNKNOWN
-
-EVERY_KIND = (*KINDS.values(), UNKNOWN)
+from listener.messages.kinds import KIND_NAMES, UNKNOWN
 
 Handler = Callable[[Any], object]
 """Takes one of the message classes; what it returns is ignored, what it raises is a failure."""
@@ -44,9 +42,9 @@ class Handlers:
         for kind in kinds:
             if not isinstance(kind, str):
                 raise TypeError(f"{kind!r} is no kind; write @consumer.on() with its parentheses")
-            if kind not in EVERY_KIND:
+            if kind not in KIND_NAMES:
                 raise ValueError(
-                    f"there is no kind {kind!r}; the kinds are {', '.join(EVERY_KIND)}"
+                    f"there is no kind {kind!r}; the kinds are {', '.join(KIND_NAMES)}"
                 )
             if kind in self._by_kind:
                 raise ValueError(f"the kind {kind} has a handler already")
@@ -59,7 +57,7 @@ class Handlers:
         A kind of a later version, without one for the rest, is `unknown`, which it was before.
         """
         handler = self._by_kind.get(kind, self._rest)
-        if handler is None and kind not in EVERY_KIND:
+        if handler is None and kind not in KIND_NAMES:
             return self._by_kind.get(UNKNOWN)
         return handler
 
@@ -71,7 +69,7 @@ class Handlers:
     @property
     def unhandled(self) -> list[str]:
         """The known kinds without any handler."""
-        return [kind for kind in EVERY_KIND if self.find(kind) is None]
+        return [kind for kind in KIND_NAMES if self.find(kind) is None]
 
 
 def handle(handler: Handler, message: Any) -> None:

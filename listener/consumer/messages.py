@@ -1,126 +1,114 @@
-"""The messages as a handler gets them: one frozen class for each kind. Pure.
+"""Typed messages, made of the fields of a stream's entry, or of a sample of JSON. Pure."""
 
-The attributes are the members that are documented [doc], and those of the sample messages, which are
-modelled on replies of the REST API [?]. Nothing is checked: a member is what the provider sent,
-which by its documentation is a text, dates included; None if it sent none.
-"""
-
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from listener.consumer.errors import MalformedError
+from listener.messages import kinds
+from listener.messages.kinds import ENVELOPE_NAMES, KINDS_BY_NAME, KINDS_BY_TYPE, UNKNOWN
+from listener.messages.members import Kind
+from listener.messages.message import Message
+from listener.messages.payload import parse
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
-    """What every message has.
+Fields = Mapping[bytes, bytes]
+
+
+def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> kinds.Message:
+    """The message of an entry, of the class of its kind.
+
+    Any JSON object in `data` becomes a message; attributes that are missing are empty or None.
+
+    Raises:
+        MalformedError: there is no `data`, or it is no object of JSON.
+    """
+    raw = fields.get(b"data")
+    if raw is None:
+        raise MalformedError("the entry has no field `data`")
+    data = _parsed(raw)
+    attributes = {
+        name.decode(errors="replace"): value.decode(errors="replace")
+        for name, value in fields.items()
+        if name != b"data"
+    }
+    find = attributes.get
+    name, time_text = find("kind", UNKNOWN), find("time", "")
+    kind = KINDS_BY_NAME.get(name)
+    class_: type[kinds.Message] = kind.message if kind else kinds.Unknown
+    return class_(
+        id=find("id", ""),
+        kind=name,
+        type=find("type", ""),
+        source=find("source", ""),
+        subject=find("subject"),
+        time=_time(time_text),
+        time_text=time_text,
+        account=find("account"),
+        request_id=find("requestid"),
+        attributes=attributes,
+        data=data,
+        raw=raw,
+        entry_id=entry_id,
+        partition=partition,
+        deliveries=deliveries,
+        participant_name=data.get("participantName"),
+        **_members(kind, data),
+    )
+
+
+def message(data: Mapping[str, Any] | str | bytes, *, deliveries: int = 1) -> kinds.Message:
+    """A message as the listener would keep it and a consumer get it: for tests of handlers.
 
     Args:
-        id: fingerprint of the content: the same content has the same id. Be idempotent by it.
-        kind: such as `upgrade-finished`.
-        type: CloudEvents' type: `com.verizon.thingspace.fota.` and the provider's `type`.
-        source: CloudEvents' source: `/thingspace/fota/` and the account.
-        subject: the upgrade's id, if the message is about one.
-        time: when it arrived, aware, in UTC; None if the entry does not say.
-        time_text: the same as it stands in the entry.
-        account: the account that it names.
-        request_id: of the request that brought it.
-        attributes: all fields of the entry but `data`, as they stand there.
-        data: the whole message, parsed: an object of JSON.
-        raw: the same as it stands in the entry: JSON in UTF-8.
-        entry_id: of the entry in its stream.
-        partition: the number of that stream's partition.
-        deliveries: how often it was given to a handler, this time included. See `docs/consumer.md`.
-        participant_name: `participantName` of the message.
-        extra: the members of the message and of its own container that have no attribute here;
-            where both have one of the same name, the container's. Of the other kinds' containers
-            those that are not empty.
+        data: a sample as ThingSpace would send it: an object, or JSON. Credentials are removed.
+        deliveries: see `Message`.
+
+    Raises:
+        listener.errors.RefusalError: the listener would refuse it.
     """
-
-    id: str
-    kind: str
-    type: str
-    source: str
-    subject: str | None
-    time: datetime | None
-    time_text: str
-    account: str | None
-    request_id: str | None
-    attributes: Mapping[str, str]
-    data: dict[str, Any]
-    raw: bytes
-    entry_id: str
-    partition: int
-    deliveries: int
-    participant_name: str | None
-    extra: Mapping[str, Any]
+    if isinstance(data, str | bytes):
+        data = parse(data.encode() if isinstance(data, str) else data)
+    received = Message.from_payload(data, arrived=datetime.now(UTC), request_id="sample")
+    fields = {
+        name.encode(): value if isinstance(value, bytes) else value.encode()
+        for name, value in received.fields().items()
+    }
+    return typed(fields, entry_id="0-0", partition=0, deliveries=deliveries)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Firmware:
-    """One element of `firmwareList` [doc]."""
-
-    firmware_name: str | None
-    participant_name: str | None
-    launch_date: str | None
-    release_note: str | None
-    model: str | None
-    make: str | None
-    from_version: str | None
-    to_version: str | None
-    extra: Mapping[str, Any]
+def kind_of(fields: Fields) -> str:
+    """The kind of an entry, for logs and metrics; `unknown` for one that this version does not know."""
+    kind = fields.get(b"kind", b"").decode(errors="replace")
+    return kind if kind in KINDS_BY_NAME else UNKNOWN
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Device:
-    """One element of `deviceList` [?]."""
-
-    device_id: str | None
-    status: str | None
-    result_reason: str | None
-    extra: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FirmwareAvailable(Message):
-    """New firmware is available. Elements of the list that are no objects are in `data` alone."""
-
-    firmware: tuple[Firmware, ...]
+def _members(kind: Kind | None, data: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that the classes of the kinds add, and `extra`."""
+    own = kind.type if kind else None
+    # The containers of the other kinds are mostly sent empty [doc].
+    outside = {
+        name: value
+        for name, value in data.items()
+        if name not in ENVELOPE_NAMES or (value and name in KINDS_BY_TYPE and name != own)
+    }
+    attributes = kind.read(data.get(kind.type)) if kind else {"extra": {}}
+    return {**attributes, "extra": {**outside, **attributes["extra"]}}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UpgradeScheduled(Message):
-    """An upgrade was scheduled: name, id and start date [doc], devices [?]."""
-
-    firmware_name: str | None
-    upgrade_id: str | None
-    start_date: str | None
-    devices: tuple[Device, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UpgradeStarted(Message):
-    """An upgrade started: `upgradeProgress`. It has the id [doc]; where, and all the rest, is likely [?]."""
-
-    firmware_name: str | None
-    upgrade_id: str | None
-    device_id: str | None
-    status: str | None
-    upgrade_start_time: str | None
+def _parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"the field `data` is not JSON: {type(error).__name__}") from error
+    if not isinstance(data, dict):
+        raise MalformedError("the field `data` is JSON, but not an object")
+    return data
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UpgradeFinished(Message):
-    """An upgrade finished. It has the id [doc]; where, and all the rest, is likely [?]."""
-
-    firmware_name: str | None
-    upgrade_id: str | None
-    device_id: str | None
-    status: str | None
-    reason: str | None
-    upgrade_finish_time: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unknown(Message):
-    """A structure that is not public (v2, v3), or a kind that this version does not know."""
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

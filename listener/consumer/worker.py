@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import redis
 
-from listener.consumer import entries
+from listener.consumer import messages
 from listener.consumer.context import Context
 from listener.consumer.delivery import Delivery, Verdict
 from listener.consumer.errors import MalformedError
 from listener.consumer.group import Group, is_missing
 from listener.consumer.handlers import Handler, handle
 from listener.consumer.log import log
-from listener.consumer.messages import Message
 from listener.consumer.outages import REST_S, RestingError
+from listener.messages.kinds import Message
 
 # Redis did not answer, or we have a fault: how long until such a delivery is taken again.
 AGAIN_S = REST_S
@@ -76,7 +76,7 @@ class Worker:
             self._lose(delivery)
 
     def _message(self, delivery: Delivery) -> Message:
-        return entries.typed(
+        return messages.typed(
             delivery.fields,
             entry_id=delivery.entry_id.decode(),
             partition=delivery.partition,
@@ -146,7 +146,7 @@ class Worker:
         with self._group(delivery) as group:
             result = group.bury(delivery, verdict)
         self._desk.clear([delivery])
-        kind, entry = entries.kind_of(delivery.fields), delivery.entry_id.decode()
+        kind, entry = messages.kind_of(delivery.fields), delivery.entry_id.decode()
         if result < 0:
             log.warning("a message is gone: its entry was deleted from the stream", entry=entry)
         elif result == 0:

@@ -1,14 +1,14 @@
 """An entry as text: one line of JSON, or one line to read. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from listener.inspection.entries import Entry
+from listener.messages.kinds import KINDS, KINDS_BY_TYPE
+from listener.messages.members import Kind, Member
 from listener.text import clean, counted, json_line
 
-# What tells one message from the next, as far as the provider's structure is known.
-TELLING = ("firmwareName", "status", "reason", "startDate")
 # Of an upgrade's id, which mostly is a UUID; `tail --upgrade` takes as much.
 BEGINNING = 8
 
@@ -22,7 +22,7 @@ def event_json(entry: Entry) -> str:
 
 
 def event_text(entry: Entry) -> str:
-    """One readable line: when, what, of which account and upgrade, and what tells it apart."""
+    """One readable line: time, kind, account, upgrade, and the details of the message."""
     fields = entry.fields
     subject = fields.get("subject")
     parts = [
@@ -45,18 +45,37 @@ def data_of(fields: Mapping[str, str]) -> Any:
 
 
 def details(data: Any) -> Iterator[str]:
-    """What tells a message from the next: devices, firmware, status, as far as they are known."""
+    """What distinguishes a message from others: devices, firmware, status, as far as it names them.
+
+    A message of an unknown type is searched for the members that the known kinds have.
+    """
     if not isinstance(data, Mapping):
         return
-    container = data.get(str(data.get("type")), data)
+    type_ = str(data.get("type"))
+    container = data.get(type_, data)
+    members = _LINE_MEMBERS[KINDS_BY_TYPE.get(type_)]
     for item in container if isinstance(container, list) else [container]:
         if isinstance(item, Mapping):
-            yield from _details_of(item)
+            yield from filter(None, (_detail(item.get(it.name), it) for it in members))
 
 
-def _details_of(item: Mapping[str, Any]) -> Iterator[str]:
-    if isinstance(item.get("deviceId"), str):
-        yield f"device {item['deviceId']}"
-    if isinstance(item.get("deviceList"), list):
-        yield counted(len(item["deviceList"]), "device")
-    yield from (item[name] for name in TELLING if isinstance(item.get(name), str) and item[name])
+def _detail(value: Any, member: Member) -> str:
+    word = member.in_line or ""
+    if isinstance(value, list) and member.items:
+        return counted(len(value), word)
+    if isinstance(value, str) and value and not member.items:
+        return f"{word} {value}" if word else value
+    return ""
+
+
+def _line_members(kind: Kind | None) -> Sequence[Member]:
+    """What a line shows: the kind's own members, then the other kinds'; those with a word come first."""
+    by_name: dict[str, Member] = {}
+    for each in (kind, *KINDS) if kind else KINDS:
+        for member in each.members:
+            if member.in_line is not None:
+                by_name.setdefault(member.name, member)
+    return sorted(by_name.values(), key=lambda member: not member.in_line)
+
+
+_LINE_MEMBERS = {kind: _line_members(kind) for kind in (*KINDS, None)}

@@ -12,22 +12,19 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from listener.messages import schemas
-from listener.thingspace import KINDS, UNKNOWN
+from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_NAME, UNKNOWN
+from listener.messages.members import Kind
 
 JsonSchema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ENTRY = "entry"
-NAMES = (*KINDS.values(), UNKNOWN, ENTRY)
-"""What there is a schema of: the data of each kind, and the entry that carries it."""
+NAMES = (*KIND_NAMES, ENTRY)
+"""The names of the schemas: of the data of each kind, and of the entry that carries it."""
 
-MEANINGS = {
-    "firmware-available": "New firmware is available.",
-    "upgrade-scheduled": "An upgrade was scheduled.",
-    "upgrade-started": "An upgrade started.",
-    "upgrade-finished": "An upgrade finished. The name of this type rests on one third-party receiver.",
-    "unknown": "Anything else that ThingSpace sends: its second and third structures are not public.",
-}
+UNKNOWN_MEANING = (
+    "Anything else that ThingSpace sends: its second and third structures are not public."
+)
 BASIS = (
     "x-basis tells what a member rests on: 'documented' (the provider's pages name it) or 'likely' "
     "(REST replies or other messages have it by that name). Leaves are texts as far as is "
@@ -35,7 +32,7 @@ BASIS = (
 )
 
 
-class Entry(Schema):
+class EntrySchema(Schema):
     """An entry of the stream: the attributes of a CloudEvents 1.0 event, each a field."""
 
     class Meta:
@@ -74,7 +71,7 @@ class Entry(Schema):
         required=True,
         metadata={"description": "The message as received, as JSON, without credentials."},
     )
-    kind = fields.String(required=True, validate=validate.OneOf([*KINDS.values(), UNKNOWN]))
+    kind = fields.String(required=True, validate=validate.OneOf(KIND_NAMES))
     account = fields.String(validate=validate.Length(min=1))
     requestid = fields.String(required=True)
 
@@ -89,8 +86,7 @@ def schema_of(name: str) -> JsonSchema:
         return _entry()
     if name == UNKNOWN:
         return _unknown()
-    types = {kind: type_ for type_, kind in KINDS.items()}
-    return _recognised(name, types[name])
+    return _recognised(KINDS_BY_NAME[name])
 
 
 def as_text(schema: JsonSchema) -> str:
@@ -98,46 +94,47 @@ def as_text(schema: JsonSchema) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _recognised(kind: str, type_: str) -> JsonSchema:
-    convert = _converter(type_).schema2jsonschema
+def _recognised(kind: Kind) -> JsonSchema:
+    convert = _converter(kind.type).schema2jsonschema
     members = convert(schemas.OF_EVERY_MESSAGE)["properties"]
-    found = convert(schemas.ENVELOPE)
-    found["properties"] = {**members, **found["properties"], "type": {"const": type_}}
-    return {**_head(kind), **found}
+    schema = convert(schemas.ENVELOPE_SCHEMA)
+    schema["properties"] = {**members, **schema["properties"], "type": {"const": kind.type}}
+    return {**_head(kind.name, kind.meaning), **schema}
 
 
 def _unknown() -> JsonSchema:
     members = _converter("").schema2jsonschema(schemas.OF_EVERY_MESSAGE)["properties"]
-    properties = {"type": {"not": {"enum": list(KINDS)}}, **members}
-    return {**_head(UNKNOWN), "type": "object", "properties": properties}
+    known = {"enum": [kind.type for kind in KINDS]}
+    properties = {"type": {"not": known}, **members}
+    return {**_head(UNKNOWN, UNKNOWN_MEANING), "type": "object", "properties": properties}
 
 
-def _head(kind: str) -> JsonSchema:
+def _head(kind: str, meaning: str) -> JsonSchema:
     return {
         "$schema": DIALECT,
         "$comment": BASIS,
         "title": f"The data of {kind}",
-        "description": MEANINGS[kind],
+        "description": meaning,
     }
 
 
 def _entry() -> JsonSchema:
-    found = _converter("").schema2jsonschema(Entry)
-    # Only an annotation for a validator, but it tells a reader and a generator where to go on.
+    schema = _converter("").schema2jsonschema(EntrySchema)
+    # Validators ignore this annotation; readers and generators find the schema of the data by it.
     content = [
         {
             "if": {"properties": {"kind": {"const": kind}}},
             "then": {"properties": {"data": {"contentSchema": {"$ref": f"{kind}.schema.json"}}}},
         }
-        for kind in MEANINGS
+        for kind in KIND_NAMES
     ]
-    found["properties"]["data"]["contentMediaType"] = "application/json"
+    schema["properties"]["data"]["contentMediaType"] = "application/json"
     title = "An entry of a message stream; every field is a text"
-    return {"$schema": DIALECT, "title": title, **found, "allOf": content}
+    return {"$schema": DIALECT, "title": title, **schema, "allOf": content}
 
 
 def _converter(type_: str) -> Any:
-    """The converter of apispec, taught what our fields are in a message of a type.
+    """The converter of apispec, extended by our own fields as they are in a message of a type.
 
     OpenAPI 3.1 takes its schemas from JSON Schema 2020-12.
     """
@@ -145,8 +142,8 @@ def _converter(type_: str) -> Any:
     APISpec(title="", version="", openapi_version="3.1.0", plugins=[plugin])
     converter: Any = plugin.converter
 
-    def applicable(self: Any, field: fields.Field[Any], **_: Any) -> JsonSchema:
-        if not isinstance(field, schemas.Applicable):
+    def container(self: Any, field: fields.Field[Any], **_: Any) -> JsonSchema:
+        if not isinstance(field, schemas.ContainerField):
             return {}
         empty = [None] if field.type_ == type_ else [None, *schemas.EMPTY]
         return {"anyOf": [self.field2property(field.shape), {"enum": empty}]}
@@ -155,6 +152,6 @@ def _converter(type_: str) -> Any:
         members = field.metadata.get("members")
         return {"properties": self.schema2jsonschema(members)["properties"]} if members else {}
 
-    converter.add_attribute_function(applicable)
+    converter.add_attribute_function(container)
     converter.add_attribute_function(described)
     return converter

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from listener.errors import AccountRefusedError
 from listener.messages import schemas
+from listener.messages.kinds import KINDS_BY_TYPE, UNKNOWN
 from listener.messages.payload import serialize, without_counters, without_credentials
 from listener.settings.settings import Settings
-from listener.thingspace import KINDS, UNKNOWN
 from listener.times import timestamp
 
 TYPE_PREFIX = "com.verizon.thingspace.fota."
@@ -51,13 +51,13 @@ class Message:
             RefusalError: `wrong-shape`; `not-json`, nested too deep to be written again.
         """
         type_ = type_of(payload)
-        kind = KINDS.get(type_ or "")
-        if type_ and kind:
-            schemas.check(payload, type_)
+        kind = KINDS_BY_TYPE.get(type_ or "")
+        if kind:
+            schemas.check(payload, kind.type)
         content = without_credentials(payload)
         return cls(
             id=_fingerprint(content),
-            kind=kind or UNKNOWN,
+            kind=kind.name if kind else UNKNOWN,
             type=TYPE_PREFIX + (type_ or UNKNOWN),
             account=account_of(content),
             subject=_upgrade_id(content, type_),
@@ -134,7 +134,7 @@ def _fingerprint(content: Mapping[str, Any]) -> str:
 def _upgrade_id(content: Mapping[str, Any], type_: str | None) -> str | None:
     # The documentation says that every message about an upgrade has its id, but not where: the
     # samples have it in the container named like the type.
-    for name in (type_, *KINDS):
+    for name in (type_, *KINDS_BY_TYPE):
         container = content.get(name) if name else None
         if isinstance(container, dict) and (upgrade_id := _own_upgrade_id(container)):
             return upgrade_id

@@ -10,15 +10,13 @@ import orjson
 
 from listener.errors import AmbiguousError, CompressedError, NotAnObjectError, NotJsonError
 from listener.messages.decoding import decode
-from listener.thingspace import KINDS
+from listener.messages.kinds import ENVELOPE_NAMES
 
 CREDENTIALS = ("username", "password")
 # How often ThingSpace has tried to deliver a message, and how often it will try, in lower case.
 ATTEMPT_COUNTERS = ("callbackcount", "maxcallbackthreshold")
 LONGEST_SPECIAL_NAME = max(map(len, (*CREDENTIALS, *ATTEMPT_COUNTERS)))
 DECISIVE = ("type", "accountName", *CREDENTIALS)
-# Members that most messages have; all others are looked at more closely.
-HARMLESS = frozenset(("accountName", "participantName", "type", *KINDS))
 # The least that a common JSON reader takes without being told: a consumer's may be that one.
 DEEPEST = 64
 INFINITIES = (float("inf"), -float("inf"))
@@ -101,7 +99,7 @@ def without_counters(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     The same names as in `ATTEMPT_COUNTERS` by the rule of `without_credentials`. What stands deeper
     stays: there it is content.
     """
-    if payload.keys() <= HARMLESS:
+    if payload.keys() <= ENVELOPE_NAMES:
         return payload
     return _without(ATTEMPT_COUNTERS, payload)
 
@@ -110,7 +108,7 @@ def _without(names: tuple[str, ...], payload: Mapping[str, Any]) -> dict[str, An
     return {
         name: value
         for name, value in payload.items()
-        if name in HARMLESS or _plain(name) not in names
+        if name in ENVELOPE_NAMES or _plain(name) not in names
     }
 
 

@@ -1,17 +1,19 @@
-"""The shapes of the messages: the envelope and the containers, never their leaves.
+"""The shapes of the messages: marshmallow schemas of the envelope and the containers.
 
 The public text on the v1 structure is incomplete, and a message that is refused is lost. So the
-schemas check only what a consumer must be able to rely on: that a list is a list and a group is a
-group. What is unknown passes through. The leaves that are known of are described for
-`json_schemas.py`; nobody checks them.
+schemas check only what a consumer must be able to rely on: that a list is a list and an object is an
+object. Unknown members pass through. The known leaves are described for `json_schemas.py`; they are
+not checked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
 
 from listener.errors import WrongShapeError
+from listener.messages.kinds import ENVELOPE, KINDS
+from listener.messages.members import Kind, Member
 
 Payload = Mapping[str, Any]
 
@@ -19,68 +21,25 @@ EMPTY: tuple[Any, ...] = ("", [], {})
 """How a container that does not apply may be sent, besides null."""
 
 
-def documented(text: str) -> fields.Field[Any]:
-    """A member that the provider's documentation names. It may be of any type, or absent."""
-    return fields.Raw(metadata={"description": text, "x-basis": "documented"})
+def described(members: Iterable[Member]) -> type[Schema]:
+    """A schema in which known members are described; each may be of any type, or absent."""
+    return Schema.from_dict(
+        {
+            member.name: fields.Raw(
+                metadata={"description": member.description, "x-basis": member.basis}
+            )
+            for member in members
+        }
+    )
 
 
-def likely(text: str) -> fields.Field[Any]:
-    """A member that is only likely: REST replies, or other messages, have it by that name."""
-    return fields.Raw(metadata={"description": text, "x-basis": "likely"})
-
-
-def group(**members: fields.Field[Any]) -> fields.Field[Any]:
+def described_object(members: Iterable[Member]) -> fields.Field[Any]:
     """An object whose known members are described, not checked: that would cost every request."""
-    return fields.Dict(metadata={"members": Schema.from_dict(members)})
+    return fields.Dict(metadata={"members": described(members)})
 
 
-WHAT = "The firmware's name."
-DEVICE = "The device's IMEI: 15 digits, as a text."
-UPGRADE = (
-    "The UUID that the request for the upgrade returned. Every message about an upgrade has it"
-)
-
-FIRMWARE = group(
-    firmwareName=documented(WHAT),
-    participantName=documented("Not explained by what is public."),
-    launchDate=documented("A date in one of several forms, with or without a time of day."),
-    releaseNote=documented("A text; may be empty."),
-    model=documented("The devices' model."),
-    make=documented("The devices' make."),
-    fromVersion=documented("The version from which the firmware leads."),
-    toVersion=documented("The version to which it leads."),
-)
-SCHEDULED = group(
-    upgradeId=documented(f"{UPGRADE}."),
-    firmwareName=documented(WHAT),
-    startDate=documented("A date in one of several forms."),
-    deviceList=likely("Objects with `deviceId` (an IMEI), `status` and `resultReason`."),
-)
-STARTED = group(
-    upgradeId=likely(f"{UPGRADE}; where is likely."),
-    firmwareName=likely(WHAT),
-    deviceId=likely(DEVICE),
-    status=likely("Such as `InProgress`."),
-    upgradeStartTime=likely("A date in one of several forms."),
-)
-FINISHED = group(
-    upgradeId=likely(f"{UPGRADE}; where is likely."),
-    firmwareName=likely(WHAT),
-    deviceId=likely(DEVICE),
-    status=likely("Such as `UpgradeSuccess` or `UpgradeFailed`."),
-    reason=likely("A text."),
-    upgradeFinishTime=likely("A date in one of several forms."),
-)
-OF_EVERY_MESSAGE = Schema.from_dict(
-    {
-        "accountName": documented("The account, such as `0242078689-00001`."),
-        "participantName": documented("Not explained by what is public."),
-    }
-)
-
-
-class Groups(fields.List[Any]):
-    """A list of groups, whose first wrong one is enough: telling of each of a million takes seconds."""
+class ObjectList(fields.List[Any]):
+    """A list of objects; the first wrong one is reported, as reporting each of a million takes seconds."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -88,18 +47,20 @@ class Groups(fields.List[Any]):
         return value
 
 
-class Applicable(fields.Field[Any]):
-    """A container that applies to the message's type only: elsewhere it may be sent empty.
+class ContainerField(fields.Field[Any]):
+    """A container that applies to messages of its own type; elsewhere it may be sent empty.
 
     The documentation says that elements that do not apply are sent empty and shows `[]`; how each of
     them looks when empty is not known, so every empty JSON value passes.
     """
 
-    def __init__(self, shape: fields.Field[Any], *, type_: str) -> None:
-        """Takes the container's shape and the provider's type to which it applies."""
+    def __init__(self, kind: Kind) -> None:
         super().__init__(allow_none=True)
-        self.shape = shape
-        self.type_ = type_
+        self.type_ = kind.type
+        # An upgrade's id comes first: it is what a reader looks for.
+        members = sorted(kind.members, key=lambda member: member.name != "upgradeId")
+        content = described_object(members)
+        self.shape = ObjectList(content) if kind.items else content
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if value in EMPTY and data.get("type") != self.type_:
@@ -107,53 +68,53 @@ class Applicable(fields.Field[Any]):
         return self.shape.deserialize(value, attr, data, **kwargs)
 
 
-class Envelope(Schema):
-    """What every message of the v1 structure has."""
-
+class _Open(Schema):
     class Meta:
         """Unknown members pass."""
 
         unknown = INCLUDE
 
-    type = fields.String(required=True)
-    firmwareList = Applicable(Groups(FIRMWARE), type_="firmwareList")  # noqa: N815 (the provider's names)
-    upgradeScheduled = Applicable(SCHEDULED, type_="upgradeScheduled")  # noqa: N815
-    upgradeProgress = Applicable(STARTED, type_="upgradeProgress")  # noqa: N815
-    upgradeFinished = Applicable(FINISHED, type_="upgradeFinished")  # noqa: N815
 
-
-ENVELOPE = Envelope()
-CONTAINERS: tuple[tuple[str, str, bool], ...] = tuple(
-    (name, field.type_, isinstance(field.shape, fields.List))
-    for name, field in ENVELOPE.fields.items()
-    if isinstance(field, Applicable)
+OF_EVERY_MESSAGE = described(ENVELOPE)
+_Envelope = _Open.from_dict(
+    {
+        "type": fields.String(required=True),
+        **{kind.type: ContainerField(kind) for kind in KINDS},
+    },
+    name="Envelope",
 )
-"""What the envelope says, for `_obviously_valid`: each container, its type, and whether it is a list."""
+ENVELOPE_SCHEMA = _Envelope()
+"""What every message of the v1 structure has."""
+
+_CONTAINERS = tuple((kind.type, dict if kind.items is None else list) for kind in KINDS)
 
 
 def check(payload: Payload, type_: str) -> None:
-    """Checks the envelope and the containers of a message of a recognised type.
+    """Checks the envelope and the containers of a message of a known type. Marshmallow is the judge.
 
     Raises:
         RefusalError: `wrong-shape`; the detail names the members, not their values.
     """
     if _obviously_valid(payload, type_):
         return
-    if problems := ENVELOPE.validate(payload):
+    if problems := ENVELOPE_SCHEMA.validate(payload):
         raise WrongShapeError(", ".join(sorted(problems)))
 
 
 def _obviously_valid(payload: Payload, type_: str) -> bool:
-    """Whether all containers are plainly as the envelope wants them, as they nearly always are.
+    """Whether the containers are in the form that nearly all are in, which the schema accepts.
 
-    True only where the envelope has nothing against it, which a test holds against it; what is not
-    plain the envelope decides. That saves a good part of a message's time.
+    Marshmallow takes twice as long as everything else that makes a message of a payload. True only
+    where the schema accepts, which a test compares; false decides nothing.
     """
-    for name, own_type, is_list in CONTAINERS:
-        value = payload.get(name)
-        if name not in payload or (own_type != type_ and value in EMPTY):
+    for name, shape in _CONTAINERS:
+        if name not in payload:
             continue
-        groups = value if is_list and isinstance(value, list) else [value]
-        if is_list != (groups is value) or not all(isinstance(group, dict) for group in groups):
+        value = payload[name]
+        if name != type_ and value in EMPTY:
+            continue
+        if not isinstance(value, shape):
+            return False
+        if shape is list and not all(isinstance(item, dict) for item in value):
             return False
     return True

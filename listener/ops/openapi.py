@@ -10,14 +10,13 @@ from marshmallow import Schema
 from listener import __version__
 from listener.errors import PROBLEM_TYPES
 from listener.messages import json_schemas
+from listener.messages.kinds import KIND_NAMES
 from listener.ops.response_schemas import ANSWERS, Alive, Kept, NotReady, Problem, Ready, Version
 from listener.settings.parsers import TOKEN_PATTERN
 from listener.settings.settings import Settings
-from listener.thingspace import KINDS, UNKNOWN
 
 Part = dict[str, Any]
 
-KIND_NAMES = (*KINDS.values(), UNKNOWN)
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 # What may stand in a path as it is; a brace would begin a parameter.

@@ -21,21 +21,20 @@ from listener.consumer import (
     UpgradeFinished,
     UpgradeScheduled,
     UpgradeStarted,
-    members,
     message,
     typed,
 )
-from listener.consumer.members import CLASSES
 from listener.errors import RefusalError
-from listener.messages import schemas
-from listener.thingspace import KINDS, UNKNOWN
+from listener.messages import kinds
+from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_TYPE
+from listener.messages.members import Kind, members_of
 
 SAMPLES = Path(__file__).parents[1] / "messages"
 UPGRADE = "60b5d639-ccdc-4db8-8824-069bd94c95bf"
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 NAMES = st.text() | st.sampled_from(
-    ["type", "accountName", "participantName", "deviceList", "upgradeId", "status", *KINDS]
+    ["type", "accountName", "participantName", "deviceList", "upgradeId", "status", *KINDS_BY_TYPE]
 )
 VALUES = st.recursive(LEAVES, lambda it: st.lists(it) | st.dictionaries(NAMES, it), max_leaves=20)
 
@@ -51,58 +50,35 @@ def of(data: Any, kind: str = "upgrade-finished", **fields: bytes) -> Any:
     return typed(given_fields, entry_id="1-0", partition=0, deliveries=1)
 
 
-def test_every_kind_has_a_class() -> None:
-    assert set(CLASSES) == {*KINDS.values(), UNKNOWN}
+CLASSES = [Firmware, Device, *(kind.message for kind in KINDS)]
 
 
-LISTED = "deviceList"
-
-
-@pytest.mark.parametrize(
-    ("described", "attributes"),
-    [
-        (schemas.FIRMWARE, members.FIRMWARE),
-        (schemas.SCHEDULED, members.SCHEDULED),
-        (schemas.STARTED, members.STARTED),
-        (schemas.FINISHED, members.FINISHED),
-    ],
-    ids=["firmware", "scheduled", "started", "finished"],
-)
-def test_what_the_schemas_describe_are_the_attributes_and_nothing_else(
-    described: Any, attributes: dict[str, str]
-) -> None:
-    leaves = dict(described.metadata["members"]().fields)
-    assert (leaves.pop(LISTED, None) is not None) == (attributes is members.SCHEDULED)
-    assert set(attributes) == set(leaves)
-
-
-def test_what_the_schemas_describe_of_a_device_and_of_every_message_are_attributes() -> None:
-    text = schemas.SCHEDULED.metadata["members"]().fields[LISTED].metadata["description"]
-    assert set(re.findall(r"`(\w+)`", text)) == set(members.DEVICE)
-    assert set(schemas.OF_EVERY_MESSAGE().fields) | {"type"} | set(KINDS) == members.ENVELOPE
-
-
-@pytest.mark.parametrize(
-    ("class_", "attributes", "others"),
-    [
-        (Firmware, members.FIRMWARE, {"extra"}),
-        (Device, members.DEVICE, {"extra"}),
-        (UpgradeScheduled, members.SCHEDULED, {"devices"}),
-        (UpgradeStarted, members.STARTED, set()),
-        (UpgradeFinished, members.FINISHED, set()),
-    ],
-)
-def test_a_class_has_an_attribute_for_each_member_and_the_guide_names_it(
-    class_: Any, attributes: dict[str, str], others: set[str]
-) -> None:
+@pytest.mark.parametrize("class_", CLASSES, ids=lambda class_: class_.__name__)
+def test_every_attribute_of_a_class_is_declared_and_the_guide_names_it(class_: Any) -> None:
     of_every_message = {field.name for field in dataclasses.fields(Message)}
     named = {field.name for field in dataclasses.fields(class_)}
     if issubclass(class_, Message):
         named -= of_every_message
-    assert named == set(attributes.values()) | others
+        assert class_.__name__ in kinds.__all__
+    declared = {*members_of(class_), *({"firmware"} if class_ is FirmwareAvailable else ())}
+    assert named - {"extra"} == declared
     guide = (SAMPLES.parents[1] / "docs" / "consumer.md").read_text()
     (row,) = re.findall(rf"^.*`{class_.__name__}`.*$", guide, re.MULTILINE)
-    assert named - {"extra"} <= set(re.findall(r"`(\w+)`", row))
+    assert declared <= set(re.findall(r"`(\w+)`", row))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_documents_name_every_kind(kind: Kind) -> None:
+    documents = SAMPLES.parents[1] / "docs"
+    assert f"| `{kind.name}` | `{kind.type}` |" in (documents / "queue.md").read_text()
+    row = f"| `{kind.message.__name__}` | `{kind.name}` |"
+    assert row in (documents / "consumer.md").read_text()
+
+
+def test_what_the_schemas_describe_of_a_device_are_its_attributes() -> None:
+    (devices,) = (it for it in members_of(UpgradeScheduled).values() if it.items)
+    named = {member.name for member in members_of(Device).values()}
+    assert set(re.findall(r"`(\w+)`", devices.description)) == named
 
 
 def test_a_finished_upgrade() -> None:
@@ -170,7 +146,7 @@ def test_a_container_of_another_kind_is_in_extra_unless_it_is_empty() -> None:
     other = {"upgradeId": "u-2", "status": "InProgress"}
     unknown = message({"type": "v2", "upgradeFinished": other, "firmwareList": []})
     assert unknown.extra == {"upgradeFinished": other}
-    for kind in KINDS:
+    for kind in KINDS_BY_TYPE:
         got = message({"type": kind, "upgradeProgress": other, "upgradeScheduled": {}})
         assert got.extra == ({} if kind == "upgradeProgress" else {"upgradeProgress": other})
 
@@ -236,7 +212,7 @@ def test_a_sample_that_the_listener_would_refuse_is_refused() -> None:
         message("{")
 
 
-@given(st.sampled_from([*CLASSES, "later"]), st.dictionaries(NAMES, VALUES))
+@given(st.sampled_from([*KIND_NAMES, "later"]), st.dictionaries(NAMES, VALUES))
 def test_no_object_of_json_ever_raises(kind: str, data: dict[str, Any]) -> None:
     got: Message = of(data, kind)
     assert got.data == data

@@ -14,17 +14,16 @@ from jsonschema import Draft202012Validator
 from listener.cli.schema import schema
 from listener.errors import RefusalError
 from listener.messages import json_schemas
+from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_TYPE
+from listener.messages.members import Kind
 from listener.messages.message import Message
 from listener.messages.payload import without_credentials
-from listener.thingspace import KINDS, UNKNOWN
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "docs" / "schemas"
 SAMPLES = sorted((ROOT / "tests" / "messages").glob("*.json"))
-OF_KIND = {
-    name: Draft202012Validator(json_schemas.schema_of(name)) for name in (*KINDS.values(), UNKNOWN)
-}
+OF_KIND = {name: Draft202012Validator(json_schemas.schema_of(name)) for name in KIND_NAMES}
 OF_ENTRY = Draft202012Validator(json_schemas.schema_of(json_schemas.ENTRY))
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -37,7 +36,7 @@ containers: st.SearchStrategy[Any] = st.sampled_from(
     ["", [], {}, None, 0, False, [{}], [None], [[]], "x"]
 ) | (groups | st.lists(groups, max_size=2) | values)
 types: st.SearchStrategy[Any] = (
-    st.sampled_from([*KINDS, "", None, 0, [], "upgradeStarted", "firmwarelist"]) | values
+    st.sampled_from([*KINDS_BY_TYPE, "", None, 0, [], "upgradeStarted", "firmwarelist"]) | values
 )
 payloads = st.fixed_dictionaries(
     {},
@@ -45,7 +44,7 @@ payloads = st.fixed_dictionaries(
         "type": types,
         "accountName": values,
         "x.y": values,
-        **dict.fromkeys(KINDS, containers),
+        **dict.fromkeys(KINDS_BY_TYPE, containers),
     },
 ) | st.dictionaries(st.text(), values)
 
@@ -75,13 +74,12 @@ def test_a_schema_accepts_exactly_what_the_receiver_takes_for_that_kind(
     assert accepting == ([kind] if kind else [])
 
 
-@pytest.mark.parametrize("type_", KINDS)
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("name", KINDS_BY_TYPE)
 @pytest.mark.parametrize("value", ["", [], {}, None, 0, False, "x", [{}], [None], [[]], {"a": 1}])
-def test_each_form_of_each_container_is_judged_alike(type_: str, name: str, value: Any) -> None:
-    payload = {"type": type_, name: value}
-    kind = kind_by_receiver(payload)
-    assert OF_KIND[KINDS[type_]].is_valid(payload) == (kind is not None)
+def test_each_form_of_each_container_is_judged_alike(kind: Kind, name: str, value: Any) -> None:
+    payload = {"type": kind.type, name: value}
+    assert OF_KIND[kind.name].is_valid(payload) == (kind_by_receiver(payload) is not None)
 
 
 @pytest.mark.parametrize("name", json_schemas.NAMES)
@@ -121,19 +119,17 @@ def test_what_the_receiver_makes_of_a_message_is_an_entry_by_the_schema(
     OF_ENTRY.validate(entry)
 
 
-def test_every_sample_names_only_members_that_are_described() -> None:
-    for sample in SAMPLES:
-        data = without_credentials(json.loads(sample.read_text()))
-        kind = KINDS.get(data.get("type", ""))
-        if kind is None:
-            continue
-        properties = json_schemas.schema_of(kind)["properties"]
-        assert set(data) <= set(properties)
-        shape = properties[data["type"]]["anyOf"][0]
-        container = data[data["type"]]
-        described = shape.get("items", shape)["properties"]
-        for item in container if isinstance(container, list) else [container]:
-            assert set(item) <= set(described)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_sample_of_a_kind_names_only_members_that_are_described(kind: Kind) -> None:
+    sample = (ROOT / "tests" / "messages" / f"{kind.name}.json").read_text()
+    data = without_credentials(json.loads(sample))
+    assert data["type"] == kind.type
+    properties = json_schemas.schema_of(kind.name)["properties"]
+    assert set(data) <= set(properties)
+    shape = properties[kind.type]["anyOf"][0]
+    described = shape.get("items", shape)["properties"]
+    for item in data[kind.type] if kind.items else [data[kind.type]]:
+        assert set(item) <= set(described)
 
 
 def run(*words: str) -> Result:

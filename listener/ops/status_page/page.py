@@ -12,16 +12,16 @@ from listener import __version__, entry_ids
 from listener.inspection.entry_text import data_of, details
 from listener.inspection.pages import Entry, Part, pages
 from listener.inspection.view import connected
+from listener.messages.kinds import KIND_NAMES
 from listener.ops.status_page.chart import BAR, HEIGHT, HOURS, chart
 from listener.ops.status_page.snapshot import NAME, TIMEOUT_S, Overview, Overviews
 from listener.ops.status_page.summary import tiles, verdict
 from listener.queue.keys import QUARANTINED, every_partition
 from listener.settings.settings import Settings
 from listener.text import escape, truncate
-from listener.thingspace import KINDS, UNKNOWN
 from listener.times import format_duration
 
-DRAWN = (*KINDS.values(), UNKNOWN, QUARANTINED)
+DRAWN = (*KIND_NAMES, QUARANTINED)
 # Of a text that somebody else wrote, and of things to look at: the page is to be read at a glance.
 LONGEST = 120
 # Of a value of a single message; printing more would hold up the messages that this process receives.

@@ -1,7 +1,7 @@
-"""How upgrades are doing, as far as the newest messages tell. Pure.
+"""The state of upgrades, as far as the newest messages show it. Pure.
 
 The members inside the containers are modelled on replies of the provider's REST API and are only
-likely [?]: what is missing or of another form is left out, and nothing here raises because of it.
+likely [?]: a member that is missing or of another form is left out, and never raises.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,32 +10,26 @@ from typing import Any, Literal
 
 from listener.inspection.entries import Entry
 from listener.inspection.entry_text import data_of
+from listener.messages.kinds import KINDS_BY_NAME
+from listener.messages.members import Kind
 
 Stage = Literal["scheduled", "started", "succeeded", "failed", "finished"]
 
-SCHEDULED = "upgrade-scheduled"
-STARTED = "upgrade-started"
-FINISHED = "upgrade-finished"
-CONTAINERS = {
-    SCHEDULED: "upgradeScheduled",
-    STARTED: "upgradeProgress",
-    FINISHED: "upgradeFinished",
-}
-# Of a device that was not accepted nothing more is to be expected.
+# No further message is expected of a device that was not accepted.
 REJECTED = "reject"
 
 
 @dataclass
 class Upgrade:
-    """One upgrade: where each of its devices is, by the last message about it.
+    """One upgrade, with the stage of each of its devices by the last message about it.
 
     Attributes:
         id: ThingSpace's upgradeId.
         last: when the newest message about it arrived, RFC 3339.
-        devices: the stage of each device that was named.
+        devices: the stage of each device that a message named.
         rejected: devices that were not accepted when it was scheduled.
-        unnamed: the newest stage told without naming a device.
-        whole: whether all messages about it were read; else there may be devices that none of them names.
+        unnamed: the stage in the newest message that named no device.
+        whole: whether all messages about it were read; otherwise there may be more devices.
     """
 
     id: str
@@ -48,17 +42,17 @@ class Upgrade:
     whole: bool = True
 
     def count(self, *stages: Stage) -> int:
-        """How many devices are in some stages."""
+        """The number of devices in these stages."""
         return sum(stage in stages for stage in self.devices.values())
 
     @property
     def over(self) -> int:
-        """How many devices have ended, well or not."""
+        """The number of devices whose upgrade ended, successfully or not."""
         return self.count("succeeded", "failed", "finished")
 
     @property
     def stage(self) -> str:
-        """One word for all of it."""
+        """The stage of the whole upgrade, in one word or two."""
         if not self.devices:
             return self.unnamed or "scheduled"
         if not self.whole:
@@ -74,44 +68,42 @@ def upgrades(entries: Iterable[Entry], *, all_there: bool = True) -> list[Upgrad
 
     Args:
         entries: of message streams, in any order; they are taken in the order of their `time`.
-        all_there: whether there are no older messages than these. Else an upgrade is known in whole
-            only if its being scheduled is among them, from which all else follows.
+        all_there: whether there are no older messages than these. Otherwise the messages of an
+            upgrade are complete only from the one that it was scheduled.
     """
-    found: dict[str, Upgrade] = {}
+    by_id: dict[str, Upgrade] = {}
     for entry in sorted(entries, key=lambda entry: entry.fields.get("time", "")):
-        container = _container(entry)
-        if container is not None:
-            name, whole = entry.fields["subject"], all_there or entry.fields["kind"] == SCHEDULED
-            upgrade = found.setdefault(name, Upgrade(name, whole=whole))
-            _note(upgrade, entry, container)
-    return sorted(found.values(), key=lambda upgrade: upgrade.last, reverse=True)
+        kind = KINDS_BY_NAME.get(entry.fields.get("kind", ""))
+        if kind and kind.stage and "subject" in entry.fields:
+            upgrade_id, whole = entry.fields["subject"], all_there or kind.stage == "scheduled"
+            upgrade = by_id.setdefault(upgrade_id, Upgrade(upgrade_id, whole=whole))
+            _apply(upgrade, entry, kind)
+    return sorted(by_id.values(), key=lambda upgrade: upgrade.last, reverse=True)
 
 
-def _container(entry: Entry) -> Mapping[str, Any] | None:
-    name = CONTAINERS.get(entry.fields.get("kind", ""))
-    if name is None or "subject" not in entry.fields:
-        return None
-    data = data_of(entry.fields)
-    container = data.get(name) if isinstance(data, Mapping) else None
-    return container if isinstance(container, Mapping) else {}
-
-
-def _note(upgrade: Upgrade, entry: Entry, container: Mapping[str, Any]) -> None:
+def _apply(upgrade: Upgrade, entry: Entry, kind: Kind) -> None:
+    container = _container(entry, kind)
     upgrade.account = entry.fields.get("account", upgrade.account)
     upgrade.firmware = _text(container, "firmwareName") or upgrade.firmware
     upgrade.last = entry.fields.get("time", upgrade.last)
-    stage = _stage(entry.fields["kind"], _text(container, "status"))
-    listed = container.get("deviceList")
+    stage = _stage(kind, _text(container, "status"))
+    devices = container.get("deviceList")
     if device := _text(container, "deviceId"):
         _move(upgrade, device, stage)
-    elif isinstance(listed, list) and listed:
-        for item in listed:
-            _note_listed(upgrade, item, stage)
+    elif isinstance(devices, list) and devices:
+        for item in devices:
+            _apply_listed(upgrade, item, stage)
     else:
         upgrade.unnamed = stage
 
 
-def _note_listed(upgrade: Upgrade, item: Any, stage: Stage) -> None:
+def _container(entry: Entry, kind: Kind) -> Mapping[str, Any]:
+    data = data_of(entry.fields)
+    container = data.get(kind.type) if isinstance(data, Mapping) else None
+    return container if isinstance(container, Mapping) else {}
+
+
+def _apply_listed(upgrade: Upgrade, item: Any, stage: Stage) -> None:
     if not isinstance(item, Mapping) or not (device := _text(item, "deviceId")):
         return
     if stage == "scheduled" and REJECTED in _text(item, "status").lower():
@@ -121,21 +113,19 @@ def _note_listed(upgrade: Upgrade, item: Any, stage: Stage) -> None:
 
 
 def _move(upgrade: Upgrade, device: str, stage: Stage) -> None:
-    # What was scheduled anew, or told late, does not undo what is known to have begun.
+    # A message that an upgrade was scheduled, again or late, does not undo that it began.
     if stage != "scheduled" or device not in upgrade.devices:
         upgrade.devices[device] = stage
     upgrade.rejected.discard(device)
 
 
-def _stage(kind: str, status: str) -> Stage:
-    if kind == STARTED:
-        return "started"
-    if kind != FINISHED:
-        return "scheduled"
-    told = status.lower()
-    if "fail" in told or REJECTED in told:
+def _stage(kind: Kind, status: str) -> Stage:
+    if kind.stage != "finished":
+        return kind.stage or "scheduled"
+    status = status.lower()
+    if "fail" in status or REJECTED in status:
         return "failed"
-    return "succeeded" if "success" in told else "finished"
+    return "succeeded" if "success" in status else "finished"
 
 
 def _text(container: Mapping[str, Any], name: str) -> str:
