@@ -1,8 +1,8 @@
 """Structured logs on standard error: one event a line, JSON or text, free of secrets.
 
 Our own lines go from structlog straight to standard error; what libraries and gunicorn log by the standard
-library gets the same form. No line is waited for (`listener.runtime.stderr`): one that cannot be written is lost and
-counted, since it must cost no message.
+library gets the same format. No process waits for its log (`listener.runtime.stderr`): a line that cannot be
+written is lost and counted, because it must not cost a message.
 """
 
 import json
@@ -21,74 +21,82 @@ from listener.runtime import stderr
 from listener.settings.secret import Secret
 
 # A shorter text also occurs by chance, and replacing it would only spoil the line.
-SHORTEST_REDACTED = 4
+MIN_REDACTED_LENGTH = 4
+UTC_OFFSET = "+00:00"
 
 
 class Redactor:
-    """The last line of defence: blots known secrets out of a finished line.
+    """Replaces known secrets by `***`, in finished lines and in texts of libraries: the last line of defence.
 
     No code passes a secret to a log on purpose; an error's text from a library may hold one.
     """
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        """Takes the secrets, longest first, so that one that contains another goes whole."""
         plain = {secret.reveal() for secret in secrets}
         # An error's text often shows a value as Python writes it.
         plain |= {repr(text)[1:-1] for text in plain}
-        # In a JSON line a quotation mark or a backslash of the secret is escaped.
-        texts = plain | {json.dumps(text, ensure_ascii=False)[1:-1] for text in plain}
+        # JSON escapes quotation marks and backslashes, and letters that are not ASCII where orjson fails.
+        texts = plain | {
+            json.dumps(text, ensure_ascii=a)[1:-1] for text in plain for a in (False, True)
+        }
+        # A secret that contains another one is replaced as a whole.
         self._texts = sorted(
-            (t for t in texts if len(t) >= SHORTEST_REDACTED), key=len, reverse=True
+            (text for text in texts if len(text) >= MIN_REDACTED_LENGTH), key=len, reverse=True
         )
+        self._encoded = [text.encode("utf-8", "backslashreplace") for text in self._texts]
 
-    def redact(self, line: str) -> str:
-        """The line with `***` in place of every secret."""
-        for text in self._texts:
-            line = line.replace(text, "***")
-        return line
+    def redact(self, text: str) -> str:
+        """The text with `***` in place of every secret."""
+        for secret in self._texts:
+            text = text.replace(secret, "***")
+        return text
 
-
-class Renderer:
-    """Renders an event as a line and redacts it."""
-
-    def __init__(self, render: Processor, redactor: Redactor) -> None:
-        """Takes structlog's renderer and what goes over its result."""
-        self._render = render
-        self._redactor = redactor
-
-    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        """The finished line."""
-        return self._redactor.redact(str(self._render(logger, name, event)))
+    def __call__(self, _logger: WrappedLogger, _level: str, line: Any) -> bytes:
+        """The same as a structlog processor of a rendered line, in UTF-8."""
+        redacted: bytes = line
+        for secret in self._encoded:
+            redacted = redacted.replace(secret, b"***")
+        return redacted
 
 
 class StderrLogger:
-    """Where structlog's finished lines go; it calls the method that is named like the level."""
+    """Writes rendered lines to standard error: structlog's BytesLogger, but it never waits.
+
+    BytesLogger takes a lock that is not reentrant, so a line that a signal handler logs could wait for
+    ever for the one that it interrupted.
+    """
 
     def __init__(self, name: str = "", stream: TextIO | None = None) -> None:
-        """Takes the logger's name, which shows in the line, and where to write: standard error."""
+        """Takes the logger's name, which the line shows, and the stream: standard error by default."""
         self.name = name
         self._stream = stream or stderr.current()
-        self._encoding = self._stream.encoding or "utf-8"
+        self._encoding = (self._stream.encoding or "utf-8").lower()
         # Every message has a line, so it does not go through the layer for text.
         self._writer = stderr.writer_of(self._stream)
 
-    def write(self, line: str) -> None:
-        """Writes a line, in one piece."""
-        if self._writer:
-            self._writer.write(f"{line}\n".encode(self._encoding, "backslashreplace"))
-            return
+    def msg(self, line: bytes) -> None:
+        """Writes a line, in UTF-8, in one piece."""
+        if self._writer is None:
+            self._write_text(line.decode())
+        elif self._encoding == "utf-8":
+            self._writer.write(line + b"\n")
+        else:
+            self._writer.write(f"{line.decode()}\n".encode(self._encoding, "backslashreplace"))
+
+    def _write_text(self, line: str) -> None:
+        """To a stream that somebody else has put in the place of standard error."""
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
         except (OSError, ValueError):
-            # Only of a stream that somebody else has put in the place of standard error.
+            # The disk is full, or the stream is closed.
             pass
 
-    debug = info = warning = error = critical = exception = write
+    debug = info = warning = error = critical = exception = msg
 
 
 def configure(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> None:
-    """Sets up structlog and the standard library's logging, for this process, once.
+    """Configures structlog and the standard library's logging, for this process, once.
 
     From then on nothing that this process writes to `sys.stderr` waits for its reader.
 
@@ -132,6 +140,7 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             *render_chain(log_format, secrets),
+            _decode,
         ],
     }
     gunicorn_level = "INFO" if log_level == "debug" else log_level.upper()
@@ -143,7 +152,7 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
         "handlers": {"stderr": handler},
         "root": {"handlers": ["stderr"], "level": log_level.upper()},
         "loggers": {
-            # urllib3 tells of its own retries and connections at a level that is ours to decide.
+            # urllib3 logs its retries and connections at the level that is set for all.
             "urllib3": {"level": "WARNING"},
             # At the level debug gunicorn logs the path of every request, and so tokens.
             "gunicorn.error": {"handlers": [], "propagate": True, "level": gunicorn_level},
@@ -153,14 +162,12 @@ def config(log_format: str, log_level: str, secrets: Iterable[Secret] = ()) -> d
 
 
 def add_level_logger_time(logger: StderrLogger, level: str, event: EventDict) -> EventDict:
-    """What every line has: level, logger, time; in one step, since each message has a line."""
-    moment = datetime.now(UTC).replace(tzinfo=None)
-    return {
-        **event,
-        "level": level,
-        "logger": logger.name,
-        "time": f"{moment.isoformat(timespec='microseconds')}Z",
-    }
+    """Adds what every line has, in one step, because each message has a line."""
+    event["level"] = level
+    event["logger"] = logger.name
+    time = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix(UTC_OFFSET)
+    event["time"] = f"{time}Z"
+    return event
 
 
 def _processors(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
@@ -171,57 +178,61 @@ def _processors(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
     ]
 
 
-def _loss_line(log_format: str, secrets: Iterable[Secret]) -> Callable[[int], str]:
-    """Renders the line that says how many were lost; it comes at every level of the log."""
+def _loss_line(log_format: str, secrets: Iterable[Secret]) -> Callable[[int], bytes]:
+    """Renders the line that says how many were lost; it is written at every level of the log."""
     logger = StderrLogger("listener.logs")
-    render = render_chain(log_format, secrets)
+    chain = render_chain(log_format, secrets)
 
-    def rendered(lost: int) -> str:
-        event: Any = add_level_logger_time(
-            logger, "warning", {"event": "log lines lost", "lines": lost}
-        )
-        for processor in render:
+    def render(lost: int) -> bytes:
+        event: Any = {"event": "log lines lost", "lines": lost}
+        for processor in (add_level_logger_time, *chain):
             event = processor(logger, "warning", event)
-        return f"{event}\n"
+        return bytes(event) + b"\n"
 
-    return rendered
+    return render
 
 
 def render_chain(log_format: str, secrets: Iterable[Secret]) -> list[Processor]:
-    """From an event to a line."""
-    printable = [] if log_format == "json" else [_printable]
-    return [*printable, Renderer(_renderer(log_format), Redactor(secrets))]
+    """The processors from an event to a line in UTF-8, without secrets."""
+    redactor = Redactor(secrets)
+    if log_format == "json":
+        return [structlog.processors.JSONRenderer(_to_json, default=repr), redactor]
+    console = structlog.dev.ConsoleRenderer(
+        colors=stderr.current().isatty(),
+        timestamp_key="time",
+        # The formatter that uses rich shows local variables, secrets among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [_escape_unprintable, console, _encode, redactor]
 
 
-def _printable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def _escape_unprintable(_logger: WrappedLogger, _level: str, event: EventDict) -> EventDict:
     """Escapes what is not printable: an account's name may come from a sender, and the reader's terminal obeys.
 
     A traceback keeps its lines. JSON needs none of this.
     """
 
-    def escaped(letter: str) -> str:
+    def escape(letter: str) -> str:
         return letter if letter.isprintable() else json.dumps(letter)[1:-1]
 
     for name, value in event.items():
         if name != "exception" and isinstance(value, str) and not value.isprintable():
-            event[name] = "".join(map(escaped, value))
+            event[name] = "".join(map(escape, value))
     return event
 
 
-def _renderer(log_format: str) -> Processor:
-    if log_format == "json":
-        return _json
-    return structlog.dev.ConsoleRenderer(
-        colors=stderr.current().isatty(),
-        timestamp_key="time",
-        # The one that rich makes shows local variables, secrets among them.
-        exception_formatter=structlog.dev.plain_traceback,
-    )
-
-
-def _json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
+def _to_json(event: EventDict, default: Callable[[Any], Any]) -> bytes:
     try:
-        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(event, default, orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # A long number, or a lone surrogate: rare, and not to be lost for that.
-        return json.dumps(event, default=repr)
+        # A long number, or a lone surrogate: rare, and the line must not be lost for that.
+        return json.dumps(event, default=default).encode()
+
+
+def _encode(_logger: WrappedLogger, _level: str, line: Any) -> bytes:
+    return str(line).encode("utf-8", "backslashreplace")
+
+
+def _decode(_logger: WrappedLogger, _level: str, line: Any) -> str:
+    """The standard library's handlers write text."""
+    return bytes(line).decode()

@@ -47,7 +47,7 @@ class BackgroundWriter(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._piece_bytes = FILE_PIECE_BYTES if _is_file(fd) else PIECE_BYTES
-        self.describe_loss: Callable[[int], str] = "{} log lines lost\n".format
+        self.describe_loss: Callable[[int], bytes] = b"%d log lines lost\n".__mod__
         self._start_anew()
         os.register_at_fork(after_in_child=self._start_anew)
 
@@ -154,7 +154,7 @@ class BackgroundWriter(io.RawIOBase):
     def _report(self) -> None:
         if self._unreported and not self._failing:
             lost, self._unreported = self._unreported, 0
-            report = Report(self.describe_loss(lost), "utf-8", "backslashreplace")
+            report = Report(self.describe_loss(lost))
             report.lost = lost
             self._append(report)
 

@@ -21,7 +21,8 @@ def reader() -> Iterator[LogReader]:
 PROGRAM = """
 import multiprocessing, os, signal, sys, threading, time, warnings
 {first}
-from listener import logs, stderr
+from listener import logs
+from listener.runtime import stderr
 stderr.replace()
 logs.configure("json", "info")
 import logging, structlog

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_line_is_one_line_and_moves_no_cursor(log_format: str, nasty: str) -> 
 
 def test_a_traceback_keeps_its_lines() -> None:
     event = {"event": "failed", "exception": "Traceback:\n  File"}
-    assert logs._printable(None, "", dict(event)) == event
+    assert logs._escape_unprintable(None, "", dict(event)) == event
 
 
 class Full(io.StringIO):
@@ -57,10 +58,10 @@ class Full(io.StringIO):
 
 
 def test_a_line_that_cannot_be_written_is_lost_without_a_word() -> None:
-    logs.StderrLogger("listener", Full()).info("lost")
+    logs.StderrLogger("listener", Full()).info(b"lost")
     closed = io.StringIO()
     closed.close()
-    logs.StderrLogger("listener", closed).info("lost")
+    logs.StderrLogger("listener", closed).info(b"lost")
 
 
 def test_our_own_lines_have_level_logger_and_time_like_those_of_libraries() -> None:
@@ -73,7 +74,7 @@ def test_our_own_lines_have_level_logger_and_time_like_those_of_libraries() -> N
 
 @pytest.mark.parametrize("value", [2**70, "\ud800", b"bytes", {1: 2}])
 def test_whatever_is_logged_becomes_json(value: object) -> None:
-    line = logs._json(None, "", {"event": value})
+    line = logs._to_json({"event": value}, repr)
     assert "event" in json.loads(line)
 
 
@@ -89,3 +90,11 @@ def _line(secret: str, log_format: str = "json") -> str:
     )
     line: str = formatter.format(record)
     return line
+
+
+@pytest.mark.parametrize("rest", [2**70, "\ud800"])
+def test_no_secret_is_left_in_a_line_that_the_fast_encoder_cannot_write(rest: object) -> None:
+    secret = Secret("pässword")
+    line: Any = logs._to_json({"event": f"connecting with {secret.reveal()}", "rest": rest}, repr)
+    redacted = logs.Redactor([secret])(None, "info", line)
+    assert json.loads(redacted)["event"] == "connecting with ***"
