@@ -20,9 +20,10 @@ from listener.runtime import stderr
 
 stderr.replace()
 
-from listener.runtime.process_setup import heartbeat_folder, keep_own_access
+from listener.runtime.safe_files import allow_owner_access
+from listener.runtime.scratch_folders import heartbeat_folder
 
-keep_own_access()
+allow_owner_access()
 
 # And before prometheus_client is imported, which asks then where processes count.
 from listener.runtime import multiprocess_dir
@@ -101,7 +102,7 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
         metrics.disable()
         return
     try:
-        multiprocess_dir.reserve()
+        multiprocess_dir.reserve_files()
     except OSError as error:
         metrics.disable()
         log.error("this worker counts nothing: there is no room for metrics", detail=str(error))  # noqa: TRY400
@@ -118,13 +119,13 @@ def post_worker_init(_worker: Any) -> None:
 def child_exit(_arbiter: Any, _worker: Any) -> None:
     """In the master when a worker has ended: its counts are added to the sums."""
     metrics.count_lost_lines()
-    if not no_metrics and (problem := multiprocess_dir.absorb()):
+    if not no_metrics and (problem := multiprocess_dir.merge_dead_files()):
         log.warning("metrics of an ended worker not merged", detail=problem)
 
 
 def on_exit(_arbiter: Any) -> None:
     """At the end of the master."""
-    multiprocess_dir.remove()
+    multiprocess_dir.clean_up()
 
 
 try:

@@ -17,8 +17,8 @@ from listener.runtime import multiprocess_dir, stderr
 # prometheus_client's own files have process ids for names, which repeat in a folder that outlives a container.
 # Processes without reserved files, such as commands, must leave none there at all.
 values.ValueClass = (
-    values.MultiProcessValue(multiprocess_dir.identity)  # type: ignore[no-untyped-call]
-    if multiprocess_dir.identity()
+    values.MultiProcessValue(multiprocess_dir.file_id)  # type: ignore[no-untyped-call]
+    if multiprocess_dir.file_id()
     else values.MutexValue
 )
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from listener import logs
 from listener.errors import SettingsError
-from listener.runtime import private_memory, stderr
+from listener.runtime import memory_protection, stderr
 from registrar import assembly, by_hand
 from registrar.client import Client
 from registrar.errors import RegistrarError
@@ -39,7 +39,7 @@ class Commands(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line."""
         # First, because the environment that holds the credentials is open until then.
-        private_memory.protect()
+        memory_protection.protect_memory()
         stderr.replace()
         return super().main(*arguments, **options)
 
@@ -164,7 +164,7 @@ def _settings(*, by_hand: bool = False) -> Settings:
     level = "warning" if quiet else service.log_level
     logs.configure(service.log_format, level, settings.secrets)
     if settings.enabled or by_hand:
-        if not private_memory.protect():
+        if not memory_protection.protect_memory():
             log.warning(
                 "credentials readable by the same user",
                 why="this system does not close a process's memory",

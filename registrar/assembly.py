@@ -14,7 +14,7 @@ import structlog
 from listener.callback.ownership_probe import QUEUE_ID_VARIABLE
 from listener.redis_client.client import connect
 from listener.runtime import multiprocess_dir
-from listener.runtime.process_setup import keep_own_access
+from listener.runtime.safe_files import allow_owner_access
 from listener.server import address_report
 from registrar.breaker import LoginBreaker, digest_of
 from registrar.client import Client
@@ -69,7 +69,7 @@ def parts_of(settings: Settings) -> Iterator[Parts]:
 
 def run(settings: Settings, argv: Sequence[str]) -> int:
     """Starts COMMAND and the registrar, and returns the exit status when both have ended."""
-    keep_own_access()
+    allow_owner_access()
     with ExitStack() as stack:
         telemetry = stack.enter_context(_counting()) if settings.enabled and argv else None
         signals = stack.enter_context(received(CAUGHT))
@@ -173,7 +173,7 @@ def _counting() -> Iterator[Telemetry | None]:
     try:
         yield Counting()
     finally:
-        multiprocess_dir.remove()
+        multiprocess_dir.clean_up()
 
 
 def _free(port: int, signals: Signals) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import redis
 
-from listener.runtime.private_files import create_private, open_private
+from listener.runtime.safe_files import create_safely, open_safely
 from registrar.keys import Keys
 from registrar.scripts import script
 from registrar.strikes import UNREADABLE, Strikes
@@ -105,7 +105,7 @@ class FileStore:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _give_to_owner_above(self._path.parent)
         # A file of its own, because the one with the records is replaced.
-        opened = open_private(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+        opened = open_safely(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
         with os.fdopen(opened, "r+b", buffering=0) as lock:
             _give_to_owner_above(lock.fileno(), self._path.parent)
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -114,7 +114,7 @@ class FileStore:
     def _read(self) -> dict[str, Any] | None:
         """All records; None: they cannot be read."""
         try:
-            with os.fdopen(open_private(self._path, os.O_RDONLY), "rb") as file:
+            with os.fdopen(open_safely(self._path, os.O_RDONLY), "rb") as file:
                 records = json.loads(file.read(MAX_BYTES))
         except FileNotFoundError:
             return {}
@@ -125,7 +125,7 @@ class FileStore:
     def _write(self, records: Mapping[str, Any]) -> None:
         """All or nothing, whenever the process or the machine ends."""
         fresh = self._path.with_suffix(".new")
-        with os.fdopen(create_private(fresh), "wb") as file:
+        with os.fdopen(create_safely(fresh), "wb") as file:
             file.write(json.dumps(records, sort_keys=True).encode())
             file.flush()
             os.fsync(file.fileno())

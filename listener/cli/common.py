@@ -14,7 +14,7 @@ from listener import entry_ids
 from listener.errors import QueueUnavailableError, SettingsError
 from listener.inspection import consumer_groups
 from listener.inspection.view import View, connected, problem
-from listener.runtime import private_memory, stderr
+from listener.runtime import memory_protection, stderr
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
 from listener.text import clean
@@ -35,7 +35,7 @@ class Commands(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line."""
         # Run where the service runs, a command has the service's whole environment.
-        private_memory.protect()
+        memory_protection.protect_memory()
         stderr.replace()
         return super().main(*arguments, **options)
 

@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from listener import metrics
-from listener.runtime import metric_values, multiprocess_dir
+from listener.runtime import metric_files, multiprocess_dir
 from listener.runtime.native_thread import NativeThread
 
 # Well below the ten seconds that Prometheus waits by default.
@@ -72,13 +72,14 @@ class Sums(Collector):
 
 def _add_up() -> Iterable[Metric]:
     """The sums over all files, once no file was absorbed meanwhile."""
+    folder = multiprocess_dir.folder()
     for _ in range(ATTEMPTS):
-        files, mark = multiprocess_dir.countable()
+        files, version = metric_files.readable_files(folder)
         try:
             found = _merge(files)
         except FileNotFoundError:
             continue
-        if multiprocess_dir.mark() == mark:
+        if metric_files.merged_version(folder) == version:
             return found
     raise TimeoutError("files of metrics come and go too fast")
 
@@ -89,13 +90,5 @@ def _merge(files: list[Path]) -> Iterable[Metric]:
     try:
         found: Iterable[Metric] = merge([str(path) for path in files])  # type: ignore[no-untyped-call]
     except (RuntimeError, TypeError, ValueError, struct.error):
-        found = merge([str(path) for path in files if _is_readable(path)])  # type: ignore[no-untyped-call]
+        found = merge([str(path) for path in files if metric_files.is_readable(path)])  # type: ignore[no-untyped-call]
     return found
-
-
-def _is_readable(path: Path) -> bool:
-    try:
-        metric_values.values(path.read_bytes())
-    except metric_values.BrokenFileError:
-        return False
-    return True

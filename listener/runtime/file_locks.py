@@ -1,4 +1,4 @@
-"""Locks on files (flock) as a proof of life: the kernel ends them with the process that holds them."""
+"""Locks on files (flock) as a proof of life: the kernel releases them when the process that holds them ends."""
 
 import fcntl
 import os
@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from listener.runtime.private_files import open_private
+from listener.runtime.safe_files import open_safely
 
 
 def lock(file: int) -> None:
-    """Locks an open file, until the last copy of its descriptor is closed, in children too.
+    """Locks an open file until the last copy of its descriptor is closed, in children too.
 
     Raises:
-        OSError: somebody else holds the lock, or the file system has none.
+        OSError: another process holds the lock, or the file system has no locks.
     """
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_unlocked(path: Path) -> bool:
-    """Whether nobody holds the lock on a file; False if that cannot be found out."""
+    """Whether no process holds the lock on a file; False if that cannot be found out."""
     try:
         file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
@@ -34,9 +34,9 @@ def is_unlocked(path: Path) -> bool:
 
 
 @contextmanager
-def only_here(path: Path) -> Iterator[bool]:
-    """Whether this process alone is in here; nobody waits."""
-    file = open_private(path, os.O_RDWR | os.O_CREAT)
+def try_lock(path: Path) -> Iterator[bool]:
+    """Whether this process has the lock on a file within the block; does not wait for it."""
+    file = open_safely(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
             lock(file)
@@ -48,8 +48,8 @@ def only_here(path: Path) -> Iterator[bool]:
         os.close(file)
 
 
-def close(files: Iterable[int]) -> None:
-    """Closes descriptors, and so releases their locks."""
+def release(files: Iterable[int]) -> None:
+    """Closes descriptors, which releases their locks."""
     for file in files:
         with suppress(OSError):
             os.close(file)

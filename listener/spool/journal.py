@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from listener.messages.message import Message
-from listener.runtime.private_files import open_private
+from listener.runtime.safe_files import open_safely
 from listener.spool.journal_database import PAGE_BYTES, JournalDatabase
 from listener.spool.journal_rows import (
     DAMAGED,
@@ -207,7 +207,7 @@ class Journal:
 
 def _locked(path: Path, flags: int = 0) -> IO[bytes]:
     """A file that this process has locked; closing it frees it. Raises OSError."""
-    file = os.fdopen(open_private(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
+    file = os.fdopen(open_safely(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | flags)
     except BaseException:

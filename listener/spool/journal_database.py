@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from listener.runtime.private_files import make_private
+from listener.runtime.safe_files import make_safe
 from listener.spool.journal_files import LOG_BYTES, JournalFiles, inode
 
 Result = TypeVar("Result")
@@ -138,9 +138,9 @@ class JournalDatabase:
     def _open(self, path: Path) -> sqlite3.Connection:
         # SQLite follows a link, and gives what it makes the mode that the umask leaves. Log and shared
         # memory get the mode of the database, or had another before.
-        make_private(path, create=True)
+        make_safe(path, create=True)
         for part in (f"{path}-wal", f"{path}-shm"):
-            make_private(Path(part), create=False)
+            make_safe(Path(part), create=False)
         journal = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )

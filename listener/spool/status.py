@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from listener.messages.message import Message
-from listener.runtime import private_files
+from listener.runtime import safe_files
 from listener.runtime.native_thread import NativeThread
 from listener.spool.journal import LEAD
 from listener.spool.journal_database import JOURNAL, PAGE_BYTES
@@ -118,8 +118,8 @@ def objections(folder: Path) -> tuple[list[str], str | None]:
         if not folder.is_dir():
             return [], None
         files = [folder / name for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", LEAD)]
-        found = [f"{path} {why}" for path in files if (why := private_files.objection(path))]
-        return found, private_files.folder_objection(folder)
+        found = [f"{path} {why}" for path in files if (why := safe_files.unsafe_reason(path))]
+        return found, safe_files.unsafe_folder_reason(folder)
 
     return _natively(find)
 

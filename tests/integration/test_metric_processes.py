@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An operator's folder; this process has no files in it until it reserves some."""
     monkeypatch.setenv(multiprocess_dir.VARIABLE, str(tmp_path))
     yield tmp_path
-    multiprocess_dir.remove()
+    multiprocess_dir.clean_up()
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_many_processes_that_absorb_at_once_count_everything_once(folder: Path) -> None:
     for _ in range(300):
         dead(folder)
-    code = "from listener.ops import metric_files; print(metric_files.absorb())"
+    code = "from listener.runtime import multiprocess_dir as m; print(m.merge_dead_files())"
     commands = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         for _ in range(4)
@@ -42,7 +42,7 @@ def test_many_processes_that_absorb_at_once_count_everything_once(folder: Path) 
     while any(command.poll() is None for command in commands):
         assert scraped()["fota_messages_total"] == 300
     assert [command.communicate()[0].strip() for command in commands] == ["None"] * 4
-    multiprocess_dir.absorb()
+    multiprocess_dir.merge_dead_files()
     assert scraped()["fota_messages_total"] == 300
     assert len(list(folder.glob("*.db"))) == 1
 
@@ -50,7 +50,7 @@ def test_many_processes_that_absorb_at_once_count_everything_once(folder: Path) 
 def test_absorbing_that_is_killed_at_any_moment_keeps_the_sums(folder: Path) -> None:
     for _ in range(400):
         dead(folder)
-    code = "from listener.ops import metric_files; print(flush=True); metric_files.absorb()"
+    code = "from listener.runtime import multiprocess_dir as m; print(flush=True); m.merge_dead_files()"
     for delay in (0.001, 0.005, 0.02):
         command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         assert command.stdout
@@ -63,23 +63,23 @@ def test_absorbing_that_is_killed_at_any_moment_keeps_the_sums(folder: Path) -> 
         command.stdout.close()
         assert scraped()["fota_messages_total"] == 400
         dead(folder, 0)
-    assert multiprocess_dir.absorb() is None
+    assert multiprocess_dir.merge_dead_files() is None
     assert scraped()["fota_messages_total"] == 400
 
 
 def test_fork_has_files_of_its_own_and_leaves_the_parents_alone(folder: Path) -> None:
     code = """
         import os
-        from listener.ops import metric_files
-        assert metric_files.prepare() is None
+        from listener.runtime import multiprocess_dir
+        assert multiprocess_dir.prepare() is None
         from listener import metrics
         metrics.count(metrics.DRAINED)
         if child := os.fork():
             assert os.waitpid(child, 0)[1] == 0
-            assert metric_files.absorb() is None
-            print(len(list(metric_files._folder().glob("*_fota-*.db"))))
+            assert multiprocess_dir.merge_dead_files() is None
+            print(len(list(multiprocess_dir.folder().glob("*_fota-*.db"))))
             os._exit(0)
-        metric_files.reserve()
+        multiprocess_dir.reserve_files()
         metrics.count(metrics.DRAINED, by=10)
         os._exit(0)
     """
@@ -88,14 +88,16 @@ def test_fork_has_files_of_its_own_and_leaves_the_parents_alone(folder: Path) ->
     )
     assert found.stdout.strip() == "4", "two of the parent, and the sums"
     assert scraped()["fota_drained_messages_total"] == 11
-    multiprocess_dir.absorb()
+    multiprocess_dir.merge_dead_files()
     assert scraped()["fota_drained_messages_total"] == 11
 
 
 def test_folder_that_is_missing_is_made_and_one_that_cannot_be_is_reported(
     tmp_path: Path,
 ) -> None:
-    code = "from listener.ops import metric_files as m; print(m.prepare()); print(m.prepare())"
+    code = (
+        "from listener.runtime import multiprocess_dir as m; print(m.prepare()); print(m.prepare())"
+    )
     (tmp_path / "file").touch()
     for place, found in (("a/b", "None"), ("file", "File exists"), ("file/a", "Not a directory")):
         environ = {**os.environ, multiprocess_dir.VARIABLE: str(tmp_path / place)}
@@ -119,7 +121,7 @@ def test_only_folders_whose_processes_are_gone_are_removed(
     dead(abandoned)
     os.utime(earlier, (0, 0))
     monkeypatch.setenv(multiprocess_dir.VARIABLE, str(living))
-    code = "import sys; from listener.ops import metric_files as m; m.reserve(); print(flush=True); sys.stdin.read()"
+    code = "import sys; from listener.runtime import multiprocess_dir as m; m.reserve_files(); print(flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -129,7 +131,7 @@ def test_only_folders_whose_processes_are_gone_are_removed(
         assert multiprocess_dir.prepare() is None
         own = Path(os.environ[multiprocess_dir.VARIABLE])
         assert set(parent.iterdir()) == {in_the_making, earlier, living, own}
-        multiprocess_dir.remove()
+        multiprocess_dir.clean_up()
         assert set(parent.iterdir()) == {in_the_making, earlier, living}
         other.communicate()
     os.utime(in_the_making, (0, 0))
@@ -137,7 +139,7 @@ def test_only_folders_whose_processes_are_gone_are_removed(
     assert multiprocess_dir.prepare() is None
     assert not in_the_making.exists()
     assert not living.exists()
-    multiprocess_dir.remove()
+    multiprocess_dir.clean_up()
 
 
 @pytest.mark.parametrize("command", [["check"], ["stats"], ["schema"]])

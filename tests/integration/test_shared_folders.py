@@ -15,7 +15,7 @@ from listener.diagnostics import spool as doctor
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
-from listener.runtime import multiprocess_dir, private_files
+from listener.runtime import multiprocess_dir, safe_files
 from listener.settings.settings import Settings
 from listener.spool.journal import LEAD
 from listener.spool.journal_database import JOURNAL
@@ -187,7 +187,7 @@ def test_sums_of_metrics_are_not_written_through_a_link(
     folder: Path, victim: Path, plant: Plant
 ) -> None:
     plant(folder / "counter_fota-ended.written", victim)
-    private_files.replace_private(folder / "counter_fota-ended.db", b"sums")
+    safe_files.replace_safely(folder / "counter_fota-ended.db", b"sums")
     assert (folder / "counter_fota-ended.db").read_bytes() == b"sums"
     assert unharmed(victim)
 
@@ -247,7 +247,7 @@ def test_what_others_left_among_metrics_is_skipped(
     monkeypatch.setattr(multiprocess_dir, "temporary_folder", lambda: shared)
     monkeypatch.delenv(multiprocess_dir.VARIABLE, raising=False)
     multiprocess_dir._make_folder()
-    multiprocess_dir.remove()
+    multiprocess_dir.clean_up()
     assert unharmed(victim)
 
 

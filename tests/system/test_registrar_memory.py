@@ -272,10 +272,12 @@ def test_operators_command_cannot_be_read_though_it_has_the_services_environment
         assert_shut(attack(process.pid, tmp_path))
 
 
-ABORTS = "import os; from listener import private_memory; {}; os.abort()"
+ABORTS = "import os; from listener.runtime import memory_protection; {}; os.abort()"
 
 
-@pytest.mark.parametrize(("begins", "dumped"), [("0", True), ("private_memory.protect()", False)])
+@pytest.mark.parametrize(
+    ("begins", "dumped"), [("0", True), ("memory_protection.protect_memory()", False)]
+)
 def test_protected_process_leaves_no_core_dump(begins: str, dumped: bool, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from listener.runtime import memory_folder
-from listener.runtime.memory_folder import memory_folder as folder
+from listener.runtime import scratch_folders
+from listener.runtime.scratch_folders import memory_folder as folder
 from listener.server.heartbeat import PAUSE_S, Heartbeat
 
 
@@ -88,8 +88,8 @@ def test_heartbeat_is_the_file_s_in_all_else() -> None:
 def test_folder_in_memory_is_used_where_it_has_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_folder, "MEMORY", tmp_path)
+    monkeypatch.setattr(scratch_folders, "MEMORY", tmp_path)
     assert folder() == folder(4096) == tmp_path
     assert folder(2**62) is None
-    monkeypatch.setattr(memory_folder, "MEMORY", tmp_path / "missing")
+    monkeypatch.setattr(scratch_folders, "MEMORY", tmp_path / "missing")
     assert folder() is None

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from listener import logs
-from listener.runtime import private_memory
+from listener.runtime import memory_protection
 from registrar.__main__ import _settings
 
 ENVIRON = {
@@ -40,7 +40,7 @@ def test_system_that_closes_no_memory_is_noticed(
     platform: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, platform=platform)
-    assert private_memory.protect() is False
+    assert memory_protection.protect_memory() is False
 
 
 @pytest.mark.parametrize(("switch", "warned"), [("on", True), ("off", False)])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from listener.runtime import process_setup
-from listener.runtime.process_setup import heartbeat_folder, keep_own_access, temporary_folder
+from listener.runtime import scratch_folders
+from listener.runtime.safe_files import allow_owner_access
+from listener.runtime.scratch_folders import heartbeat_folder, temporary_folder
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def umask() -> Iterator[None]:
 )
 def test_umask_keeps_what_it_takes_from_others_alone(inherited: int, expected: int) -> None:
     os.umask(inherited)
-    keep_own_access()
+    allow_owner_access()
     assert os.umask(0) == expected
 
 
@@ -32,14 +33,14 @@ def test_heartbeats_lie_in_the_first_folder_that_takes_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory, temporary, spool = (tmp_path / name for name in ("memory", "temporary", "a/spool"))
-    monkeypatch.setattr(process_setup, "memory_folder", lambda: memory)
-    monkeypatch.setattr(process_setup, "temporary_folder", lambda: temporary)
+    monkeypatch.setattr(scratch_folders, "memory_folder", lambda: memory)
+    monkeypatch.setattr(scratch_folders, "temporary_folder", lambda: temporary)
     assert heartbeat_folder(spool) == memory
     # A file in a folder's place refuses everybody, root too.
     memory.rmdir()
     memory.touch()
     assert heartbeat_folder(spool) == temporary
-    monkeypatch.setattr(process_setup, "temporary_folder", lambda: None)
+    monkeypatch.setattr(scratch_folders, "temporary_folder", lambda: None)
     assert heartbeat_folder(spool) == spool
     assert list(spool.iterdir()) == []
     assert heartbeat_folder(None) is None

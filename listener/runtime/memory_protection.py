@@ -1,4 +1,4 @@
-"""Keeps the provider's credentials in this process from other processes of the same user, such as web workers."""
+"""Protects this process's memory, and the credentials in it, from other processes of the same user."""
 
 import ctypes
 import sys
@@ -7,13 +7,13 @@ PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
 
 
-def protect() -> bool:
-    """Closes this process's memory and environment to every other process of its user; may be called again.
+def protect_memory() -> bool:
+    """Makes this process undumpable (prctl): no other process of its user reads its memory or environment.
 
     Guaranteed on Linux: no other process without CAP_SYS_PTRACE reads `/proc/<pid>/environ`, `mem` or the
     descriptors, attaches a debugger, or copies the memory, and the process leaves no core dump. A program
-    that it starts can be read again, because exec resets this. Before the call, from exec on, everything
-    could be read.
+    that it starts can be read again, because exec resets this. Between exec and this call everything can be
+    read. Calling it again is harmless.
 
     Returns:
         Whether it took effect. False where the system has nothing like it, or refuses it.
