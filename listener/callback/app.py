@@ -1,101 +1,132 @@
-"""Builds the Flask application of the public port, in the order in which its parts depend on each other."""
+"""The application factory of the public port."""
 
 import time
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from flask import Blueprint, Flask, Request, Response
+from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.exceptions import InternalServerError
+from werkzeug.routing import MapAdapter
 
-from listener.callback import responses
-from listener.callback.incoming import Incoming
+from listener.callback.health import health_checks
 from listener.callback.readiness import Readiness
-from listener.callback.view import Endpoint
-from listener.errors import (
-    MalformedRequestError,
-    MethodNotAllowedError,
-    NotFoundError,
-    RefusalError,
-)
+from listener.callback.request import CallbackRequest, current_request, hide
+from listener.callback.responses import from_problem
+from listener.callback.routing import route_all_methods
+from listener.callback.view import CallbackView
+from listener.errors import RefusalError
 from listener.problem_responses import ProblemResponder
-from listener.queue.queue import Queue
+from listener.queue.queue import Keeper, Queue
 from listener.settings.settings import Settings
 
 
-class Receiver(Flask):
-    """A Flask application in which whatever is no health check goes to the endpoint.
-
-    To all paths alike, so that a wrong token and a wrong path cannot be told apart, and without
-    Flask's routing, contexts and objects, of which the endpoint uses nothing (docs/adr/0009).
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, readiness: Readiness, problems: ProblemResponder
-    ) -> None:
-        """Takes what answers, and what tells of those who are refused."""
-        super().__init__("listener", static_folder=None)
-        # A redirect would tell a stranger which paths exist.
-        self.url_map.merge_slashes = False
-        self.url_map.strict_slashes = False
-        self.register_blueprint(responses.health(readiness))
-        self.register_error_handler(
-            Exception, lambda error: self._answer_error(error, Incoming(request.environ))
-        )
-        self._endpoint = endpoint
-        self._problems = problems
-
-    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Serves one request; Flask's own entrance."""
-        if responses.is_health(environ["PATH_INFO"]):
-            return super().wsgi_app(environ, start_response)
-        incoming = Incoming(environ)
-        try:
-            answer = self._endpoint.receive(incoming)
-        except Exception as error:  # noqa: BLE001 (here every error becomes an answer)
-            answer = self._answer_error(error, incoming)
-        return answer(environ, start_response)
-
-    def _answer_error(self, error: Exception, incoming: Incoming) -> responses.Answer:
-        """The one place where errors become answers."""
-        if isinstance(error, HTTPException):
-            error = _refusal(error)
-        if (
-            isinstance(error, RefusalError)
-            and error.status >= 500
-            and responses.is_health(incoming.path)
-        ):
-            response = self._problems.respond_not_ready(error, request_id=incoming.request_id)
-        else:
-            proven = getattr(error, "proven", False)
-            response = self._problems.respond(
-                error, authenticated=proven, request_id=incoming.request_id
-            )
-        return responses.problem(response)
-
-
 def create_app(
-    settings: Settings,
+    settings: Settings | None = None,
     *,
-    queue: Queue,
+    queue: Queue | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], float] = time.monotonic,
 ) -> Flask:
-    """The WSGI application.
+    """The Flask application of the public port.
 
     Args:
-        settings: checked ones.
-        queue: where messages go; closing it is the caller's.
+        settings: checked ones; those of the environment by default.
+        queue: where messages go; closing it is the caller's. By default one of these settings.
         now: the time of day, with a time zone.
         clock: monotonic seconds.
     """
-    endpoint = Endpoint(settings, queue, now, clock)
-    return Receiver(endpoint, Readiness(queue, clock), ProblemResponder(clock))
+    settings = settings or Settings.from_env()
+    queue = queue or Keeper(settings)
+    problems = ProblemResponder(clock)
+    app = CallbackApp("listener")
+    app.register_blueprint(health_checks(Readiness(queue, clock), problems))
+    callback = Blueprint("callback", __name__)
+    # One route for every path, so that a wrong token and a wrong path have the same answer in the same time.
+    view = CallbackView(settings, queue, now, clock)
+    route_all_methods(callback, "/<path:_>", "receive", lambda _: view())
+    app.register_blueprint(callback)
+
+    @app.errorhandler(RefusalError)
+    def refuse(error: RefusalError) -> Response:
+        request = current_request()
+        authenticated = request.authentication.is_authenticated
+        return from_problem(
+            problems.respond(error, authenticated=authenticated, request_id=request.request_id)
+        )
+
+    @app.errorhandler(InternalServerError)
+    def answer_unexpected(error: InternalServerError) -> Response:
+        cause = error.original_exception
+        unexpected = cause if isinstance(cause, Exception) else error
+        return from_problem(problems.respond(unexpected, request_id=current_request().request_id))
+
+    return app
 
 
-def _refusal(error: HTTPException) -> RefusalError:
-    if isinstance(error, NotFound):
-        return NotFoundError(type(error).__name__)
-    if isinstance(error, MethodNotAllowed):
-        return MethodNotAllowedError("GET, HEAD")
-    return MalformedRequestError(type(error).__name__)
+class EmptySession(dict[str, Any], SessionMixin):
+    """A session that is never saved."""
+
+
+NO_SESSION = EmptySession()
+
+
+class NoSessions(SessionInterface):
+    """Flask's sessions are cookies; no sender of messages has one."""
+
+    def open_session(self, _app: Flask, _request: Request) -> SessionMixin:
+        """The same object for all requests: nothing is ever put into it."""
+        return NO_SESSION
+
+    def save_session(self, _app: Flask, _session: SessionMixin, _response: Response) -> None:
+        """Saves nothing."""
+
+
+class CallbackApp(Flask):
+    """Flask without what the receiver has no use for, and with secrets kept from hooks and instrumentation."""
+
+    request_class = CallbackRequest
+    session_interface = NoSessions()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, static_folder=None)
+        # A redirect would show a stranger which paths exist.
+        self.url_map.merge_slashes = False
+        self.url_map.strict_slashes = False
+        # Not even with FLASK_DEBUG does an error leave the application without an answer.
+        self.config["PROPAGATE_EXCEPTIONS"] = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Hides the request's secrets before Flask, or what has wrapped it, sees the environ."""
+        hide(environ)
+        return super().__call__(environ, start_response)
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Matches the path alone: neither a Host header nor an Upgrade changes the answer."""
+        if request is None:
+            return None
+        return self.url_map.bind("", path_info=request.path, default_method=request.method)
+
+    def handle_exception(self, e: Exception) -> Response:
+        """Answers an unexpected exception; called by Flask.
+
+        The local variables are cleared first, because error reporters send those of each stack frame: bodies,
+        and so credentials, are among them.
+        """
+        for error in _chain(e):
+            traceback.clear_frames(error.__traceback__)
+        return super().handle_exception(e)
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Nothing: the answer is logged, with the traceback, like every other."""
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,75 +1,28 @@
-"""The forms of the public port's answers, and its two health checks."""
-
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
+"""The public port's responses: JSON with a known length, and problem+json made of errors."""
 
 import orjson
-from flask import Blueprint
+from flask import Response
+from werkzeug.datastructures import Headers
 
-from listener.callback.readiness import Readiness
-from listener.errors import MethodNotAllowedError
-from listener.problem_responses import CONTENT_TYPE, ProblemResponse
-from listener.settings.parsers import RESERVED_PATHS
-
-# All but GET and HEAD.
-OTHER_METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+from listener.problem_responses import ProblemResponse
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An answer whose every part is known when it is made: a WSGI application that gives it."""
+class WholeResponse(Response):
+    """A response whose body and headers are complete when it is made: nothing is left to adapt to the request."""
 
-    status: int
-    content_type: str
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-
-    def __call__(self, _environ: object, start_response: Any) -> list[bytes]:
-        """Gives it."""
-        size = ("Content-Length", str(len(self.body)))
-        headers = [("Content-Type", self.content_type), size, *self.headers]
-        start_response(STATUS_LINES[self.status], headers)
-        return [self.body]
+    def get_wsgi_headers(self, _environ: object) -> Headers:
+        """The headers as they are."""
+        return self.headers
 
 
-def answer(**members: object) -> Answer:
-    """An answer of 200: a JSON object."""
-    return Answer(200, "application/json", _written(members))
+def json_response(**members: object) -> Response:
+    """A response of status 200: a JSON object."""
+    # The end of line is for those who call by hand in a terminal.
+    body = orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    return WholeResponse([body], 200, headers, direct_passthrough=True)
 
 
-def problem(response: ProblemResponse) -> Answer:
-    """The answer to an error."""
-    status, headers, body = response
-    return Answer(int(status[:3]), CONTENT_TYPE, body, tuple(headers[2:]))
-
-
-def _written(members: dict[str, object]) -> bytes:
-    # With an end of line, for those who ask by hand in a terminal.
-    return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def health(readiness: Readiness) -> Blueprint:
-    """The routes of the health checks."""
-    routes = Blueprint("health", __name__)
-
-    @routes.get("/healthz", provide_automatic_options=False)
-    def alive() -> Answer:
-        return answer(status="alive")
-
-    @routes.get("/readyz", provide_automatic_options=False)
-    def ready() -> Answer:
-        return answer(status="ready", keeper=readiness.check())
-
-    @routes.route("/healthz", methods=OTHER_METHODS, provide_automatic_options=False)
-    @routes.route("/readyz", methods=OTHER_METHODS, provide_automatic_options=False)
-    def only_asked() -> Answer:
-        raise MethodNotAllowedError("GET, HEAD")
-
-    return routes
-
-
-def is_health(path: str) -> bool:
-    """Whether a path is that of a health check, with a slash at its end or without."""
-    return path.removesuffix("/") in RESERVED_PATHS
+def from_problem(problem: ProblemResponse) -> Response:
+    """Flask's form of the answer to an error."""
+    return WholeResponse([problem.body], problem.status, problem.headers, direct_passthrough=True)

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from listener.callback import ownership_probe, view
+from listener.callback import ownership_probe, refused_bodies
 from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES, QueueUnavailableError
 from listener.messages.message import Message
@@ -271,7 +271,7 @@ def test_answer_and_its_time_do_not_show_whether_the_password_was_inside() -> No
         queue.go_on.set()
     assert answers[0].data == answers[1].data
     assert answers[0].headers == answers[1].headers
-    assert min(times) >= view.HIDING_S
+    assert min(times) >= refused_bodies.HIDING_S
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE"])
@@ -551,7 +551,11 @@ def test_every_reason_has_an_answer_of_its_own_kind() -> None:
 
 def test_no_route_is_there_that_is_not_meant() -> None:
     app = create_app(Settings.from_env(ENVIRON), queue=BrokenQueue(KeyError()))
-    assert {rule.rule for rule in app.url_map.iter_rules()} == {"/healthz", "/readyz"}
+    assert {(rule.rule, rule.endpoint, rule.methods) for rule in app.url_map.iter_rules()} == {
+        ("/healthz", "health.alive", None),
+        ("/readyz", "health.ready", None),
+        ("/<path:_>", "callback.receive", None),
+    }
 
 
 def test_second_attempt_with_a_higher_counter_is_a_duplicate(

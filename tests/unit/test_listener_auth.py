@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.callback import auth
+from listener.callback.auth import NOT_AUTHENTICATED, Authentication, Generation
 from listener.errors import RefusalError
 from listener.messages.message import check_account
 from listener.settings.settings import Settings
@@ -123,16 +124,19 @@ def test_the_source_is_counted_from_the_right(
     remote: str | None, forwarded: list[str], proxies: int, accepted: bool
 ) -> None:
     filtered = settings(CALLBACK_SOURCES="thingspace", TRUSTED_PROXIES=str(proxies))
-    found = reason(auth.check_source, remote, forwarded, filtered)
+    found = reason(auth.check_source, NOT_AUTHENTICATED, remote, forwarded, filtered)
     assert found == (None if accepted else "source-refused")
 
 
 def test_an_address_of_version_6_is_found_in_its_network() -> None:
     filtered = settings(CALLBACK_SOURCES="2001:db8::/32", TRUSTED_PROXIES="1")
     for text in ("2001:db8::1", "[2001:db8::1]:443", "2001:0DB8:0:0::1"):
-        assert reason(auth.check_source, "::1", [text], filtered) is None
+        assert reason(auth.check_source, NOT_AUTHENTICATED, "::1", [text], filtered) is None
     for text in ("2001:db9::1", "2001:db8::1%1", "2001:db8::1]", "fe80::1%eth0"):
-        assert reason(auth.check_source, "::1", [text], filtered) == "source-refused"
+        assert (
+            reason(auth.check_source, NOT_AUTHENTICATED, "::1", [text], filtered)
+            == "source-refused"
+        )
 
 
 @given(st.text())
@@ -168,22 +172,51 @@ def test_every_secret_is_compared_and_none_by_a_plain_comparison(
     assert sizes == [(32, 32)] * 8
     sizes.clear()
     for login in (("listener", "new"), ("listener", "old"), ("x", "new"), ("x", "y")):
-        reason(
-            auth.check_credentials, dict(zip(("username", "password"), login, strict=True)), both
-        )
+        payload = dict(zip(("username", "password"), login, strict=True))
+        reason(auth.check_credentials, NOT_AUTHENTICATED, payload, both)
     assert sizes == [(32, 32)] * 12
 
 
-def test_it_is_told_when_the_previous_secret_was_used() -> None:
+@pytest.mark.parametrize("token", ["new", "old"])
+@pytest.mark.parametrize("password", ["new", "old"])
+def test_authentication_names_the_previous_secrets_that_the_sender_has(
+    token: str, password: str
+) -> None:
     both = settings(CALLBACK_TOKEN="new", CALLBACK_TOKEN_PREVIOUS="old", **PASSWORDS)
-    assert auth.check_path("/cb/new", both) is False
-    assert auth.check_path("/cb/old", both) is True
-    assert auth.check_credentials({"username": "listener", "password": "new"}, both) is False
-    assert auth.check_credentials({"username": "listener", "password": "old"}, both) is True
+    login = {"username": "listener", "password": password}
+    authentication = auth.check_credentials(auth.check_path(f"/cb/{token}", both), login, both)
+    secrets = {"token": token, "password": password}
+    previous = [name for name, value in secrets.items() if value == "old"]
+    assert list(authentication.previous_secrets) == previous
+    assert authentication.is_authenticated
+
+
+def test_each_proof_authenticates_alone_and_none_does_not() -> None:
+    anybody = settings()
+    assert not auth.check_path("/cb", anybody).is_authenticated
+    assert not auth.check_source(NOT_AUTHENTICATED, LISTED, [], anybody).is_authenticated
+    assert not auth.check_credentials(NOT_AUTHENTICATED, {}, anybody).is_authenticated
+    token = settings(CALLBACK_TOKEN="new")
+    assert auth.check_path("/cb/new", token).is_authenticated
+    source = settings(CALLBACK_SOURCES="thingspace")
+    assert not auth.check_path("/cb", source).is_authenticated
+    assert auth.check_source(NOT_AUTHENTICATED, LISTED, [], source).is_authenticated
+    login = {"username": "listener", "password": "new"}
+    password = settings(**PASSWORDS)
+    assert auth.check_credentials(NOT_AUTHENTICATED, login, password).is_authenticated
+
+
+def test_later_proofs_keep_the_earlier_ones() -> None:
+    every = settings(CALLBACK_TOKEN="new", CALLBACK_SOURCES="thingspace", **PASSWORDS)
+    authentication = auth.check_path("/cb/new", every)
+    authentication = auth.check_source(authentication, LISTED, [], every)
+    login = {"username": "listener", "password": "old"}
+    authentication = auth.check_credentials(authentication, login, every)
+    assert authentication == Authentication(Generation.CURRENT, True, Generation.PREVIOUS)
 
 
 def test_without_a_filter_every_source_passes() -> None:
-    assert reason(auth.check_source, None, [], settings()) is None
+    assert reason(auth.check_source, NOT_AUTHENTICATED, None, [], settings()) is None
 
 
 PASSWORDS = {
@@ -213,7 +246,10 @@ PASSWORDS = {
 def test_credentials_must_be_the_current_or_the_previous(
     payload: dict[str, Any], expected: str | None
 ) -> None:
-    assert reason(auth.check_credentials, payload, settings(**PASSWORDS)) == expected
+    assert (
+        reason(auth.check_credentials, NOT_AUTHENTICATED, payload, settings(**PASSWORDS))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +265,7 @@ def test_with_a_token_and_v2_they_may_be_missing_but_not_wrong(
     payload: dict[str, Any], expected: str | None
 ) -> None:
     both = settings(**PASSWORDS, CALLBACK_TOKEN="t", THINGSPACE_API_VERSIONS="v1,v2")
-    assert reason(auth.check_credentials, payload, both) == expected
+    assert reason(auth.check_credentials, NOT_AUTHENTICATED, payload, both) == expected
 
 
 @pytest.mark.parametrize(

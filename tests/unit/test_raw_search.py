@@ -25,7 +25,7 @@ def holds(body: bytes, password: str, content_type: str = "") -> bool:
     settings = Settings.from_env(
         {"CALLBACK_USERNAME": "listener", "CALLBACK_PASSWORD": password, "REDIS_URL": "redis://h"}
     )
-    return auth.holds_password(possible_values(body, content_type), settings)
+    return auth.password_among(possible_values(body, content_type), settings)
 
 
 def message(password: str) -> dict[str, Any]:
