@@ -1,43 +1,24 @@
-"""A client of a Redis Cluster that keeps to time limits and sends together what belongs together.
+"""The client of a Redis Cluster: sends each command, script and pipeline to the master of its key, with redirects."""
 
-redis-py's own one connects when it is made, waits and tries again by rules of its own, raises errors
-that are no RedisError, and sends no WAIT behind a write on the same connection. This one uses
-redis-py's client of a single server for each node, and only chooses the node.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
 from redis.client import Pipeline
-from redis.crc import key_slot
+from redis.cluster import RedisCluster
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
-from listener.redis_client.nodes import Nodes
 from listener.redis_client.script import EvalScript
+from listener.redis_client.topology import Connect, Topology
 from listener.settings.redis_url import Address
 
 Send = Callable[["redis.Redis", bool], Any]
-"""Sends to a node, each command behind ASKING if so told, and returns what it replied."""
+"""Sends to a node, each command behind ASKING if the flag is set, and returns what it replied."""
 
-# Their first argument is no key.
-KEYLESS = frozenset(
-    (
-        "ACL",
-        "CLIENT",
-        "CLUSTER",
-        "COMMAND",
-        "CONFIG",
-        "DBSIZE",
-        "INFO",
-        "PING",
-        "SCRIPT",
-        "TIME",
-        "WAIT",
-    )
-)
-KEY_BEHIND_COUNT = frozenset(("EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"))
-KEY_BEHIND_STREAMS = frozenset(("XREAD", "XREADGROUP"))
+# redis-py's own table of the commands that it does not send by their key.
+KEYLESS: Mapping[str, str] = RedisCluster.COMMAND_FLAGS
+KEY_AFTER_COUNT = frozenset(("EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"))
+KEY_AFTER_STREAMS = frozenset(("XREAD", "XREADGROUP"))
 
 
 class ClusterClient(redis.Redis):
@@ -48,19 +29,13 @@ class ClusterClient(redis.Redis):
     What a node does not serve (any more) is sent once more, to the node that does; during a
     failover and while a slot is being moved that can fail. There is no publish/subscribe.
 
-    Every error is a redis.RedisError.
+    Every error is a redis.RedisError. Why redis-py's `RedisCluster` does not do: docs/adr/0016.
     """
 
-    def __init__(
-        self,
-        seeds: Sequence[Address],
-        connect: Callable[[str, int], "redis.Redis"],
-        *,
-        timeout_s: float,
-    ) -> None:
-        """Connects to nothing yet; see `Nodes`."""
-        self._nodes = Nodes(seeds, connect, timeout_s)
-        super().__init__(connection_pool=self._nodes.client(seeds[0]).connection_pool)
+    def __init__(self, seeds: Sequence[Address], connect: Connect, *, timeout_s: float) -> None:
+        """Connects to nothing yet; see `Topology`."""
+        self._topology = Topology(seeds, connect, timeout_s)
+        super().__init__(connection_pool=connect(*seeds[0]).connection_pool)
 
     def execute_command(self, *words: Any, **options: Any) -> Any:
         """Sends one command. Raises redis.RedisError."""
@@ -86,44 +61,42 @@ class ClusterClient(redis.Redis):
 
     def masters(self) -> "list[redis.Redis]":
         """A client for each master alone. Raises redis.RedisError."""
-        return [self._nodes.client(address) for address in self._nodes.masters()]
+        return [node.redis_connection for node in self._topology.masters()]
 
     def reset_topology(self) -> None:
-        """Has the Cluster asked anew who serves what, before the next command."""
-        self._nodes.forget()
+        """Has the Cluster asked anew which node serves what, before the next command."""
+        self._topology.forget()
 
     def close(self) -> None:
         """Closes every connection."""
-        self._nodes.close()
+        self._topology.close()
 
     def send(self, key: Any, send: Send) -> Any:
         """Sends to the master of a key, and once more where that shows to be another.
 
         What timed out is not sent again: its time is spent. Raises redis.RedisError.
         """
-        slot = key_slot(key if isinstance(key, bytes) else str(key).encode())
-        address = self._nodes.master(slot)
+        node = self._topology.master(key)
         try:
-            return send(self._nodes.client(address), False)
-        except AskError as told:
-            target, asking = (told.host or address[0], told.port), not isinstance(told, MovedError)
-            if not asking:
-                self._nodes.moved(slot, target)
+            return send(node.redis_connection, False)
+        except AskError as redirect:
+            asking = not isinstance(redirect, MovedError)
+            target = self._topology.redirected(redirect, node)
         except redis.ConnectionError:
-            self._nodes.forget(address)
-            target, asking = self._nodes.master(slot), False
-            if target == address:
+            self._topology.forget(node)
+            target, asking = self._topology.master(key), False
+            if target == node:
                 raise
         except (redis.TimeoutError, ClusterDownError):
-            self._nodes.forget(address)
+            self._topology.forget(node)
             raise
-        return self._send_again(target, asking, send)
+        return self._send_again(target.redis_connection, asking, send)
 
-    def _send_again(self, target: Address, asking: bool, send: Send) -> Any:
+    def _send_again(self, node: "redis.Redis", asking: bool, send: Send) -> Any:
         try:
-            return send(self._nodes.client(target), asking)
+            return send(node, asking)
         except redis.RedisError:
-            self._nodes.forget()
+            self._topology.forget()
             raise
 
 
@@ -136,7 +109,8 @@ class ClusterPipeline(Pipeline):
             cluster.connection_pool, cluster.response_callbacks, transaction, shard_hint
         )
         self._cluster = cluster
-        self._sent_on: set[int] = set()
+        # Positions of the commands that the node before answered with ASK.
+        self._redirected: set[int] = set()
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Sends all commands; their replies. Raises redis.RedisError."""
@@ -151,17 +125,17 @@ class ClusterPipeline(Pipeline):
             self.reset()
 
     def _send(self, node: "redis.Redis", asking: bool) -> list[Any]:
-        """Asks only for what the node before sent here: a key that it still has must not be made here too."""
-        places: list[int] = []
+        """Sends ASKING only for what was redirected: a key that the other node has must not be made here too."""
+        positions: list[int] = []
         with node.pipeline(transaction=self.transaction) as pipeline:
-            for at, (words, options) in enumerate(self.command_stack):
-                if asking and at in self._sent_on:
+            for position, (words, options) in enumerate(self.command_stack):
+                if asking and position in self._redirected:
                     pipeline.execute_command("ASKING")  # type: ignore[no-untyped-call]
-                places.append(len(pipeline))
+                positions.append(len(pipeline))
                 pipeline.execute_command(*words, **options)  # type: ignore[no-untyped-call]
-            found = pipeline.execute(raise_on_error=False)
-        replies = [found[at] for at in places]
-        self._sent_on = {at for at, reply in enumerate(replies) if isinstance(reply, AskError)}
+            sent = pipeline.execute(raise_on_error=False)
+        replies = [sent[position] for position in positions]
+        self._redirected = {at for at, reply in enumerate(replies) if isinstance(reply, AskError)}
         for reply in replies:
             if isinstance(reply, AskError | ClusterDownError):
                 raise reply
@@ -175,16 +149,12 @@ def key_of(words: Sequence[Any]) -> Any:
         words: name and arguments as the methods of `redis.Redis` send them: `XINFO STREAM` is one
             word.
     """
-    name = _name(words)
-    if name in KEYLESS or len(words) == 1:
+    name = str(words[0]).upper()
+    if len(words) == 1 or name in KEYLESS or f"{name} {words[1]}".upper() in KEYLESS:
         return None
-    if name in KEY_BEHIND_COUNT:
+    if name in KEY_AFTER_COUNT:
         return words[3]
-    if name in KEY_BEHIND_STREAMS:
-        marks = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
-        return words[marks.index("STREAMS") + 1]
+    if name in KEY_AFTER_STREAMS:
+        plain = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+        return words[plain.index("STREAMS") + 1]
     return words[1]
-
-
-def _name(words: Sequence[Any]) -> str:
-    return str(words[0]).upper().partition(" ")[0]

@@ -1,9 +1,11 @@
 """The queue on a Redis Cluster: partitions are spread, and moves and failovers are followed."""
 
 import itertools
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from socket import create_server
 from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
@@ -35,6 +37,7 @@ from tests.keeper_load import Load, keeping, kept, message, settings
 from tests.redis_trust import assert_probed, assert_replaced_after_a_rest
 from tests.service_process import free_port, wait_until
 
+HOST = "127.0.0.1"
 PASSWORD = "word-of-redis"
 STREAM = "{fota:0}:messages"
 # So many that each of the three masters has some.
@@ -157,6 +160,32 @@ def test_a_server_that_is_no_cluster_is_unavailable(tmp_path: Path) -> None:
         pytest.raises(QueueUnavailableError, match="cluster support disabled"),
     ):
         writer.put(message(1))
+
+
+def test_a_master_that_hangs_holds_up_no_other_partition(
+    empty: Cluster, client: "redis.Redis"
+) -> None:
+    client.xgroup_create(STREAM, "billing", "0", mkstream=True)
+    hanging = next(node for node in empty.masters() if node is not empty.master_of(STREAM))
+    hanging.freeze()
+    try:
+        for _ in range(20):
+            assert client.xreadgroup("billing", "worker", {STREAM: ">"}, count=1) == []
+    finally:
+        hanging.thaw()
+    empty.await_pairs()
+
+
+def test_nodes_that_all_hang_are_waited_for_as_long_as_one() -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(create_server((HOST, 0))) for _ in range(8)]
+        hosts = ",".join(f"{HOST}:{each.getsockname()[1]}" for each in silent)
+        url = Secret(f"redis+cluster://{hosts}")
+        client = stack.enter_context(connect(url, timeout_s=0.5, name="tests", retry=False))
+        began = time.monotonic()
+        with pytest.raises(redis.ConnectionError, match="no node of the Cluster answers"):
+            client.get(STREAM)
+        assert time.monotonic() - began < 2
 
 
 def test_a_reader_sees_all_partitions_each_in_order(empty: Cluster) -> None:
