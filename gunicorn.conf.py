@@ -40,8 +40,7 @@ import structlog
 from listener import logs, metrics
 from listener.diagnostics import startup
 from listener.errors import SettingsError
-from listener.ops import port_dispatch
-from listener.server import address_report, gunicorn_guard
+from listener.server import address_report, bind_addresses, gunicorn_guard
 from listener.settings.settings import Settings
 
 # Objects made, less those that went, between two collections. Python's own default is 700.
@@ -63,15 +62,17 @@ def nworkers_changed(arbiter: Any, _new: int, _old: int | None) -> None:
     if not gunicorn_guard.check(arbiter.cfg):
         return
     try:
-        arbiter.cfg.set("bind", port_dispatch.with_operating_port(arbiter.cfg.bind, settings))
-    except port_dispatch.BindError as error:
+        arbiter.cfg.set("bind", bind_addresses.with_operating_port(arbiter.cfg.bind, settings))
+    except bind_addresses.BindError as error:
         gunicorn_guard.refuse(
             f"gunicorn cannot run the service with these options:\n  bind (-b, --bind): {error}"
         )
     public = [
-        address for address in arbiter.cfg.bind if not port_dispatch.is_operating(address, settings)
+        address
+        for address in arbiter.cfg.bind
+        if not bind_addresses.is_operating_port(address, settings)
     ]
-    if settings.trusts_forwarded_address_alone and port_dispatch.is_open_to_all(public):
+    if settings.trusts_forwarded_address_alone and bind_addresses.is_open_to_all(public):
         log.warning(
             "sender can be forged: X-Forwarded-For is the only proof of sender and the port is open to all",
             advice="set CALLBACK_TOKEN, or let only the proxy reach the port, as with --bind 127.0.0.1:PORT",
@@ -145,7 +146,7 @@ if no_metrics:
 if 0 < (files := getrlimit(RLIMIT_NOFILE)[1]) < FEW_FILES:
     log.warning("few open files allowed: each connection needs one", limit=files)
 # OPS_BIND comes later, in `nworkers_changed`: --bind would replace it.
-bind = port_dispatch.public_addresses(settings.port)
+bind = bind_addresses.public_addresses(settings.port)
 # Nobody in front may set the path or the scheme by a header.
 forwarder_headers = ""
 forwarded_allow_ips = ""

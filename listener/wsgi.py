@@ -5,7 +5,7 @@ from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES
 from listener.messages.kinds import KIND_NAMES
 from listener.ops.app import create_ops_app
-from listener.ops.port_dispatch import Ports
+from listener.ops.port_dispatch import PortDispatcher
 from listener.queue.queue import Keeper
 from listener.server import gunicorn_guard
 from listener.settings.settings import Settings
@@ -16,7 +16,7 @@ logs.configure(settings.log_format, settings.log_level, settings.secrets)
 metrics.create_label_values(KIND_NAMES, PROBLEM_TYPES)
 queue = Keeper(settings)
 queue.start()
-app = Ports(
+app = PortDispatcher(
     public=create_app(settings, queue=queue),
     operating=create_ops_app(settings, queue=queue),
     bind=settings.ops_bind,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from gunicorn.util import unquote_to_wsgi_str
 
@@ -31,7 +31,11 @@ BASE_ENVIRON: dict[str, Any] = {
 
 
 class FrozenConfig:
-    """gunicorn's settings, each looked up once: its own look-ups take a twentieth of a message's time."""
+    """gunicorn's settings for its parser, each looked up once: its own look-ups take a twentieth of a message's time."""
+
+    # No peer, trusted or not, may set the scheme, the path or an address: so the parser gets none.
+    secure_scheme_headers: ClassVar[dict[str, str]] = {}
+    forwarder_headers = ""
 
     def __init__(self, cfg: Any) -> None:
         self._cfg = cfg

@@ -86,7 +86,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         """
         connection = Connection(client, self._limiter, self.request_timeout_s, self.write_timeout_s)
         try:
-            self._serve(connection, addr, connection_environ(addr, client.getsockname()))
+            self._serve(connection, connection_environ(addr, client.getsockname()))
         except (StopIteration, OSError):
             # The client sends no further request, has gone, or does not read its response.
             pass
@@ -95,8 +95,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         finally:
             connection.close()
 
-    def _serve(self, connection: Connection, peer: Any, of_connection: dict[str, str]) -> None:
-        parser = RequestParser(self._config, connection, peer)
+    def _serve(self, connection: Connection, of_connection: dict[str, str]) -> None:
+        parser = RequestParser(self._config, connection, None)
         keeps_open = True
         # A connection that was evicted while its request ran would occupy a place and evict another one.
         while keeps_open and not connection.is_evicted:

@@ -11,10 +11,10 @@ import requests
 from structlog.testing import capture_logs
 
 from listener import __version__
-from listener.ops import port_dispatch
 from listener.ops.app import create_ops_app
 from listener.ops.version import COMMIT_VARIABLES, version
 from listener.queue.queue import Keeper
+from listener.server import bind_addresses
 from listener.settings.settings import Settings
 from tests.service_process import RECEIVER, Service, free_port
 
@@ -136,16 +136,16 @@ def test_a_taken_operating_port_is_told_and_messages_are_taken_all_the_same(
 def test_operating_port_is_kept_by_a_reload() -> None:
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"127.0.0.1:{free_port()}"})
     assert settings.ops_bind
-    chosen = port_dispatch.with_operating_port(["0.0.0.0:8000"], settings)
+    chosen = bind_addresses.with_operating_port(["0.0.0.0:8000"], settings)
     assert len(chosen) == 2
     with socket.create_server(settings.ops_bind):
-        assert port_dispatch.with_operating_port(["0.0.0.0:8000"], settings) == chosen
+        assert bind_addresses.with_operating_port(["0.0.0.0:8000"], settings) == chosen
 
 
 def test_nothing_more_is_bound_and_nothing_is_logged_without_an_operating_port() -> None:
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": ""})
     with capture_logs() as told:
-        assert port_dispatch.with_operating_port(["fd://3"], settings) == ["fd://3"]
+        assert bind_addresses.with_operating_port(["fd://3"], settings) == ["fd://3"]
     assert told == []
 
 
@@ -153,15 +153,15 @@ def test_operating_port_that_was_bound_by_hand_is_bound_once() -> None:
     port = free_port()
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"127.0.0.1:{port}"})
     given = [f"127.0.0.1:{port}", "unix:/run/fota.sock", "[::]:8000"]
-    assert port_dispatch.with_operating_port(given, settings) == [*given[1:], given[0]]
+    assert bind_addresses.with_operating_port(given, settings) == [*given[1:], given[0]]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:{}", "[::]:{}", "localhost:{}", ":{}", "fd://3"])
 def test_address_that_would_publish_or_displace_the_operating_side_is_refused(address: str) -> None:
     port = free_port()
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"127.0.0.1:{port}"})
-    with pytest.raises(port_dispatch.BindError):
-        port_dispatch.with_operating_port([address.format(port)], settings)
+    with pytest.raises(bind_addresses.BindError):
+        bind_addresses.with_operating_port([address.format(port)], settings)
 
 
 def test_ipv6_address_of_the_operating_port_is_bound_in_brackets() -> None:
@@ -169,7 +169,7 @@ def test_ipv6_address_of_the_operating_port_is_bound_in_brackets() -> None:
         pytest.skip("this machine has no IPv6")
     port = free_port()
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "OPS_BIND": f"[::1]:{port}"})
-    assert port_dispatch.with_operating_port([], settings) == [f"[::1]:{port}"]
+    assert bind_addresses.with_operating_port([], settings) == [f"[::1]:{port}"]
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,4 @@ def test_public_port_is_bound_in_the_families_that_the_machine_has(
             pass
 
     monkeypatch.setattr(socket, "socket", Candidate)
-    assert port_dispatch.public_addresses(8000) == expected
+    assert bind_addresses.public_addresses(8000) == expected

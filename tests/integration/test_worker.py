@@ -442,6 +442,29 @@ def test_unread_chunked_body_is_freed_without_a_collection(worker: Worker) -> No
         gc.enable()
 
 
+def test_no_header_of_any_peer_sets_scheme_path_or_address(worker: Worker) -> None:
+    environs: list[dict[str, Any]] = []
+
+    def record(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environs.append(environ)
+        return echo(environ, start_response)
+
+    worker.wsgi = record
+    # gunicorn's defaults trust a peer on this machine with all of these.
+    worker.cfg.set("forwarded_allow_ips", "*")
+    with client(worker) as connection:
+        connection.sendall(
+            b"GET /path HTTP/1.1\r\nHost: h:9464\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on\r\n"
+            b"Script_Name: /path\r\nPath_Info: /other\r\nX_Forwarded_For: 192.0.2.9\r\nRemote-Addr: 192.0.2.9\r\n\r\n"
+        )
+        assert answer(connection)[0] == 200
+    (environ,) = environs
+    facts = {"wsgi.url_scheme": "http", "PATH_INFO": "/path", "SCRIPT_NAME": "", "SERVER_PORT": ""}
+    assert facts.items() <= environ.items()
+    assert environ["REMOTE_ADDR"] == "192.0.2.1"
+    assert "HTTP_X_FORWARDED_FOR" not in environ
+
+
 EXPECT = b"Host: h\r\nExpect: 100-continue\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
