@@ -49,6 +49,7 @@ PURE = (
     "listener/consumer/options.py",
     "listener/errors.py",
     "listener/messages/json_schemas.py",
+    "listener/messages/json_reader.py",
     "listener/messages/kinds.py",
     "listener/messages/members.py",
     "listener/settings/secret.py",
