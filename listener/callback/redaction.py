@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 from listener.messages.decoding import charset_of, decode
 from listener.messages.payload import COMPRESSED
-from listener.messages.raw_search import MOST_LEVELS, possible_values
+from listener.messages.raw_search import MAX_LEVELS, possible_values
 from listener.settings.secret import Secret
 
 
@@ -88,7 +88,7 @@ def _forms(secret: Secret) -> Iterator[str]:
     yield plain
     for ascii_only in (True, False):
         escaped = plain
-        for _ in range(MOST_LEVELS):
+        for _ in range(MAX_LEVELS):
             escaped = json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
             yield escaped
             yield escaped.replace("/", r"\/")

@@ -10,8 +10,8 @@ from codecs import BOM_UTF16_BE
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
-# Roughly what the WHATWG Encoding Standard has, and UTF-32. Left out on purpose: charsets whose bytes are also
-# ASCII with another meaning (UTF-7, ISO-2022), and codecs of Python that are no charsets.
+# Roughly the charsets of the WHATWG Encoding Standard, and UTF-32. Charsets whose bytes are also ASCII with
+# another meaning (UTF-7, ISO-2022) and codecs of Python that are no charsets are left out on purpose.
 _CHARSETS = frozenset(
     (
         *(
@@ -30,52 +30,53 @@ _CHARSETS = frozenset(
         *("gbk", "gb2312", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"),
     )
 )
-# Looked up here and not by Python, which keeps every unknown name that a stranger sends for ever.
+# Python's own look-up caches every unknown name that a stranger sends, for ever.
 _CODECS = {name: name for name in _CHARSETS} | {
     alias: codec for alias, codec in aliases.items() if codec in _CHARSETS
 }
-_LONGEST_LABEL = 40
+_MAX_LABEL_CHARS = 40
 _CHARSET_PARAMETER = re.compile(r"""(?i);\s*+charset\s*+=\s*+["']?([^\s;"']++)""")
 _PADDING = "\0 \t\r\n"
-# The escape of half a surrogate pair, without its other half. The replacement is the same for each, since
-# a callback would hold up the worker for a body that consists of them.
-_ESCAPED_HALF = re.compile(
+# The escape of a lone surrogate. Each has the same replacement: a callback for each would block the worker
+# for a body that consists of them.
+_ESCAPED_LONE_SURROGATE = re.compile(
     r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
-# Which bytes of UTF-8 begin half a surrogate pair, if the other kind follows: 1 for each, 0 for all others.
-_BEGINS_HALF = bytes(byte == 0xED for byte in range(256))
-_FOLLOWS_IN_HALF = bytes(0xA0 <= byte <= 0xBF for byte in range(256))
-_HALF = re.compile("[\ud800-\udfff]")
+# 1 for the bytes of UTF-8 that start a surrogate if one of the second kind follows, 0 for all others.
+_STARTS_SURROGATE = bytes(byte == 0xED for byte in range(256))
+_FOLLOWS_IN_SURROGATE = bytes(0xA0 <= byte <= 0xBF for byte in range(256))
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # Stands for an escaped backslash for a moment; decoded text has no surrogates.
 _BACKSLASH = "\ud800"
 
 
 def charset_of(content_type: str) -> str | None:
-    """Python's name of the charset that a Content-Type names; None if it names none that is read here."""
-    found = _CHARSET_PARAMETER.search(content_type)
-    if not found or len(found[1]) > _LONGEST_LABEL:
+    """Python's name of the charset in a Content-Type; None if it has none, or one that is not read here."""
+    match = _CHARSET_PARAMETER.search(content_type)
+    if not match or len(match[1]) > _MAX_LABEL_CHARS:
         return None
-    return _CODECS.get(normalize_encoding(found[1].lower()))
+    return _CODECS.get(normalize_encoding(match[1].lower()))
 
 
 def decode(body: bytes, content_type: str = "") -> str:
-    """The text of a body as `decode_raw` returns it, with escapes of half a surrogate pair as U+FFFD.
+    """The text of a body as `decode_raw` returns it, with U+FFFD for each escape of a lone surrogate.
 
     Raises:
         UnicodeDecodeError: the bytes are text in none of these charsets.
     """
-    return without_halves(decode_raw(body, content_type))
+    return replace_lone_surrogates(decode_raw(body, content_type))
 
 
 def decode_raw(body: bytes, content_type: str = "") -> str:
     """The text of a body, without byte order marks before it and NULs and white space behind it.
 
     UTF-8 comes first, since text in another charset is hardly ever valid UTF-8, while UTF-8 is often
-    mislabelled. A surrogate pair in CESU-8 is one character; half a pair is U+FFFD. JSON's escapes stay.
+    mislabelled. A surrogate pair in CESU-8 is one character; a lone surrogate is U+FFFD. JSON's
+    escapes stay.
 
     Args:
-        body: the whole of it.
+        body: the whole body.
         content_type: the header's value; its `charset` counts where the bytes are not UTF-8.
 
     Raises:
@@ -92,12 +93,12 @@ def decode_raw(body: bytes, content_type: str = "") -> str:
     return text.lstrip("\ufeff").rstrip(_PADDING)
 
 
-def without_halves(text: str) -> str:
-    """Decoded text with U+FFFD for each JSON escape of half a surrogate pair; whole pairs stay."""
+def replace_lone_surrogates(text: str) -> str:
+    """Decoded text with U+FFFD for each JSON escape of a lone surrogate; pairs stay."""
     if "\\ud" not in text and "\\uD" not in text:
         return text
-    held = text.replace(r"\\", _BACKSLASH)
-    return _ESCAPED_HALF.sub("\ufffd", held).replace(_BACKSLASH, r"\\")
+    marked = text.replace(r"\\", _BACKSLASH)
+    return _ESCAPED_LONE_SURROGATE.sub("\ufffd", marked).replace(_BACKSLASH, r"\\")
 
 
 def _decode_other(body: bytes, content_type: str) -> str:
@@ -108,47 +109,50 @@ def _decode_other(body: bytes, content_type: str) -> str:
     except UnicodeDecodeError:
         if named:
             raise
-    return _HALF.sub("\ufffd", _with_halves(body, encoding))
+    return _SURROGATE.sub("\ufffd", _decode_with_surrogates(body, encoding))
 
 
-def _with_halves(body: bytes, encoding: str) -> str:
-    """Text with halves of surrogate pairs, those of a pair joined to its character.
+def _decode_with_surrogates(body: bytes, encoding: str) -> str:
+    """Decodes text that has surrogates; a pair becomes its character, and lone ones stay.
 
-    Python's codecs call an error handler for each half, which takes up to a second for a body of halves.
+    Python's codecs call an error handler for each surrogate, which takes up to a second for a body that
+    consists of them.
 
     Raises:
-        UnicodeDecodeError: it has other errors.
+        UnicodeDecodeError: the text has other errors.
     """
     if encoding.startswith("utf-8"):
-        return _joined(_units_of_utf8(body))
+        return _decode_units(_utf16_units(body))
     if encoding.startswith("utf-32") or len(body) % 2:
         text: str = json.loads(json.dumps(body.decode(encoding, "surrogatepass")))
         return text
     if encoding == "utf-16-be" or body.startswith(BOM_UTF16_BE):
-        return _joined(body)
+        return _decode_units(body)
     units = bytearray(body)
     units[::2], units[1::2] = units[1::2], units[::2]
-    return _joined(units)
+    return _decode_units(units)
 
 
-def _units_of_utf8(body: bytes) -> bytes:
-    """UTF-8 that has halves of pairs, in UTF-16-BE.
+def _utf16_units(body: bytes) -> bytes:
+    """The UTF-16-BE of a UTF-8 body that has surrogates.
 
-    All halves are found at once, with the body as one number: U+D8xx is read as U+E8xx, and as U+F8xx. The two readings differ where a half stands and nowhere else, so a real U+E8xx is not taken for one.
+    All surrogates are replaced at once, with the body as one number: U+D8xx is read as U+E8xx, and as
+    U+F8xx. The two readings differ where a surrogate stands and nowhere else, so that a real U+E8xx is
+    not taken for one.
     """
-    begins = int.from_bytes(body.translate(_BEGINS_HALF), "little")
-    halves = begins & int.from_bytes(body[1:].translate(_FOLLOWS_IN_HALF), "little")
+    starts = int.from_bytes(body.translate(_STARTS_SURROGATE), "little")
+    surrogates = starts & int.from_bytes(body[1:].translate(_FOLLOWS_IN_SURROGATE), "little")
     whole = int.from_bytes(body, "little")
     # The first byte becomes EE or EF instead of ED.
-    read_as_e8 = (whole ^ 3 * halves).to_bytes(len(body), "little").decode().encode("utf-16-be")
-    read_as_f8 = (whole ^ 2 * halves).to_bytes(len(body), "little").decode().encode("utf-16-be")
+    read_as_e8 = (whole ^ 3 * surrogates).to_bytes(len(body), "little").decode().encode("utf-16-be")
+    read_as_f8 = (whole ^ 2 * surrogates).to_bytes(len(body), "little").decode().encode("utf-16-be")
     units = int.from_bytes(read_as_e8, "big")
     # E8 and F8 differ by 10, E8 and D8 by 30.
     differ = units ^ int.from_bytes(read_as_f8, "big")
     return (units ^ 3 * differ).to_bytes(len(read_as_e8), "big")
 
 
-def _joined(units: bytes | bytearray) -> str:
-    """UTF-16-BE as text. Of all readers in the standard library JSON's alone passes over half a pair."""
+def _decode_units(units: bytes | bytearray) -> str:
+    """The text of UTF-16-BE. In the standard library only the JSON reader accepts a lone surrogate."""
     text: str = json.loads('"\\u' + units.hex(" ", 2).replace(" ", "\\u") + '"')
     return text

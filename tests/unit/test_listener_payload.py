@@ -249,7 +249,7 @@ def test_escapes_of_ordinary_letters_are_left_to_the_json_decoder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Without a pattern to search for, whatever looked for half pairs would fail.
-    monkeypatch.setattr(decoding, "_ESCAPED_HALF", None)
+    monkeypatch.setattr(decoding, "_ESCAPED_LONE_SURROGATE", None)
     for text in ("Привет", "é\u0000€", "\ue000", "\\u0041"):
         assert payload.parse(json.dumps({"a": text}).encode()) == {"a": text}
     with pytest.raises(AttributeError):

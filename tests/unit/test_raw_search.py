@@ -106,15 +106,17 @@ def test_escapes_of_a_long_body_are_read_in_the_searched_parts_alone(
 ) -> None:
     sizes: list[int] = []
 
-    def without_halves(text: str) -> str:
+    def replace_lone_surrogates(text: str) -> str:
         sizes.append(len(text))
-        return decoding.without_halves(text)
+        return decoding.replace_lone_surrogates(text)
 
-    monkeypatch.setattr(raw_search, "without_halves", without_halves)
+    monkeypatch.setattr(raw_search, "replace_lone_surrogates", replace_lone_surrogates)
     long = "é\\ud800\\u0410" * 100_000
     body = f'["{long}", {{"password": "x\\ud800{SIMPLE}"}}, "{long}"'.encode(encoding)
     assert holds(body, f"x\ufffd{SIMPLE}", "text/json; charset=cp1252")
-    most = 2 * raw_search.SEARCHED_END + raw_search.MOST_MEMBERS * (raw_search.SEARCHED_MEMBER + 2)
+    most = 2 * raw_search.SEARCHED_END_CHARS + raw_search.MAX_MEMBERS * (
+        raw_search.SEARCHED_MEMBER_CHARS + 2
+    )
     assert sizes
     assert max(sizes) <= most
 
