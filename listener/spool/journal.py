@@ -10,7 +10,9 @@ from typing import IO
 
 from listener.messages.message import Message
 from listener.runtime.safe_files import open_safely
-from listener.spool.journal_database import PAGE_BYTES, JournalDatabase
+from listener.spool.journal_database import JournalDatabase
+from listener.spool.journal_files import lies_at
+from listener.spool.journal_opening import PAGE_BYTES
 from listener.spool.journal_rows import (
     DAMAGED,
     UNREADABLE,
@@ -185,6 +187,10 @@ class Journal:
         self._database.see_to_files()
         if not self._database.exists:
             return False
+        if self._lead and not lies_at(self._lead.fileno(), self._folder / LEAD):
+            # Another process may hold a lock on the file that took the place of this one.
+            self._lead.close()
+            self._lead = None
         if self._lead is None:
             try:
                 self._lead = _locked(self._folder / LEAD, fcntl.LOCK_NB)

@@ -1,41 +1,20 @@
 """The journal's database: opened when first needed, synced in a way that processes share, and saved when its files go."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from listener.runtime.safe_files import make_safe
-from listener.spool.journal_files import LOG_BYTES, JournalFiles, inode
+from listener.spool.journal_files import Files, Identity, JournalFiles, identity
+from listener.spool.journal_opening import LOG_BYTES, PAGE_BYTES, JournalOpener, has_log, is_corrupt
 
 Result = TypeVar("Result")
 
 JOURNAL = "spool.db"
-PAGE_BYTES = 4096
-# Below the time that a message has: its answer then says that another process holds the file.
-BUSY_TIMEOUT_S = 0.7
 # macOS has only fsync.
 fdatasync = getattr(os, "fdatasync", os.fsync)
-CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS message (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    message TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS set_aside (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    message TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    since TEXT NOT NULL
-);
-"""
 
 
 class JournalDatabase:
@@ -52,14 +31,15 @@ class JournalDatabase:
         self._max_pages = max(max_bytes // PAGE_BYTES, 4)
         self._connection: sqlite3.Connection | None = None
         self._files = JournalFiles(self.path)
-        self._inode = 0
+        self._opener = JournalOpener(self._files, self.path, self._max_pages)
+        self._database: Identity = None
         self._has_log = True
         self.notes: list[tuple[str, dict[str, object]]] = []
 
     @property
     def exists(self) -> bool:
         """Whether there is a database at the path."""
-        return bool(inode(self.path))
+        return identity(self.path) is not None
 
     def close(self) -> None:
         """Closes the connection, once what is in removed files is saved."""
@@ -83,25 +63,25 @@ class JournalDatabase:
         try:
             return action(self._opened())
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in CORRUPT:
+            if not is_corrupt(error):
                 raise
-            self._rename_corrupt()
+            # With files that were removed it may seem corrupt, and is only to be saved.
+            if self._connection is None or self._files.is_in_place():
+                self._rename_corrupt()
             return action(self._opened())
 
     def _opened(self) -> sqlite3.Connection:
         """A connection to the journal that lies at the path now: another process may have renamed ours."""
         self.see_to_files()
-        if not self._connection:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._inode = inode(self.path)
-            with self._alone():
-                self._connection = self._open(self.path)
-                self._inode = inode(self.path)
-                self._files.opened()
-        return self._connection
+        if self._connection:
+            return self._connection
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._database = identity(self.path)
+        with self._files.locked():
+            return self._take(*self._opener.open())
 
     def see_to_files(self) -> bool:
-        """Closes a connection whose files were removed, once what is in them is saved.
+        """Opens the journal at the path in place of one whose files were removed, and saves what is in these.
 
         Returns:
             Whether the rows of the connection are in the journal at the path. They are not where
@@ -111,53 +91,21 @@ class JournalDatabase:
         if journal is None or self._files.is_in_place():
             return True
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._alone():
-            # Another process that closes the old files has moved the new ones away for a moment.
-            if self._files.is_in_place():
-                return True
-            saved = self._files.save(journal, self._open)
-            if saved:
-                self.notes.append(("journal files removed", {"folder": str(self._folder)}))
-            self._connection, self._inode = None, 0
-            self._files.close(journal)
-        return saved
+        with self._files.locked():
+            if self._files.was_renamed():
+                self._close()
+                return False
+            target, files = self._opener.save(journal)
+            # SQLite deletes no log by its name where another database lies at the path.
+            self._close()
+            self._take(target, files)
+        self.notes.append(("journal files removed", {"folder": str(self._folder)}))
+        return True
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """No other process opens, renames or replaces the journal meanwhile.
-
-        The folder itself is locked: a file for it could be removed as well.
-        """
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
-
-    def _open(self, path: Path) -> sqlite3.Connection:
-        # SQLite follows a link, and gives what it makes the mode that the umask leaves. Log and shared
-        # memory get the mode of the database, or had another before.
-        make_safe(path, create=True)
-        for part in (f"{path}-wal", f"{path}-shm"):
-            make_safe(Path(part), create=False)
-        journal = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            journal.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            mode = journal.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            # SQLite syncs the write-ahead log before it copies it into the database, and `transaction`
-            # after each commit. A file system that cannot have such a log gets SQLite's own syncs.
-            self._has_log = mode == "wal"
-            journal.execute(f"PRAGMA synchronous = {'NORMAL' if self._has_log else 'EXTRA'}")
-            journal.execute(f"PRAGMA max_page_count = {self._max_pages}")
-            journal.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-            # A journal of an earlier version gets the table that it lacks.
-            journal.executescript(SCHEMA)
-        except BaseException:
-            journal.close()
-            raise
+    def _take(self, journal: sqlite3.Connection, files: Files) -> sqlite3.Connection:
+        self._connection, self._database = journal, files[0]
+        self._files.opened(files)
+        self._has_log = has_log(journal)
         return journal
 
     @contextmanager
@@ -181,7 +129,7 @@ class JournalDatabase:
 
     def _sync_log(self) -> None:
         try:
-            log = self._open_log()
+            log = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             # It was removed. `put` saves what is in it before anybody is answered.
             if self._files.is_in_place():
@@ -192,28 +140,16 @@ class JournalDatabase:
         finally:
             os.close(log)
 
-    def _open_log(self) -> int:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            return os.open(f"{self.path}-wal", flags)
-        except FileNotFoundError:
-            # Another process that closes removed files moves the log away for a moment, under this lock.
-            with self._alone():
-                return os.open(f"{self.path}-wal", flags)
-
     def _rename_corrupt(self) -> None:
         """Renames a corrupt journal, unless another process already has."""
-        corrupt = self._inode
-        self._close()
-        with self._alone():
-            if corrupt == inode(self.path):
-                stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-                for part in self._folder.glob(f"{JOURNAL}*"):
-                    if ".corrupt-" not in part.name:
-                        part.rename(f"{part}.corrupt-{stamp}")
+        with self._files.locked():
+            # Before it is closed: then a new file may have the same inode.
+            if self._database == identity(self.path):
+                stamp = self._files.rename_corrupt()
                 self.notes.append(("journal is corrupt and was set aside", {"stamp": stamp}))
+            self._close()
 
     def _close(self) -> None:
         if self._connection:
             self._connection.close()
-        self._connection, self._inode = None, 0
+        self._connection, self._database = None, None

@@ -1,32 +1,35 @@
-"""The files of a journal: whether they still lie where they were opened, how large they are, and how to save
-what is in those that were removed.
+"""The files of a journal: which ones belong together, whether they still lie where they were opened, and their lock.
 
 Something that cleans up folders (systemd-tmpfiles, tmpreaper, a backup, a hand) may remove a file that a
 process has open. SQLite goes on writing to it, and with the last process all of it is gone. Blocks for the disk.
 """
 
+import fcntl
+import json
 import os
-import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-# What the write-ahead log may take besides the database. As a rule it has 4 MiB and one group.
-LOG_BYTES = 32 * 2**20
+from listener.runtime.safe_files import open_safely, replace_safely
 
-# As bytes: what is no UTF-8 is copied as well.
-COPIED = {
-    "SELECT id, CAST(message AS BLOB) FROM message ORDER BY place": (
-        "INSERT OR IGNORE INTO message (id, message) VALUES (?, CAST(? AS TEXT))"
-    ),
-    "SELECT id, CAST(message AS BLOB), reason, since FROM set_aside ORDER BY place": (
-        "INSERT OR IGNORE INTO set_aside (id, message, reason, since) VALUES (?, CAST(? AS TEXT), ?, ?)"
-    ),
-}
+# Which files the processes that have the journal open share; beside the database.
+RECORD = "spool.files"
+MOST_OF_RECORD = 1000
+
+# Device and inode; None: there is no such file.
+Identity = tuple[int, int] | None
+# Of a database, its write-ahead log, and the memory that processes share for it.
+Files = tuple[Identity, Identity, Identity]
 
 
 class JournalFiles:
     """The files of one journal, as a connection has opened them.
+
+    SQLite finds log and shared memory by the name of the database alone. Two processes that have different
+    databases under one name, or one database with different logs, overwrite each other's messages. So the first process that opens a database records
+    its files in `spool.files`, and another one joins only if exactly these lie there.
 
     Args:
         path: of the database.
@@ -34,107 +37,143 @@ class JournalFiles:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._opened: tuple[int, ...] = (0, 0, 0)
+        self._record = path.with_name(RECORD)
+        self._opened: Files = (None, None, None)
+        self._lock = -1
 
-    def opened(self) -> None:
-        """What lies there now is what the connection has open. Call it after a first write."""
-        self._opened = self._inodes()
-
-    def is_in_place(self) -> bool:
-        """Whether the files that the connection has open still lie there, all of them."""
-        return self._opened == self._inodes()
+    @property
+    def present(self) -> Files:
+        """What lies at the path."""
+        database, log, shared = map(identity, parts(self._path))
+        return database, log, shared
 
     @property
     def bytes(self) -> int:
         """What database and log take together."""
-        return sum(part.stat().st_size for part in _parts(self._path)[:2] if part.exists())
+        return sum(part.stat().st_size for part in parts(self._path)[:2] if part.exists())
 
-    def save(
-        self, journal: sqlite3.Connection, connect: Callable[[Path], sqlite3.Connection]
-    ) -> bool:
-        """Copies the rows of a connection whose files were removed to the journal at the path.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """As the function `locked`."""
+        with locked(self._path.parent) as self._lock:
+            yield
 
-        Each of the processes that have the files open calls this, one after the other. The first makes a
-        new database, even if only a part of the old one was removed: SQLite's locks lie in these files,
-        so that those who have the old ones and those who have new ones would not keep clear of each
-        other. A database that lies in the folder under another name was renamed on purpose, and is left
-        alone.
+    def is_locked(self) -> bool:
+        """Whether the folder that was locked is still the one at the path: others lock that."""
+        return lies_at(self._lock, self._path.parent)
 
-        Args:
-            journal: the connection; to be closed afterwards.
-            connect: opens a journal, or makes it.
+    def is_in_place(self) -> bool:
+        """Whether the files that the connection has open still lie there, all of them."""
+        return self._opened == self.present
 
-        Returns:
-            Whether that was done, and not left.
+    def has_own_database(self) -> bool:
+        """Whether the database at the path is that of the connection, or there is none."""
+        return identity(self._path) in (None, self._opened[0])
 
-        Raises:
-            sqlite3.Error, OSError: not everything was saved; call it again.
+    def is_recorded(self) -> bool:
+        """Whether what lies there are the files that the first process opened, all of them."""
+        present = self.present
+        return present[0] is not None and self._recorded() == present
+
+    def has_log_of_another(self) -> bool:
+        """Whether the log belongs to another database, which was at the path before."""
+        (database, log, _), recorded = self.present, self._recorded()
+        return recorded is not None and log == recorded[1] and database != recorded[0]
+
+    def opened(self, files: Files) -> None:
+        """Notes what the connection has open, and records it."""
+        self._opened = files
+        if not self.is_recorded():
+            # Without a record, a worker that starts makes a new database: more work, and no loss.
+            with suppress(OSError):
+                replace_safely(self._record, json.dumps(files).encode())
+
+    def clear(self) -> None:
+        """Takes log and shared memory off the path, so that the next database there gets its own.
+
+        Processes that have them open go on with them. A log is kept under another name unless the connection has
+        it open: it may be all that is left of a database.
         """
-        if self._was_renamed():
-            return False
-        if inode(self._path) not in (0, self._opened[0]):
-            _copy(journal, connect(self._path))
-            return True
-        fresh = Path(f"{self._path}.new")
-        for part in _parts(fresh):
-            part.unlink(missing_ok=True)
-        # A database that is closed is one file.
-        _copy(journal, connect(fresh))
-        for part in _parts(self._path)[1:]:
-            part.unlink(missing_ok=True)
-        fresh.rename(self._path)
-        _sync(self._path.parent)
-        return True
+        _, log, shared = parts(self._path)
+        shared.unlink(missing_ok=True)
+        if identity(log) == self._opened[1] or (log.exists() and not log.stat().st_size):
+            log.unlink(missing_ok=True)
+        elif log.exists():
+            log.rename(f"{log}.corrupt-{_stamp()}")
 
-    def close(self, journal: sqlite3.Connection) -> None:
-        """Closes a connection whose files were removed.
+    def saved(self) -> None:
+        """Deletes the log of the connection where another process kept it; call it once its rows are saved."""
+        log = parts(self._path)[1]
+        for kept in log.parent.glob(f"{log.name}.corrupt-*"):
+            if identity(kept) == self._opened[1]:
+                kept.unlink(missing_ok=True)
 
-        SQLite has the last connection delete log and shared memory, by their names: these may be
-        other files by now, and in use.
-        """
-        moved = [(part, Path(f"{part}.kept")) for part in _parts(self._path)[1:] if part.exists()]
-        for part, kept in moved:
-            part.rename(kept)
-        try:
-            journal.close()
-        finally:
-            for part, kept in moved:
-                kept.rename(part)
+    def rename_corrupt(self) -> str:
+        """Renames a corrupt journal; returns what its names end in."""
+        stamp = _stamp()
+        for part in self._path.parent.glob(f"{self._path.name}*"):
+            if ".corrupt-" not in part.name:
+                part.rename(f"{part}.corrupt-{stamp}")
+        return stamp
 
-    def _was_renamed(self) -> bool:
+    def was_renamed(self) -> bool:
+        """Whether a process found the database corrupt, and renamed it."""
         siblings = self._path.parent.glob(f"{self._path.name}.corrupt-*")
-        return any(inode(sibling) == self._opened[0] for sibling in siblings)
+        return any(identity(sibling) == self._opened[0] for sibling in siblings)
 
-    def _inodes(self) -> tuple[int, ...]:
-        return tuple(map(inode, _parts(self._path)))
+    def _recorded(self) -> Files | None:
+        try:
+            with os.fdopen(open_safely(self._record, os.O_RDONLY), "rb") as file:
+                database, log, shared = json.loads(file.read(MOST_OF_RECORD))
+            return _identity(database), _identity(log), _identity(shared)
+        except (OSError, ValueError, TypeError):
+            return None
 
 
-def inode(path: Path) -> int:
-    """The number of a file; 0 if there is none."""
+def identity(path: Path) -> Identity:
+    """Which file lies at a path."""
     try:
-        return path.stat().st_ino
+        found = path.stat()
     except FileNotFoundError:
-        return 0
+        return None
+    return found.st_dev, found.st_ino
 
 
-def _parts(path: Path) -> tuple[Path, Path, Path]:
+def lies_at(file: int, path: Path) -> bool:
+    """Whether an open file or folder is the one that lies at a path."""
+    found = os.fstat(file)
+    return (found.st_dev, found.st_ino) == identity(path)
+
+
+def parts(path: Path) -> tuple[Path, Path, Path]:
     """A database, its write-ahead log, and the memory that processes share for it."""
     return path, Path(f"{path}-wal"), Path(f"{path}-shm")
 
 
-def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copies all rows, in their order, and closes the target."""
-    with closing(target):
-        target.execute("PRAGMA synchronous = FULL")
-        target.execute("BEGIN IMMEDIATE")
-        for select, insert in COPIED.items():
-            target.executemany(insert, source.execute(select))
-        target.execute("COMMIT")
+@contextmanager
+def locked(folder: Path, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
+    """No other process opens, renames or replaces the journal in a folder meanwhile; yields its descriptor. Raises OSError.
+
+    The folder itself is locked: a file for it could be removed as well.
+    """
+    while True:
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(opened, kind)
+            # The folder may have been removed while this process waited, and made again.
+            if lies_at(opened, folder):
+                yield opened
+                return
+        finally:
+            os.close(opened)
 
 
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def _identity(found: list[int] | None) -> Identity:
+    if found is None:
+        return None
+    device, number = map(int, found)
+    return device, number

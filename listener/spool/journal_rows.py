@@ -1,4 +1,4 @@
-"""What a row of the journal holds: a message that waits, or one that is set aside. Pure but for `insert`."""
+"""What a row of the journal holds: a message that waits, or one that is set aside. Pure but for `insert` and `copy_rows`."""
 
 import json
 import sqlite3
@@ -15,6 +15,18 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
 # How the reason of a row begins that is set aside because it cannot be read.
 DAMAGED = "unreadable: "
 PUT_ASIDE = "INSERT INTO set_aside (id, message, reason, since) VALUES (?, ?, ?, ?)"
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+# As bytes: what is no UTF-8 is copied as well.
+COPIED = {
+    "message": (
+        "SELECT id, CAST(message AS BLOB) FROM message ORDER BY place",
+        "INSERT OR IGNORE INTO message (id, message) VALUES (?, CAST(? AS TEXT))",
+    ),
+    "set_aside": (
+        "SELECT id, CAST(message AS BLOB), reason, since FROM set_aside ORDER BY place",
+        "INSERT OR IGNORE INTO set_aside (id, message, reason, since) VALUES (?, CAST(? AS TEXT), ?, ?)",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,19 @@ def insert(journal: sqlite3.Connection, items: Sequence[Message | SetAside]) -> 
         places = ", ".join(["(?, ?)"] * (len(waiting) // 2))
         journal.execute(f"INSERT INTO message (id, message) VALUES {places}", waiting)  # noqa: S608 (as above)
     return found
+
+
+def copy_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copies all rows, in their order, and syncs them."""
+    # One of an earlier version has no messages that are set aside.
+    tables = {row[0] for row in source.execute(TABLES)}
+    [synced] = target.execute("PRAGMA synchronous").fetchone()
+    target.execute("PRAGMA synchronous = FULL")
+    with target:
+        target.execute("BEGIN IMMEDIATE")
+        for select, insert in (COPIED[name] for name in COPIED if name in tables):
+            target.executemany(insert, source.execute(select))
+    target.execute(f"PRAGMA synchronous = {synced}")
 
 
 def _text(message: Message) -> str:

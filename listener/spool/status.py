@@ -1,5 +1,6 @@
 """What this host's spool holds, seen from outside: no file of it is made or changed."""
 
+import fcntl
 import json
 import os
 import pwd
@@ -7,7 +8,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,9 @@ from listener.messages.message import Message
 from listener.runtime import safe_files
 from listener.runtime.native_thread import NativeThread
 from listener.spool.journal import LEAD
-from listener.spool.journal_database import JOURNAL, PAGE_BYTES
+from listener.spool.journal_database import JOURNAL
+from listener.spool.journal_files import locked
+from listener.spool.journal_opening import PAGE_BYTES
 from listener.spool.journal_rows import UNREADABLE, message_of
 
 Result = TypeVar("Result")
@@ -198,8 +201,16 @@ def _reading(folder: Path, *, in_service: bool) -> Iterator[sqlite3.Connection |
     except FileNotFoundError:
         yield None
         return
-    address = f"{path.absolute().as_uri()}?mode=ro{_how(path, in_service)}"
-    with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as journal:
+    # A worker that replaces the journal meanwhile would leave this connection with the files of two.
+    with locked(folder, fcntl.LOCK_SH) if in_service else nullcontext():
+        address = f"{path.absolute().as_uri()}?mode=ro{_how(path, in_service)}"
+        journal = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
+        with ExitStack() as opened:
+            opened.callback(journal.close)
+            # Only now SQLite opens log and shared memory.
+            _number(journal, "SELECT count(*) FROM sqlite_master")
+            opening = opened.pop_all()
+    with opening:
         yield journal
 
 

@@ -1,12 +1,11 @@
-"""A write to the journal while another process of the host renames, removes or moves its files.
+"""A write to the journal while another process of the host renames or removes its files.
 
 The other process acts between the commit and its sync, or right after the sync: as `put` goes on, it must notice.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 
 from listener.messages.message import Message
 from listener.messages.payload import parse
-from listener.spool import journal_database
 from listener.spool.journal import PUT_ATTEMPTS, Journal
 from listener.spool.journal_database import JOURNAL
 
@@ -108,45 +106,6 @@ def test_message_is_refused_if_the_journal_is_renamed_at_each_attempt(
     monkeypatch.undo()
     assert journal.put([message(2)]) == [False]
     assert waiting(other) == [2]
-
-
-@pytest.fixture
-def syncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The inodes of the files that were synced, in order."""
-    seen: list[int] = []
-    real = journal_database.fdatasync
-
-    def sync(file: int) -> None:
-        seen.append(os.fstat(file).st_ino)
-        real(file)
-
-    monkeypatch.setattr(journal_database, "fdatasync", sync)
-    return seen
-
-
-def test_log_is_synced_though_another_worker_has_moved_it_away_for_a_moment(
-    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syncs: list[int]
-) -> None:
-    log, kept = (tmp_path / f"{JOURNAL}{end}" for end in ("-wal", "-wal.kept"))
-    alone = journal._database._alone
-
-    @contextmanager
-    def alone_once_it_is_back() -> Iterator[None]:
-        # The process that moves the log holds this lock, and puts the log back before it frees the lock.
-        if kept.exists():
-            kept.rename(log)
-        with alone():
-            yield
-
-    monkeypatch.setattr(journal._database, "_alone", alone_once_it_is_back)
-
-    def move() -> None:
-        log.rename(kept)
-
-    at_syncs(journal, monkeypatch, once(move), when="before")
-    syncs.clear()
-    assert journal.put([message(2)]) == [False]
-    assert syncs == [log.stat().st_ino]
 
 
 @pytest.mark.parametrize("removed", ["log", "folder"])

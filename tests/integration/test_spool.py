@@ -369,7 +369,7 @@ def test_a_full_journal_is_drained_though_it_is_in_trouble(
 def test_a_journal_locked_by_another_is_unavailable_in_time(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.spool.journal_database.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("listener.spool.journal_opening.BUSY_TIMEOUT_S", 0.05)
     spool.check()
     other = sqlite3.connect(tmp_path / "spool" / JOURNAL, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

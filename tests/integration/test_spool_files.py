@@ -17,7 +17,7 @@ from listener.cli.render import spooled_messages
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
-from listener.spool.journal_files import LOG_BYTES
+from listener.spool.journal_opening import LOG_BYTES
 from listener.spool.spool import JOURNAL, Spool
 from listener.spool.status import held
 from sandbox.redis_nodes import Node, started
@@ -66,8 +66,8 @@ def numbers(node: Node) -> Counter[int]:
 
 @pytest.mark.parametrize(
     "removed",
-    [("-wal",), ("-shm",), ("-wal", "-shm"), ("", "-wal", "-shm")],
-    ids=["log", "shared", "log-and-shared", "all"],
+    [("",), ("-wal",), ("-shm",), ("", "-shm"), ("-wal", "-shm"), ("", "-wal", "-shm")],
+    ids=["database", "log", "shared", "all-but-the-log", "log-and-shared", "all"],
 )
 def test_messages_survive_the_removal_of_files_that_the_workers_have_open(
     node: Node, service: Service, removed: tuple[str, ...]
