@@ -4,30 +4,32 @@ gevent makes sockets, locks and sleeping cooperative, but not a disk: a `fsync` 
 seconds, or a call of SQLite, stops every greenlet of a gunicorn worker for as long.
 """
 
+import importlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
-TOO_LONG = "the disk took too long"
+TIMED_OUT = "the disk took too long"
 
 
 class NativeThread:
     """A native thread that runs blocking calls, one after the other. Threads and greenlets share it.
 
-    In a process that gevent has patched, the greenlet that called waits, and the loop serves the
-    others. In any other process the calling thread waits.
+    In a process that gevent has patched, the calling greenlet waits and the loop serves the others. In
+    any other process the calling thread waits.
 
-    Guaranteed: the thread is started by the first call, and once more after a fork; it does not
-    keep a process from ending, even while a call hangs. Not guaranteed: that a call which took too
-    long has no effect; only one that had not begun by then never runs.
+    Guaranteed: the first call starts the thread, and so does the first one after a fork; the thread does
+    not keep a process from ending, even while a call hangs. Not guaranteed: that a call which timed out
+    has no effect; only a call that had not begun by then never runs.
 
-    A call must not use what gevent has patched (locks, queues, sockets, logging, this class): that
-    belongs to the loop of another thread.
+    A call must not use what gevent has patched (locks, queues, sockets, logging, this class), because
+    that belongs to the loop of another thread.
     """
 
     def __init__(self) -> None:
@@ -40,11 +42,11 @@ class NativeThread:
         """Returns what the call returns, or raises what it raises.
 
         Args:
-            call: what blocks.
-            timeout_s: how long to wait for the call's turn and its end together.
+            call: blocks.
+            timeout_s: for the call's turn and its end together.
 
         Raises:
-            TimeoutError: that took longer. A call that had begun goes on, and those behind it wait
+            TimeoutError: that took longer. A call that had begun continues, and those behind it wait
                 for its end, each within its own time limit.
         """
         job = _Job(call)
@@ -57,13 +59,13 @@ class NativeThread:
     def _run_under_gevent(self, job: "_Job[Any]", timeout_s: float) -> None:
         import gevent  # noqa: PLC0415 (the consumer library is installed without it)
 
-        with gevent.Timeout(max(timeout_s, 0.001), TimeoutError(TOO_LONG)):
+        with gevent.Timeout(max(timeout_s, 0.001), TimeoutError(TIMED_OUT)):
             self._threads().spawn(job).get()
 
     def _run_in_thread(self, job: "_Job[Any]", timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         if not self._turn.acquire(timeout=max(timeout_s, 0)):
-            raise TimeoutError(TOO_LONG)
+            raise TimeoutError(TIMED_OUT)
 
         def take_turn() -> None:
             try:
@@ -75,7 +77,7 @@ class NativeThread:
         thread.start()
         thread.join(max(deadline - time.monotonic(), 0))
         if thread.is_alive():
-            raise TimeoutError(TOO_LONG)
+            raise TimeoutError(TIMED_OUT)
 
     def _threads(self) -> Any:
         """A pool of one thread, as gevent documents it; a pool's threads do not survive a fork."""
@@ -87,7 +89,7 @@ class NativeThread:
 
 
 class _Job(Generic[Result]):
-    """A call and its outcome: gevent would print the traceback of an error that leaves the thread."""
+    """A call and its result or error: gevent would print the traceback of an error that leaves the thread."""
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self._call = call
@@ -117,3 +119,12 @@ def is_patched() -> bool:
     """Whether the threads of this process are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+@cache
+def unpatched(module: str, name: str) -> Any:
+    """A function or class of the standard library, unpatched even where gevent has patched it."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey:
+        return monkey.get_original(module, name)
+    return getattr(importlib.import_module(module), name)

@@ -1,6 +1,6 @@
-"""The process's standard error, without waiting for whoever reads it.
+"""Replaces the process's standard error by a stream that never waits for its reader.
 
-A pipe that nobody empties, a terminal that is held or a file system that hangs makes a plain `write` wait,
+A pipe that nobody reads, a terminal that is held or a file system that hangs makes a plain `write` wait,
 and under gevent that stops the whole process. `replace` puts a `BackgroundWriter` in its place.
 """
 
@@ -18,11 +18,10 @@ NO_FD = -1
 
 
 def replace() -> None:
-    """Puts the process's `BackgroundWriter` in the place of `sys.stderr`, as early as possible.
+    """Puts the process's `BackgroundWriter` in the place of `sys.stderr`; to be called as early as possible.
 
-    Whatever writes there then waits for nobody: logging, warnings, tracebacks, `print`. A stream that somebody
-    else has put there, such as a test, stays. At the end of the process the buffer is written, within
-    a second.
+    From then on logging, warnings, tracebacks and `print` do not wait. A stream that somebody else has put
+    there, such as a test, stays. At the end of the process the buffer is written, within a second.
     """
     if sys.stderr is sys.__stderr__:
         sys.stderr = stream()
@@ -35,21 +34,21 @@ def current() -> TextIO:
 
 def writer_of(text: TextIO) -> BackgroundWriter | None:
     """The writer below a text stream, or None if the stream is somebody else's."""
-    below = getattr(text, "buffer", None)
-    return below if isinstance(below, BackgroundWriter) else None
+    buffer = getattr(text, "buffer", None)
+    return buffer if isinstance(buffer, BackgroundWriter) else None
 
 
 @cache
 def writer() -> BackgroundWriter:
     """The one writer of this process."""
     if sys.__stderr__ is None:
-        # Standard error was closed. A file or socket that got its number would be taken for it by children.
+        # Standard error was closed. Children would write to a file or socket that got its number.
         _occupy(FD)
-        made = BackgroundWriter(NO_FD)
+        background_writer = BackgroundWriter(NO_FD)
     else:
-        made = BackgroundWriter(FD)
-    atexit.register(made.finish)
-    return made
+        background_writer = BackgroundWriter(FD)
+    atexit.register(background_writer.finish)
+    return background_writer
 
 
 @cache
@@ -65,7 +64,7 @@ def _occupy(fd: int) -> None:
     try:
         os.fstat(fd)
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        if nowhere != fd:
-            os.dup2(nowhere, fd)
-            os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        if null != fd:
+            os.dup2(null, fd)
+            os.close(null)

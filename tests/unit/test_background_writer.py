@@ -28,7 +28,7 @@ def writer(reader: LogReader) -> Iterator[BackgroundWriter]:
 
 
 def test_writer_returns_although_nobody_reads(writer: BackgroundWriter) -> None:
-    for number in range(background_writer.LINES + 2000):
+    for number in range(background_writer.MAX_LINES + 2000):
         writer.write(f"line {number}\n".encode())
     assert 1000 < writer.take_lost() <= 2000
     assert writer.take_lost() == 0
@@ -37,7 +37,7 @@ def test_writer_returns_although_nobody_reads(writer: BackgroundWriter) -> None:
 def test_lines_keep_their_order_and_a_report_stands_where_lines_were_lost(
     reader: LogReader, writer: BackgroundWriter
 ) -> None:
-    for number in range(background_writer.LINES + 2000):
+    for number in range(background_writer.MAX_LINES + 2000):
         writer.write(f"line {number}\n".encode())
     reader.read_on()
     wait_until(lambda: "lines lost" in reader.text())
@@ -46,24 +46,24 @@ def test_lines_keep_their_order_and_a_report_stands_where_lines_were_lost(
     lines = reader.text().splitlines()
     kept = len(lines) - 2
     assert lines[:-2] == [f"line {number}" for number in range(kept)]
-    assert lines[-2] == f"{background_writer.LINES + 2000 - kept} log lines lost"
+    assert lines[-2] == f"{background_writer.MAX_LINES + 2000 - kept} log lines lost"
 
 
 def test_buffer_is_bounded_in_bytes_as_well(writer: BackgroundWriter) -> None:
     line = b"x" * 99_999 + b"\n"
     for _ in range(100):
         writer.write(line)
-    assert writer._held <= background_writer.BYTES
-    assert writer.take_lost() >= 100 - background_writer.BYTES // len(line) - 1
+    assert writer._buffered_bytes <= background_writer.MAX_BYTES
+    assert writer.take_lost() >= 100 - background_writer.MAX_BYTES // len(line) - 1
 
 
 def test_reader_that_stays_slow_does_not_get_a_report_after_every_line(
     writer: BackgroundWriter,
 ) -> None:
-    for _ in range(2 * background_writer.LINES):
+    for _ in range(2 * background_writer.MAX_LINES):
         writer.write(b"x\n")
     for _ in range(10):
-        writer._held -= len(writer._queue.get())
+        writer._buffered_bytes -= len(writer._queue.get())
         before = writer._queue.qsize()
         writer.write(b"y\n")
         assert writer._queue.qsize() == before
@@ -152,7 +152,7 @@ def test_held_terminal_costs_no_time_and_one_that_is_gone_only_the_lines() -> No
         writer.write(b"line %d\n" % number)
     assert writer.take_lost() == 0
     os.close(screen)
-    wait_until(lambda: not writer._held)
+    wait_until(lambda: not writer._buffered_bytes)
     assert writer.take_lost() > 0
     os.close(terminal)
 
@@ -178,7 +178,7 @@ def test_thread_that_fails_is_replaced_by_the_next_line(
     with monkeypatch.context() as patched:
         patched.setattr(writer, "_write_lines", fail)
         writer.write(b"lost\n")
-        wait_until(lambda: not writer._running)
-        writer._held = 0
+        wait_until(lambda: not writer._is_running)
+        writer._buffered_bytes = 0
     writer.write(b"kept\n")
     wait_until(lambda: reader.text() == "kept\n")
