@@ -1,226 +1,207 @@
-"""Every metric of the service: its name, its labels, what it says. No other module spells one.
+"""Every metric of the service is declared here: its name, its labels, what it says.
 
-Two sorts. What happens is counted where it happens, with `count` and `observe`, by each process for
-itself, and added up when somebody asks (prometheus-client's multi-process mode). What is (`SCRAPE_GAUGES`) is
-looked up when somebody asks, once, whichever worker answers.
+There are two sorts. Counters and histograms (`PROCESS_METRICS`) are kept by each process for itself, by `count` and
+`observe`, and added up at a scrape (prometheus-client's multi-process mode). Gauges (`SCRAPE_GAUGES`) have no value
+between scrapes: whichever worker answers a scrape looks their values up.
 
-A metric never costs a message: where its file cannot be had, nothing is counted in that process.
+A metric never costs a message: a process that cannot have its files counts nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from prometheus_client import Counter, Histogram, values
 
 from listener.runtime import multiprocess_dir, stderr
 
-# prometheus_client's own files have process ids for names, which repeat in a folder that outlives a container.
-# Processes without reserved files, such as commands, must leave none there at all.
+# prometheus-client names its files by process ids, which repeat in a folder that outlives a container.
+# A process without reserved files, such as a command, must leave none there at all.
 values.ValueClass = (
     values.MultiProcessValue(multiprocess_dir.file_id)  # type: ignore[no-untyped-call]
     if multiprocess_dir.file_id()
     else values.MutexValue
 )
 
-PREFIX = "fota"
-LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
-CALLS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+NAMESPACE = "fota"
+LATENCY_BUCKETS_S = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0
+)  # fmt: skip
+CALL_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+GROUP_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 RESULTS = ("new", "duplicate")
 SECRETS = ("token", "password")
-GROUPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
-MESSAGES = Counter(
+PROCESS_METRICS: list[Counter | Histogram] = []
+"""In the order of the documentation."""
+
+
+def _counter(name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
+    metric = Counter(name, documentation, labels, namespace=NAMESPACE)
+    PROCESS_METRICS.append(metric)
+    return metric
+
+
+def _histogram(
+    name: str, documentation: str, labels: Sequence[str] = (), *, buckets: Sequence[float]
+) -> Histogram:
+    metric = Histogram(name, documentation, labels, namespace=NAMESPACE, buckets=buckets)
+    PROCESS_METRICS.append(metric)
+    return metric
+
+
+MESSAGES = _counter(
     "messages",
     "Authentic messages that were answered 200, by kind; result is `new` or `duplicate`.",
     ["kind", "result"],
-    namespace=PREFIX,
 )
-REFUSALS = Counter(
+REFUSALS = _counter(
     "refusals",
     "Requests that were refused, by the reason word of the answer.",
     ["reason"],
-    namespace=PREFIX,
 )
-ACKNOWLEDGEMENT = Histogram(
+ACKNOWLEDGEMENT = _histogram(
     "acknowledgement_seconds",
     "From a message's headers to its being kept, in Redis or in the spool.",
-    namespace=PREFIX,
-    buckets=LATENCIES_S,
+    buckets=LATENCY_BUCKETS_S,
 )
-COMMIT = Histogram(
+COMMIT = _histogram(
     "commit_messages",
     "Messages that went to Redis together in one group commit.",
-    namespace=PREFIX,
-    buckets=GROUPS,
+    buckets=GROUP_BUCKETS,
 )
-SPOOLED = Counter(
+SPOOLED = _counter(
     "spooled_messages",
     "Messages that went to the spool because Redis did not confirm them in time.",
-    namespace=PREFIX,
 )
-DRAINED = Counter(
-    "drained_messages", "Messages that were moved from the spool to Redis.", namespace=PREFIX
-)
-SPOOL_FAILURES = Counter(
+DRAINED = _counter("drained_messages", "Messages that were moved from the spool to Redis.")
+SPOOL_FAILURES = _counter(
     "spool_failures",
     "Messages that the spool could not keep in time; each was answered 503.",
-    namespace=PREFIX,
 )
-SPOOL_COMMIT = Histogram(
+SPOOL_COMMIT = _histogram(
     "spool_commit_seconds",
     "How long the spool's disk took for a group of messages, sync included.",
-    namespace=PREFIX,
-    buckets=LATENCIES_S,
+    buckets=LATENCY_BUCKETS_S,
 )
-PREVIOUS_SECRETS = Counter(
+PREVIOUS_SECRETS = _counter(
     "previous_secret_uses",
     "Requests that proved themselves by a secret that is being replaced; secret is `token` or "
     "`password`.",
     ["secret"],
-    namespace=PREFIX,
 )
-TICKS = Counter(
+TICKS = _counter(
     "registrar_ticks",
     "Looks at the registration, by what the registrar did about it.",
     ["account", "version", "result"],
-    namespace=PREFIX,
 )
-DRIFT = Counter(
+DRIFT = _counter(
     "registrar_drift",
     "Looks at the registration that found another URL than ours, or none, where ours had been.",
     ["account", "version"],
-    namespace=PREFIX,
 )
-PROVIDER_CALLS = Counter(
+PROVIDER_CALLS = _counter(
     "provider_calls",
     "Calls to ThingSpace; result is `ok` or the reason word of the failure.",
     ["call", "result"],
-    namespace=PREFIX,
 )
-PROVIDER_CALL = Histogram(
+PROVIDER_CALL = _histogram(
     "provider_call_seconds",
     "How long calls to ThingSpace took, answered or not.",
     ["call"],
-    namespace=PREFIX,
-    buckets=CALLS_S,
+    buckets=CALL_BUCKETS_S,
 )
-LOST_LINES = Counter(
+LOST_LINES = _counter(
     "log_lines_lost",
     "Log lines that were lost because nobody read them, or because they could not be written.",
-    namespace=PREFIX,
-)
-PROCESS_METRICS = (
-    MESSAGES,
-    REFUSALS,
-    ACKNOWLEDGEMENT,
-    COMMIT,
-    SPOOLED,
-    DRAINED,
-    SPOOL_FAILURES,
-    SPOOL_COMMIT,
-    PREVIOUS_SECRETS,
-    TICKS,
-    DRIFT,
-    PROVIDER_CALLS,
-    PROVIDER_CALL,
-    LOST_LINES,
 )
 
 
 @dataclass(frozen=True)
 class GaugeSpec:
-    """A gauge whose value is looked up when it is asked for."""
+    """A gauge whose values are looked up at a scrape."""
 
     name: str
     documentation: str
     labels: tuple[str, ...] = ()
 
 
-BUILD = GaugeSpec(
+SCRAPE_GAUGES: list[GaugeSpec] = []
+"""In the order of the documentation."""
+
+
+def _gauge(name: str, documentation: str, labels: tuple[str, ...] = ()) -> GaugeSpec:
+    gauge = GaugeSpec(name, documentation, labels)
+    SCRAPE_GAUGES.append(gauge)
+    return gauge
+
+
+BUILD = _gauge(
     "fota_build_info", "Always 1; the version and the commit that run.", ("version", "commit")
 )
-REDIS_UP = GaugeSpec(
+REDIS_UP = _gauge(
     "fota_redis_up",
     "1 if Redis told the state of the queue, else 0; then the rest of it is missing.",
 )
-QUEUE = GaugeSpec("fota_queue_messages", "Messages in the stream, read or not.", ("partition",))
-OLDEST = GaugeSpec(
+QUEUE = _gauge("fota_queue_messages", "Messages in the stream, read or not.", ("partition",))
+OLDEST = _gauge(
     "fota_queue_oldest_seconds", "Age of the oldest message in the stream.", ("partition",)
 )
-LAG = GaugeSpec(
+LAG = _gauge(
     "fota_group_lag_messages",
     "Messages that a consumer group was not given yet.",
     ("group", "partition"),
 )
-PENDING = GaugeSpec(
+PENDING = _gauge(
     "fota_group_pending_messages",
     "Messages that a consumer group was given and has not acknowledged.",
     ("group", "partition"),
 )
-DEAD = GaugeSpec(
+DEAD = _gauge(
     "fota_dead_messages", "Messages that a consumer group gave up on.", ("group", "partition")
 )
-QUARANTINED = GaugeSpec(
+QUARANTINED = _gauge(
     "fota_quarantined_messages", "Refused messages of proven senders that are kept."
 )
-SPOOL = GaugeSpec("fota_spool_messages", "Messages in this host's spool.")
-SPOOL_BYTES = GaugeSpec("fota_spool_bytes", "What the messages that wait take of SPOOL_MAX_BYTES.")
-SPOOL_LIMIT = GaugeSpec(
+SPOOL = _gauge("fota_spool_messages", "Messages in this host's spool.")
+SPOOL_BYTES = _gauge("fota_spool_bytes", "What the messages that wait take of SPOOL_MAX_BYTES.")
+SPOOL_LIMIT = _gauge(
     "fota_spool_limit_bytes", "The most that may wait in the spool: SPOOL_MAX_BYTES."
 )
-SPOOL_OLDEST = GaugeSpec(
+SPOOL_OLDEST = _gauge(
     "fota_spool_oldest_seconds", "Age of the oldest message in this host's spool; 0 if it is empty."
 )
-SPOOL_SET_ASIDE = GaugeSpec(
+SPOOL_SET_ASIDE = _gauge(
     "fota_spool_set_aside_messages",
     "Messages in this host's spool that Redis refused by themselves.",
 )
-CORRUPT_JOURNALS = GaugeSpec(
+CORRUPT_JOURNALS = _gauge(
     "fota_spool_corrupt_journals",
     "Corrupt journals that were set aside in SPOOL_DIR; there may be messages in them.",
 )
-REGISTRATION = GaugeSpec(
+REGISTRATION = _gauge(
     "fota_registration_ours",
     "1 if our URL was registered at the registrar's last look, else 0; missing while nobody could look.",
     ("account", "version"),
 )
-OBSERVED = GaugeSpec(
+OBSERVED = _gauge(
     "fota_registration_observed_timestamp_seconds",
     "When the registrar looked last.",
     ("account", "version"),
 )
-TOKEN_AGE = GaugeSpec(
+TOKEN_AGE = _gauge(
     "fota_registration_token_age_seconds",
     "How old the registrar's OAuth token was at its last look.",
     ("account", "version"),
 )
-BREAKER = GaugeSpec(
+BREAKER = _gauge(
     "fota_login_breaker_open", "1 if refused logins have stopped all further ones, else 0."
-)
-SCRAPE_GAUGES = (
-    BUILD,
-    REDIS_UP,
-    QUEUE,
-    OLDEST,
-    LAG,
-    PENDING,
-    DEAD,
-    QUARANTINED,
-    SPOOL,
-    SPOOL_BYTES,
-    SPOOL_LIMIT,
-    SPOOL_OLDEST,
-    SPOOL_SET_ASIDE,
-    CORRUPT_JOURNALS,
-    REGISTRATION,
-    OBSERVED,
-    TOKEN_AGE,
-    BREAKER,
 )
 
 
 def create_label_values(kinds: Iterable[str], reasons: Iterable[str]) -> None:
-    """Begins the counts of what may come at 0: a rate sees no count that appears out of nowhere."""
+    """Creates the counters of all known label values at 0: a rate sees no counter that appears out of nowhere."""
     for kind in kinds:
         for result in RESULTS:
             count(MESSAGES, kind, result, by=0)
@@ -234,25 +215,31 @@ def create_label_values(kinds: Iterable[str], reasons: Iterable[str]) -> None:
 class _Recording:
     """Whether this process counts."""
 
-    on = True
+    is_enabled = True
 
 
 def count(metric: Counter, *labels: str, by: float = 1) -> None:
     """Adds to a counter, if this process counts."""
-    if _Recording.on:
-        (metric.labels(*labels) if labels else metric).inc(by)
+    if _Recording.is_enabled:
+        (_child(metric, labels) if labels else metric).inc(by)
 
 
 def observe(metric: Histogram, value: float, *labels: str) -> None:
     """Adds a value to a histogram, if this process counts."""
-    if _Recording.on:
-        (metric.labels(*labels) if labels else metric).observe(value)
+    if _Recording.is_enabled:
+        (_child(metric, labels) if labels else metric).observe(value)
+
+
+@cache
+def _child(metric: Any, labels: tuple[str, ...]) -> Any:
+    """The metric with these label values; cached, because `labels` takes a lock and every message counts."""
+    return metric.labels(*labels)
 
 
 def count_lost_lines() -> None:
     """Adds the log lines that this process lost since the last call.
 
-    To be called now and then: a line may get lost in a signal handler, where a counter's lock may be held.
+    To be called periodically: a line may get lost in a signal handler, where a counter's lock may be held.
     """
     if lost := stderr.writer().take_lost():
         count(LOST_LINES, by=lost)
@@ -260,4 +247,4 @@ def count_lost_lines() -> None:
 
 def disable() -> None:
     """Counts nothing more in this process."""
-    _Recording.on = False
+    _Recording.is_enabled = False
