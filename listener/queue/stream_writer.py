@@ -116,8 +116,8 @@ class Lane:
         self._commit: GroupCommit[Entry, Outcome[Receipt]] = GroupCommit(
             self._write_group,
             size=size_of,
-            most_items=MOST_MESSAGES,
-            most_bytes=MOST_BYTES,
+            max_items=MOST_MESSAGES,
+            max_bytes=MOST_BYTES,
         )
 
     def put(self, entry: Entry, timeout_s: float) -> Receipt:

@@ -11,11 +11,11 @@ CONTROLLERS = ("", "unified", "cpu", "cpu,cpuacct")
 def usable_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
     """The smaller one of affinity and quota, fractions rounded up; at least 1.
 
-    Files that are missing or cannot be understood set no quota.
+    Files that are missing or cannot be parsed set no quota.
 
     Args:
         root: of the file system, for tests.
-        affinity: how many processors the process may run on; asked of the system by default.
+        affinity: how many processors the process may run on; by default the system says it.
     """
     allowed = _affinity() if affinity is None else affinity
     quotas = [quota for folder in _cgroups(root) if (quota := _quota(folder)) is not None]
@@ -23,7 +23,7 @@ def usable_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
 
 
 def _affinity() -> int:
-    # Python 3.13 and later: also what PYTHON_CPU_COUNT says.
+    # Python 3.13 and later: it also obeys PYTHON_CPU_COUNT.
     if hasattr(os, "process_cpu_count"):
         return int(os.process_cpu_count() or 1)
     if hasattr(os, "sched_getaffinity"):
@@ -32,14 +32,14 @@ def _affinity() -> int:
 
 
 def _cgroups(root: Path) -> Iterator[Path]:
-    """The folders of this process's cgroups, and of those above, whose quotas hold as well.
+    """The folders of this process's cgroups and of their parents, whose quotas apply as well.
 
-    In a container the path may be the host's, which does not exist in here: then the mount's own
-    root is the container's cgroup.
+    In a container the path may be the host's, which does not exist inside: then the mount's own root is
+    the container's cgroup.
     """
     mount = root / "sys/fs/cgroup"
     for path in {PurePosixPath("/"), *_paths(root / "proc/self/cgroup")}:
-        # Of a process beyond the root of its namespace the path begins with `/..`.
+        # The path of a process outside the root of its cgroup namespace begins with `/..`.
         inside = [part for part in path.parts[1:] if part != ".."]
         for depth in range(len(inside) + 1):
             for controller in CONTROLLERS:
@@ -57,14 +57,14 @@ def _paths(file: Path) -> Iterator[PurePosixPath]:
 
 def _quota(folder: Path) -> float | None:
     """Processors' worth of time that a cgroup may use; None: no limit."""
-    given = _read(folder / "cpu.max").split() or [
+    words = _read(folder / "cpu.max").split() or [
         *_read(folder / "cpu.cfs_quota_us").split(),
         *_read(folder / "cpu.cfs_period_us").split(),
     ]
     try:
-        quota, period = (int(number) for number in given)
+        quota, period = (int(number) for number in words)
     except ValueError:
-        # `max`, or nothing, or something else.
+        # `max`, nothing, or something unknown.
         return None
     return quota / period if quota > 0 and period > 0 else None
 

@@ -1,4 +1,4 @@
-"""Group commit: what several threads want written at the same time goes out in one write."""
+"""Group commit: what several threads submit while a write is under way goes out together in the next."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ class Slot(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Writes one group after the other; a group is what arrived while the one before was written.
+    """Writes one group after the other; a group is what was submitted while the one before was written.
 
-    A thread of its own writes, so that nobody waits longer than it wants to, however long the write
-    takes. It starts with the first submission: after a worker's fork, not before.
+    A thread of its own writes, so that no submitter waits longer than its timeout, however long the write
+    takes. The first submission starts the thread: after a worker's fork, not before.
 
-    Guaranteed: `write` is never called twice at the same time; a submitted item is in one group at
-    the most; a group's error reaches every one of its submitters; groups keep the order of
-    submission. An item that was given up and is being written may be written all the same.
+    Guaranteed: `write` is never called twice at the same time; a submitted item is in at most one group;
+    a group's error reaches every one of its submitters; groups keep the order of submission. An item whose
+    submitter timed out may still be written.
     """
 
     def __init__(
@@ -46,24 +46,24 @@ class GroupCommit(Generic[Item, Result]):
         write: Callable[[Sequence[Item]], Sequence[Result]],
         *,
         size: Callable[[Item], int],
-        most_items: int,
-        most_bytes: int,
+        max_items: int,
+        max_bytes: int,
     ) -> None:
-        """Takes what writes a group, and the bounds of one.
+        """Starts nothing yet.
 
         Args:
-            write: takes a group and returns a result for each item, or raises for all of them.
+            write: writes a group and returns a result for each item, or raises for all of them.
             size: of an item, in bytes.
-            most_items: in a group.
-            most_bytes: in a group; a single item may have more.
+            max_items: of a group.
+            max_bytes: of a group; a single item may have more.
         """
         self._write = write
         self._size = size
-        self._most_items = most_items
-        self._most_bytes = most_bytes
+        self._max_items = max_items
+        self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        # Whether there may be something to do for the writer: submissions, or the end.
-        self._called = threading.Event()
+        # Set if the writer may have something to do: submissions, or the end.
+        self._wake = threading.Event()
         self._waiting: list[Slot[Item, Result]] = []
         self._writing: list[Slot[Item, Result]] = []
         self._writer: threading.Thread | None = None
@@ -88,11 +88,11 @@ class GroupCommit(Generic[Item, Result]):
                 return slot
             self._ensure_writer()
             self._waiting.append(slot)
-        self._called.set()
+        self._wake.set()
         return slot
 
     def wait(self, slot: Slot[Item, Result], timeout_s: float) -> Result:
-        """Returns the result of what was enqueued, or raises, as `submit` does."""
+        """Returns the result of an enqueued item, or raises, as `submit` does."""
         try:
             if not slot.done.wait(timeout_s):
                 self._withdraw(slot)
@@ -123,7 +123,7 @@ class GroupCommit(Generic[Item, Result]):
         with self._lock:
             self._closed = True
             writer = self._writer
-        self._called.set()
+        self._wake.set()
         if writer:
             writer.join()
 
@@ -150,20 +150,20 @@ class GroupCommit(Generic[Item, Result]):
                     self._ensure_writer()
 
     def _next_group(self) -> list[Slot[Item, Result]]:
-        """Waits for submissions and takes as many as a group may have; none once closed."""
+        """Waits for submissions and takes as many as a group may have; none once it is closed."""
         while True:
-            self._called.wait()
+            self._wake.wait()
             with self._lock:
                 group = self._take_group()
                 if group or self._closed:
                     return group
-                self._called.clear()
+                self._wake.clear()
 
     def _take_group(self) -> list[Slot[Item, Result]]:
         count, size = 0, 0
-        for slot in self._waiting[: self._most_items]:
+        for slot in self._waiting[: self._max_items]:
             size += slot.size
-            if count and size > self._most_bytes:
+            if count and size > self._max_bytes:
                 break
             count += 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -171,14 +171,14 @@ class GroupCommit(Generic[Item, Result]):
         return group
 
     def _write_next(self) -> bool:
-        """Writes the next group; false once there is none any more."""
+        """Writes the next group; false once it is closed and all is written."""
         group = self._next_group()
-        found = bool(group)
+        is_closed = not group
         try:
             results = self._write([slot.item for slot in group]) if group else []
             _succeed(group, results)
         except BaseException as error:
-            # Also when this thread is being ended: nobody may take silence for success.
+            # Also when this thread is being ended: no submitter may take silence for success.
             _fail(group, error)
             if not isinstance(error, Exception):
                 raise
@@ -186,7 +186,7 @@ class GroupCommit(Generic[Item, Result]):
             self._writing = []
             # As in `wait`.
             del group
-        return found
+        return not is_closed
 
 
 def _pending(slots: Sequence[Slot[Item, Result]]) -> list[Slot[Item, Result]]:

@@ -1,4 +1,4 @@
-"""A time limit for calls that have none of their own, such as the look-up of a host's name."""
+"""A time limit for calls that have none of their own, such as resolving a host's name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from listener.runtime.native_thread import is_patched
 
 @contextmanager
 def time_limit(seconds: float, what: str) -> Iterator[None]:
-    """Ends what the block waits for, in a process that gevent has patched; in any other it changes nothing.
+    """Limits how long the block may wait, in a process that gevent has patched; in any other it does nothing.
 
-    Python's `getaddrinfo` has no time limit: where the name servers do not answer it takes as long as
-    the system's resolver tries, often 10 to 40 s. gevent looks names up in native threads, which
+    Python's `getaddrinfo` has no time limit: if the name servers do not answer, it takes as long as
+    the system's resolver tries, often 10 to 40 s. gevent resolves names in native threads, which
     may be left waiting.
 
     Raises:

@@ -68,8 +68,8 @@ class Spool:
         self._commit: GroupCommit[_Item, bool] = GroupCommit(
             self._write,
             size=lambda item: _message(item).size,
-            most_items=MOST_MESSAGES,
-            most_bytes=MOST_BYTES,
+            max_items=MOST_MESSAGES,
+            max_bytes=MOST_BYTES,
         )
 
     def put(self, message: Message, timeout_s: float) -> bool:

@@ -35,9 +35,9 @@ class Store:
         return [number * 10 for number in group]
 
 
-def grouped(store: Store, most_items: int = 100, most_bytes: int = 10**6) -> GroupCommit[int, int]:
+def grouped(store: Store, max_items: int = 100, max_bytes: int = 10**6) -> GroupCommit[int, int]:
     return GroupCommit(
-        store.write, size=lambda number: number, most_items=most_items, most_bytes=most_bytes
+        store.write, size=lambda number: number, max_items=max_items, max_bytes=max_bytes
     )
 
 
@@ -69,7 +69,7 @@ def test_what_arrives_during_a_write_goes_out_together_in_the_next() -> None:
 
 def test_groups_are_bounded_in_number_and_in_bytes() -> None:
     store = Store()
-    commit = grouped(store, most_items=3, most_bytes=10)
+    commit = grouped(store, max_items=3, max_bytes=10)
     with ThreadPoolExecutor(10) as pool:
         futures = submit_behind_a_write(commit, store, pool, [1, 1, 1, 1, 1, 5, 6, 50])
         store.open.set()
@@ -147,7 +147,7 @@ def test_closing_writes_what_was_submitted_and_takes_no_more() -> None:
 def test_a_write_that_answers_for_too_few_is_an_error_for_all() -> None:
     store = Store()
     commit: GroupCommit[int, int] = GroupCommit(
-        lambda group: store.write(group)[1:], size=int, most_items=10, most_bytes=10
+        lambda group: store.write(group)[1:], size=int, max_items=10, max_bytes=10
     )
     with ThreadPoolExecutor(10) as pool:
         futures = submit_behind_a_write(commit, store, pool, [1, 2, 3])
@@ -209,7 +209,7 @@ def test_what_could_not_be_written_is_let_go_without_a_collection() -> None:
     def write(_group: Sequence[Item]) -> list[int]:
         raise OSError("down")
 
-    commit = GroupCommit(write, size=lambda _item: 1, most_items=9, most_bytes=9)
+    commit = GroupCommit(write, size=lambda _item: 1, max_items=9, max_bytes=9)
     item = Item()
     left = weakref.ref(item)
     gc.disable()
