@@ -1,4 +1,4 @@
-"""How the service says where it listens to the registrar that started it: a file that the registrar names."""
+"""The file in which the service reports its listening addresses to the registrar that started it."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from listener.settings.redis_url import Address
 
-# Set by the registrar for COMMAND.
+# The path of the file; the registrar sets it for COMMAND.
 VARIABLE = "FOTA_ADDRESSES_FILE"
 
 ListeningAddress = Address | str
@@ -17,11 +17,11 @@ ListeningAddress = Address | str
 
 
 def write(listeners: Iterable[Any], ops_bind: Address | None) -> None:
-    """Writes the addresses of the public port, once. Without the variable it does nothing.
+    """Writes the addresses of the public port, once. Does nothing if the variable is not set.
 
     Args:
         listeners: gunicorn's listening sockets.
-        ops_bind: the operating port's address; it is left out.
+        ops_bind: the operating port's address, which is left out.
 
     Raises:
         OSError: the file cannot be written.
@@ -29,16 +29,16 @@ def write(listeners: Iterable[Any], ops_bind: Address | None) -> None:
     name = os.environ.get(VARIABLE)
     if not name or Path(name).exists():
         return
-    found = [_address(listener) for listener in listeners]
-    public = [each for each in found if isinstance(each, str) or not _is_same(each, ops_bind)]
-    fresh = Path(f"{name}.new")
-    fresh.write_text(json.dumps(public))
-    # In one step: the registrar reads either nothing or all.
-    fresh.replace(name)
+    addresses = [_address(listener) for listener in listeners]
+    public = [each for each in addresses if isinstance(each, str) or not _is_same(each, ops_bind)]
+    temporary = Path(f"{name}.new")
+    temporary.write_text(json.dumps(public))
+    # Atomic: the registrar reads either the whole file or none.
+    temporary.replace(name)
 
 
 def read(path: Path) -> list[ListeningAddress] | None:
-    """The addresses; None: COMMAND has written none yet.
+    """The addresses; None if COMMAND has not written them yet.
 
     Raises:
         OSError, ValueError, LookupError, TypeError: the file cannot be read.
@@ -58,5 +58,5 @@ def _address(listener: Any) -> ListeningAddress:
 
 
 def _is_same(address: Address, ops_bind: Address | None) -> bool:
-    # OPS_BIND may be a host's name; gunicorn_guard sees to it that no other address has its port.
+    # OPS_BIND may name its host. Ports suffice: bind_addresses lets no other address have its port.
     return ops_bind is not None and address[1] == ops_bind[1]

@@ -1,16 +1,16 @@
-"""gunicorn's options that operators may choose, and why the others must stay as gunicorn.conf.py sets them.
+"""gunicorn's options that operators may set, and why the others must stay as gunicorn.conf.py sets them.
 
-Pure: a check of values. Each option of the pinned gunicorn is in exactly one of `FREE`, `AT_LEAST` and
+Pure: only checks values. Each option of the pinned gunicorn is in exactly one of `FREE`, `AT_LEAST` and
 `FIXED`; `tests/unit/test_gunicorn_options.py` compares them with gunicorn's own list.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
-# Any value keeps the promises. Some of them have no effect here, such as those of other workers.
+# With any value the service keeps its promises. Some have no effect here, such as those of other workers.
 FREE = frozenset(
     {
         *("config", "wsgi_app", "check_config", "print_config", "pythonpath", "bind"),
@@ -33,7 +33,7 @@ FREE = frozenset(
     }
 )
 
-# The least value that keeps the promises, and what a smaller one breaks.
+# The minimum with which the service keeps its promises, and what a smaller value breaks.
 AT_LEAST = {
     "workers": (1, "without a worker nothing is received"),
     "worker_connections": (100, "a worker would turn connections away that it can serve"),
@@ -45,7 +45,7 @@ AT_LEAST = {
     "limit_request_fields": (100, "a message with more headers would be lost"),
     "limit_request_field_size": (8190, "a message with a longer header would be lost"),
 }
-# 0 is gunicorn's word for "no limit" here; the worker bounds the whole head.
+# Here 0 means "no limit" to gunicorn; the worker limits the whole head.
 UNLIMITED_AT_0 = frozenset({"limit_request_line", "limit_request_field_size"})
 
 _LOGS = "logs go to standard error; LOG_FORMAT and LOG_LEVEL set them"
@@ -56,7 +56,7 @@ _TRUST = "TRUSTED_PROXIES says how many proxies are believed; headers never set 
 _ONCE = "the code is loaded once; a new version needs a restart"
 _DIRTY = "nothing here uses dirty workers"
 
-# Must stay as gunicorn.conf.py has them (or, if it has not, at gunicorn's default), and why.
+# Must stay as gunicorn.conf.py sets them, or else at gunicorn's default, and why.
 FIXED = {
     "worker_class": "other workers have no bounds on time, memory and connections of a sender",
     "threads": "a worker serves all its connections in one thread; WEB_CONCURRENCY adds workers",
@@ -108,14 +108,14 @@ FIXED = {
 }
 
 
-def config_of(values: Mapping[str, Any]) -> Any:
-    """Makes gunicorn's `Config` with some values; those that gunicorn refuses itself are left out."""
+def make_config(values: Mapping[str, Any]) -> Any:
+    """Gunicorn's `Config` with some values, except those that gunicorn itself refuses."""
     config = Config()
     for name in values.keys() & config.settings.keys():
         try:
             config.set(name, values[name])
         except (ConfigError, TypeError, ValueError):
-            # gunicorn will name it.
+            # gunicorn reports it.
             continue
     return config
 
@@ -124,11 +124,11 @@ def problems(config: Any, expected: Any) -> list[str]:
     """One line for each option that breaks a promise: its names, and what it breaks.
 
     Args:
-        config: gunicorn's `Config`, as it is in force.
+        config: gunicorn's `Config` in force.
         expected: gunicorn's `Config` with what gunicorn.conf.py sets.
     """
     return [
-        f"{_names(name, setting)}: {reason}"
+        f"{_spellings(name, setting)}: {reason}"
         for name, setting in sorted(config.settings.items())
         if (reason := _reason(name, setting.get(), expected.settings[name].get()))
     ]
@@ -139,17 +139,11 @@ def _reason(name: str, value: Any, expected: Any) -> str | None:
         return None
     if name not in AT_LEAST:
         return f"must not be changed: {FIXED.get(name, 'this option is not known to the service')}"
-    least, broken = AT_LEAST[name]
-    if value >= least or (value == 0 and name in UNLIMITED_AT_0):
+    minimum, consequence = AT_LEAST[name]
+    if value >= minimum or (value == 0 and name in UNLIMITED_AT_0):
         return None
-    return f"must be at least {least}: {broken}"
+    return f"must be at least {minimum}: {consequence}"
 
 
-def _names(name: str, setting: Any) -> str:
-    return " ".join(_spellings(name, setting))
-
-
-def _spellings(name: str, setting: Any) -> Iterator[str]:
-    yield name
-    if setting.cli:
-        yield f"({', '.join(setting.cli)})"
+def _spellings(name: str, setting: Any) -> str:
+    return f"{name} ({', '.join(setting.cli)})" if setting.cli else name

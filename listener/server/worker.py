@@ -23,7 +23,6 @@ from listener.server.client_connection import (
     Connection,
     ConnectionLimiter,
 )
-from listener.server.heartbeat import Heartbeat
 from listener.server.http_exchange import (
     FrozenConfig,
     Response,
@@ -32,6 +31,7 @@ from listener.server.http_exchange import (
     run_wsgi_app,
 )
 from listener.server.request_body import LINGER_S, MAX_DRAINED_BYTES, BodyReader
+from listener.server.worker_liveness import WorkerLiveness
 
 # The files that a worker has open besides its connections, with room to spare.
 OTHER_FILES = 200
@@ -57,7 +57,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.tmp: Any = Heartbeat(self.tmp)
+        self.tmp: Any = WorkerLiveness(self.tmp)
         self.alive: bool = True
         self._problems = ProblemResponder()
         self._config = FrozenConfig(self.cfg)

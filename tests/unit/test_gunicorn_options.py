@@ -12,8 +12,8 @@ OURS = {"worker_class": "listener.server.worker.Worker", "forwarded_allow_ips": 
 
 
 def found(**options: Any) -> list[str]:
-    expected = gunicorn_options.config_of(OURS)
-    return gunicorn_options.problems(gunicorn_options.config_of({**OURS, **options}), expected)
+    expected = gunicorn_options.make_config(OURS)
+    return gunicorn_options.problems(gunicorn_options.make_config({**OURS, **options}), expected)
 
 
 def test_every_option_of_gunicorn_is_judged_once() -> None:

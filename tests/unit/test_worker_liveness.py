@@ -1,4 +1,4 @@
-"""When the master takes a worker for dead."""
+"""When gunicorn's master takes a worker for dead."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from listener.runtime import scratch_folders
 from listener.runtime.scratch_folders import memory_folder as folder
-from listener.server.heartbeat import PAUSE_S, Heartbeat
+from listener.server.worker_liveness import PAUSE_S, WorkerLiveness
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
         return self.now
 
 
-class Sign:
+class FakeFile:
     """Stands in for gunicorn's file."""
 
     def __init__(self, clock: Clock) -> None:
@@ -39,50 +39,50 @@ class Sign:
         raise OSError("closed")
 
 
-def silence_s(beat: Heartbeat, clock: Clock, seconds: int) -> float:
-    """How long the worker has been silent for its master, which looks each second."""
+def silence_s(liveness: WorkerLiveness, clock: Clock, seconds: int) -> float:
+    """How long the worker has been silent for its master, which checks each second."""
     for _ in range(seconds):
         clock.now += 1
-        seen = beat.last_update()
-    return clock.now - seen
+        updated = liveness.last_update()
+    return clock.now - updated
 
 
-def test_worker_that_hangs_is_as_silent_as_it_is() -> None:
+def test_time_for_which_a_worker_hangs_counts_in_full() -> None:
     clock = Clock()
-    assert silence_s(Heartbeat(Sign(clock), clock), clock, 31) == 31
+    assert silence_s(WorkerLiveness(FakeFile(clock), clock), clock, 31) == 31
 
 
-def test_worker_that_notifies_is_not_silent() -> None:
+def test_worker_that_notifies_is_alive() -> None:
     clock = Clock()
-    beat = Heartbeat(Sign(clock), clock)
-    silence_s(beat, clock, 20)
-    beat.notify()
-    assert silence_s(beat, clock, 1) == 1
+    liveness = WorkerLiveness(FakeFile(clock), clock)
+    silence_s(liveness, clock, 20)
+    liveness.notify()
+    assert silence_s(liveness, clock, 1) == 1
 
 
-def test_time_for_which_the_master_itself_did_not_run_is_not_held_against_a_worker() -> None:
+def test_time_for_which_the_master_did_not_run_does_not_count() -> None:
     clock = Clock()
-    beat = Heartbeat(Sign(clock), clock)
-    silence_s(beat, clock, 2)
+    liveness = WorkerLiveness(FakeFile(clock), clock)
+    silence_s(liveness, clock, 2)
     clock.now += 3600
-    assert clock.now - beat.last_update() == 0
+    assert clock.now - liveness.last_update() == 0
     # From then on it counts as before.
-    assert silence_s(beat, clock, 31) == 31
+    assert silence_s(liveness, clock, 31) == 31
 
 
-def test_master_that_is_a_little_late_excuses_nobody() -> None:
+def test_short_delay_of_the_master_counts() -> None:
     clock = Clock()
-    beat = Heartbeat(Sign(clock), clock)
+    liveness = WorkerLiveness(FakeFile(clock), clock)
     clock.now += PAUSE_S
-    assert clock.now - beat.last_update() == PAUSE_S
+    assert clock.now - liveness.last_update() == PAUSE_S
 
 
-def test_heartbeat_is_the_file_s_in_all_else() -> None:
+def test_heartliveness_is_the_file_s_in_all_else() -> None:
     clock = Clock()
-    beat = Heartbeat(Sign(clock), clock)
-    assert beat.fileno() == 7
+    liveness = WorkerLiveness(FakeFile(clock), clock)
+    assert liveness.fileno() == 7
     with pytest.raises(OSError, match="closed"):
-        beat.close()
+        liveness.close()
 
 
 def test_folder_in_memory_is_used_where_it_has_room(
