@@ -8,7 +8,12 @@ from gunicorn.config import Config, make_settings
 from listener.server import gunicorn_options
 from listener.server.gunicorn_options import AT_LEAST, FIXED, FREE
 
-OURS = {"worker_class": "listener.server.worker.Worker", "forwarded_allow_ips": "", "keepalive": 95}
+OURS = {
+    "worker_class": "listener.server.worker.Worker",
+    "forwarded_allow_ips": "",
+    "http_parser": "python",
+    "keepalive": 95,
+}
 
 
 def found(**options: Any) -> list[str]:
@@ -48,6 +53,8 @@ def test_our_own_options_are_accepted() -> None:
         ("limit_request_line", 100),
         ("limit_request_fields", 10),
         ("proxy_protocol", "auto"),
+        ("http_parser", "auto"),
+        ("http_parser", "fast"),
         ("http_protocols", "h1,h2"),
         ("certfile", __file__),
         ("forwarded_allow_ips", "*"),
