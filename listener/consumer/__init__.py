@@ -1,10 +1,9 @@
 """Reads the queue: handlers by kind, retries, takeovers, dead letters. See `docs/consumer.md`."""
 
-from listener.consumer.backoff import Backoff
 from listener.consumer.consumer import Consumer
-from listener.consumer.errors import ConsumerError, MalformedError
-from listener.consumer.messages import message, typed
-from listener.consumer.observer import Observer
+from listener.consumer.handlers import Observer
+from listener.consumer.messages import ConsumerError, MalformedError, message, typed
+from listener.consumer.options import Backoff
 from listener.messages import kinds
 
 # The classes of the messages; a kind that is declared is exported.

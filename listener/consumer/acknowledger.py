@@ -1,55 +1,49 @@
-"""Acknowledges what was handled: whatever is there when the reply to the last command has come."""
+"""Acknowledges what was handled: everything that finished while the last acknowledgement was under way."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 import redis
 
-from listener.consumer.context import Context
-from listener.consumer.delivery import Delivery
-from listener.consumer.outages import RestingError
+from listener.consumer.in_flight import Delivery
+from listener.consumer.outages import BackingOffError
+from listener.consumer.run import Run
 
 
 class Acknowledger:
-    """One thread's. An acknowledgement that fails is sent until it succeeds."""
+    """One thread's task. An acknowledgement that fails is sent until it succeeds."""
 
-    def __init__(self, context: Context) -> None:
-        """Takes what the threads share."""
-        self._context = context
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self.unsent: list[Delivery] = []
 
     def step(self) -> None:
-        """Acknowledges what there is; waits a moment for some."""
-        self.unsent += self._context.desk.finished()
-        if self.unsent:
-            self._acknowledge()
-
-    def _acknowledge(self) -> None:
+        """Acknowledges what was handled; waits briefly for some."""
         by_partition: dict[int, list[Delivery]] = defaultdict(list)
-        for delivery in self.unsent:
+        for delivery in (*self.unsent, *self._run.in_flight.take_finished()):
             by_partition[delivery.partition].append(delivery)
         self.unsent = []
-        for number in sorted(by_partition, key=self._context.outages.is_failing):
+        for number in sorted(by_partition, key=self._run.outages.is_failing):
             deliveries = by_partition[number]
-            if self.unsent and self._context.ended.is_set():
-                # The end has a bound: after one time limit no other is waited for.
+            if self.unsent and self._run.ended.is_set():
+                # Shutting down is bounded: after one time limit do not wait for another.
                 self.unsent += deliveries
                 continue
             try:
                 self._send(number, [delivery.entry_id for delivery in deliveries])
-            except RestingError:
+            except BackingOffError:
                 self.unsent += deliveries
             except redis.RedisError as error:
-                self._context.outages.begin("acknowledge", [number], error)
+                self._run.outages.begin("acknowledge", [number], error)
                 self.unsent += deliveries
             else:
-                self._context.outages.end("acknowledge", [number])
-                self._context.desk.clear(deliveries)
+                self._run.outages.end("acknowledge", [number])
+                self._run.in_flight.remove(deliveries)
 
     def _send(self, number: int, ids: Sequence[bytes]) -> None:
-        if self._context.ended.is_set():
-            # There is no later.
-            self._context.groups[number].acknowledge(ids)
+        if self._run.ended.is_set():
+            # Shutting down: try now, without backing off.
+            self._run.groups[number].acknowledge(ids)
             return
-        with self._context.outages.attempt("acknowledge", number):
-            self._context.groups[number].acknowledge(ids)
+        with self._run.outages.attempt("acknowledge", number):
+            self._run.groups[number].acknowledge(ids)

@@ -1,22 +1,25 @@
-"""The consumer library's front: `Consumer`."""
+"""The consumer library's entry point: `Consumer`, which registers handlers, runs, and stops on signals."""
 
 import os
 import queue
+import signal
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar, Unpack
 
-from listener.consumer import assembly, messages
-from listener.consumer.engine import Engine
-from listener.consumer.handlers import Handler, Handlers, handle
-from listener.consumer.log import log
-from listener.consumer.observer import Guarded, Observer
-from listener.consumer.options import Chosen, Options
-from listener.consumer.signals import caught
+from listener.consumer import messages
+from listener.consumer.handlers import Handler, Handlers, Observer, SafeObserver, handle
+from listener.consumer.options import ConsumerOptions, Options
+from listener.consumer.run import build_run
+from listener.consumer.threads import ConsumerThreads
 from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
 from listener.messages.kinds import Message
+from listener.safe_logger import SafeLogger
 from listener.settings import parsers
 from listener.settings.queue_settings import DEFAULT_NAMESPACE, DEFAULT_URL, QueueSettings
+
+log = SafeLogger("listener.consumer")
 
 H = TypeVar("H", bound=Handler)
 
@@ -24,10 +27,10 @@ H = TypeVar("H", bound=Handler)
 class Consumer:
     """Reads the messages for one consumer group and gives them to handlers.
 
-    Guaranteed: every message that is in the stream when the group is made, or comes later, is given to
-    its kind's handler until one returned, or is in the group's dead stream. It is acknowledged after
-    the handler returned, and so may be given to a handler again if this process, Redis or the way
-    between them fails: be idempotent by `message.id`. Order: see `docs/consumer.md`.
+    Guaranteed: every message that is in the stream when the group is created, or comes later, is given
+    to the handler of its kind until it returns, or is moved to the group's dead stream. A message is
+    acknowledged after the handler returned, and so may be given to a handler again if this process,
+    Redis or the connection fails: be idempotent by `message.id`. Order: see `docs/consumer.md`.
     """
 
     def __init__(
@@ -40,19 +43,19 @@ class Consumer:
         partitions: int = 1,
         only: Collection[int] | None = None,
         observer: Observer | None = None,
-        **options: Unpack[Chosen],
+        **options: Unpack[ConsumerOptions],
     ) -> None:
         """Connects to nothing yet.
 
         Args:
             redis_url: in one of the forms of REDIS_URL.
-            group: those who share its name share the messages.
-            name: of this consumer in the group; no two that live at once may have the same. One of
-                its own for each process if it is not given.
+            group: consumers with the same group share the messages.
+            name: of this consumer in the group; two that run at once must not share one. Default: a
+                unique one for each run.
             namespace: see QUEUE_NAMESPACE.
             partitions: see QUEUE_PARTITIONS; it must be the number that the listener has.
-            only: the numbers of the partitions to read, from 0. Not given: all of them.
-            observer: hears what happens.
+            only: the numbers of the partitions to read, from 0. Default: all of them.
+            observer: is called when something happens.
             options: see `Options`.
 
         Raises:
@@ -74,22 +77,22 @@ class Consumer:
             namespace=parsers.namespace(namespace),
             partitions=partitions,
         )
-        self._observer = Observer() if observer is None else Guarded(observer)
+        self._observer = Observer() if observer is None else SafeObserver(observer)
         self._handlers = Handlers()
         # Its put() may be called by a signal handler while the same thread waits in its get().
-        self._stops: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stop_requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = threading.Lock()
 
     @classmethod
     def from_env(
         cls, *, group: str, environ: Mapping[str, str] = os.environ, **options: Any
     ) -> "Consumer":
-        """Takes REDIS_URL, QUEUE_NAMESPACE and QUEUE_PARTITIONS from the environment.
+        """Reads REDIS_URL, QUEUE_NAMESPACE and QUEUE_PARTITIONS from the environment.
 
         Args:
             group: see `Consumer`.
             environ: another environment.
-            options: everything else that `Consumer` takes.
+            options: all other arguments of `Consumer`.
 
         Raises:
             SettingsError: with every problem of the environment.
@@ -107,12 +110,12 @@ class Consumer:
     def on(self, *kinds: str) -> Callable[[H], H]:
         """Decorates the handler of some kinds; without kinds, that of every other kind.
 
-        A kind without any handler is acknowledged unhandled, and told once in the log.
+        Messages without a handler are acknowledged; each such kind is logged once.
 
         Raises:
             ValueError: there is no such kind, or it has a handler already.
-            TypeError: it is used without parentheses, or for what is no plain function: a call of
-                an `async def`, for one, does nothing yet.
+            TypeError: it is used without parentheses, or for something else than a plain function: a
+                call of an `async def`, for example, only makes a coroutine.
         """
         self._handlers.check(kinds)
 
@@ -123,7 +126,7 @@ class Consumer:
         return decorate
 
     def dispatch(self, message: Message | Mapping[str, Any] | str | bytes) -> bool:
-        """Gives a message to its handler, here and now, without Redis: for tests.
+        """Gives a message to its handler in this thread, without Redis: for tests.
 
         Args:
             message: as a handler gets it, or a sample for `listener.consumer.message`.
@@ -141,28 +144,28 @@ class Consumer:
     def run(self) -> None:
         """Handles messages until SIGTERM, SIGINT (in the main thread) or `stop`; then returns.
 
-        What is in hand then has `shutdown_s` to be finished; the rest is handed back. At a second
-        signal, or `stop`, everything is handed back at once. Without Redis it waits for Redis.
+        The messages in flight then have `shutdown_s` to be finished; the rest is handed back. On a second
+        signal, or `stop`, everything is handed back at once. If Redis is unavailable, it waits for it.
 
         Raises:
-            RuntimeError: it runs already, or has no handler at all, and would acknowledge everything.
+            RuntimeError: it is running already, or has no handler at all and would acknowledge everything.
         """
         if self._handlers.is_empty:
             raise RuntimeError("there is no handler: every message would be acknowledged unhandled")
         if not self._running.acquire(blocking=False):
             raise RuntimeError("the consumer runs already")
         try:
-            with caught(self.stop):
+            with stop_on_signals(self.stop):
                 self._run()
         finally:
             self._running.release()
 
     def stop(self) -> None:
-        """Has `run` return, soon; the next one, if none is under way. May be called anywhere."""
-        self._stops.put(None)
+        """Makes `run` return soon, or the next `run`, if none is under way. May be called anywhere."""
+        self._stop_requests.put(None)
 
     def _run(self) -> None:
-        context = assembly.context_of(
+        run = build_run(
             self._queue,
             self._only,
             group=self.group,
@@ -171,24 +174,43 @@ class Consumer:
             handlers=self._handlers,
             observer=self._observer,
         )
-        engine = Engine(context)
-        where = {"group": self.group, "consumer": context.consumer}
-        log.info("consumer started", **where, unhandled=self._handlers.unhandled)
+        threads = ConsumerThreads(run)
+        names = {"group": self.group, "consumer": run.consumer}
+        log.info("consumer started", **names, unhandled=self._handlers.unhandled)
         try:
-            engine.start()
-            self._stops.get()
-            log.info("consumer stopping", **where)
+            threads.start()
+            self._stop_requests.get()
+            log.info("consumer stopping", **names)
         finally:
-            engine.finish(self._told_again)
-            context.client.close()
-            context.reading.close()
-            # However often it was told: the next run is another matter.
-            while self._told_again(0):
+            threads.finish(self._stop_requested_again)
+            run.close()
+            # Further requests must not stop the next run.
+            while self._stop_requested_again(0):
                 pass
 
-    def _told_again(self, wait_s: float) -> bool:
+    def _stop_requested_again(self, wait_s: float) -> bool:
         try:
-            self._stops.get(block=wait_s > 0, timeout=wait_s or None)
+            self._stop_requests.get(block=wait_s > 0, timeout=wait_s or None)
         except queue.Empty:
             return False
         return True
+
+
+@contextmanager
+def stop_on_signals(stop: Callable[[], object]) -> Iterator[None]:
+    """Calls `stop` on SIGTERM and SIGINT while the block runs; outside the main thread it does nothing.
+
+    `stop` is called between any two instructions of the main thread: it must not wait for a lock.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.getsignal(number) for number in signals}
+    for number in signals:
+        signal.signal(number, lambda *_: stop())
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

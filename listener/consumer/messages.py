@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from listener.consumer.errors import MalformedError
+from listener.errors import ListenerError
 from listener.messages import kinds
 from listener.messages.kinds import ENVELOPE_NAMES, KINDS_BY_NAME, KINDS_BY_TYPE, UNKNOWN
 from listener.messages.members import Kind
@@ -13,6 +13,14 @@ from listener.messages.message import Message
 from listener.messages.payload import parse
 
 Fields = Mapping[bytes, bytes]
+
+
+class ConsumerError(ListenerError):
+    """The base class of the consumer library's errors, except ValueError for wrong arguments."""
+
+
+class MalformedError(ConsumerError):
+    """An entry of the stream is no message: it was not written by the listener."""
 
 
 def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> kinds.Message:

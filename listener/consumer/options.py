@@ -1,17 +1,49 @@
-"""How a consumer works: every option, its default and its bounds. Pure."""
+"""The options of a consumer, with defaults and bounds, and the backoff between retries. Pure."""
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from listener.consumer.backoff import Backoff
-
-# What waits for its retry, or for one before it, may be so many times the batch: beyond that,
-# reading on would only fill the memory.
-HELD_BATCHES = 10
+# Delayed and blocked messages included: reading on would only fill the memory.
+MAX_BATCHES_IN_FLIGHT = 10
 
 
-class Chosen(TypedDict, total=False):
-    """The options that a program gives: see `Options`."""
+@dataclass(frozen=True)
+class Backoff:
+    """Exponential backoff from `base_s` up to `cap_s`, shortened at random by up to `jitter` of it.
+
+    Args:
+        base_s: seconds after the first failure.
+        cap_s: seconds at most.
+        jitter: between 0 (always the full time) and 1 (anything between nothing and the full time),
+            so that what failed together is not retried together.
+        chance: returns numbers from 0 to 1.
+
+    Raises:
+        ValueError: the times or the jitter make no sense.
+    """
+
+    base_s: float = 1.0
+    cap_s: float = 60.0
+    jitter: float = 0.5
+    chance: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
+        if self.base_s < 0 or self.cap_s < self.base_s:
+            raise ValueError("a backoff needs 0 <= base_s <= cap_s")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError("a backoff's jitter is a share between 0 and 1")
+
+    def after(self, failures: int) -> float:
+        """Seconds to wait after `failures` in a row, one or more."""
+        # A float would overflow; beyond 2**60 nothing grows any more.
+        full_s = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 60))
+        return full_s * (1 - self.jitter * self.chance())
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """The options as keyword arguments of `Consumer`: see `Options`."""
 
     batch: int
     concurrency: int
@@ -25,20 +57,22 @@ class Chosen(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The units stand in the names. See `docs/consumer.md` for what to choose.
+    """How a consumer works. See `docs/consumer.md` for what to choose.
 
     Args:
-        batch: so many messages at most are in hand: read, and neither acknowledged nor waiting for
-            a retry. In a Cluster: for each partition.
-        concurrency: so many handlers at most run at once, each in a thread.
+        batch: how many messages are in flight at most: read, and neither acknowledged nor waiting
+            for a retry. In a Cluster: for each partition.
+        concurrency: how many handlers run at once, each in a thread.
         ordered: messages with the same subject are handled one after the other, in their order.
-        max_deliveries: a message that was given to a handler so often is dead.
-        takeover_idle_s: a consumer that was silent for so long is gone, and others take its
-            messages over.
+        max_deliveries: a message is dead-lettered after this many deliveries to a handler.
+        takeover_idle_s: a consumer that was silent for this many seconds counts as dead, and others
+            take its messages over.
         backoff: how long a message waits after a failure.
-        shutdown_s: so long, when told to stop, what is in hand may take.
-        block_s: so long one read waits for a message; it is also how long stopping may take at
-            least.
+        shutdown_s: how many seconds the messages in flight get when the consumer stops.
+        block_s: how many seconds one read waits for a message; stopping may take as long.
+
+    Raises:
+        ValueError: names every option that is out of bounds.
     """
 
     batch: int = 100
@@ -51,7 +85,6 @@ class Options:
     block_s: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError, with every problem."""
         problems = [
             text
             for wrong, text in (
@@ -68,11 +101,11 @@ class Options:
             raise ValueError("; ".join(problems))
 
     @property
-    def beat_s(self) -> float:
-        """Seconds between two signs of life for the messages in hand."""
+    def renew_every_s(self) -> float:
+        """Seconds between two renewals of what is in flight."""
         return self.takeover_idle_s / 3
 
     @property
-    def look_s(self) -> float:
-        """Seconds between two looks for messages to take over."""
+    def claim_every_s(self) -> float:
+        """Seconds between two searches for messages to take over."""
         return min(self.takeover_idle_s / 2, 5.0)

@@ -1,4 +1,4 @@
-"""Which partitions a consumer cannot work on, so that an outage is told once and not hammered at."""
+"""What a consumer does when Redis fails: logs it once, backs off for each partition, asks for less at once."""
 
 import threading
 import time
@@ -7,65 +7,69 @@ from contextlib import contextmanager
 
 import redis
 
-from listener.consumer.backoff import Backoff
-from listener.consumer.log import log
+from listener.consumer.options import Backoff
+from listener.safe_logger import SafeLogger
 
-PAUSE = Backoff(base_s=0.1, cap_s=3.0)
+log = SafeLogger("listener.consumer")
 
-# A server that hangs costs a thread its whole time limit at each try: so many times as long it then
-# does other things.
-REST_SHARE = 4
-REST_S = 0.8
-LONGEST_REST_S = 20.0
+READ_BACKOFF = Backoff(base_s=0.1, cap_s=3.0)
+
+# A server that hangs costs a thread its whole time limit at each attempt: for this many times as long
+# the thread then does other things.
+BACKOFF_FACTOR = 4
+BACKOFF_S = 0.8
+MAX_BACKOFF_S = 20.0
+# Full replies before a size is tried again on which a connection broke: a broken one costs little beside them.
+REPLIES_BEFORE_RETRY = 8
 
 
-class RestingError(Exception):
-    """A partition failed a moment ago, and is not tried yet."""
+class BackingOffError(Exception):
+    """A partition failed a moment ago, and is not tried for another `left_s` seconds."""
 
     def __init__(self, left_s: float) -> None:
-        """Takes for how many seconds."""
         super().__init__(f"not tried for {left_s:.1f} s")
         self.left_s = left_s
 
 
 class Outages:
-    """Threads share it; each has its own activities, which can fail apart from each other."""
+    """Knows which activity fails in which partition. Threads share it.
+
+    The caller reports failure and success by `begin` and `end`; `attempt` only backs off.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is known to be down. The clock is in seconds."""
         self._failing: dict[int, set[str]] = {}
-        self._rests: dict[tuple[str, int], float] = {}
+        self._blocked_until: dict[tuple[str, int], float] = {}
         self._clock = clock
         self._lock = threading.Lock()
 
     @contextmanager
     def attempt(self, activity: str, partition: int) -> Iterator[None]:
-        """Round one try, by a thread that has other partitions to see to as well.
+        """Surrounds one attempt by a thread that serves other partitions as well.
 
-        After a failure the next try is refused for a while, the longer the more time that one took.
-        It is for the caller to `begin` and `end`.
+        After a failure further attempts are refused for a while: the longer the failed one took, the longer.
 
         Raises:
-            RestingError: nothing was tried.
+            BackingOffError: nothing was tried.
         """
         began, key = self._clock(), (activity, partition)
-        if (left_s := self._rests.get(key, 0) - began) > 0:
-            raise RestingError(left_s)
+        if (left_s := self._blocked_until.get(key, 0) - began) > 0:
+            raise BackingOffError(left_s)
         try:
             yield
         except redis.RedisError:
             now = self._clock()
-            rest_s = min(max(REST_S, REST_SHARE * (now - began)), LONGEST_REST_S)
-            self._rests[key] = now + rest_s
+            backoff_s = max(BACKOFF_S, BACKOFF_FACTOR * (now - began))
+            self._blocked_until[key] = now + min(backoff_s, MAX_BACKOFF_S)
             raise
-        self._rests.pop(key, None)
+        self._blocked_until.pop(key, None)
 
     def is_failing(self, partition: int) -> bool:
-        """Whether anything has failed there and not succeeded since."""
+        """Whether any activity failed there and has not succeeded since."""
         return partition in self._failing
 
     def begin(self, activity: str, partitions: Iterable[int], error: Exception) -> None:
-        """It failed: told in the log if nothing failed there so far."""
+        """Records a failure; logs it for the partitions where nothing failed so far."""
         with self._lock:
             new = [number for number in partitions if number not in self._failing]
             for number in partitions:
@@ -75,10 +79,10 @@ class Outages:
             log.warning("redis fails; the consumer waits for it", partitions=new, detail=detail)
 
     def end(self, activity: str, partitions: Iterable[int]) -> None:
-        """It succeeded: told in the log once nothing fails there any more."""
+        """Records a success; logs it for the partitions where nothing fails any more."""
         if not self._failing:
             return
-        over = []
+        recovered = []
         with self._lock:
             for number in partitions:
                 failing = self._failing.get(number)
@@ -87,24 +91,64 @@ class Outages:
                 failing.discard(activity)
                 if not failing:
                     del self._failing[number]
-                    over.append(number)
-        if over:
-            log.info("redis answers again", partitions=over)
+                    recovered.append(number)
+        if recovered:
+            log.info("redis answers again", partitions=recovered)
 
 
-class Attempts:
-    """One thread's failures in a row, and its waiting between them."""
+class ConsecutiveFailures:
+    """Counts one thread's failures in a row, and pauses longer after each."""
 
     def __init__(self, wait: Callable[[float], object]) -> None:
-        """Takes what waits for so many seconds, or less if the consumer stops."""
+        """`wait` sleeps for that many seconds, or less if the consumer stops."""
         self._wait = wait
         self._failures = 0
 
-    def failed(self) -> None:
-        """Waits, the longer the more often it has failed."""
+    def pause(self) -> None:
+        """Counts a failure, and waits."""
         self._failures += 1
-        self._wait(PAUSE.after(self._failures))
+        self._wait(READ_BACKOFF.after(self._failures))
 
-    def succeeded(self) -> None:
-        """Begins anew."""
+    def reset(self) -> None:
+        """The next failure counts as the first."""
         self._failures = 0
+
+
+class AdaptiveSize:
+    """How much to ask for at once: halved when a connection broke on a reply, and grown again slowly.
+
+    A server, or a proxy before it, may cut a connection whose reply is too large
+    (client-output-buffer-limit), and a slow network may not bring a large reply in time. The same
+    request would fail again. Threads share it.
+
+    Args:
+        largest: messages or bytes.
+        smallest: the size never falls below.
+        initial: what it is at first, if that is less than `largest`.
+    """
+
+    def __init__(self, largest: int, smallest: int = 1, initial: int | None = None) -> None:
+        self._largest = largest
+        self._smallest = smallest
+        self._broke_at = largest + 1
+        self._replies = 0
+        self.size = largest if initial is None else min(initial, largest)
+
+    def shrink(self) -> None:
+        """Halves the size, after a reply did not come whole."""
+        self._broke_at, self._replies = self.size, 0
+        self.size = max(self._smallest, self.size // 2)
+
+    def limit(self, size: int) -> None:
+        """Reduces the size to what is wanted at once."""
+        self.size = max(self._smallest, min(self.size, size))
+
+    def grow(self) -> None:
+        """Grows by an eighth, after a reply came that was as large as it could be."""
+        larger = min(self._largest, self.size + max(1, self.size // 8))
+        if larger >= self._broke_at:
+            self._replies += 1
+            if self._replies < REPLIES_BEFORE_RETRY:
+                return
+            self._broke_at = self._largest + 1
+        self.size = larger

@@ -1,4 +1,4 @@
-"""Reads what is new, as far as there is room for it."""
+"""Reads new messages, as far as there is room for them, and creates groups that are missing."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -6,129 +6,176 @@ from typing import Any
 
 import redis
 
-from listener.consumer.context import Context
-from listener.consumer.group import MOST_BYTES, Group, is_missing
-from listener.consumer.log import log
-from listener.consumer.outages import Attempts
-from listener.consumer.takeover import take_back
+from listener.consumer.claims import MAX_REPLY_BYTES
+from listener.consumer.maintenance import reclaim_own
+from listener.consumer.outages import ConsecutiveFailures
+from listener.consumer.redis_group import RedisGroup, is_missing
+from listener.consumer.run import Run
 from listener.queue import shards
 from listener.redis_client.client import reset_connections
+from listener.safe_logger import SafeLogger
 
-# Until there is room for more of what is pending for us already.
-SOON_S = 0.05
-# Where a proxy takes no command that waits: how often to look, and when to try waiting again.
+log = SafeLogger("listener.consumer")
+
+# The pause while there is no room for the rest of what is pending for this consumer already.
+RECLAIM_AGAIN_S = 0.05
+# Where a proxy refuses to block: how often to poll, and after how long to try blocking again.
 POLL_S = 0.2
-POLLING_S = 60.0
+BLOCK_AGAIN_S = 60.0
 
 
 class Reader:
-    """One thread's; it alone reads its partitions. Makes groups that are not there (any more).
+    """One thread's task; no other thread reads its partitions.
 
     Where one command may not read several partitions (a Cluster or shards behind a plain address) it
-    keeps one of them and gives the others away, each to a reader of its own.
+    keeps one of them and hands the others to readers of their own.
     """
 
     def __init__(
-        self, context: Context, partitions: Sequence[int], give_away: Callable[[int], None]
+        self, run: Run, partitions: Sequence[int], add_reader: Callable[[int], None]
     ) -> None:
-        """Reads nothing yet.
-
-        Args:
-            context: what the threads share.
-            partitions: which to read.
-            give_away: has another thread read a partition.
-        """
-        self._context = context
+        """Reads nothing yet; `add_reader` starts another reader for one partition."""
+        self._run = run
         self._partitions = list(partitions)
-        self._give_away = give_away
-        self._polling_until = 0.0
-        self._groups = {context.groups[n].stream.encode(): context.groups[n] for n in partitions}
-        self._attempts = Attempts(context.stopping.wait)
-        self._is_new = True
+        self._add_reader = add_reader
+        self._polls_until = 0.0
+        self._groups = {
+            run.groups[number].stream.encode(): run.groups[number] for number in partitions
+        }
+        self._failures = ConsecutiveFailures(run.stopping.wait)
+        self._has_read = False
 
     def step(self) -> None:
-        """Reads once; waits a moment for room, and then for a message."""
-        room = self._context.desk.room(self._partitions)
-        if not room or self._context.stopping.is_set():
+        """Reads once; waits briefly for room, and then for a message."""
+        room = self._run.in_flight.room(self._partitions)
+        if not room or self._run.stopping.is_set():
             return
         try:
-            is_settled = self._take_back()
-            if is_settled or not self._context.options.ordered:
-                self._read(room, waits=is_settled)
+            is_settled = self._reclaim_own()
+            if is_settled or not self._run.options.ordered:
+                self._read(room, blocks=is_settled)
             if not is_settled:
-                self._context.stopping.wait(SOON_S)
+                self._run.stopping.wait(RECLAIM_AGAIN_S)
         except redis.RedisError as error:
-            self._context.claims.unsettle(self._partitions)
-            self._mend(error)
+            # The reply that was lost may have brought messages.
+            for number in self._partitions:
+                self._run.claims[number].is_settled = False
+            self._recover(error)
         else:
-            self._is_new = False
-            self._attempts.succeeded()
-            self._context.outages.end("read", self._partitions)
+            self._has_read = True
+            self._failures.reset()
+            self._run.outages.end("read", self._partitions)
 
-    def _read(self, room: int, *, waits: bool) -> None:
-        """Raises redis.RedisError; then some may be pending for us all the same."""
-        block_s = self._context.options.block_s
-        polls = time.monotonic() < self._polling_until
+    def _reclaim_own(self) -> bool:
+        """Claims what is pending for this consumer and unknown to it; whether that was all."""
+        is_all = True
+        for number in self._partitions:
+            if not self._run.claims[number].is_settled:
+                is_settled, count = reclaim_own(self._run, number)
+                is_all = is_all and is_settled
+                if count:
+                    # Progress, also where each message is too large for the reply to a read.
+                    self._failures.reset()
+        return is_all
+
+    def _read(self, room: int, *, blocks: bool) -> None:
+        """Raises redis.RedisError; messages may be pending for this consumer all the same."""
+        block_s = self._run.options.block_s
+        polls = time.monotonic() < self._polls_until
+        block_ms = max(1, int(block_s * 1000)) if blocks and not polls else None
+        count = max(1, min(room, self._run.read_size.size) // len(self._groups))
         try:
-            found = self._ask(room, max(1, int(block_s * 1000)) if waits and not polls else None)
+            streams = self._xreadgroup(count, block_ms)
         except redis.ResponseError as error:
-            if polls or is_missing(error) or not self._begins_to_poll(error):
+            if polls or is_missing(error) or not self._starts_polling(error):
                 raise
             return
         except (redis.ConnectionError, redis.TimeoutError):
-            self._context.portion.shrink()
+            self._run.read_size.shrink()
             raise
-        self._adjust(found, self._count(room))
-        for name, entries in found:
+        self._adapt_read_size(streams, count)
+        for name, entries in streams:
             group = self._groups[name]
-            self._context.desk.put(group.fresh(entries))
-            self._context.observer.received(len(entries), group.partition)
-        if polls and not found:
-            self._context.stopping.wait(min(POLL_S, block_s))
+            self._run.in_flight.add(group.new_deliveries(entries))
+            self._run.observer.received(len(entries), group.partition)
+        if polls and not streams:
+            self._run.stopping.wait(min(POLL_S, block_s))
 
-    def _adjust(self, found: Any, count: int) -> None:
-        """Has the next read ask for as many messages as bring less than MOST_BYTES, if these are typical."""
-        replies = [fields for _, entries in found for _, fields in entries]
-        size = sum(len(value) for fields in replies for value in fields.values())
-        if size > MOST_BYTES:
-            self._context.portion.fit(len(replies) * MOST_BYTES // size)
-        elif size < MOST_BYTES * 3 // 4 and any(len(entries) >= count for _, entries in found):
-            self._context.portion.grow()
-
-    def _ask(self, room: int, block_ms: int | None) -> Any:
-        return self._context.reading.xreadgroup(
-            self._context.group,
-            self._context.consumer,
+    def _xreadgroup(self, count: int, block_ms: int | None) -> Any:
+        return self._run.read_client.xreadgroup(
+            self._run.group,
+            self._run.consumer,
             {name.decode(): ">" for name in self._groups},
-            count=self._count(room),
+            count=count,
             block=block_ms,
         )
 
-    def _count(self, room: int) -> int:
-        """How many messages to ask for, of each partition."""
-        return max(1, min(room, self._context.portion.size) // len(self._groups))
+    def _adapt_read_size(self, streams: Any, count: int) -> None:
+        """Has the next read bring less than MAX_REPLY_BYTES, if these messages are typical."""
+        replies = [fields for _, entries in streams for _, fields in entries]
+        size = sum(len(value) for fields in replies for value in fields.values())
+        if size > MAX_REPLY_BYTES:
+            self._run.read_size.limit(len(replies) * MAX_REPLY_BYTES // size)
+        elif size < MAX_REPLY_BYTES * 3 // 4 and any(
+            len(entries) >= count for _, entries in streams
+        ):
+            self._run.read_size.grow()
 
-    def _begins_to_poll(self, error: "redis.ResponseError") -> bool:
-        """Whether only the waiting was refused. Raises redis.RedisError."""
-        if self._refusal(self._groups):
+    def _starts_polling(self, error: "redis.ResponseError") -> bool:
+        """Whether only blocking was refused. Raises redis.RedisError."""
+        if self._read_error(self._groups):
             return False
-        if not self._polling_until:
+        if not self._polls_until:
             detail = str(error)[:300]
             log.warning("redis refuses to wait for messages; the consumer polls", detail=detail)
-        self._polling_until = time.monotonic() + POLLING_S
+        self._polls_until = time.monotonic() + BLOCK_AGAIN_S
         return True
 
-    def _divides(self) -> bool:
-        """Gives partitions away, if only reading several at once is refused.
+    def _recover(self, error: "redis.RedisError") -> None:
+        try:
+            if is_missing(error):
+                self._create_groups()
+                return
+        except redis.RedisError as another:
+            error = another
+        try:
+            if isinstance(error, redis.ResponseError) and self._split():
+                return
+        except redis.RedisError as another:
+            error = another
+        self._run.outages.begin("read", self._partitions, error)
+        reset_connections(self._run.read_client)
+        self._failures.pause()
 
-        Raises redis.RedisError.
-        """
+    def _create_groups(self) -> None:
+        # Not at each start: a server that is full refuses the command even for groups that exist.
+        created = [group for group in self._groups.values() if group.create()]
+        for group in created:
+            self._log_created(group)
+        # Another consumer was quicker, or the server that was asked has only some of the streams.
+        if not created and not self._split():
+            # This may happen over and over.
+            self._failures.pause()
+
+    def _log_created(self, group: RedisGroup) -> None:
+        name, number = self._run.group, group.partition
+        if not self._has_read:
+            log.info("consumer group made", group=name, partition=number)
+        else:
+            log.warning(
+                "the stream or the consumer group was deleted; made again, from the beginning",
+                group=name,
+                partition=number,
+            )
+
+    def _split(self) -> bool:
+        """Keeps one partition, if only reading several at once is refused. Raises redis.RedisError."""
         if len(self._groups) == 1:
             return False
-        error = self._refusal(self._groups)
-        # A group that is missing where it is read alone is made there.
-        alone = (self._refusal([name]) for name in self._groups)
-        if not error or not any(not each or is_missing(each) for each in alone):
+        error = self._read_error(self._groups)
+        # A group that is missing where it is read alone is created there.
+        errors_alone = (self._read_error([name]) for name in self._groups)
+        if not error or not any(not alone or is_missing(alone) for alone in errors_alone):
             return False
         log.warning(
             "redis takes no command for several partitions; each is read by itself",
@@ -137,66 +184,18 @@ class Reader:
             advice=shards.ADVICE,
         )
         while len(self._partitions) > 1:
-            # One after the other: what could not be given away is still read here.
+            # One at a time: a partition whose reader cannot be started is still read here.
             number = self._partitions[-1]
-            self._give_away(number)
+            self._add_reader(number)
             self._partitions.pop()
-            del self._groups[self._context.groups[number].stream.encode()]
+            del self._groups[self._run.groups[number].stream.encode()]
         return True
 
-    def _refusal(self, names: Iterable[bytes]) -> "redis.ResponseError | None":
+    def _read_error(self, names: Iterable[bytes]) -> "redis.ResponseError | None":
+        """The error that a read of these streams is refused with, if any."""
         return shards.reads(
-            self._context.reading,
+            self._run.read_client,
             [name.decode() for name in names],
-            group=self._context.group,
-            consumer=self._context.consumer,
+            group=self._run.group,
+            consumer=self._run.consumer,
         )
-
-    def _take_back(self) -> bool:
-        """Takes what is pending for us and unknown to us, if there may be any; whether that was all."""
-        is_all = True
-        for group in self._groups.values():
-            if not self._context.claims.is_settled(group.partition):
-                is_last, count = take_back(self._context, group)
-                is_all = is_all and is_last
-                if count:
-                    # Each message may be too large for a reply to a read: that is progress all the same.
-                    self._attempts.succeeded()
-        return is_all
-
-    def _mend(self, error: "redis.RedisError") -> None:
-        try:
-            if is_missing(error):
-                self._make_groups()
-                return
-        except redis.RedisError as another:
-            error = another
-        try:
-            if isinstance(error, redis.ResponseError) and self._divides():
-                return
-        except redis.RedisError as another:
-            error = another
-        self._context.outages.begin("read", self._partitions, error)
-        reset_connections(self._context.reading)
-        self._attempts.failed()
-
-    def _make_groups(self) -> None:
-        # Only now, and not at each start: a server that is full refuses it even for those it has.
-        made = [group for group in self._groups.values() if group.create()]
-        for group in made:
-            self._tell_made(group)
-        # Another consumer was quicker, or the server that was asked has only some of the streams.
-        if not made and not self._divides():
-            # Should it go on like this, it must not go on in haste.
-            self._attempts.failed()
-
-    def _tell_made(self, group: Group) -> None:
-        name, number = self._context.group, group.partition
-        if self._is_new:
-            log.info("consumer group made", group=name, partition=number)
-        else:
-            log.warning(
-                "the stream or the consumer group was deleted; made again, from the beginning",
-                group=name,
-                partition=number,
-            )

@@ -1,4 +1,4 @@
-"""Gives deliveries to their handlers, one after the other, and sees to what becomes of them."""
+"""Gives deliveries to their handlers, one after the other, and retries or dead-letters those that fail."""
 
 import time
 import traceback
@@ -8,101 +8,104 @@ from contextlib import contextmanager
 import redis
 
 from listener.consumer import messages
-from listener.consumer.context import Context
-from listener.consumer.delivery import Delivery, Verdict
-from listener.consumer.errors import MalformedError
-from listener.consumer.group import Group, is_missing
 from listener.consumer.handlers import Handler, handle
-from listener.consumer.log import log
-from listener.consumer.outages import REST_S, RestingError
+from listener.consumer.in_flight import DeadReason, Delivery
+from listener.consumer.messages import MalformedError
+from listener.consumer.outages import BACKOFF_S, BackingOffError
+from listener.consumer.redis_group import RedisGroup, is_missing
+from listener.consumer.run import Run
 from listener.messages.kinds import Message
+from listener.safe_logger import SafeLogger
 
-# Redis did not answer, or we have a fault: how long until such a delivery is taken again.
-AGAIN_S = REST_S
+log = SafeLogger("listener.consumer")
+
+# The pause before a delivery that failed for another reason than its handler: Redis, or our own fault.
+RETRY_S = BACKOFF_S
 
 
 class Worker:
-    """One thread's. See `docs/consumer.md` for the life of a message."""
+    """One thread's task. See `docs/consumer.md` for the life of a message."""
 
-    def __init__(self, context: Context) -> None:
-        """Takes what the threads share."""
-        self._context = context
-        self._desk = context.desk
-        self._stale_s = 2 * context.options.beat_s
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._in_flight = run.in_flight
+        self._stale_s = 2 * run.options.renew_every_s
         self._unhandled: set[str] = set()
 
     def step(self) -> None:
-        """Takes the next delivery and sees it through."""
-        delivery = self._desk.take()
+        """Takes the next delivery and processes it; it stays in flight if Redis fails."""
+        delivery = self._in_flight.take()
         if delivery is None:
             return
-        where = [delivery.partition]
         try:
-            self._serve(delivery)
-        except RestingError as resting:
-            self._desk.retry(delivery, resting.left_s)
+            self._process(delivery)
+        except BackingOffError as error:
+            self._in_flight.retry(delivery, error.left_s)
         except redis.RedisError as error:
             if is_missing(error):
-                # The group that it was delivered to is no more; a new one gets it again.
-                self._desk.clear([delivery])
+                # Its group was deleted; a new group is given the message again.
+                self._in_flight.remove([delivery])
                 return
-            self._context.outages.begin("deliver", where, error)
-            self._desk.retry(delivery, AGAIN_S)
-        except BaseException:  # noqa: BLE001 - whatever it is, the delivery must not be forgotten
-            self._desk.retry(delivery, AGAIN_S)
+            self._run.outages.begin("deliver", [delivery.partition], error)
+            self._in_flight.retry(delivery, RETRY_S)
+        except BaseException:
+            self._in_flight.retry(delivery, RETRY_S)
             log.exception("a delivery failed", entry=delivery.entry_id.decode())
         else:
-            self._context.outages.end("deliver", where)
+            self._run.outages.end("deliver", [delivery.partition])
 
-    def _serve(self, delivery: Delivery) -> None:
+    def _process(self, delivery: Delivery) -> None:
         if delivery.is_lost:
-            self._lose(delivery)
+            self._drop_lost(delivery)
             return
-        delivery.verdict = delivery.verdict or self._used_up(delivery)
-        if delivery.verdict:
-            self._bury(delivery, delivery.verdict)
+        dead_reason = delivery.dead_reason or self._crashed_too_often(delivery)
+        if dead_reason:
+            self._dead_letter(delivery, dead_reason)
             return
         try:
             message = self._message(delivery)
         except MalformedError as error:
-            self._bury(delivery, Verdict(reason="malformed", error=f"MalformedError: {error}"))
+            self._dead_letter(
+                delivery, DeadReason(reason="malformed", error=f"MalformedError: {error}")
+            )
             return
-        handler = self._context.handlers.find(message.kind)
+        handler = self._run.handlers.find(message.kind)
         if handler is None:
-            self._pass_over(delivery, message)
+            self._skip(delivery, message)
         elif self._is_ours(delivery):
             self._handle(delivery, message, handler)
         else:
-            self._lose(delivery)
+            self._drop_lost(delivery)
 
     def _message(self, delivery: Delivery) -> Message:
         return messages.typed(
             delivery.fields,
             entry_id=delivery.entry_id.decode(),
             partition=delivery.partition,
-            deliveries=delivery.number,
+            deliveries=delivery.next_delivery,
         )
 
-    def _used_up(self, delivery: Delivery) -> Verdict | None:
-        if delivery.number <= self._context.options.max_deliveries:
+    def _crashed_too_often(self, delivery: Delivery) -> DeadReason | None:
+        if delivery.next_delivery <= self._run.options.max_deliveries:
             return None
-        error = f"no consumer came back from {delivery.recorded} deliveries"
-        return Verdict(reason="crashed", error=error)
+        error = f"no consumer came back from {delivery.recorded_deliveries} deliveries"
+        return DeadReason(reason="crashed", error=error)
 
     @contextmanager
-    def _group(self, delivery: Delivery) -> Iterator[Group]:
+    def _group(self, delivery: Delivery) -> Iterator[RedisGroup]:
         """For one command. A partition that hangs must not take the time of all the others."""
-        with self._context.outages.attempt("deliver", delivery.partition):
-            yield self._context.groups[delivery.partition]
+        with self._run.outages.attempt("deliver", delivery.partition):
+            yield self._run.groups[delivery.partition]
 
     def _is_ours(self, delivery: Delivery) -> bool:
+        """Whether it is still ours, asking Redis where that is uncertain; counts the delivery if needed."""
         if not delivery.is_next_recorded:
             with self._group(delivery) as group:
-                return group.count(delivery)
-        if time.monotonic() - delivery.held_at > self._stale_s:
+                return group.record_delivery(delivery)
+        if time.monotonic() - delivery.confirmed_at > self._stale_s:
             # The process was suspended, or Redis away for long: another may have taken it over.
             with self._group(delivery) as group:
-                return not group.hold([delivery])
+                return not group.renew([delivery])
         return True
 
     def _handle(self, delivery: Delivery, message: Message, handler: Handler) -> None:
@@ -110,25 +113,28 @@ class Worker:
         try:
             handle(handler, message)
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is the handler's failure alone
-            self._fail(delivery, message, error)
+            self._retry_or_dead_letter(delivery, message, error)
             return
-        self._context.observer.handled(message.kind, time.monotonic() - began)
-        self._desk.finish(delivery)
+        self._run.observer.handled(message.kind, time.monotonic() - began)
+        self._in_flight.finish(delivery)
 
-    def _fail(self, delivery: Delivery, message: Message, error: BaseException) -> None:
-        number = delivery.number
-        # This one is over, whatever fails from here on: the next one counts anew.
-        delivery.is_next_recorded = delivery.is_suspect = False
-        self._context.observer.failed(message.kind, error)
+    def _retry_or_dead_letter(
+        self, delivery: Delivery, message: Message, error: BaseException
+    ) -> None:
+        number = delivery.next_delivery
+        # This delivery ended, whatever fails from here on: the next one is counted by itself.
+        delivery.is_next_recorded = delivery.is_crash_suspect = False
+        self._run.observer.failed(message.kind, error)
         text = "".join(traceback.format_exception_only(error)).strip()
         if delivery.is_lost:
-            self._lose(delivery)
-        elif number >= self._context.options.max_deliveries:
+            self._drop_lost(delivery)
+        elif number >= self._run.options.max_deliveries:
             trace = "".join(traceback.format_exception(error))
-            delivery.verdict = Verdict(reason="handler-failed", error=text, traceback=trace)
-            self._bury(delivery, delivery.verdict)
+            self._dead_letter(
+                delivery, DeadReason(reason="handler-failed", error=text, traceback=trace)
+            )
         else:
-            delay_s = self._context.options.backoff.after(number)
+            delay_s = self._run.options.backoff.after(number)
             log.warning(
                 "handler failed; the message will be handled again",
                 kind=message.kind,
@@ -138,38 +144,39 @@ class Worker:
                 delay_s=round(delay_s, 1),
                 error=text[:300],
             )
-            self._desk.retry(delivery, delay_s)
-            self._context.observer.retried(message.kind, delay_s)
+            self._in_flight.retry(delivery, delay_s)
+            self._run.observer.retried(message.kind, delay_s)
 
-    def _bury(self, delivery: Delivery, verdict: Verdict) -> None:
-        delivery.verdict = verdict
+    def _dead_letter(self, delivery: Delivery, reason: DeadReason) -> None:
+        # If Redis fails, the next attempt does not call the handler again.
+        delivery.dead_reason = reason
         with self._group(delivery) as group:
-            result = group.bury(delivery, verdict)
-        self._desk.clear([delivery])
+            result = group.dead_letter(delivery, reason)
+        self._in_flight.remove([delivery])
         kind, entry = messages.kind_of(delivery.fields), delivery.entry_id.decode()
         if result < 0:
             log.warning("a message is gone: its entry was deleted from the stream", entry=entry)
         elif result == 0:
-            self._context.observer.lost(1)
+            self._run.observer.lost(1)
         else:
             log.error(
                 "message moved to the dead stream",
                 kind=kind,
                 entry=entry,
                 partition=delivery.partition,
-                reason=verdict.reason,
-                deliveries=delivery.recorded,
-                error=verdict.error[:300],
+                reason=reason.reason,
+                deliveries=delivery.recorded_deliveries,
+                error=reason.error[:300],
             )
-            self._context.observer.buried(kind, verdict.reason)
+            self._run.observer.buried(kind, reason.reason)
 
-    def _pass_over(self, delivery: Delivery, message: Message) -> None:
-        # A kind that the group does not want must not hold up the stream's retention for ever.
+    def _skip(self, delivery: Delivery, message: Message) -> None:
+        # An unacknowledged message would hold up the stream's retention for ever.
         if message.kind not in self._unhandled:
             self._unhandled.add(message.kind)
             log.warning("no handler for this kind; acknowledging its messages", kind=message.kind)
-        self._desk.finish(delivery)
+        self._in_flight.finish(delivery)
 
-    def _lose(self, delivery: Delivery) -> None:
-        self._desk.clear([delivery])
-        self._context.observer.lost(1)
+    def _drop_lost(self, delivery: Delivery) -> None:
+        self._in_flight.remove([delivery])
+        self._run.observer.lost(1)

@@ -418,7 +418,7 @@ def test_a_group_or_stream_that_is_deleted_is_made_again_and_told(
 def test_names_that_hold_nothing_go_after_a_day_and_others_stay(
     redis_url: str, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.consumer.group.DAY_MS", 0)
+    monkeypatch.setattr("listener.consumer.redis_group.UNUSED_MS", 0)
     feed(redis_client, [1])
     redis_client.xgroup_create(STREAM, GROUP, "0")
     redis_client.xgroup_createconsumer(STREAM, GROUP, "idle")

@@ -73,7 +73,7 @@ def test_an_observer_that_exits_stops_nothing(redis_url: str, redis_client: Any)
 def test_a_backoff_that_fails_does_not_keep_a_message_from_dying(
     redis_url: str, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.consumer.worker.AGAIN_S", 0.01)
+    monkeypatch.setattr("listener.consumer.worker.RETRY_S", 0.01)
     deliveries: list[int] = []
 
     def handler(message: Any) -> None:
@@ -95,7 +95,7 @@ def test_threads_that_cannot_be_started_end_the_run_and_leave_none(
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name == "consumer-caretaker":
+        if thread.name == "consumer-maintenance":
             raise RuntimeError("can't start new thread")
         start(thread)
 

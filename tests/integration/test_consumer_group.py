@@ -7,29 +7,42 @@ from typing import Any
 import pytest
 import redis
 
-from listener.consumer.delivery import Delivery, Verdict
-from listener.consumer.group import Group
-from listener.consumer.lua_scripts import Scripts
+from listener.consumer.claims import MAX_REPLY_BYTES, MIN_REPLY_BYTES, Claims
+from listener.consumer.in_flight import DeadReason, Delivery
+from listener.consumer.outages import AdaptiveSize
+from listener.consumer.redis_group import RedisGroup, load_script
 from listener.queue.keys import Partition
 from tests.consumer_feed import STREAM, feed
 
 GROUP = "g"
 DEAD = f"{{fota:0}}:dead:{GROUP}"
-VERDICT = Verdict(reason="handler-failed", error="e")
+REASON = DeadReason(reason="handler-failed", error="e")
 
 
 @pytest.fixture
-def scripts(redis_url: str) -> Any:
+def client(redis_url: str) -> Any:
     with redis.Redis.from_url(redis_url) as client:
-        yield Scripts(client, client)
+        yield client
 
 
 @pytest.fixture
-def me(scripts: Scripts, redis_url: str) -> Any:
-    with redis.Redis.from_url(redis_url) as client:
-        group = Group(client, scripts, Partition("fota", 0), GROUP, "me", clock=time.monotonic)
-        group.create()
-        yield group
+def me(client: Any) -> RedisGroup:
+    group = RedisGroup(client, Partition("fota", 0), GROUP, "me", clock=time.monotonic)
+    group.create()
+    return group
+
+
+@pytest.fixture
+def claims(client: Any) -> Claims:
+    return Claims(
+        client,
+        Partition("fota", 0),
+        GROUP,
+        "me",
+        clock=time.monotonic,
+        stuck_s=60.0,
+        reply_bytes=AdaptiveSize(MAX_REPLY_BYTES, MIN_REPLY_BYTES),
+    )
 
 
 def read(client: Any, consumer: str, count: int = 1) -> list[bytes]:
@@ -38,7 +51,12 @@ def read(client: Any, consumer: str, count: int = 1) -> list[bytes]:
 
 
 def delivery(entry_id: bytes, **changed: Any) -> Delivery:
-    values: dict[str, Any] = {"recorded": 1, "is_next_recorded": True, "held_at": 0.0, **changed}
+    values: dict[str, Any] = {
+        "recorded_deliveries": 1,
+        "is_next_recorded": True,
+        "confirmed_at": 0.0,
+        **changed,
+    }
     return Delivery(partition=0, entry_id=entry_id, fields={}, **values)
 
 
@@ -47,7 +65,7 @@ def holders(client: Any) -> dict[bytes, tuple[str, int]]:
     return {r["message_id"].encode(): (r["consumer"], r["times_delivered"]) for r in rows}
 
 
-def test_making_a_group_that_is_there_changes_nothing(me: Group, redis_client: Any) -> None:
+def test_making_a_group_that_is_there_changes_nothing(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, range(2))
     read(redis_client, "other")
     assert not me.create()
@@ -55,7 +73,7 @@ def test_making_a_group_that_is_there_changes_nothing(me: Group, redis_client: A
 
 
 def test_an_error_that_is_not_benign_is_raised_when_a_group_is_made(
-    me: Group, redis_client: Any
+    me: RedisGroup, redis_client: Any
 ) -> None:
     redis_client.set("{fota:0}:messages:x", "")
     redis_client.rename("{fota:0}:messages:x", STREAM)
@@ -64,7 +82,7 @@ def test_an_error_that_is_not_benign_is_raised_when_a_group_is_made(
 
 
 def test_what_was_renewed_after_it_was_found_idle_is_not_taken(
-    me: Group, scripts: Scripts, redis_client: Any
+    me: RedisGroup, client: Any, redis_client: Any
 ) -> None:
     feed(redis_client, range(2))
     renewed, idle = read(redis_client, "other", 2)
@@ -73,64 +91,64 @@ def test_what_was_renewed_after_it_was_found_idle_is_not_taken(
     )
     # Both were found; in between their owner showed a sign of life for one.
     arguments: list[Any] = [GROUP, "me", 30_000, "", 1000, renewed, idle]
-    taken, gone, _ = scripts.claim(keys=[STREAM], args=arguments)
+    taken, gone, _ = load_script(client, "claim.lua")(keys=[STREAM], args=arguments)
     assert [row[0] for row in taken] == [idle]
     assert gone == []
     assert holders(redis_client) == {renewed: ("other", 1), idle: ("me", 1)}
 
 
 def test_taking_over_is_bounded_and_says_whether_there_is_more(
-    me: Group, redis_client: Any
+    me: RedisGroup, claims: Claims, redis_client: Any
 ) -> None:
     feed(redis_client, range(5))
     ids = read(redis_client, "gone", 5)
-    first = me.take(0, 3, in_hand=set())
+    first = claims.claim_idle(0, 3, in_flight=set())
     assert [it.entry_id for it in first.deliveries] == ids[:3]
     assert first.holders == ["gone"]
     assert not first.is_all
     # Those in hand are as idle as the rest, and must not hide it.
-    rest = me.take(0, 3, in_hand={it.key for it in first.deliveries})
+    rest = claims.claim_idle(0, 3, in_flight={it.key for it in first.deliveries})
     assert [it.entry_id for it in rest.deliveries] == ids[3:]
     assert rest.is_all
 
 
-def test_a_delivery_is_counted_for_its_holder_alone(me: Group, redis_client: Any) -> None:
+def test_a_delivery_is_counted_for_its_holder_alone(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, range(2))
     (mine,), (others,) = read(redis_client, "me"), read(redis_client, "other")
     again = delivery(mine, is_next_recorded=False)
-    assert me.count(again)
-    assert (again.recorded, again.number) == (2, 2)
-    assert not me.count(delivery(others, is_next_recorded=False))
+    assert me.record_delivery(again)
+    assert (again.recorded_deliveries, again.next_delivery) == (2, 2)
+    assert not me.record_delivery(delivery(others, is_next_recorded=False))
     assert holders(redis_client) == {mine: ("me", 2), others: ("other", 1)}
 
 
 def test_what_is_another_consumers_is_neither_buried_nor_handed_back(
-    me: Group, redis_client: Any
+    me: RedisGroup, redis_client: Any
 ) -> None:
     feed(redis_client, [1])
     (others,) = read(redis_client, "other")
-    assert me.bury(delivery(others), VERDICT) == 0
+    assert me.dead_letter(delivery(others), REASON) == 0
     me.hand_back([delivery(others)])
     assert holders(redis_client) == {others: ("other", 1)}
     assert not redis_client.exists(DEAD)
 
 
-def test_burying_twice_buries_once(me: Group, redis_client: Any) -> None:
+def test_burying_twice_buries_once(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, [1])
     (mine,) = read(redis_client, "me")
-    assert [me.bury(delivery(mine), VERDICT) for _ in range(2)] == [1, 0]
+    assert [me.dead_letter(delivery(mine), REASON) for _ in range(2)] == [1, 0]
     assert redis_client.xlen(DEAD) == 1
     assert holders(redis_client) == {}
 
 
 @pytest.mark.parametrize("count", [2_000, 2_001, 30_000])
 def test_an_entry_of_many_fields_is_buried_with_all_of_them(
-    me: Group, redis_client: Any, count: int
+    me: RedisGroup, redis_client: Any, count: int
 ) -> None:
     words = [word for number in range(count) for word in (f"name-{number}", f"value-{number}")]
     redis_client.execute_command("XADD", STREAM, "*", *words)
     (mine,) = read(redis_client, "me")
-    assert me.bury(delivery(mine), VERDICT) == 1
+    assert me.dead_letter(delivery(mine), REASON) == 1
     ((_, dead),) = redis_client.xrange(DEAD)
     assert list(dead)[:2_000] == words[:4_000:2]
     assert json.loads(dead.get("more", "[]")) == words[4_000:]
@@ -138,41 +156,43 @@ def test_an_entry_of_many_fields_is_buried_with_all_of_them(
     assert holders(redis_client) == {}
 
 
-def test_what_was_deleted_is_acknowledged_and_not_buried(me: Group, redis_client: Any) -> None:
+def test_what_was_deleted_is_acknowledged_and_not_buried(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, [1])
     (mine,) = read(redis_client, "me")
     redis_client.xdel(STREAM, mine)
-    assert me.bury(delivery(mine), VERDICT) == -1
+    assert me.dead_letter(delivery(mine), REASON) == -1
     assert not redis_client.exists(DEAD)
     assert holders(redis_client) == {}
 
 
 def test_more_than_one_step_is_held(
-    me: Group, redis_client: Any, monkeypatch: pytest.MonkeyPatch
+    me: RedisGroup, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.consumer.group.STEP", 2)
+    monkeypatch.setattr("listener.consumer.redis_group.MAX_RENEWED_AT_ONCE", 2)
     feed(redis_client, range(5))
     mine = read(redis_client, "me", 5)
     redis_client.xclaim(STREAM, GROUP, "other", 0, [mine[3]], justid=True)
-    lost = me.hold([delivery(entry_id) for entry_id in mine])
+    lost = me.renew([delivery(entry_id) for entry_id in mine])
     assert [it.entry_id for it in lost] == [mine[3]]
 
 
-def test_a_name_that_holds_something_does_not_leave(me: Group, redis_client: Any) -> None:
+def test_a_name_that_holds_something_does_not_leave(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, [1])
     (mine,) = read(redis_client, "me")
-    me.leave()
+    me.delete_consumer()
     assert holders(redis_client) == {mine: ("me", 1)}
     me.acknowledge([mine])
-    me.leave()
+    me.delete_consumer()
     assert redis_client.xinfo_consumers(STREAM, GROUP) == []
 
 
-def test_error_and_traceback_are_cut_between_letters(me: Group, redis_client: Any) -> None:
+def test_error_and_traceback_are_cut_between_letters(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, [1])
     (mine,) = read(redis_client, "me")
     letter = "\N{EURO SIGN}"
-    me.bury(delivery(mine), Verdict(reason="crashed", error=letter * 999, traceback=letter * 9999))
+    me.dead_letter(
+        delivery(mine), DeadReason(reason="crashed", error=letter * 999, traceback=letter * 9999)
+    )
     ((_, dead),) = redis_client.xrange(DEAD)
     assert dead["error"] == letter * (1024 // 3)
     assert dead["traceback"] == letter * (16 * 1024 // 3)

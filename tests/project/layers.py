@@ -20,7 +20,7 @@ LAYERS = (
     ("redis_client",),
     ("messages",),
     ("problem_responses",),
-    ("refusal_log",),
+    ("refusal_log", "safe_logger"),
     ("logs", "metrics"),
     ("settings",),
     ("runtime",),

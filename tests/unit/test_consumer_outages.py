@@ -1,5 +1,6 @@
 """A partition that fails is left alone for a while, so that the others get the threads' time."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import pytest
@@ -7,17 +8,20 @@ import redis
 from structlog.testing import capture_logs
 
 from listener.consumer.acknowledger import Acknowledger
-from listener.consumer.caretaker import Caretaker
-from listener.consumer.context import Context
-from listener.consumer.delivery import Delivery, Verdict
-from listener.consumer.desk import Desk
-from listener.consumer.engine import Engine
-from listener.consumer.group import NOTHING, Taken
-from listener.consumer.handlers import Handlers
-from listener.consumer.observer import Observer
+from listener.consumer.claims import NOTHING, Claimed
+from listener.consumer.handlers import Handlers, Observer
+from listener.consumer.in_flight import DeadReason, Delivery, InFlight
+from listener.consumer.maintenance import Maintenance
 from listener.consumer.options import Options
-from listener.consumer.outages import LONGEST_REST_S, REST_S, Outages, RestingError
-from listener.consumer.portion import Portion
+from listener.consumer.outages import (
+    BACKOFF_S,
+    MAX_BACKOFF_S,
+    AdaptiveSize,
+    BackingOffError,
+    Outages,
+)
+from listener.consumer.run import Run
+from listener.consumer.threads import ConsumerThreads
 from listener.consumer.worker import Worker
 
 
@@ -40,7 +44,7 @@ class Silent:
         self._clock = clock
         self.asked = 0
 
-    def bury(self, *_: Any) -> int:
+    def dead_letter(self, *_: Any) -> int:
         return self._time_out()
 
     def acknowledge(self, *_: Any) -> int:
@@ -64,7 +68,7 @@ class Answering:
     def __init__(self) -> None:
         self.done: list[bytes] = []
 
-    def bury(self, delivery: Delivery, _: Verdict) -> int:
+    def dead_letter(self, delivery: Delivery, _: DeadReason) -> int:
         self.done.append(delivery.entry_id)
         return 1
 
@@ -74,21 +78,30 @@ class Answering:
     def hand_back(self, deliveries: list[Delivery]) -> None:
         self.done += [it.entry_id for it in deliveries]
 
-    def hold(self, deliveries: list[Delivery]) -> list[Delivery]:
-        self.done.append(b"held")
+    def renew(self, deliveries: list[Delivery]) -> list[Delivery]:
+        self.done.append(b"renewed")
         return deliveries
 
-    def just_touched(self, limit: int) -> dict[bytes, bytes]:
-        return {}
-
-    def take(self, *_: Any) -> Taken:
-        return NOTHING
-
-    def sweep(self) -> list[str]:
+    def delete_unused_consumers(self) -> list[str]:
         return []
 
-    def leave(self) -> None:
+    def delete_consumer(self) -> None:
         self.done.append(b"left")
+
+
+class NothingToClaim:
+    """The claims of a partition where nothing was left by others."""
+
+    partition = 1
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def claim_stuck(self, limit: int) -> list[Claimed]:
+        return []
+
+    def claim_idle(self, *_: Any) -> Claimed:
+        return NOTHING
 
 
 def delivery(partition: int, number: int) -> Delivery:
@@ -96,10 +109,10 @@ def delivery(partition: int, number: int) -> Delivery:
         partition=partition,
         entry_id=b"%d-0" % number,
         fields={},
-        recorded=1,
+        recorded_deliveries=1,
         is_next_recorded=True,
-        held_at=0.0,
-        verdict=Verdict(reason="crashed", error=""),
+        confirmed_at=0.0,
+        dead_reason=DeadReason(reason="crashed", error=""),
     )
 
 
@@ -111,20 +124,20 @@ def attempt(outages: Outages, clock: Clock, *, takes_s: float, fails: bool = Fal
 
 
 @pytest.mark.parametrize(
-    ("takes_s", "rest_s"), [(0, REST_S), (0.5, 2), (5, 20), (3600, LONGEST_REST_S)]
+    ("takes_s", "backoff_s"), [(0, BACKOFF_S), (0.5, 2), (5, 20), (3600, MAX_BACKOFF_S)]
 )
 def test_the_longer_a_failure_took_the_longer_it_is_not_tried_again(
-    takes_s: float, rest_s: float
+    takes_s: float, backoff_s: float
 ) -> None:
     outages = Outages(clock := Clock())
     with pytest.raises(redis.ConnectionError):
         attempt(outages, clock, takes_s=takes_s, fails=True)
-    with pytest.raises(RestingError) as resting:
+    with pytest.raises(BackingOffError) as backing_off:
         attempt(outages, clock, takes_s=0)
-    assert resting.value.left_s == pytest.approx(rest_s)
-    with outages.attempt("deliver", 1), outages.attempt("hold", 0):
+    assert backing_off.value.left_s == pytest.approx(backoff_s)
+    with outages.attempt("deliver", 1), outages.attempt("renew", 0):
         """Other partitions and other activities are not meant."""
-    clock.now += rest_s
+    clock.now += backoff_s
     attempt(outages, clock, takes_s=1)
     attempt(outages, clock, takes_s=1)
 
@@ -135,18 +148,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def context(clock: Clock) -> Context:
+def run(clock: Clock) -> Run:
     groups: Any = {0: Silent(clock), 1: Answering()}
     none: Any = None
-    return Context(
+    no_claims: Any = {1: NothingToClaim()}
+    return Run(
         client=none,
-        reading=none,
+        read_client=none,
         group="g",
         consumer="me",
         groups=groups,
-        desk=Desk(batch=50, ordered=False, clock=clock),
+        claims=no_claims,
+        in_flight=InFlight(batch=50, ordered=False, clock=clock),
         handlers=Handlers(),
-        portion=Portion(100),
+        read_size=AdaptiveSize(100),
         options=Options(),
         observer=Observer(),
         outages=Outages(clock),
@@ -154,60 +169,58 @@ def context(clock: Clock) -> Context:
 
 
 def test_a_partition_that_hangs_takes_a_worker_from_the_others_once_in_a_while(
-    context: Context, clock: Clock
+    run: Run, clock: Clock
 ) -> None:
-    context.desk.put([delivery(0, number) for number in range(20)])
-    context.desk.put([delivery(1, number) for number in range(20)])
-    worker = Worker(context)
+    run.in_flight.add([delivery(0, number) for number in range(20)])
+    run.in_flight.add([delivery(1, number) for number in range(20)])
+    worker = Worker(run)
     for _ in range(40):
         worker.step()
-    silent, answering = context.groups[0], context.groups[1]
+    silent, answering = run.groups[0], run.groups[1]
     assert isinstance(silent, Silent)
     assert isinstance(answering, Answering)
     assert silent.asked == 1
     assert len(answering.done) == 20
     # It is tried again, by one of those that wait, and all of them stay in hand.
-    clock.now += LONGEST_REST_S
+    clock.now += MAX_BACKOFF_S
     for _ in range(20):
         worker.step()
     assert silent.asked == 2
-    assert len(context.desk) == 20
+    assert len(run.in_flight.keys()) == 20
 
 
-def test_acknowledgements_go_to_the_other_partitions_meanwhile(context: Context) -> None:
-    acknowledger = Acknowledger(context)
-    silent, answering = context.groups[0], context.groups[1]
+def test_acknowledgements_go_to_the_other_partitions_meanwhile(run: Run) -> None:
+    acknowledger = Acknowledger(run)
+    silent, answering = run.groups[0], run.groups[1]
     assert isinstance(silent, Silent)
     assert isinstance(answering, Answering)
     for number in range(3):
         for partition in (0, 1):
             done = delivery(partition, number)
-            context.desk.put([done])
-            context.desk.finish(done)
+            run.in_flight.add([done])
+            run.in_flight.finish(done)
         acknowledger.step()
     assert silent.asked == 1
     assert answering.done == [b"0-0", b"1-0", b"2-0"]
     assert len(acknowledger.unsent) == 3
     # At the end there is no later to wait for, but those that work come first.
-    context.ended.set()
-    context.desk.finish(done := delivery(1, 9))
+    run.ended.set()
+    run.in_flight.finish(done := delivery(1, 9))
     acknowledger.step()
     assert silent.asked == 2
     assert answering.done[-1] == done.entry_id
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_at_the_end_the_other_partitions_are_left_as_they_should_be(
-    context: Context, known: bool
-) -> None:
-    silent, answering = context.groups[0], context.groups[1]
+def test_at_the_end_the_other_partitions_are_left_as_they_should_be(run: Run, known: bool) -> None:
+    silent, answering = run.groups[0], run.groups[1]
     assert isinstance(silent, Silent)
     assert isinstance(answering, Answering)
-    context.desk.put([delivery(0, 1), delivery(1, 2)])
+    run.in_flight.add([delivery(0, 1), delivery(1, 2)])
     if known:
-        context.outages.begin("read", [0], redis.TimeoutError())
+        run.outages.begin("read", [0], redis.TimeoutError())
     with capture_logs() as logs:
-        Engine(context).finish(lambda _: True)
+        ConsumerThreads(run).finish(lambda _: True)
     assert silent.asked == 1
     assert answering.done == ([b"2-0", b"left"] if known else [])
     assert logs[-1]["partitions"] == ([0] if known else [0, 1])
@@ -216,26 +229,28 @@ def test_at_the_end_the_other_partitions_are_left_as_they_should_be(
 def test_what_is_being_acknowledged_is_not_told_as_lost() -> None:
     answering = Answering()
     none, groups = cast("Any", None), cast("Any", {1: answering})
-    context = Context(
+    no_claims = cast("Any", {1: NothingToClaim()})
+    run = Run(
         client=none,
-        reading=none,
+        read_client=none,
         group="g",
         consumer="me",
         groups=groups,
-        desk=Desk(batch=50, ordered=False),
+        claims=no_claims,
+        in_flight=InFlight(batch=50, ordered=False),
         handlers=Handlers(),
-        portion=Portion(100),
+        read_size=AdaptiveSize(100),
         options=Options(takeover_idle_s=0.1),
         observer=Observer(),
     )
-    context.desk.put([handled := delivery(1, 1), taken_away := delivery(1, 2)])
-    context.desk.finish(handled)
-    caretaker = Caretaker(context)
+    run.in_flight.add([handled := delivery(1, 1), taken_away := delivery(1, 2)])
+    run.in_flight.finish(handled)
+    maintenance = Maintenance(run)
     with capture_logs() as logs:
         while not answering.done:
-            caretaker.step()
-        context.desk.clear([taken_away])
+            maintenance.step()
+        run.in_flight.remove([taken_away])
         answering.done.clear()
         while not answering.done:
-            caretaker.step()
+            maintenance.step()
     assert [line["messages"] for line in logs if "belong to another" in line["event"]] == [1]

@@ -10,9 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from listener.consumer import Backoff, Consumer, Observer, UpgradeFinished
-from listener.consumer.handlers import Handlers
-from listener.consumer.observer import Guarded
-from listener.consumer.options import Chosen, Options
+from listener.consumer.handlers import Handlers, SafeObserver
+from listener.consumer.options import ConsumerOptions, Options
 from listener.errors import SettingsError
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
@@ -44,7 +43,9 @@ def test_all_wrong_options_are_named_at_once() -> None:
 
 
 def test_the_options_that_can_be_given_are_all_options() -> None:
-    assert [field.name for field in dataclasses.fields(Options)] == list(Chosen.__annotations__)
+    assert [field.name for field in dataclasses.fields(Options)] == list(
+        ConsumerOptions.__annotations__
+    )
 
 
 def test_handlers_are_found_by_kind_and_else_the_one_for_the_rest() -> None:
@@ -209,13 +210,13 @@ def test_an_observer_that_fails_harms_nobody() -> None:
             raise RuntimeError(kind)
 
     with capture_logs() as logs:
-        Guarded(Broken()).handled("unknown", 0.1)
+        SafeObserver(Broken()).handled("unknown", 0.1)
     assert [line["method"] for line in logs] == ["handled"]
 
 
-def test_a_guarded_observer_passes_every_method_on() -> None:
+def test_a_safe_observer_passes_every_method_on() -> None:
     names = [name for name in vars(Observer) if not name.startswith("_")]
-    assert set(names) <= set(vars(Guarded))
+    assert set(names) <= set(vars(SafeObserver))
 
 
 def test_the_guides_example_of_a_handlers_test_passes() -> None:

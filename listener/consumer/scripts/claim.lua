@@ -1,21 +1,21 @@
--- Takes pending entries over. Their deliveries are not counted: most of what a consumer that died had
--- in hand it never began.
+-- Claims pending entries. That is not counted as a delivery, because a consumer that dies has not begun
+-- most of what it had in flight.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the group
--- ARGV[2]  the consumer that takes them
--- ARGV[3]  how long they must have been idle, in milliseconds: who renewed them meanwhile keeps them
--- ARGV[4]  only what this consumer holds; empty: whoever holds it
--- ARGV[5]  how many bytes of entries to return at most; with more, the rest of the ids is left alone
+-- ARGV[2]  the consumer that claims them
+-- ARGV[3]  the least idle time, in milliseconds: a consumer that has just renewed an entry keeps it
+-- ARGV[4]  claim only from this consumer; empty: from all
+-- ARGV[5]  how many bytes of entries to return at most; the ids of those beyond are not processed
 -- ARGV[6…] the entries' ids
 --
 -- Returns two lists and a number:
---   for each entry that was taken: its id, who held it, how many deliveries it has, its fields; of an
---   entry that alone has too many bytes, instead of its fields, the length of each name and value;
---   the ids that were acknowledged here, because their entries are gone from the stream;
---   how many ids were left alone because of the bytes.
+--   for each claimed entry: its id, its previous consumer, its number of deliveries, its fields; for an
+--   entry that alone exceeds the bytes, the length of each name and value instead of its fields;
+--   the ids that were acknowledged, because their entries were deleted from the stream;
+--   how many ids were not processed because of the bytes.
 
-local taken, gone, left = {}, {}, tonumber(ARGV[5])
+local claimed, gone, left = {}, {}, tonumber(ARGV[5])
 for at = 6, #ARGV do
   local id = ARGV[at]
   local held = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)[1]
@@ -27,11 +27,11 @@ for at = 6, #ARGV do
         lengths[part] = #text
         bytes = bytes + #text
       end
-      if bytes > left and #taken > 0 then
-        return { taken, gone, #ARGV - at + 1 }
+      if bytes > left and #claimed > 0 then
+        return { claimed, gone, #ARGV - at + 1 }
       end
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID')
-      taken[#taken + 1] = { id, held[2], held[4], bytes > left and lengths or entry[2] }
+      claimed[#claimed + 1] = { id, held[2], held[4], bytes > left and lengths or entry[2] }
       left = left - bytes
     else
       redis.call('XACK', KEYS[1], ARGV[1], id)
@@ -39,4 +39,4 @@ for at = 6, #ARGV do
     end
   end
 end
-return { taken, gone, 0 }
+return { claimed, gone, 0 }

@@ -1,15 +1,15 @@
--- Moves an entry that a group gives up on to its dead stream, and acknowledges it: one atomic step, so
--- that it is never in neither. Once it is done, or another consumer holds the entry, nothing happens.
+-- Moves an entry that a group gives up to its dead stream, and acknowledges it, in one atomic step, so that
+-- it is always in one of the two. If that was done before, or another consumer holds the entry, it does nothing.
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  the group's dead stream
 -- ARGV[1]  the group
 -- ARGV[2]  the consumer that holds the entry
 -- ARGV[3]  the entry's id
--- ARGV[4…] field, value, …: what is added behind the entry's own fields
+-- ARGV[4…] field, value, …: added after the entry's own fields
 --
--- A command takes no more than 8000 words from a script. Of an entry of more than 2000 fields, which
--- the listener never makes, the rest becomes one field, `more`: a list of names and values in JSON.
+-- A script can pass at most 8000 arguments to a command. If an entry has more than 2000 fields, which the
+-- listener never makes, the rest becomes one field, `more`: a JSON list of names and values.
 --
 -- Returns 1 if the entry is in the dead stream now, 0 if it was not the consumer's, and -1 if its data
 -- was deleted from the stream: then it is acknowledged, and nothing of it is kept.
@@ -24,9 +24,9 @@ if not entry then
   return -1
 end
 local fields, rest = {}, {}
-for at, word in ipairs(entry[2]) do
+for at, text in ipairs(entry[2]) do
   local list = at <= 4000 and fields or rest
-  list[#list + 1] = word
+  list[#list + 1] = text
 end
 if #rest > 0 then
   fields[#fields + 1] = 'more'

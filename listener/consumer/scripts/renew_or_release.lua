@@ -1,12 +1,12 @@
--- Renews, counts or gives away entries that are pending for a consumer. What is no longer its own
--- (acknowledged, or taken over by another) is left alone and told.
+-- Renews entries that are pending for a consumer, counts a delivery of them, or releases them. Entries
+-- that are no longer its own (acknowledged, or taken over by another) are not changed, but returned.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the group
 -- ARGV[2]  the consumer that holds them
--- ARGV[3]  the consumer that is to hold them: the same, or to whom they are given
--- ARGV[4]  how long they then count as idle, in milliseconds
--- ARGV[5…] for each entry: its id, and how many deliveries it has; empty: as many as before
+-- ARGV[3]  the consumer that holds them afterwards: the same, or the one they are released to
+-- ARGV[4]  their idle time afterwards, in milliseconds
+-- ARGV[5…] for each entry: its id and its new number of deliveries; empty: unchanged
 --
 -- Returns the ids that are not the consumer's own.
 

@@ -1,0 +1,251 @@
+"""The messages a consumer has in flight, and which of them may be handled next. Shared by all its threads. Pure."""
+
+import heapq
+import itertools
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from listener.consumer.options import MAX_BATCHES_IN_FLIGHT
+
+# How long a thread waits before it checks again whether the consumer stops.
+POLL_S = 0.5
+
+Key = tuple[int, bytes]
+"""The number of the partition, and the entry's id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadReason:
+    """Why a message is dead-lettered: a reason word, and what is kept beside it."""
+
+    reason: str
+    error: str
+    traceback: str = ""
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Delivery:
+    """An entry that is pending for this consumer.
+
+    Args:
+        partition: the number of its partition.
+        entry_id: of the entry.
+        fields: of the entry.
+        recorded_deliveries: how many deliveries Redis has counted.
+        is_next_recorded: whether Redis has counted the next delivery already, as it does on a read.
+        confirmed_at: when Redis last confirmed that it is ours, in seconds of a monotonic clock.
+        is_crash_suspect: whether it may have crashed the consumer that held it before.
+        is_lost: another consumer holds it now, or nobody.
+        is_done: it was handled, and only has to be acknowledged.
+        dead_reason: it was given up, and only has to be dead-lettered.
+        ordering_key: deliveries with the same key are handled in order; None: in no order.
+    """
+
+    partition: int
+    entry_id: bytes
+    fields: Mapping[bytes, bytes]
+    recorded_deliveries: int
+    is_next_recorded: bool
+    confirmed_at: float
+    is_crash_suspect: bool = False
+    is_lost: bool = False
+    is_done: bool = False
+    dead_reason: DeadReason | None = None
+    ordering_key: bytes | None = None
+
+    @property
+    def key(self) -> Key:
+        """Identifies the entry among those of all partitions."""
+        return self.partition, self.entry_id
+
+    @property
+    def next_delivery(self) -> int:
+        """The number of the next delivery, from 1."""
+        return self.recorded_deliveries + (not self.is_next_recorded)
+
+
+class InFlight:
+    """Readers add deliveries, workers take them, the acknowledger removes them.
+
+    A delivery is in flight until `remove`. Meanwhile it is in exactly one state: ready, crash suspect,
+    delayed until its retry, blocked by an earlier one with its ordering key, at work, or finished.
+
+    Only one crash suspect is at work at a time, until it is removed: if it crashes the process, no
+    other delivery is blamed.
+    """
+
+    def __init__(
+        self, *, batch: int, ordered: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """See `Options`; the clock is monotonic, in seconds."""
+        self._batch = batch
+        self._ordered = ordered
+        self._clock = clock
+        self._deliveries: dict[Key, Delivery] = {}
+        self._ready: deque[Delivery] = deque()
+        self._crash_suspects: deque[Delivery] = deque()
+        self._suspect_at_work: Delivery | None = None
+        self._delayed: list[tuple[float, int, Delivery]] = []
+        self._sequence = itertools.count()
+        # The deliveries that each ordering key blocks; a key is present while one of its is under way.
+        self._blocked: dict[bytes, deque[Delivery]] = {}
+        self._finished: list[Delivery] = []
+        self._counts: Counter[int] = Counter()
+        # Of those in flight: what cannot be handled now. It does not keep newer messages from being read.
+        self._not_ready: Counter[int] = Counter()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._work_available = threading.Condition(self._lock)
+        self._room_available = threading.Condition(self._lock)
+        self._finished_available = threading.Condition(self._lock)
+
+    def room(self, partitions: Iterable[int]) -> int:
+        """How many more messages may be read of these partitions together; waits briefly for room."""
+        with self._lock:
+            free = self._free(partitions)
+            # Read few messages only while a worker has nothing to do.
+            if free < max(1, self._batch // 2) and (free <= 0 or self._ready):
+                self._room_available.wait(POLL_S)
+                free = self._free(partitions)
+            return max(free, 0)
+
+    def claim_limit(self, partition: int) -> int:
+        """How many messages of a partition may be claimed: a batch more, so that a busy consumer claims too."""
+        with self._lock:
+            return max(0, self._free([partition]) + self._batch - len(self._crash_suspects))
+
+    def add(self, deliveries: Iterable[Delivery]) -> int:
+        """Adds deliveries, except those in flight already; returns how many were added."""
+        count = 0
+        with self._lock:
+            for delivery in deliveries:
+                if delivery.key not in self._deliveries:
+                    self._deliveries[delivery.key] = delivery
+                    self._counts[delivery.partition] += 1
+                    self._arrange(delivery)
+                    count += 1
+        return count
+
+    def take(self) -> Delivery | None:
+        """The next delivery to handle; waits for it. None once this is closed."""
+        with self._lock:
+            while not self._closed:
+                until_due_s = self._release_delayed()
+                if self._crash_suspects and not self._suspect_at_work:
+                    suspect = self._suspect_at_work = self._crash_suspects.popleft()
+                    self._not_ready[suspect.partition] -= 1
+                    return suspect
+                if self._ready:
+                    return self._ready.popleft()
+                self._work_available.wait(until_due_s)
+        return None
+
+    def retry(self, delivery: Delivery, delay_s: float) -> None:
+        """Makes a delivery ready again after `delay_s` seconds."""
+        with self._lock:
+            self._not_ready[delivery.partition] += 1
+            due = self._clock() + delay_s
+            heapq.heappush(self._delayed, (due, next(self._sequence), delivery))
+            self._end_suspicion(delivery)
+            # A waiting worker has to wait for this one now.
+            self._work_available.notify()
+            self._room_available.notify_all()
+
+    def finish(self, delivery: Delivery) -> None:
+        """Marks a delivery as handled; it has to be acknowledged."""
+        with self._lock:
+            delivery.is_done = True
+            self._finished.append(delivery)
+            self._finished_available.notify()
+
+    def take_finished(self) -> list[Delivery]:
+        """The deliveries to acknowledge, each returned once; waits briefly for some."""
+        with self._lock:
+            if not self._finished and not self._closed:
+                self._finished_available.wait(POLL_S)
+            finished, self._finished = self._finished, []
+            return finished
+
+    def remove(self, deliveries: Iterable[Delivery]) -> None:
+        """Removes deliveries that were acknowledged, dead-lettered or lost."""
+        with self._lock:
+            for delivery in deliveries:
+                if self._deliveries.pop(delivery.key, None) is None:
+                    continue
+                self._counts[delivery.partition] -= 1
+                self._end_suspicion(delivery)
+                if delivery.ordering_key is not None:
+                    self._unblock_next(delivery.ordering_key)
+            self._room_available.notify_all()
+
+    def keys(self) -> set[Key]:
+        """The keys of all deliveries in flight."""
+        with self._lock:
+            return set(self._deliveries)
+
+    def snapshot(self) -> list[Delivery]:
+        """All deliveries in flight, in the order they came."""
+        with self._lock:
+            return list(self._deliveries.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any delivery is ready, at work or to be acknowledged."""
+        with self._lock:
+            return self._counts.total() > self._not_ready.total()
+
+    def close(self) -> None:
+        """Hands out no more deliveries; every waiting thread returns."""
+        with self._lock:
+            self._closed = True
+            self._work_available.notify_all()
+            self._room_available.notify_all()
+            self._finished_available.notify_all()
+
+    def _free(self, partitions: Iterable[int]) -> int:
+        count = sum(self._counts[number] for number in partitions)
+        not_ready = sum(self._not_ready[number] for number in partitions)
+        return min(self._batch + not_ready, MAX_BATCHES_IN_FLIGHT * self._batch) - count
+
+    def _arrange(self, delivery: Delivery) -> None:
+        key = delivery.ordering_key = delivery.fields.get(b"subject") if self._ordered else None
+        if key is not None and key in self._blocked:
+            self._blocked[key].append(delivery)
+            self._not_ready[delivery.partition] += 1
+            return
+        if key is not None:
+            self._blocked[key] = deque()
+        self._make_ready(delivery)
+
+    def _make_ready(self, delivery: Delivery) -> None:
+        if delivery.is_crash_suspect:
+            self._crash_suspects.append(delivery)
+            self._not_ready[delivery.partition] += 1
+        else:
+            self._ready.append(delivery)
+        self._work_available.notify()
+
+    def _unblock_next(self, key: bytes) -> None:
+        if self._blocked[key]:
+            delivery = self._blocked[key].popleft()
+            self._not_ready[delivery.partition] -= 1
+            self._make_ready(delivery)
+        else:
+            del self._blocked[key]
+
+    def _end_suspicion(self, delivery: Delivery) -> None:
+        if delivery is self._suspect_at_work:
+            self._suspect_at_work = None
+            self._work_available.notify()
+
+    def _release_delayed(self) -> float | None:
+        """Makes ready what is due for its retry; returns the seconds until the next one, if any."""
+        now = self._clock()
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, delivery = heapq.heappop(self._delayed)
+            self._not_ready[delivery.partition] -= 1
+            self._make_ready(delivery)
+        return self._delayed[0][0] - now if self._delayed else None

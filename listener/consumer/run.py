@@ -1,0 +1,134 @@
+"""What the threads of a running consumer share, and how it is built from the options."""
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import redis
+
+from listener.consumer.claims import MAX_REPLY_BYTES, MIN_REPLY_BYTES, Claims
+from listener.consumer.handlers import Handlers, Observer
+from listener.consumer.in_flight import InFlight
+from listener.consumer.options import Options
+from listener.consumer.outages import AdaptiveSize, Outages
+from listener.consumer.redis_group import RedisGroup
+from listener.queue.keys import every_partition
+from listener.redis_client.client import connect
+from listener.settings.queue_settings import QueueSettings
+
+# How long Redis may take to reply, beyond the time that a read waits for messages.
+REPLY_TIMEOUT_S = 4.0
+# Messages of a first read: their size is not known yet, and Redis takes no limit in bytes.
+INITIAL_READ = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of a consumer, from `Consumer.run` to its return.
+
+    Args:
+        client: for commands that may be repeated.
+        read_client: for commands that bring messages. It reports every broken connection, because
+            what Redis delivered on it is pending and never came.
+        group: its name.
+        consumer: the name of this consumer.
+        groups: by the numbers of their partitions.
+        claims: by the numbers of their partitions.
+        in_flight: the messages in flight.
+        handlers: by kind.
+        options: how the consumer works.
+        observer: one whose methods do not raise.
+        read_size: how many messages to read at once.
+        outages: which partitions fail.
+        stopping: nothing more is read or claimed.
+        ended: all threads return.
+    """
+
+    client: "redis.Redis"
+    read_client: "redis.Redis"
+    group: str
+    consumer: str
+    groups: Mapping[int, RedisGroup]
+    claims: Mapping[int, Claims]
+    in_flight: InFlight
+    handlers: Handlers
+    options: Options
+    observer: Observer
+    read_size: AdaptiveSize
+    outages: Outages = field(default_factory=Outages)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.client.close()
+        self.read_client.close()
+
+
+def build_run(
+    queue: QueueSettings,
+    only: Collection[int],
+    *,
+    group: str,
+    name: str | None,
+    options: Options,
+    handlers: Handlers,
+    observer: Observer,
+) -> Run:
+    """Builds one run; connects to nothing yet. The caller closes it.
+
+    Args:
+        queue: where it is.
+        only: the numbers of the partitions to read.
+        group: its name.
+        name: of the consumer; None: a unique one.
+        options: how the consumer works.
+        handlers: by kind.
+        observer: one whose methods do not raise.
+    """
+    timeout_s = options.block_s + REPLY_TIMEOUT_S
+    client = connect(queue.url, timeout_s=timeout_s, name="fota-consumer")
+    read_client = connect(queue.url, timeout_s=timeout_s, name="fota-consumer", retry=False)
+    consumer, clock = name or _unique_name(), time.monotonic
+    partitions = [
+        partition
+        for partition in every_partition(queue.namespace, queue.partitions)
+        if partition.number in only
+    ]
+    reply_bytes = AdaptiveSize(MAX_REPLY_BYTES, MIN_REPLY_BYTES)
+    return Run(
+        client=client,
+        read_client=read_client,
+        group=group,
+        consumer=consumer,
+        groups={
+            partition.number: RedisGroup(client, partition, group, consumer, clock=clock)
+            for partition in partitions
+        },
+        claims={
+            partition.number: Claims(
+                read_client,
+                partition,
+                group,
+                consumer,
+                clock=clock,
+                stuck_s=options.takeover_idle_s,
+                reply_bytes=reply_bytes,
+            )
+            for partition in partitions
+        },
+        in_flight=InFlight(batch=options.batch, ordered=options.ordered, clock=clock),
+        handlers=handlers,
+        options=options,
+        observer=observer,
+        read_size=AdaptiveSize(options.batch, initial=INITIAL_READ),
+    )
+
+
+def _unique_name() -> str:
+    # Made for each run, not for each Consumer: a process may have forked in between.
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

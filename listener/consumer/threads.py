@@ -1,0 +1,142 @@
+"""Starts the threads of a running consumer, and ends them within a time limit."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import redis
+
+from listener.consumer.acknowledger import Acknowledger
+from listener.consumer.maintenance import Maintenance
+from listener.consumer.reader import Reader
+from listener.consumer.run import Run
+from listener.consumer.worker import Worker
+from listener.redis_client.cluster import ClusterClient
+from listener.safe_logger import SafeLogger
+
+log = SafeLogger("listener.consumer")
+
+# How long threads that wait for nothing may take to end.
+JOIN_S = 2.0
+
+
+class Task(Protocol):
+    """What one thread does repeatedly."""
+
+    def step(self) -> None:
+        """Does it once; returns soon when there is nothing to do."""
+
+
+class ConsumerThreads:
+    """The threads of one run: readers, workers, an acknowledger, and one for maintenance.
+
+    One reader reads all partitions. In a Cluster, and where a plain address turns out to lead to
+    several servers, each partition has a reader of its own.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Starts nothing yet."""
+        self._run = run
+        self._acknowledger = Acknowledger(run)
+        numbers = list(run.groups)
+        # One command can wait for several streams, but not for several nodes.
+        is_cluster = isinstance(run.client, ClusterClient)
+        shares = [[number] for number in numbers] if is_cluster else [numbers]
+        self._readers = [self._reader(share) for share in shares]
+        self._workers = [
+            _thread(f"worker-{number}", Worker(run), run.ended)
+            for number in range(run.options.concurrency)
+        ]
+        self._others = [
+            _thread("acknowledger", self._acknowledger, run.ended),
+            _thread("maintenance", Maintenance(run), run.ended),
+        ]
+
+    def start(self) -> None:
+        """Starts every thread."""
+        for thread in (*self._workers, *self._others, *self._readers):
+            thread.start()
+
+    def finish(self, stop_requested_again: Callable[[float], bool]) -> None:
+        """Stops reading, waits for what is in flight, hands back the rest, and leaves the group.
+
+        Args:
+            stop_requested_again: waits for that many seconds, or until a second request to stop;
+                returns whether there was one.
+        """
+        run = self._run
+        run.stopping.set()
+        deadline = time.monotonic() + run.options.shutdown_s
+        while self._is_busy() and time.monotonic() < deadline:
+            if stop_requested_again(0.02):
+                break
+        run.ended.set()
+        run.in_flight.close()
+        # The readers end first: what a read brought after the rest is handed back would wait for a takeover.
+        deadline = time.monotonic() + JOIN_S + run.options.block_s
+        for thread in (*self._others, *self._readers):
+            _join(thread, max(0.0, deadline - time.monotonic()))
+        # A worker that is in a handler is left behind: nothing can stop it.
+        for thread in self._workers:
+            _join(thread, 0.01)
+        self._leave()
+
+    def _reader(self, numbers: list[int]) -> threading.Thread:
+        reader = Reader(self._run, numbers, self._add_reader)
+        return _thread(f"reader-{numbers[0]}", reader, self._run.stopping)
+
+    def _add_reader(self, number: int) -> None:
+        """Starts a reader for one partition; called by another reader's thread."""
+        thread = self._reader([number])
+        thread.start()
+        self._readers.append(thread)
+
+    def _is_busy(self) -> bool:
+        return self._run.in_flight.is_busy or any(thread.is_alive() for thread in self._readers)
+
+    def _leave(self) -> None:
+        self._acknowledger.step()
+        unacknowledged = {delivery.partition for delivery in self._acknowledger.unsent}
+        # The first failure ends this, because where Redis fails every command takes its whole time
+        # limit. Partitions that are known to fail come last.
+        numbers = sorted(self._run.groups.keys() - unacknowledged, key=self._run.outages.is_failing)
+        handed_back = 0
+        try:
+            while numbers:
+                handed_back += self._leave_partition(numbers[0])
+                del numbers[0]
+        except redis.RedisError as error:
+            detail = f"{type(error).__name__}: {error}"[:300]
+            log.warning("redis fails; a partition is not left", partition=numbers[0], detail=detail)
+        if left := sorted(unacknowledged.union(numbers)):
+            event = "stopped; others take over what was in hand"
+            log.warning(event, partitions=left, handed_back=handed_back)
+        else:
+            log.info("stopped", handed_back=handed_back)
+
+    def _leave_partition(self, number: int) -> int:
+        group, in_flight = self._run.groups[number], self._run.in_flight.snapshot()
+        deliveries = [delivery for delivery in in_flight if delivery.partition == number]
+        group.hand_back(deliveries)
+        group.delete_consumer()
+        return len(deliveries)
+
+
+def _join(thread: threading.Thread, timeout_s: float) -> None:
+    # Where one thread could not be started, those after it were not either.
+    if thread.ident is not None:
+        thread.join(timeout_s)
+
+
+def _thread(name: str, task: Task, until: threading.Event) -> threading.Thread:
+    def run() -> None:
+        while not until.is_set():
+            try:
+                task.step()
+            except BaseException:
+                # A thread that ended would leave a consumer that looks alive and does nothing.
+                log.exception("the consumer has a fault", thread=name)
+                until.wait(1)
+
+    return threading.Thread(target=run, name=f"consumer-{name}", daemon=True)

@@ -1,0 +1,214 @@
+"""Messages in flight: which may be handled next, and how many may be read."""
+
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener.consumer.in_flight import Delivery, InFlight
+from listener.consumer.options import MAX_BATCHES_IN_FLIGHT
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def delivery(number: int, *, subject: str = "", **changed: Any) -> Delivery:
+    values: dict[str, Any] = {
+        "partition": 0,
+        "entry_id": str(number).encode(),
+        "fields": {b"subject": subject.encode()} if subject else {},
+        "recorded_deliveries": 1,
+        "is_next_recorded": True,
+        "confirmed_at": 0.0,
+        **changed,
+    }
+    return Delivery(**values)
+
+
+def empty(batch: int = 10, *, ordered: bool = False, clock: Clock | None = None) -> InFlight:
+    return InFlight(batch=batch, ordered=ordered, clock=clock or Clock())
+
+
+def taken(in_flight: InFlight, count: int) -> list[int]:
+    found = [in_flight.take() for _ in range(count)]
+    return [int(it.entry_id) for it in found if it]
+
+
+def test_what_is_in_hand_is_taken_in_order_and_not_twice() -> None:
+    in_flight = empty()
+    assert in_flight.add([delivery(1), delivery(2)]) == 2
+    assert in_flight.add([delivery(2), delivery(3)]) == 1
+    assert taken(in_flight, 3) == [1, 2, 3]
+    assert len(in_flight.keys()) == 3
+
+
+def test_there_is_room_for_what_is_missing_of_a_batch() -> None:
+    in_flight = empty(10)
+    assert in_flight.room([0]) == 10
+    items = [delivery(n) for n in range(5)]
+    in_flight.add(items)
+    assert in_flight.room([0]) == 5
+    in_flight.remove(items[:3])
+    assert in_flight.room([0]) == 8
+    assert in_flight.room([1]) == 10, "another partition has its own"
+
+
+def test_small_reads_are_made_only_for_workers_without_work(monkeypatch: Any) -> None:
+    monkeypatch.setattr("listener.consumer.in_flight.POLL_S", 0)
+    in_flight = empty(10)
+    in_flight.add([delivery(n) for n in range(8)])
+    assert taken(in_flight, 8) == list(range(8))
+    assert in_flight.room([0]) == 2
+
+
+def test_a_batch_of_one_is_read_one_by_one_and_waited_for(monkeypatch: Any) -> None:
+    in_flight = empty(1)
+    waits: list[float] = []
+    monkeypatch.setattr(in_flight._room_available, "wait", waits.append)
+    assert in_flight.room([0]) == 1
+    item = delivery(1)
+    in_flight.add([item])
+    assert (in_flight.room([0]), len(waits)) == (0, 1)
+    in_flight.remove([item])
+    assert in_flight.room([0]) == 1
+
+
+def test_what_waits_for_its_retry_makes_room_but_not_without_end() -> None:
+    in_flight = empty(10)
+    for number in range(MAX_BATCHES_IN_FLIGHT * 10 - 4):
+        in_flight.add([delivery(number)])
+        item = in_flight.take()
+        assert item
+        in_flight.retry(item, 5)
+    assert in_flight.room([0]) == 4, "not a whole batch: so many are held at most"
+
+
+def test_a_retry_comes_when_it_is_due_and_newer_ones_before_it() -> None:
+    clock = Clock()
+    in_flight = empty(clock=clock)
+    in_flight.add([delivery(1), delivery(2), delivery(3)])
+    first = in_flight.take()
+    assert first
+    in_flight.retry(first, 5)
+    assert taken(in_flight, 1) == [2]
+    clock.now = 5
+    assert taken(in_flight, 2) == [3, 1]
+
+
+def test_in_order_a_subject_waits_until_the_one_before_is_cleared() -> None:
+    clock = Clock()
+    in_flight = empty(ordered=True, clock=clock)
+    items = [delivery(n, subject=s) for n, s in enumerate(["a", "a", "b", "", "", "a"])]
+    in_flight.add(items)
+    assert taken(in_flight, 4) == [0, 2, 3, 4]
+    in_flight.retry(items[0], 5)
+    in_flight.finish(items[2])
+    in_flight.remove([items[2]])
+    clock.now = 5
+    assert taken(in_flight, 1) == [0]
+    in_flight.remove([items[0]])
+    assert taken(in_flight, 1) == [1]
+    in_flight.remove([items[1]])
+    assert taken(in_flight, 1) == [5]
+    in_flight.remove([items[5]])
+    in_flight.add([delivery(6, subject="a")])
+    assert taken(in_flight, 1) == [6]
+
+
+def test_one_suspect_at_a_time_is_at_work_until_it_is_cleared() -> None:
+    in_flight = empty()
+    suspects = [delivery(n, is_crash_suspect=True) for n in range(3)]
+    in_flight.add([*suspects, delivery(10), delivery(11)])
+    assert taken(in_flight, 3) == [0, 10, 11]
+    in_flight.finish(suspects[0])
+    assert in_flight.take_finished() == suspects[:1]
+    in_flight.add([delivery(12)])
+    assert taken(in_flight, 1) == [12], "finished, and not yet acknowledged"
+    in_flight.remove(suspects[:1])
+    assert taken(in_flight, 1) == [1]
+    in_flight.retry(suspects[1], 5)
+    assert taken(in_flight, 1) == [2]
+
+
+def test_suspects_leave_room_for_what_is_new() -> None:
+    in_flight = empty(10)
+    in_flight.add([delivery(n, is_crash_suspect=True) for n in range(10)])
+    assert in_flight.room([0]) == 10
+    assert in_flight.claim_limit(0) == 10
+    in_flight.add([delivery(n) for n in range(10, 20)])
+    assert in_flight.claim_limit(0) == 0
+
+
+def test_it_is_busy_while_something_can_be_done_at_once() -> None:
+    in_flight = empty(ordered=True)
+    assert not in_flight.is_busy
+    items = [delivery(1, subject="a"), delivery(2, subject="a")]
+    in_flight.add(items)
+    assert in_flight.is_busy
+    item = in_flight.take()
+    assert item
+    in_flight.retry(item, 5)
+    assert not in_flight.is_busy, "one waits, the other is held back behind it"
+
+
+def test_closing_wakes_who_waits() -> None:
+    in_flight = empty()
+    results: list[Delivery | None] = []
+    thread = threading.Thread(target=lambda: results.append(in_flight.take()))
+    thread.start()
+    in_flight.close()
+    thread.join(10)
+    assert results == [None]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@given(data=st.data())
+def test_whatever_happens_nothing_is_lost_and_subjects_stay_in_order(
+    ordered: bool, data: st.DataObject
+) -> None:
+    clock = Clock()
+    in_flight = empty(5, ordered=ordered, clock=clock)
+    total = data.draw(st.integers(1, 25))
+    subjects = {}
+    for number in range(total):
+        subject = data.draw(st.sampled_from(["", "a", "b"]))
+        subjects[number] = subject
+        in_flight.add(
+            [delivery(number, subject=subject, is_crash_suspect=data.draw(st.booleans()))]
+        )
+    done: list[int] = []
+    at_work: list[Delivery] = []
+    while in_flight.keys():
+        can_take = bool(
+            in_flight._ready or (in_flight._crash_suspects and not in_flight._suspect_at_work)
+        )
+        if can_take and (not at_work or data.draw(st.booleans())):
+            item = in_flight.take()
+            assert item
+            at_work.append(item)
+        elif at_work:
+            item = at_work.pop(data.draw(st.integers(0, len(at_work) - 1)))
+            if data.draw(st.booleans()):
+                in_flight.retry(item, data.draw(st.integers(0, 3)))
+            else:
+                in_flight.finish(item)
+                in_flight.remove(in_flight.take_finished())
+                done.append(int(item.entry_id))
+        else:
+            clock.now += 3
+            with in_flight._lock:
+                in_flight._release_delayed()
+    assert sorted(done) == list(range(total))
+    assert in_flight._counts.total() == in_flight._not_ready.total() == 0
+    if ordered:
+        for subject in ("a", "b"):
+            # Suspects are handled before others, each subject in itself in order.
+            of_one = [number for number in done if subjects[number] == subject]
+            assert of_one == sorted(of_one)
