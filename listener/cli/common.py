@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 import click
-import redis
 
 from listener import entry_ids
-from listener.errors import QueueUnavailableError, SettingsError
+from listener.errors import SettingsError
 from listener.inspection import consumer_groups
-from listener.inspection.view import View, connected, problem
+from listener.inspection.view import RedisFailedError, View, connected, translated_errors
 from listener.runtime import memory_protection, stderr
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
@@ -124,9 +123,10 @@ def opened() -> Iterator[View]:
 def failing_clearly(settings: QueueSettings) -> Iterator[None]:
     """Turns an error of Redis into a ClickException: one sentence, free of secrets."""
     try:
-        yield
-    except (redis.RedisError, QueueUnavailableError) as error:
-        raise click.ClickException(problem(error, settings)) from None
+        with translated_errors(settings):
+            yield
+    except RedisFailedError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def place(read: Callable[[str, datetime], str], text: str, now: datetime, option: str) -> str:

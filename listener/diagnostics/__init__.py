@@ -1,1 +1,1 @@
-"""Looks at everything that a message needs, and says what is wrong and what to do about it."""
+"""The findings of `check` and of the status page: what is wrong with the service's surroundings, and what to do."""

@@ -1,4 +1,4 @@
-"""What the doctor found: one line for each thing it looked at. Pure."""
+"""Finding: the result of one check, with advice. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,11 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        topic: what was looked at, one or two words.
+        level: `warning`: it works, but an operator should look; `error`: it does not work, or loses messages.
+        topic: what was checked, one or two words.
         text: how it is.
         advice: what to do; empty where nothing is to be done.
     """
@@ -28,7 +29,7 @@ def ok(topic: str, text: str) -> Finding:
 
 
 def warning(topic: str, text: str, advice: str) -> Finding:
-    """It works, but somebody should look."""
+    """It works, but an operator should look."""
     return Finding("warning", topic, text, advice)
 
 

@@ -1,54 +1,52 @@
-"""The whole examination: one thing after the other."""
+"""Runs every check, one after the other, and yields what each found."""
 
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import redis
-
 from listener.diagnostics import (
-    clock,
-    environment,
-    queue,
-    redis_server,
-    registration,
-    shards,
-    spool,
+    check_clock,
+    check_queue,
+    check_redis,
+    check_registration,
+    check_settings,
+    check_shards,
+    check_spool,
 )
 from listener.diagnostics.finding import Finding, error
-from listener.inspection.view import View, problem
+from listener.inspection.view import RedisFailedError, View, translated_errors
 from listener.settings.settings import Settings
 
 REDIS_DOWN = "start Redis, or correct REDIS_URL"
 
 
 def findings(settings: Settings, view: View, *, search: bool = True) -> Iterator[Finding]:
-    """Looks at one thing after the other. Without Redis the rest is looked at all the same.
+    """What every check found. While Redis is down, the checks that do without it run all the same.
 
     Args:
         settings: of the listener.
         view: its queue.
-        search: look for what destroyed groups left behind, at every key of the database, and try how
-            fast the spool's disk is; not in the service itself, which does this again and again.
+        search: search every key of the database for what destroyed groups left behind, and measure the
+            spool's disk; not in the service itself, which runs the checks again and again.
     """
-    yield from environment.findings(settings, os.environ)
+    yield from check_settings.findings(settings, os.environ)
     try:
-        yield from _in_redis(settings, view, search=search)
-    except redis.RedisError as failure:
-        yield unreachable(settings, failure)
-    yield from spool.findings(settings, datetime.now(UTC), in_service=not search)
+        with translated_errors(settings.queue):
+            yield from _in_redis(settings, view, search=search)
+    except RedisFailedError as failure:
+        yield redis_failed(settings, failure)
+    yield from check_spool.findings(settings, datetime.now(UTC), in_service=not search)
 
 
-def unreachable(settings: Settings, failure: redis.RedisError) -> Finding:
-    """Redis could not be asked, or refused something."""
-    advice = f"{REDIS_DOWN}; {spool.meanwhile(settings)}"
-    return error("redis", problem(failure, settings.queue), advice)
+def redis_failed(settings: Settings, failure: RedisFailedError) -> Finding:
+    """Redis did not answer, or refused what every check needs."""
+    return error("redis", str(failure), f"{REDIS_DOWN}; {check_spool.meanwhile(settings)}")
 
 
 def _in_redis(settings: Settings, view: View, *, search: bool) -> Iterator[Finding]:
-    yield from redis_server.findings(settings, view.client)
-    yield from shards.findings(view)
+    yield from check_redis.findings(settings, view)
+    yield from check_shards.findings(view)
     now = view.now()
-    yield from clock.findings(view, now)
-    yield from queue.findings(view, now, search=search)
-    yield from registration.findings(view.client, view.settings.namespace, now)
+    yield from check_clock.findings(view, now)
+    yield from check_queue.findings(view, now, search=search)
+    yield from check_registration.findings(view, now)

@@ -1,39 +1,39 @@
-"""Looks at the Redis server before the first worker starts: can it keep the promise asked for?"""
+"""Checks, before the first worker starts, that Redis can keep messages as QUEUE_DURABILITY asks."""
 
 import os
 
-import redis
 import structlog
 
 from listener.errors import QueueUnavailableError, SettingsError
+from listener.inspection.view import RedisFailedError, translated_errors
 from listener.queue import shards
 from listener.queue.durability import refusal, warnings
 from listener.queue.keys import every_partition
 from listener.queue.required_commands import REFUSED
 from listener.queue.writer import RedisWriter
-from listener.redis_client.client import connect
-from listener.redis_client.server_info import inspect
+from listener.redis_client.client import connect, unless_refused
+from listener.redis_client.server_info import ServerInfo, inspect
 from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
-MOST_SHOWN = 3
-# As `remedy` says it.
-RIGHT = "; grant "
+MAX_SHOWN = 3
+# How `remedy` names an access right that is missing.
+GRANT = "; grant "
 
 log = structlog.get_logger("listener")
 
 
 def check(settings: Settings) -> None:
-    """Warns of what may lose messages. A server that is down is no reason not to start.
+    """Logs what may lose messages. The service starts all the same while the server is down.
 
     Raises:
         SettingsError: the server can never do what QUEUE_DURABILITY asks for, a file that
             REDIS_URL names cannot be read, or a right is missing and there is no spool either.
     """
     _check_files(settings)
-    if bound := settings.queue_max_length:
+    if max_length := settings.queue_max_length:
         log.warning(
-            "QUEUE_MAX_LENGTH is lossy: the oldest messages go, read or not", messages=bound
+            "QUEUE_MAX_LENGTH is lossy: the oldest messages go, read or not", messages=max_length
         )
     _check_server(settings)
 
@@ -53,43 +53,63 @@ def refused_partitions(settings: Settings) -> list[str]:
                     break
     finally:
         writer.close()
-    shown = problems[:MOST_SHOWN]
+    shown = problems[:MAX_SHOWN]
     if more := len(problems) - len(shown):
         shown.append(f"{more} more partitions are refused as well")
     return shown
 
 
 def _check_server(settings: Settings) -> None:
-    client = connect(settings.queue.url, timeout_s=settings.ack_budget_ms / 1000, name="fota-check")
-    durability = settings.queue.durability
-    described = "unknown"
     try:
-        partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
-        shards.warn(client, partitions, durability)
-        server = inspect(client)
-    except redis.ResponseError as error:
-        log.warning("redis does not say how it is set; that is not checked", detail=str(error))
-    except redis.RedisError as error:
-        log.warning("redis does not answer; it is not checked", detail=str(error))
+        with translated_errors(settings.queue):
+            server = _inspect(settings)
+    except RedisFailedError as failure:
+        log.warning("redis does not answer; it is not checked", detail=str(failure))
         return
-    else:
-        described = server.description
-        if reason := refusal(durability, server):
-            raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
-        for warning in warnings(durability, server):
-            log.warning("redis may lose messages", detail=warning, server=described)
+    if server:
+        _check_durability(settings, server)
+    _check_rights(settings)
+    log.info(
+        "redis checked",
+        server=server.description if server else "unknown",
+        durability=str(settings.queue.durability),
+    )
+
+
+def _inspect(settings: Settings) -> ServerInfo | None:
+    """What the server says of itself; None if it refuses to. Raises redis.RedisError, SettingsError."""
+    queue = settings.queue
+    client = connect(queue.url, timeout_s=settings.ack_budget_ms / 1000, name="fota-check")
+
+    def inspected() -> ServerInfo:
+        shards.warn(client, every_partition(queue.namespace, queue.partitions), queue.durability)
+        return inspect(client)
+
+    try:
+        server = unless_refused(inspected)
     finally:
         client.close()
-    _check_rights(settings)
-    log.info("redis checked", server=described, durability=str(durability))
+    if isinstance(server, ServerInfo):
+        return server
+    log.warning("redis does not say how it is set; that is not checked", detail=str(server))
+    return None
+
+
+def _check_durability(settings: Settings, server: ServerInfo) -> None:
+    durability = settings.queue.durability
+    if reason := refusal(durability, server):
+        raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
+    for warning in warnings(durability, server):
+        log.warning("redis may lose messages", detail=warning, server=server.description)
 
 
 def _check_rights(settings: Settings) -> None:
     problems = refused_partitions(settings)
     for problem in problems:
         log.error("redis cannot keep messages", detail=problem)
-    # A state passes, and a right has to be granted.
-    if not settings.spool.folder and (missing := [each for each in problems if RIGHT in each]):
+    # A passing state is no reason to refuse to start; a missing right stays until it is granted.
+    missing = [problem for problem in problems if GRANT in problem]
+    if missing and not settings.spool.folder:
         raise SettingsError({"REDIS_URL": missing})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from listener.errors import QueueUnavailableError
+from listener.errors import ListenerError, QueueUnavailableError
 from listener.inspection import consumer_groups, streams
 from listener.inspection.consumer_groups import Group
 from listener.inspection.streams import Stream
@@ -19,6 +19,10 @@ from listener.queue.keys import Partition, every_partition
 from listener.redis_client.client import connect, servers
 from listener.settings.queue_settings import QueueSettings
 from listener.text import clean
+
+
+class RedisFailedError(ListenerError):
+    """Redis did not answer, refused a command or did not confirm a write: a sentence, free of secrets."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,11 @@ class View:
 
 @contextmanager
 def connected(settings: QueueSettings, *, timeout_s: float, name: str) -> "Iterator[redis.Redis]":
-    """A client that decodes replies, as text for people; it connects when it is first used."""
+    """A client that decodes replies, as text for people; it connects when it is first used.
+
+    Raises:
+        RedisFailedError: an error of Redis left the block.
+    """
     client = connect(
         settings.url,
         timeout_s=timeout_s,
@@ -73,13 +81,23 @@ def connected(settings: QueueSettings, *, timeout_s: float, name: str) -> "Itera
         encoding_errors="backslashreplace",
     )
     try:
-        yield client
+        with translated_errors(settings):
+            yield client
     finally:
         client.close()
 
 
-def problem(error: Exception, settings: QueueSettings) -> str:
-    """What is wrong with Redis, in a sentence, free of secrets and control characters."""
+@contextmanager
+def translated_errors(settings: QueueSettings) -> Iterator[None]:
+    """Raises RedisFailedError for an error of Redis that leaves the block."""
+    try:
+        yield
+    except (redis.RedisError, QueueUnavailableError) as error:
+        raise RedisFailedError(_sentence(error, settings)) from error
+
+
+def _sentence(error: Exception, settings: QueueSettings) -> str:
+    """What is wrong with Redis, free of secrets and control characters."""
     if isinstance(error, QueueUnavailableError):
         sentence = f"Redis did not confirm: {error.detail}"
     elif isinstance(error, shards.OF_A_CLUSTER):

@@ -3,11 +3,9 @@
 import sqlite3
 from datetime import UTC, datetime
 
-import redis
-
 from listener import metrics
 from listener.inspection.registrations import NO_MORE_LOGINS, registrations
-from listener.inspection.view import View, connected
+from listener.inspection.view import RedisFailedError, View, connected
 from listener.ops.metrics_endpoint import Gauges
 from listener.ops.status_page.snapshot import NAME, TIMEOUT_S
 from listener.ops.version import version
@@ -24,10 +22,11 @@ def gauges(settings: Settings) -> Gauges:
     _spool(found, settings)
     try:
         with connected(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
-            _queue(found, View(settings.queue, client))
-            _registrations(found, client, settings.queue.namespace)
+            view = View(settings.queue, client)
+            _queue(found, view)
+            _registrations(found, view)
         found.set(metrics.REDIS_UP, 1)
-    except redis.RedisError:
+    except RedisFailedError:
         # The metric says so; the log of whoever needs Redis for a message says why.
         found.set(metrics.REDIS_UP, 0)
     return found
@@ -49,8 +48,8 @@ def _queue(found: Gauges, look: View) -> None:
     found.set(metrics.QUARANTINED, look.client.xlen(look.partitions[0].quarantine))
 
 
-def _registrations(found: Gauges, client: "redis.Redis", namespace: str) -> None:
-    seen = registrations(client, namespace)
+def _registrations(found: Gauges, view: View) -> None:
+    seen = registrations(view.client, view.settings.namespace)
     for one in seen:
         slot = (one.account, one.version)
         if one.ours is not None:

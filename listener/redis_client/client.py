@@ -1,6 +1,7 @@
 """Connects to Redis as REDIS_URL says: one server, the master under Sentinel, or a Cluster."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -12,6 +13,8 @@ from listener.redis_client.cluster import ClusterClient
 from listener.redis_client.connections import DisconnectOnTimeout, Pool, SentinelPool
 from listener.settings.redis_url import RedisUrl
 from listener.settings.secret import Secret
+
+T = TypeVar("T")
 
 # For each server and process. When all are in use, callers wait for one.
 MAX_CONNECTIONS = 16
@@ -78,6 +81,18 @@ def servers(client: "redis.Redis") -> "list[redis.Redis]":
         redis.RedisError: no node of the Cluster answers.
     """
     return client.masters() if isinstance(client, ClusterClient) else [client]
+
+
+def unless_refused(call: Callable[[], T]) -> T | redis.ResponseError:
+    """What a call returns, or the error with which the server answered it.
+
+    Raises:
+        redis.RedisError: the server did not answer.
+    """
+    try:
+        return call()
+    except redis.ResponseError as refusal:
+        return refusal
 
 
 def reset_connections(client: "redis.Redis") -> None:

@@ -1,12 +1,13 @@
-"""What a Redis server says of itself: version, persistence, memory policy, replicas."""
+"""What a Redis server says of itself: version, persistence, memory policy, replicas, clock."""
 
 import re
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
 
-from listener.redis_client.client import servers
+from listener.redis_client.client import servers, unless_refused
 
 WAITAOF_SINCE = (7, 2)
 
@@ -55,6 +56,22 @@ def inspect(client: "redis.Redis") -> ServerInfo:
     )
 
 
+def clock_offset_s(server: "redis.Redis") -> float:
+    """How far a server's clock is ahead of this host's for certain, in seconds; 0 if TIME is refused.
+
+    Raises:
+        redis.RedisError: the server did not answer.
+    """
+    sent = time.time()
+    reply: Any = unless_refused(server.time)
+    if isinstance(reply, redis.ResponseError):
+        return 0.0
+    seconds, microseconds = reply
+    at_server: float = float(seconds) + microseconds / 1_000_000
+    # The server read its clock at some time between the two.
+    return at_server - min(max(at_server, sent), time.time())
+
+
 def _inspect(server: "redis.Redis") -> ServerInfo:
     info: Any = server.info()
     # Valkey has the Redis version that it is compatible with as redis_version, and its own.
@@ -70,9 +87,8 @@ def _inspect(server: "redis.Redis") -> ServerInfo:
 
 
 def _config(server: "redis.Redis", name: str) -> str | None:
-    try:
-        values: Any = server.config_get(name)
-    except redis.ResponseError:
+    values: Any = unless_refused(lambda: server.config_get(name))
+    if isinstance(values, redis.ResponseError):
         # Managed servers hide CONFIG.
         return None
     return {_text(key): _text(value) for key, value in values.items()}.get(name)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from listener.diagnostics import spool as doctor
+from listener.diagnostics import check_spool
 from listener.messages.message import Message
 from listener.spool.spool import Spool
 from listener.spool.status import waiting
@@ -261,6 +261,8 @@ def test_user_who_may_write_changes_nothing_of_another_users(
 
 def test_doctor_calls_set_aside_messages_an_error_and_says_what_to_do(folder: Path) -> None:
     chosen = settings("redis://127.0.0.1", SPOOL_DIR=str(folder))
-    found = [one for one in doctor.findings(chosen, NOW, in_service=False) if one.level == "error"]
+    found = [
+        one for one in check_spool.findings(chosen, NOW, in_service=False) if one.level == "error"
+    ]
     assert [one.text.partition(":")[0] for one in found] == ["2 messages set aside on this host"]
     assert "spool list" in found[0].advice

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from listener.diagnostics import spool as doctor
+from listener.diagnostics import check_spool
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
@@ -265,7 +265,7 @@ def test_check_says_what_others_could_do_to_the_spool(folder: Path, victim: Path
     settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "SPOOL_DIR": str(folder)})
 
     def told() -> str:
-        found = doctor.findings(settings, NOW, in_service=False)
+        found = check_spool.findings(settings, NOW, in_service=False)
         return "\n".join(f"{one.level}: {one.text}" for one in found)
 
     assert "warning: " in told()
@@ -301,6 +301,6 @@ def test_service_starts_and_keeps_messages_among_what_others_left(tmp_path: Path
 def test_check_as_root_says_whose_the_folder_is(folder: Path, owner: int) -> None:
     os.chown(folder, owner, -1)
     settings = Settings.from_env({"SPOOL_DIR": str(folder), "ALLOW_ANY_SENDER": "true"})
-    texts = [found.text for found in doctor.findings(settings, NOW, in_service=False)]
+    texts = [found.text for found in check_spool.findings(settings, NOW, in_service=False)]
     name = "root" if owner == 0 else "the user 4711"
     assert f"{folder} belongs to {name}: the service has to run as {name} or as root" in texts

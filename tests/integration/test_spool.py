@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from listener.diagnostics import spool as doctor
+from listener.diagnostics import check_spool
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
@@ -246,7 +246,7 @@ def test_what_waits_is_weighed_not_the_files_which_do_not_shrink(
     assert (tmp_path / "spool" / JOURNAL).stat().st_size > 0.8 * 2**20
     assert waiting(tmp_path / "spool", in_service=True).bytes < 0.1 * 2**20
     words = {"SPOOL_DIR": str(tmp_path / "spool"), "SPOOL_MAX_BYTES": str(2**20)}
-    found = doctor.findings(settings("redis://127.0.0.1", **words), NOW, in_service=True)
+    found = check_spool.findings(settings("redis://127.0.0.1", **words), NOW, in_service=True)
     # How many there are depends on the user: root is also shown the folder's owner.
     assert {finding.level for finding in found} == {"ok"}
 
@@ -299,7 +299,7 @@ def test_the_doctor_tells_of_a_folder_that_it_may_not_look_into(tmp_path: Path) 
         "chosen = settings('redis://127.0.0.1', SPOOL_DIR=sys.argv[1])\n"
         # Root may look everywhere.
         "os.getuid() or os.setuid(65534)\n"
-        "print(*(found.level for found in doctor.findings(chosen, NOW, in_service=False)))\n"
+        "print(*(found.level for found in check_spool.findings(chosen, NOW, in_service=False)))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "closed" / "spool")]
     try:

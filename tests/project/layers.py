@@ -40,6 +40,16 @@ def part_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
+def part_at(path: Path) -> str:
+    """The folder or top-level module that a file lies in."""
+    return path.relative_to(ROOT / "listener").parts[0].removesuffix(".py")
+
+
+def root_of(module: str) -> str:
+    """The package of a dotted name: `redis` of `redis.exceptions`."""
+    return module.split(".", maxsplit=1)[0]
+
+
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file imports; of `from a import b` both `a` and `a.b`."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -58,7 +68,7 @@ def modules() -> list[Path]:
 def arrows() -> Iterator[tuple[str, str, Path]]:
     """From which part to which other one an import leads, and the file that has it."""
     for path in modules():
-        own = path.relative_to(ROOT / "listener").parts[0].removesuffix(".py")
+        own = part_at(path)
         for name in imports(path):
             other = part_of(name) if name.startswith("listener.") else ""
             if other and other not in (own, "__version__") and own != "__init__":
@@ -73,6 +83,18 @@ def rising() -> list[str]:
             f"{path.relative_to(ROOT)} imports listener.{other}"
             for own, other, path in arrows()
             if rank[other] <= rank[own]
+        }
+    )
+
+
+def misplaced_libraries() -> list[str]:
+    """The imports of a library outside the parts that may import it, each as a line of text."""
+    return sorted(
+        {
+            f"{path.relative_to(ROOT)} imports {library}"
+            for path in modules()
+            for library in map(root_of, imports(path))
+            if part_at(path) not in LIBRARIES.get(library, {part_at(path)})
         }
     )
 

@@ -9,13 +9,14 @@ def test_no_import_leads_up() -> None:
     assert layers.rising() == []
 
 
+def test_a_library_is_imported_only_where_its_work_is_done() -> None:
+    assert layers.misplaced_libraries() == []
+
+
 def test_every_part_stands_in_one_layer() -> None:
     parts = [part for layer in layers.LAYERS for part in layer]
     assert len(parts) == len(set(parts))
-    found = {
-        path.relative_to(layers.ROOT / "listener").parts[0].removesuffix(".py")
-        for path in layers.modules()
-    }
+    found = set(map(layers.part_at, layers.modules()))
     assert found - {"__init__"} == set(parts)
 
 

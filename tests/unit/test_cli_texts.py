@@ -9,7 +9,7 @@ import pytest
 
 from listener import entry_ids, times
 from listener.cli.render import csv_rows
-from listener.diagnostics import registration
+from listener.diagnostics import check_registration
 from listener.inspection import registrations, streams
 from listener.inspection.entries import Entry
 from listener.inspection.entry_text import data_of, event_json, event_text
@@ -144,7 +144,7 @@ SEEN = {
 )
 def test_the_last_observation_is_judged(told: dict[str, object], level: str, says: str) -> None:
     seen = registrations.registration("a/v1", json.dumps({**SEEN, **told}))
-    found = registration.finding(seen, NOW)
+    found = check_registration.finding(seen, NOW)
     assert (found.level, says in found.text) == (level, True), found
     assert bool(found.advice) == (level != "ok")
 

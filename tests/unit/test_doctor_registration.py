@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from listener.diagnostics.registration import finding
+from listener.diagnostics.check_registration import finding
 from listener.inspection.registrations import registration
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

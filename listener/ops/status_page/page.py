@@ -5,13 +5,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-import redis
 from flask import Blueprint, Response, abort, render_template
 
 from listener import __version__, entry_ids
 from listener.inspection.entry_text import data_of, details
 from listener.inspection.pages import Entry, Part, pages
-from listener.inspection.view import connected
+from listener.inspection.view import RedisFailedError, connected
 from listener.messages.kinds import KIND_NAMES
 from listener.ops.status_page.chart import BAR, HEIGHT, HOURS, chart
 from listener.ops.status_page.snapshot import NAME, TIMEOUT_S, Overview, Overviews
@@ -53,7 +52,7 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
     def message(partition: int, entry_id: str) -> str:
         try:
             entry = _entry(settings, partition, entry_id)
-        except redis.RedisError:
+        except RedisFailedError:
             # The page says what is wrong with Redis.
             abort(503)
         if entry is None:

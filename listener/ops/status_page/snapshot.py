@@ -6,11 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Lock
 
-import redis
-
 from listener.callback.readiness import Readiness
 from listener.diagnostics.finding import Finding
-from listener.diagnostics.run import findings, unreachable
+from listener.diagnostics.run import findings, redis_failed
 from listener.errors import QueueUnavailableError
 from listener.inspection import arrivals, quarantine
 from listener.inspection.arrivals import Counts
@@ -19,7 +17,7 @@ from listener.inspection.pages import Entry, Part, pages
 from listener.inspection.quarantine import Refused
 from listener.inspection.registrations import Registration, registrations
 from listener.inspection.streams import Stream
-from listener.inspection.view import View, connected
+from listener.inspection.view import RedisFailedError, View, connected, translated_errors
 from listener.ops.status_page.upgrades import Upgrade, upgrades
 from listener.queue.keys import Partition
 from listener.queue.queue import KeptBy
@@ -133,10 +131,11 @@ def overview(settings: Settings, readiness: Readiness) -> Overview:
         # search all keys: that would keep Redis busy for as long as anybody has the page open.
         found, kept = list(findings(settings, look, search=False)), _kept(readiness)
         try:
-            return _in_redis(settings, look, found, kept)
-        except redis.RedisError as failure:
+            with translated_errors(settings.queue):
+                return _in_redis(settings, look, found, kept)
+        except RedisFailedError as failure:
             if not any(one.topic == "redis" and one.level == "error" for one in found):
-                found.append(unreachable(settings, failure))
+                found.append(redis_failed(settings, failure))
             return Overview(datetime.now(UTC), found, kept, spool=_spool(settings))
 
 

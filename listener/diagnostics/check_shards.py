@@ -1,4 +1,4 @@
-"""Does a plain REDIS_URL lead to several servers?"""
+"""Checks whether a plain REDIS_URL leads to a Cluster, or to several servers behind a proxy."""
 
 from collections.abc import Iterator
 
@@ -11,22 +11,22 @@ TOPIC = "redis"
 ADVICE = "docs/operations.md (Several servers behind one address)"
 
 
-def findings(look: View) -> Iterator[Finding]:
+def findings(view: View) -> Iterator[Finding]:
     """Raises redis.RedisError where Redis does not answer."""
-    found = shards.find(look.client, look.partitions)
-    durability = look.settings.durability
-    if reason := found.refusal(durability):
+    result = shards.find(view.client, view.partitions)
+    durability = view.settings.durability
+    if reason := result.refusal(durability):
         yield error(TOPIC, f"QUEUE_DURABILITY={durability} {reason}", ADVICE)
-    if found.elsewhere:
-        yield _unreachable(found.elsewhere)
-    elif found.together:
+    if result.elsewhere:
+        yield _not_served(result.elsewhere)
+    elif result.together:
         yield warning(
             TOPIC,
             "several servers stand behind REDIS_URL: one command may not read several partitions "
-            f"({found.together})",
+            f"({result.together})",
             f"{shards.ADVICE}; meanwhile each partition is read by itself",
         )
-    elif found.is_cluster:
+    elif result.is_cluster:
         yield warning(
             TOPIC,
             "REDIS_URL leads to one node of a Redis Cluster: a failover, or a slot that is moved, "
@@ -34,15 +34,16 @@ def findings(look: View) -> Iterator[Finding]:
             shards.ADVICE,
         )
     else:
-        yield ok(TOPIC, f"{counted(len(look.partitions), 'partition')} can be read as configured")
+        yield ok(TOPIC, f"{counted(len(view.partitions), 'partition')} can be read as configured")
 
 
-def _unreachable(elsewhere: dict[int, str]) -> Finding:
-    of = [f"partition {number}" for number in elsewhere if number >= 0]
-    names = ", ".join([*of, *(["the registrar's keys"] if -1 in elsewhere else [])])
-    why = next(iter(elsewhere.values()))
+def _not_served(elsewhere: dict[int, str]) -> Finding:
+    """`elsewhere`: see `shards.Shards`."""
+    partitions = [f"partition {number}" for number in elsewhere if number >= 0]
+    names = ", ".join([*partitions, *(["the registrar's keys"] if -1 in elsewhere else [])])
+    reason = next(iter(elsewhere.values()))
     return error(
         TOPIC,
-        f"REDIS_URL leads to one node of a Redis Cluster, which does not serve {names}: {why}",
+        f"REDIS_URL leads to one node of a Redis Cluster, which does not serve {names}: {reason}",
         f"{shards.ADVICE}; it stores none of these messages, and reads none",
     )

@@ -1,4 +1,4 @@
-"""Are these the settings with which the service would start?"""
+"""Checks that the service would start with these settings, and that they lose no message."""
 
 import os
 from collections.abc import Mapping
@@ -16,10 +16,15 @@ SERVICE_WOULD_NOT_START = (
 
 
 def findings(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Takes the settings as whoever looks at the queue needs them, and the whole environment."""
-    found = [*_files(settings), *_strict(environ)]
+    """What is wrong with the settings, or that they are valid.
+
+    Args:
+        settings: as a command reads them, which receives nothing and so asks for no proof of the sender.
+        environ: the whole environment, from which the service would read them strictly.
+    """
+    results = [*_unreadable_files(settings), *_as_the_service_reads(environ)]
     if unusual := settings.unusual_accounts:
-        found.append(
+        results.append(
             warning(
                 TOPIC,
                 f"THINGSPACE_ACCOUNTS: {', '.join(unusual)} has not the usual form (ten digits, a hyphen, five digits)",
@@ -27,7 +32,7 @@ def findings(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
             )
         )
     if settings.queue_max_length:
-        found.append(
+        results.append(
             warning(
                 TOPIC,
                 f"QUEUE_MAX_LENGTH is lossy: beyond {settings.queue_max_length} messages in a "
@@ -35,10 +40,10 @@ def findings(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
                 "unset it, unless that is what you want",
             )
         )
-    return found or [ok(TOPIC, "valid")]
+    return results or [ok(TOPIC, "valid")]
 
 
-def _strict(environ: Mapping[str, str]) -> list[Finding]:
+def _as_the_service_reads(environ: Mapping[str, str]) -> list[Finding]:
     try:
         Settings.from_env(environ)
     except SettingsError as problems:
@@ -46,7 +51,7 @@ def _strict(environ: Mapping[str, str]) -> list[Finding]:
     return []
 
 
-def _files(settings: Settings) -> list[Finding]:
+def _unreadable_files(settings: Settings) -> list[Finding]:
     files = RedisUrl.parse(settings.queue.url.reveal()).files
     return [
         error(TOPIC, f"REDIS_URL: the file of {name} cannot be read", "check its path and its mode")

@@ -1,4 +1,4 @@
-"""What waits on this host's disk, and could more wait there? Makes and changes no file."""
+"""Checks the spool on this host's disk: whether it can be written, and what waits in it. Makes and changes no file."""
 
 import os
 import sqlite3
@@ -14,24 +14,24 @@ from listener.text import counted
 from listener.times import format_duration
 
 TOPIC = "spool"
-# The drainer looks four times a second; what waits longer waits for a reason.
-SOON_S = 60
+# The drainer runs four times a second; a message that waits longer waits for a reason.
+MAX_WAIT_S = 60
 # As with Redis's memory.
-FULL = 0.8
-# A healthy disk syncs in milliseconds; from here on messages notice it.
-SLOW_S = 0.2
-TRY_S = 5.0
+MAX_SHARE = 0.8
+# A healthy disk syncs in milliseconds; slower syncs than this delay answers.
+SLOW_SYNC_S = 0.2
+SYNC_TIMEOUT_S = 5.0
 LOST = "while Redis is away, messages are answered 503"
 CHECK_DISK = "check the disk, and what else writes to it"
 
 
 def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator[Finding]:
-    """Says what it finds; never raises for a disk that fails.
+    """The state of the spool; never raises for a disk that fails.
 
     Args:
         settings: where the spool is.
         now: the time of day, with a time zone.
-        in_service: whether this process may have the journal open; then the disk is not tried.
+        in_service: whether this process may have the journal open; then the disk is not measured.
     """
     folder = settings.spool.folder
     if folder is None:
@@ -42,65 +42,69 @@ def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator
         )
         return
     try:
-        yield _writable(folder, try_disk=not in_service)
+        yield _writable(folder, measure=not in_service)
         yield from _owner(folder)
         yield from _private(folder)
-        held = waiting(folder, in_service=in_service)
+        status = waiting(folder, in_service=in_service)
     except TimeoutError as problem:
         yield error(TOPIC, f"{folder}: {problem}", CHECK_DISK)
         return
     except (OSError, sqlite3.Error) as problem:
         yield error(TOPIC, f"the journal cannot be read: {problem}", "check the disk and the mode")
         return
-    yield from _waiting(settings, held, now)
-    yield from _set_aside(held)
-    yield from _corrupt(folder, held)
+    yield from _waiting(settings, status, now)
+    yield from _set_aside(status)
+    yield from _corrupt(folder, status)
 
 
 def meanwhile(settings: Settings) -> str:
-    """What becomes of messages that Redis does not confirm."""
+    """Where messages go that Redis does not confirm."""
     if settings.spool.folder is None:
         return "there is no spool, so messages are answered 503 meanwhile"
     return "messages go to the spool meanwhile"
 
 
-def _writable(folder: Path, *, try_disk: bool) -> Finding:
+def _writable(folder: Path, *, measure: bool) -> Finding:
     """Raises TimeoutError: the disk does not answer."""
-    there, can_write = place(folder)
+    existing, can_write = place(folder)
     if not can_write:
         return error(
             TOPIC,
-            f"{there} cannot be written by this user",
+            f"{existing} cannot be written by this user",
             "let the service's user write to SPOOL_DIR, or choose another",
         )
-    if there != folder:
+    if existing != folder:
         return ok(TOPIC, f"{folder} can be made")
-    return _tried(folder) if try_disk else ok(TOPIC, f"{folder} can be written")
+    return _sync_time(folder) if measure else ok(TOPIC, f"{folder} can be written")
 
 
-def _tried(folder: Path) -> Finding:
-    """How fast the disk is. What a message may wait for it is what `Keeper.put` gives it."""
+def _sync_time(folder: Path) -> Finding:
+    """How fast the disk is, compared with the time that `queue.queue` gives the spool for a message."""
     try:
-        took_s = sync_time_s(folder, TRY_S)
+        took_s = sync_time_s(folder, SYNC_TIMEOUT_S)
     except TimeoutError:
-        return error(TOPIC, f"a sync of {folder} took more than {TRY_S:.0f} s; {LOST}", CHECK_DISK)
+        return error(
+            TOPIC, f"a sync of {folder} took more than {SYNC_TIMEOUT_S:.0f} s; {LOST}", CHECK_DISK
+        )
     except OSError as problem:
         return error(TOPIC, f"{folder} cannot be written: {problem}; {LOST}", CHECK_DISK)
     text = f"{folder} can be written; a sync took {took_s:.2f} s"
     # A message may have to wait for a sync that is under way, and then for its own.
     if 2 * took_s > SPOOL_ALONE_S:
         return error(TOPIC, f"{text}: too slow for an answer in time; {LOST}", CHECK_DISK)
-    if took_s > SLOW_S:
+    if took_s > SLOW_SYNC_S:
         return warning(TOPIC, f"{text}: slow", CHECK_DISK)
     return ok(TOPIC, text)
 
 
 def _owner(folder: Path) -> Iterator[Finding]:
-    """Whose the folder is. Root may write everywhere, so its own try says nothing of the service's user."""
+    """The folder's owner. Root may write everywhere, so its own attempt proves nothing for the service's user."""
     if os.geteuid() == 0:
-        there, _ = place(folder)
-        name = owner_of(there)
-        yield ok(TOPIC, f"{there} belongs to {name}: the service has to run as {name} or as root")
+        existing, _ = place(folder)
+        name = owner_of(existing)
+        yield ok(
+            TOPIC, f"{existing} belongs to {name}: the service has to run as {name} or as root"
+        )
 
 
 def _private(folder: Path) -> Iterator[Finding]:
@@ -118,10 +122,10 @@ def _private(folder: Path) -> Iterator[Finding]:
         )
 
 
-def _waiting(settings: Settings, held: Waiting, now: datetime) -> Iterator[Finding]:
-    depth, oldest = held.messages, held.oldest
-    share = held.bytes / settings.spool.max_bytes
-    if (depth or held.set_aside) and share > FULL:
+def _waiting(settings: Settings, status: Waiting, now: datetime) -> Iterator[Finding]:
+    depth, oldest = status.messages, status.oldest
+    share = status.bytes / settings.spool.max_bytes
+    if (depth or status.set_aside) and share > MAX_SHARE:
         yield warning(
             TOPIC,
             f"uses {share:.0%} of SPOOL_MAX_BYTES: full, messages are answered 503",
@@ -134,27 +138,27 @@ def _waiting(settings: Settings, held: Waiting, now: datetime) -> Iterator[Findi
     text = (
         f"{counted(depth, 'message')} waiting on this host, the oldest for {format_duration(age_s)}"
     )
-    if age_s > SOON_S:
+    if age_s > MAX_WAIT_S:
         yield warning(TOPIC, text, "see why Redis does not confirm, and whether the service runs")
     else:
         yield ok(TOPIC, text)
 
 
-def _set_aside(held: Waiting) -> Iterator[Finding]:
-    if held.set_aside:
+def _set_aside(status: Waiting) -> Iterator[Finding]:
+    if status.set_aside:
         yield error(
             TOPIC,
-            f"{counted(held.set_aside, 'message')} set aside on this host: Redis refuses to take "
+            f"{counted(status.set_aside, 'message')} set aside on this host: Redis refuses to take "
             "them, so consumers do not get them",
             "python -m listener spool list says why; then spool retry, or spool export and spool drop",
         )
 
 
-def _corrupt(folder: Path, held: Waiting) -> Iterator[Finding]:
-    if held.corrupt:
+def _corrupt(folder: Path, status: Waiting) -> Iterator[Finding]:
+    if status.corrupt:
         yield warning(
             TOPIC,
-            f"{counted(len(held.corrupt), 'corrupt journal')} set aside ({', '.join(held.corrupt)}): "
+            f"{counted(len(status.corrupt), 'corrupt journal')} set aside ({', '.join(status.corrupt)}): "
             "there may be messages in them",
             f"recover them with the sqlite3 shell (.recover) from {folder}, then move them away",
         )
