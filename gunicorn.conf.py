@@ -110,11 +110,20 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
 
 
 def post_worker_init(_worker: Any) -> None:
-    """In each worker, once the application is there: what is there stays, so it is never looked at again."""
+    """In each worker, once the application is loaded: starts the threads of the queue, and tunes the collector."""
+    if wsgi := sys.modules.get("listener.wsgi"):
+        wsgi.queue.start()
+    # What the application consists of stays, so the collector need never look at it again.
     gc.collect()
     gc.freeze()
     # A message makes some hundred objects, and they go without a collection: no cycle is among them.
     gc.set_threshold(COLLECTED_AT, 20, 20)
+
+
+def worker_exit(_arbiter: Any, _worker: Any) -> None:
+    """In each worker when it has served its last request; also in one that failed to load the application."""
+    if wsgi := sys.modules.get("listener.wsgi"):
+        wsgi.queue.close()
 
 
 def child_exit(_arbiter: Any, _worker: Any) -> None:

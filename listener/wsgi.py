@@ -1,4 +1,7 @@
-"""What gunicorn serves: `gunicorn listener.wsgi:app`. Importing it reads the environment."""
+"""The composition root: `gunicorn listener.wsgi:app` serves what stands here. Importing it reads the environment.
+
+Nothing is started here: gunicorn.conf.py starts the queue in each worker, and closes it when the worker ends.
+"""
 
 from listener import logs, metrics
 from listener.callback.app import create_app
@@ -15,7 +18,6 @@ settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
 metrics.create_label_values(KIND_NAMES, PROBLEM_TYPES)
 queue = Keeper(settings)
-queue.start()
 app = PortDispatcher(
     public=create_app(settings, queue=queue),
     operating=create_ops_app(settings, queue=queue),

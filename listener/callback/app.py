@@ -46,7 +46,7 @@ def create_app(
     callback = Blueprint("callback", __name__)
     # One route for every path, so that a wrong token and a wrong path have the same answer in the same time.
     view = CallbackView(settings, queue, now, clock)
-    route_all_methods(callback, "/<path:_>", "receive", lambda _: view())
+    route_all_methods(callback, "/<path:path>", "receive", view)
     app.register_blueprint(callback)
 
     @app.errorhandler(RefusalError)

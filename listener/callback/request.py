@@ -2,8 +2,9 @@
 
 import os
 import re
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from flask import Request
 from flask.globals import request_ctx
@@ -27,15 +28,15 @@ READ_SIZE = 64 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
-class Hidden(NamedTuple):
-    """What of a request holds secrets: the token is in the path, the credentials are in the body."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Hidden:
+    """The parts of a request that hold secrets: the token is in the path, the credentials are in the body.
+
+    No tuple, and without a `repr` that shows anything: error reporters send what variables hold.
+    """
 
     path: str
     body: Any
-
-    def __repr__(self) -> str:
-        """Shows neither: error reporters send the representation of variables."""
-        return "***"
 
 
 def hide(environ: dict[str, Any]) -> None:

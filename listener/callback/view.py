@@ -49,7 +49,7 @@ class CallbackView:
         self._limiter = LogRateLimiter(clock)
         self._refused_bodies = RefusedBodies(settings, queue, clock)
 
-    def __call__(self) -> Response:
+    def __call__(self, path: str = "") -> Response:  # noqa: ARG002 (the whole path is compared)
         """Answers 200 only when the message is kept.
 
         Raises:

@@ -10,12 +10,12 @@ from werkzeug.exceptions import (
     Forbidden,
     HTTPException,
     InternalServerError,
-    MethodNotAllowed,
     MisdirectedRequest,
 )
 
 from listener.callback.readiness import Readiness
-from listener.errors import QueueUnavailableError
+from listener.callback.responses import from_problem
+from listener.errors import ProblemType, QueueUnavailableError
 from listener.ops.hosts import AllowedHosts, is_of_another_site
 from listener.ops.metrics_endpoint import exposition
 from listener.ops.openapi import document
@@ -23,6 +23,7 @@ from listener.ops.scrape_gauges import gauges
 from listener.ops.status_page.page import page
 from listener.ops.status_page.snapshot import Overviews
 from listener.ops.version import version
+from listener.problem_responses import problem_response
 from listener.queue.queue import Queue
 from listener.refusal_log import LogRateLimiter
 from listener.settings.settings import Settings
@@ -106,19 +107,23 @@ def _guard(app: Flask, settings: Settings, throttle: LogRateLimiter) -> None:
             raise Forbidden
 
 
-def _answer_failure(error: Exception) -> tuple[Response, int]:
-    """A fault of ours; its traceback is for the log."""
+def _answer_failure(error: Exception) -> Response:
+    """Answers an unexpected exception, and logs it with its traceback."""
     log.error("operating request failed", route=str(request.url_rule), exc_info=error)
     return _answer_error(InternalServerError())
 
 
-def _answer_error(error: HTTPException) -> tuple[Response, int]:
-    status = error.code or 500
-    answer = jsonify(type="about:blank", title=error.name, status=status)
-    answer.mimetype = "application/problem+json"
-    if isinstance(error, MethodNotAllowed):
-        answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-    return answer, status
+def _answer_error(error: HTTPException) -> Response:
+    """Answers as the public port does; the reason word is the status phrase."""
+    reason = error.name.lower().replace(" ", "-")
+    allow = [value for name, value in error.get_headers() if name == "Allow"]
+    return from_problem(
+        problem_response(
+            reason,
+            ProblemType(error.code or 500, error.name),
+            *(("Allow", methods) for methods in allow),
+        )
+    )
 
 
 def _secure(answer: Response) -> Response:

@@ -554,7 +554,7 @@ def test_no_route_is_there_that_is_not_meant() -> None:
     assert {(rule.rule, rule.endpoint, rule.methods) for rule in app.url_map.iter_rules()} == {
         ("/healthz", "health.alive", None),
         ("/readyz", "health.ready", None),
-        ("/<path:_>", "callback.receive", None),
+        ("/<path:path>", "callback.receive", None),
     }
 
 

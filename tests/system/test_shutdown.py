@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import redis
 
 from tests.registrar_process import gone, sending
 from tests.sandbox_process import Sandbox
-from tests.service_process import SUPERVISED, Service, wait_until
+from tests.service_process import RECEIVER, SUPERVISED, Service, wait_until
 
 LOGIN = {"CALLBACK_USERNAME": "listener", "CALLBACK_PASSWORD": "correct-horse-battery"}
 EVERY_S = 0.05
@@ -144,3 +145,19 @@ def test_a_second_gunicorn_master_does_not_outlive_the_registration(redis_url: s
             service.wait()
             assert gone([master.pid, *pids]), service.log()
         assert sandbox.registered_url() is None
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_worker_that_ends_closes_its_journal(end: signal.Signals) -> None:
+    # SQLite removes its write-ahead log when the last connection is closed, and only then.
+    settings = {**LOGIN, "REDIS_URL": "redis://127.0.0.1:1", "WEB_CONCURRENCY": "1"}
+    with Service(*RECEIVER, **settings) as service:
+        service.wait_until_ready()
+        login = {"username": "listener", "password": LOGIN["CALLBACK_PASSWORD"]}
+        assert service.post(json.dumps(login)).status_code == 200
+        spool = Path(service.settings["SPOOL_DIR"])
+        assert [*spool.glob("*-wal")]
+        service.signal(end)
+        assert service.wait() == 0
+        assert [*spool.glob("*.db")]
+        assert not [*spool.glob("*-wal")], service.log()
