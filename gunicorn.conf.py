@@ -20,6 +20,7 @@ from listener.runtime import stderr
 
 stderr.replace()
 
+from listener.runtime.cpu import usable_cpus
 from listener.runtime.safe_files import allow_owner_access
 from listener.runtime.scratch_folders import heartbeat_folder
 
@@ -160,7 +161,7 @@ bind = bind_addresses.public_addresses(settings.port)
 forwarder_headers = ""
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
-workers = settings.web_concurrency
+workers = settings.web_concurrency or usable_cpus()
 # gevent's, a greenlet for each connection, so that hundreds of slow ones hold up nobody
 # (docs/adr/0004), with bounds on each and on all together.
 worker_class = "listener.server.worker.Worker"

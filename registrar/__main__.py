@@ -17,14 +17,14 @@ from registrar import assembly, by_hand
 from registrar.client import Client
 from registrar.errors import RegistrarError
 from registrar.observation import Observation
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from registrar.shared import Shared
 from registrar.status import gather
 from registrar.strikes import LOCKED_AT
 
 log = structlog.get_logger("registrar")
 
-Work = Callable[[Settings, Client, Shared], list[Observation]]
+Work = Callable[[RegistrarSettings, Client, Shared], list[Observation]]
 
 WRONG_SETTINGS = 2
 FAILED = 1
@@ -53,7 +53,7 @@ class Commands(click.Group):
 def main() -> None:
     """Keeps the callback URL registered with ThingSpace, from boot to shutdown.
 
-    Settings come from the environment: see .env.example. Exit status: 0 success, 1 a failure at
+    RegistrarSettings come from the environment: see .env.example. Exit status: 0 success, 1 a failure at
     work, 2 wrong settings or arguments.
     """
 
@@ -151,9 +151,9 @@ def _fail(error: RegistrarError) -> NoReturn:
     sys.exit(FAILED)
 
 
-def _settings(*, by_hand: bool = False) -> Settings:
+def _settings(*, by_hand: bool = False) -> RegistrarSettings:
     try:
-        settings = Settings.from_env(by_hand=by_hand)
+        settings = RegistrarSettings.from_env(by_hand=by_hand)
     except SettingsError as error:
         for line in error.lines():
             click.echo(line, err=True)

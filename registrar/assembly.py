@@ -30,7 +30,7 @@ from registrar.protocol import canonical
 from registrar.readiness import Listening, until_free, until_ready
 from registrar.records import FileStore, RedisStore
 from registrar.service import Service
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from registrar.shared import Shared
 from registrar.signals import Signals, received
 from registrar.store import Store
@@ -55,7 +55,7 @@ class Parts:
 
 
 @contextmanager
-def parts_of(settings: Settings) -> Iterator[Parts]:
+def parts_of(settings: RegistrarSettings) -> Iterator[Parts]:
     """The parts, while the block runs; ends the session afterwards."""
     keys = Keys(settings.service.queue.namespace)
     with redis_of(settings) as connection:
@@ -67,7 +67,7 @@ def parts_of(settings: Settings) -> Iterator[Parts]:
             client.close()
 
 
-def run(settings: Settings, argv: Sequence[str]) -> int:
+def run(settings: RegistrarSettings, argv: Sequence[str]) -> int:
     """Starts COMMAND and the registrar, and returns the exit status when both have ended."""
     allow_owner_access()
     with ExitStack() as stack:
@@ -120,7 +120,7 @@ def _report_path(stack: ExitStack) -> Path | None:
         return None
 
 
-def redis_of(settings: Settings) -> "redis.Redis":
+def redis_of(settings: RegistrarSettings) -> "redis.Redis":
     """The registrar's connections to Redis."""
     return connect(
         settings.service.queue.url,
@@ -130,20 +130,20 @@ def redis_of(settings: Settings) -> "redis.Redis":
 
 
 def client_of(
-    settings: Settings, breaker: LoginBreaker, telemetry: Telemetry | None = None
+    settings: RegistrarSettings, breaker: LoginBreaker, telemetry: Telemetry | None = None
 ) -> Client:
     """The client of the callback API, with its tokens."""
     transport = Transport(settings.base_url, settings.timing, settings.secrets, telemetry)
     return Client(transport, Tokens(transport, settings.credentials, breaker, time.monotonic))
 
 
-def breaker_of(settings: Settings, client: "redis.Redis", keys: Keys) -> LoginBreaker:
+def breaker_of(settings: RegistrarSettings, client: "redis.Redis", keys: Keys) -> LoginBreaker:
     """The login breaker, in a file and in Redis."""
     digest = digest_of(settings.credentials)
     return LoginBreaker((FileStore(settings.state_dir, digest), RedisStore(client, keys, digest)))
 
 
-def shared_of(settings: Settings, client: "redis.Redis", keys: Keys) -> Shared:
+def shared_of(settings: RegistrarSettings, client: "redis.Redis", keys: Keys) -> Shared:
     """What the replicas share."""
     url = settings.wanted("v1").url
     card = Card(new_name(), settings.deployment, settings.digest(canonical(url)))
@@ -185,7 +185,7 @@ def _free(port: int, signals: Signals) -> bool:
 
 
 def _worker(
-    settings: Settings,
+    settings: RegistrarSettings,
     signals: Signals,
     telemetry: Telemetry | None,
     listening: Listening | None,

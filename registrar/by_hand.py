@@ -14,13 +14,13 @@ from registrar.observation import Observation, Observer
 from registrar.plan import Action, matches
 from registrar.protocol import Slot
 from registrar.reconcile import CommonFailure, Reconciler
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from registrar.shared import Shared, observer_of
 
 log = structlog.get_logger("registrar")
 
 
-def register(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
+def register(settings: RegistrarSettings, client: Client, shared: Shared) -> list[Observation]:
     """Registers every slot, whoever holds it now, because a person says so.
 
     Raises:
@@ -30,7 +30,7 @@ def register(settings: Settings, client: Client, shared: Shared) -> list[Observa
     return [outcome.observation for outcome in outcomes]
 
 
-def deregister(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
+def deregister(settings: RegistrarSettings, client: Client, shared: Shared) -> list[Observation]:
     """Removes every registration that is ours, whoever else is a member.
 
     Without Redis too, but then without the mutex: here it is a person who knows who else is there.
@@ -50,7 +50,7 @@ def deregister(settings: Settings, client: Client, shared: Shared) -> list[Obser
         return remover.remove_all(wait, _permitted, hold, members=0, policy="always")
 
 
-def look(settings: Settings, client: Client, shared: Shared) -> list[Observation]:
+def look(settings: RegistrarSettings, client: Client, shared: Shared) -> list[Observation]:
     """Asks ThingSpace about every slot, and changes nothing."""
     observer = observer_of(settings, shared)
     common = CommonFailure(failure_of(client.tokens.current))
@@ -58,7 +58,11 @@ def look(settings: Settings, client: Client, shared: Shared) -> list[Observation
 
 
 def _look_at(
-    slot: Slot, settings: Settings, client: Client, observer: Observer, common: CommonFailure
+    slot: Slot,
+    settings: RegistrarSettings,
+    client: Client,
+    observer: Observer,
+    common: CommonFailure,
 ) -> Observation:
     desired = settings.desired(slot)
     try:

@@ -23,7 +23,7 @@ from registrar.plan import Action, plan_farewell
 from registrar.probe import Answerer
 from registrar.protocol import Registration, Slot
 from registrar.reconcile import Wait
-from registrar.settings import Deregister, Settings
+from registrar.settings import Deregister, RegistrarSettings
 from registrar.shared import Shared, observer_of
 from registrar.telling import tell_farewell
 
@@ -77,7 +77,7 @@ class Remover:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: RegistrarSettings,
         client: Client,
         shared: Shared,
         answerers: Answerers = _nobody,
@@ -235,7 +235,7 @@ class Farewell:
     makes it again. Without Redis nobody can know who else is there, so nothing is deregistered.
     """
 
-    def __init__(self, settings: Settings, shared: Shared, remover: Remover) -> None:
+    def __init__(self, settings: RegistrarSettings, shared: Shared, remover: Remover) -> None:
         """Takes what a tick takes."""
         self._settings = settings
         self._store = shared.store

@@ -21,7 +21,7 @@ from registrar.fan_out import fan_out
 from registrar.network_errors import missing_bundle, unavailable
 from registrar.reach import Objection, object_to_addresses, object_to_expiry, object_to_url
 from registrar.refusals import Reply
-from registrar.settings import Probing, Settings
+from registrar.settings import Probing, RegistrarSettings
 
 log = structlog.get_logger("registrar")
 
@@ -46,7 +46,7 @@ class Probe:
         queue_id: the queue's name in Redis, which COMMAND got too; None: Redis could not be asked.
     """
 
-    def __init__(self, settings: Settings, queue_id: str | None = None) -> None:
+    def __init__(self, settings: RegistrarSettings, queue_id: str | None = None) -> None:
         """Calls nothing yet."""
         self._settings = settings
         self._queue_id = queue_id

@@ -23,7 +23,7 @@ from registrar.mutex import Hold
 from registrar.observation import Observation, following
 from registrar.plan import Action, Context, plan
 from registrar.protocol import Desired, Registration, Slot
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from registrar.shared import Shared, observer_of
 from registrar.takeovers import Takeovers
 from registrar.telemetry import Telemetry
@@ -94,7 +94,7 @@ class Reconciler:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: RegistrarSettings,
         client: Client,
         shared: Shared,
         clock: Callable[[], float] = time.monotonic,

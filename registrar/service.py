@@ -20,7 +20,7 @@ from registrar.errors import (
 from registrar.farewell import Answerers, Farewell, Remover
 from registrar.heartbeat import Heartbeat
 from registrar.reconcile import Outcome, Reconciler
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from registrar.shared import Shared
 from registrar.telemetry import Telemetry
 
@@ -52,7 +52,7 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: RegistrarSettings,
         client: Client,
         shared: Shared,
         heartbeat: Heartbeat,

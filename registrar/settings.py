@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from marshmallow.validate import OneOf, Range
 
-from listener.settings import settings as listener_settings
 from listener.settings.env import EnvReader
 from listener.settings.secret import Secret
+from listener.settings.settings import Settings
 from listener.settings.spool_settings import DEFAULT_FOLDER
 from registrar.plan import FLAP_WINDOW_INTERVALS, Takeover
 from registrar.protocol import Desired, Registration, Slot
@@ -61,10 +61,10 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class RegistrarSettings:
     """What the registrar needs to know. Units stand in the names; secrets print as `***`."""
 
-    service: listener_settings.Settings
+    service: Settings
     enabled: bool
     credentials: Credentials
     base_url: str
@@ -79,7 +79,7 @@ class Settings:
     @classmethod
     def from_env(
         cls, environ: Mapping[str, str] = os.environ, *, by_hand: bool = False
-    ) -> "Settings":
+    ) -> "RegistrarSettings":
         """Reads the listener's and the registrar's settings.
 
         Args:
@@ -96,9 +96,9 @@ class Settings:
         return settings
 
     @classmethod
-    def read(cls, env: EnvReader, *, by_hand: bool = False) -> "Settings":
+    def read(cls, env: EnvReader, *, by_hand: bool = False) -> "RegistrarSettings":
         """Reads the variables; the caller seals `env`, which reports the problems."""
-        service = listener_settings.Settings.read(env)
+        service = Settings.read(env)
         settings = cls(
             service=service,
             enabled=env.str("REGISTRAR", "on", validate=OneOf(("on", "off"))) != "off",

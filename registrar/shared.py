@@ -8,7 +8,7 @@ from registrar.lease import Lease, Roll
 from registrar.mutex import Mutex
 from registrar.observation import Observer
 from registrar.pauses import Pauses
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from registrar.store import Store
 
 
@@ -23,7 +23,7 @@ class Shared:
     read_roll: Callable[[], Roll]
 
 
-def observer_of(settings: Settings, shared: Shared) -> Observer:
+def observer_of(settings: RegistrarSettings, shared: Shared) -> Observer:
     """Whoever works with these settings, as the one who observes."""
     redactor = Redactor(settings.secrets)
     return Observer(shared.lease.card.name, settings.service.public_url, redactor)

@@ -10,12 +10,12 @@ from registrar.breaker import LoginBreaker
 from registrar.lease import Roll
 from registrar.observation import Observation
 from registrar.report import Report, Row
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from registrar.shared import Shared
 
 
 def gather(
-    settings: Settings,
+    settings: RegistrarSettings,
     shared: Shared,
     breaker: LoginBreaker,
     look: Callable[[], Sequence[Observation]] | None,
@@ -35,7 +35,7 @@ def gather(
 
 
 def _read_shared(
-    settings: Settings, shared: Shared
+    settings: RegistrarSettings, shared: Shared
 ) -> tuple[Sequence[Observation | None], Roll | None]:
     """What the replicas left in Redis; once it has failed it is asked nothing more, since each answer is waited for."""
     stored: Sequence[Observation | None] = [None] * len(settings.slots)
@@ -51,7 +51,7 @@ def _row(now: Observation, last: Observation | None) -> Row:
     return Row(now, last, as_desired=now.healthy and not fought)
 
 
-def _believed(settings: Settings, last: Observation | None, index: int) -> Observation:
+def _believed(settings: RegistrarSettings, last: Observation | None, index: int) -> Observation:
     """The last tick, unless it is too old to say anything of now: then nothing is known."""
     slot = settings.slots[index]
     longest_s = 2 * settings.interval_s + settings.lease_ttl_s

@@ -9,7 +9,7 @@ from registrar.farewell import Farewell, Remover
 from registrar.heartbeat import Heartbeat
 from registrar.observation import Observation
 from registrar.reconcile import Reconciler
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from tests.sandbox_process import Sandbox
 
 ACCOUNTS = ("0242078689-00001", "0242078689-00002")
@@ -24,7 +24,7 @@ OAUTH = "/api/ts/v1/oauth2/token"
 class Replica:
     """A registrar without its process."""
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: RegistrarSettings, parts: Parts) -> None:
         self.settings = settings
         self.parts = parts
         self.reconciler = Reconciler(settings, parts.client, parts.shared)

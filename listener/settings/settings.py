@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 from marshmallow.validate import OneOf, Range
 
 from listener import thingspace
-from listener.runtime.cpu import usable_cpus
 from listener.settings import parsers
 from listener.settings.env import EnvReader
 from listener.settings.parsers import Network
@@ -26,7 +25,15 @@ OPS_BIND = ("127.0.0.1", 9464)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the listener is configured by. Units stand in the names; secrets print as `***`."""
+    """What the listener is configured by. Units stand in the names; secrets print as `***`.
+
+    Attributes:
+        web_concurrency: how many workers; None: as many as there are processors for this process.
+        callback_sources: the networks that may send; None: any.
+        accounts: those whose messages are accepted; none: any.
+        ops_bind: where the operating port is; None: there is none.
+        queue_max_length: of a partition's stream, in entries; 0: unbounded.
+    """
 
     queue: QueueSettings
     spool: SpoolSettings
@@ -42,7 +49,7 @@ class Settings:
     accounts: tuple[str, ...]
     api_versions: tuple[str, ...]
     port: int
-    web_concurrency: int
+    web_concurrency: int | None
     ops_bind: Address | None
     ops_hosts: tuple[str, ...]
     dedupe_window_s: int
@@ -93,7 +100,7 @@ class Settings:
             accounts=env.parsed("THINGSPACE_ACCOUNTS", (), parse=parsers.accounts),
             api_versions=env.parsed("THINGSPACE_API_VERSIONS", ("v1",), parse=parsers.api_versions),
             port=env.int("PORT", 8000, validate=Range(1, 65535)),
-            web_concurrency=env.int("WEB_CONCURRENCY", usable_cpus(), validate=Range(1)),
+            web_concurrency=env.int("WEB_CONCURRENCY", None, validate=Range(1)),
             ops_bind=env.parsed(
                 "OPS_BIND", None if env.is_empty("OPS_BIND") else OPS_BIND, parse=parsers.address
             ),

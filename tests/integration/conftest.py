@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from registrar import assembly
-from registrar.settings import Settings, Timing
+from registrar.settings import RegistrarSettings, Timing
 from tests.registrar_replica import ACCOUNTS, Replica, Replicas, environment
 from tests.sandbox_process import Sandbox
 
@@ -37,7 +37,7 @@ def replica(thingspace: Sandbox, redis_url: str, tmp_path: Path) -> Iterator[Rep
 
         def build(timing: Timing | None = None, **chosen: str) -> Replica:
             environ = environment(thingspace, redis_url, tmp_path, **chosen)
-            settings = replace(Settings.from_env(environ), timing=timing or Timing())
+            settings = replace(RegistrarSettings.from_env(environ), timing=timing or Timing())
             parts = stack.enter_context(assembly.parts_of(settings))
             return Replica(settings, parts)
 

@@ -15,7 +15,7 @@ from registrar import assembly
 from registrar.farewell import Farewell, Remover
 from registrar.plan import Reason
 from registrar.probe import Answerer, Probe
-from registrar.settings import Settings, Timing
+from registrar.settings import RegistrarSettings, Timing
 from tests.registrar_replica import FOREIGN, FOTA, TOKEN, URL, Replica, environment
 from tests.sandbox_process import Sandbox
 
@@ -40,7 +40,7 @@ def replica_of(provider: Sandbox, redis_url: str, tmp_path: Path) -> Build:
     def build(accounts: str, **chosen: str) -> Iterator[Replica]:
         chosen["THINGSPACE_ACCOUNTS"] = accounts
         environ = environment(provider, redis_url, tmp_path, **chosen)
-        settings = replace(Settings.from_env(environ), timing=Timing())
+        settings = replace(RegistrarSettings.from_env(environ), timing=Timing())
         with assembly.parts_of(settings) as parts:
             replica = Replica(settings, parts)
             replica.join()

@@ -13,7 +13,7 @@ import pytest
 
 import listener.callback.ownership_probe
 from registrar.probe import Probe
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 from tests.tools import needed
 
 ENVIRON = {
@@ -61,8 +61,8 @@ class Outside:
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.server.server_address[1]}/cb"
 
-    def settings(self, **chosen: str) -> Settings:
-        return Settings.from_env({**ENVIRON, "PUBLIC_URL": self.url, **chosen})
+    def settings(self, **chosen: str) -> RegistrarSettings:
+        return RegistrarSettings.from_env({**ENVIRON, "PUBLIC_URL": self.url, **chosen})
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def outside(answer: Answer, certificate: Path | None = None) -> Iterator[Outside
 
 def right(nonce: str) -> tuple[int, bytes]:
     """What this deployment's listener answers."""
-    settings = Settings.from_env({**ENVIRON, "PUBLIC_URL": "http://127.0.0.1/cb"})
+    settings = RegistrarSettings.from_env({**ENVIRON, "PUBLIC_URL": "http://127.0.0.1/cb"})
     return 200, json.dumps(
         {"answer": listener.callback.ownership_probe.answer(nonce, settings.service)}
     ).encode()
@@ -162,14 +162,16 @@ def test_each_thing_that_may_be_refused_is_told() -> None:
 
 
 def test_a_host_that_does_not_exist_is_told() -> None:
-    settings = Settings.from_env({**ENVIRON, "PUBLIC_URL": "http://does-not-exist.invalid/cb"})
+    settings = RegistrarSettings.from_env(
+        {**ENVIRON, "PUBLIC_URL": "http://does-not-exist.invalid/cb"}
+    )
     assert [one.check for one in Probe(settings).objections()] == ["scheme", "address"]
 
 
 @pytest.mark.parametrize("host", ["a..example.com", f"{'a' * 70}.example.com"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_name_that_is_none_is_told(scheme: str, host: str) -> None:
-    probe = Probe(Settings.from_env({**ENVIRON, "PUBLIC_URL": f"{scheme}://{host}/cb"}))
+    probe = Probe(RegistrarSettings.from_env({**ENVIRON, "PUBLIC_URL": f"{scheme}://{host}/cb"}))
     assert "address" in [one.check for one in probe.objections()]
     assert str(probe.problem()).startswith("no answer: ")
 

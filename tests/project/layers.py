@@ -22,8 +22,7 @@ LAYERS = (
     ("problem_responses",),
     ("refusal_log", "safe_logger"),
     ("logs", "metrics"),
-    ("settings",),
-    ("runtime",),
+    ("settings", "runtime"),
     ("times",),
     ("errors", "text", "entry_ids", "thingspace"),
 )

@@ -101,5 +101,5 @@ def skip_without_mounts() -> None:
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        # tests/unit/test_process_setup.py tries the same with folders that refuse.
+        # tests/unit/test_scratch_folders.py tries the same with folders that refuse.
         pytest.skip("this user may not mount anything")

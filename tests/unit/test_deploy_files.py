@@ -15,7 +15,7 @@ import pytest
 from listener import __version__
 from listener.settings.env import EnvReader
 from listener.settings.settings import OPS_BIND
-from registrar.settings import Settings, Timing
+from registrar.settings import RegistrarSettings, Timing
 from registrar.supervisor import GIVE_UP_S
 from tests import deploy_files
 from tests.deploy_files import DEPLOY, ROOT
@@ -162,7 +162,7 @@ def test_the_settings_of_each_platform_exist_and_are_accepted(name: str) -> None
     # Compose's own placeholders; systemd's for the state folder.
     values = {k: re.sub(r"\$\{FOTA_HOST.*", "fota.example.com/cb", v) for k, v in given.items()}
     reader = EnvReader(BY_HAND | {k: v for k, v in values.items() if v})
-    Settings.read(reader)
+    RegistrarSettings.read(reader)
     reader.seal()
     assert set(given) - NOT_OURS <= reader.names
 
@@ -171,7 +171,7 @@ def test_the_settings_of_each_platform_exist_and_are_accepted(name: str) -> None
 def test_the_ports_are_the_same_everywhere(name: str) -> None:
     found = platforms()[name]
     reader = EnvReader(BY_HAND | {"PORT": found["PORT"], "OPS_BIND": found["OPS_BIND"]})
-    settings = Settings.read(reader).service
+    settings = RegistrarSettings.read(reader).service
     assert settings.port == 8000
     assert settings.ops_bind
     assert settings.ops_bind[1] == OPS_BIND[1]
@@ -264,7 +264,7 @@ def test_the_queue_of_the_compose_file_keeps_its_promise() -> None:
 
 
 def test_the_proxies_let_the_largest_body_through_and_close_idle_connections_first() -> None:
-    largest = Settings.read(EnvReader({})).service.max_body_bytes
+    largest = RegistrarSettings.read(EnvReader({})).service.max_body_bytes
     [kept] = re.findall(
         r"^keepalive = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE
     )

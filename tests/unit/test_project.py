@@ -15,14 +15,14 @@ from packaging.requirements import Requirement
 from listener import __version__
 from listener.errors import PROBLEM_TYPES
 from listener.settings.env import EnvReader
-from registrar.settings import Settings
+from registrar.settings import RegistrarSettings
 
 ROOT = Path(__file__).parents[2]
 
 
 def read_settings() -> dict[str, None]:
     reader = EnvReader({})
-    Settings.read(reader)
+    RegistrarSettings.read(reader)
     return dict.fromkeys(sorted(reader.names))
 
 
@@ -48,7 +48,7 @@ def test_the_documented_defaults_are_the_real_ones() -> None:
     }
     # What is documented, set explicitly, gives the same settings as not setting it.
     documented, silent = EnvReader(given), EnvReader({})
-    assert Settings.read(documented) == Settings.read(silent)
+    assert RegistrarSettings.read(documented) == RegistrarSettings.read(silent)
     assert given["PORT"] == "8000"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from listener.errors import SettingsError
 from registrar.protocol import Slot
-from registrar.settings import BASE_URL, Settings
+from registrar.settings import BASE_URL, RegistrarSettings
 
 GOOD = {
     "PUBLIC_URL": "https://fota.example.com/cb",
@@ -17,13 +17,13 @@ GOOD = {
 }
 
 
-def read(**changed: str) -> Settings:
-    return Settings.from_env({**GOOD, **changed})
+def read(**changed: str) -> RegistrarSettings:
+    return RegistrarSettings.from_env({**GOOD, **changed})
 
 
 def problems(**environ: str) -> dict[str, tuple[str, ...]]:
     with pytest.raises(SettingsError) as caught:
-        Settings.from_env(environ)
+        RegistrarSettings.from_env(environ)
     return caught.value.problems
 
 
@@ -61,14 +61,14 @@ def test_an_empty_list_of_accounts_is_none() -> None:
 
 
 def test_switched_off_it_needs_nothing() -> None:
-    assert not Settings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}).enabled
+    assert not RegistrarSettings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}).enabled
 
 
 def test_switched_off_it_needs_everything_for_work_by_hand() -> None:
     with pytest.raises(SettingsError) as caught:
-        Settings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}, by_hand=True)
+        RegistrarSettings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}, by_hand=True)
     assert set(caught.value.problems) == set(GOOD) - {"CALLBACK_TOKEN"}
-    assert Settings.from_env({**GOOD, "REGISTRAR": "off"}, by_hand=True).slots
+    assert RegistrarSettings.from_env({**GOOD, "REGISTRAR": "off"}, by_hand=True).slots
 
 
 @pytest.mark.parametrize(
