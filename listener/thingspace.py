@@ -1,4 +1,4 @@
-"""Facts of the provider that the listener relies on, each with where it comes from.
+"""Facts of the provider that the listener relies on, each with its source.
 
 The documentation is that of Software Management Services at thingspace.verizon.com; docs/architecture.md
 explains the marks.

@@ -1,1 +1,1 @@
-"""From the bytes of a delivery to a validated message. Pure: no Flask, no Redis."""
+"""From the bytes of a delivery to a validated message, and the kinds that there are. Pure."""

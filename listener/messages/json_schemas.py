@@ -1,7 +1,7 @@
 """The messages as JSON Schemas (draft 2020-12), made from the marshmallow schemas. Pure.
 
-A schema accepts exactly what the receiver accepts as that kind: `docs/schemas/` holds them, for
-consumers in any language.
+The schema of a kind accepts exactly the messages that the receiver accepts as that kind. `docs/schemas/`
+holds the schemas, for consumers in any language.
 """
 
 import json
@@ -86,7 +86,7 @@ def schema_of(name: str) -> JsonSchema:
         return _entry()
     if name == UNKNOWN:
         return _unknown()
-    return _recognised(KINDS_BY_NAME[name])
+    return _known(KINDS_BY_NAME[name])
 
 
 def as_text(schema: JsonSchema) -> str:
@@ -94,7 +94,7 @@ def as_text(schema: JsonSchema) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _recognised(kind: Kind) -> JsonSchema:
+def _known(kind: Kind) -> JsonSchema:
     convert = _converter(kind.type).schema2jsonschema
     members = convert(schemas.OF_EVERY_MESSAGE)["properties"]
     schema = convert(schemas.ENVELOPE_SCHEMA)
@@ -104,8 +104,8 @@ def _recognised(kind: Kind) -> JsonSchema:
 
 def _unknown() -> JsonSchema:
     members = _converter("").schema2jsonschema(schemas.OF_EVERY_MESSAGE)["properties"]
-    known = {"enum": [kind.type for kind in KINDS]}
-    properties = {"type": {"not": known}, **members}
+    types = {"enum": [kind.type for kind in KINDS]}
+    properties = {"type": {"not": types}, **members}
     return {**_head(UNKNOWN, UNKNOWN_MEANING), "type": "object", "properties": properties}
 
 

@@ -1,6 +1,6 @@
 """How a kind of message and its known members are declared, and how they are read from JSON. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from typing import Any, Literal
@@ -49,11 +49,17 @@ def elements(class_: Class) -> Mapping[str, Any]:
     return {_ELEMENTS: class_}
 
 
-# mypy takes no type[Any] for hashable, so calls of it need an ignore.
-@cache
 def members_of(class_: Class) -> Mapping[str, Member]:
     """The members that a class declares, by attribute."""
     return {it.name: it.metadata[_MEMBER] for it in fields(class_) if _MEMBER in it.metadata}
+
+
+@cache
+def _layout(class_: Class) -> tuple[Sequence[tuple[str, str, Class | None]], frozenset[str]]:
+    """What reading an object needs of `members_of`: attribute, name and items of each, and all names."""
+    members = members_of(class_)
+    rows = [(attribute, member.name, member.items) for attribute, member in members.items()]
+    return rows, frozenset(name for _, name, _ in rows)
 
 
 def read_object(class_: Class, value: Any) -> dict[str, Any]:
@@ -61,15 +67,13 @@ def read_object(class_: Class, value: Any) -> dict[str, Any]:
 
     Never raises: a member that is missing is None, and what is no object has no members.
     """
-    members = members_of(class_)  # type: ignore[arg-type]
+    # mypy takes no type[Any] for hashable.
+    rows, names = _layout(class_)  # type: ignore[arg-type]
     container = value if isinstance(value, dict) else {}
-    attributes: dict[str, Any] = {
-        attribute: _read_list(member.items, container.get(member.name))
-        if member.items
-        else container.get(member.name)
-        for attribute, member in members.items()
-    }
-    names = {member.name for member in members.values()}
+    attributes: dict[str, Any] = {}
+    for attribute, name, items in rows:
+        member = container.get(name)
+        attributes[attribute] = _read_list(items, member) if items else member
     attributes["extra"] = {name: it for name, it in container.items() if name not in names}
     return attributes
 
@@ -106,8 +110,7 @@ class Kind:
     @cached_property
     def members(self) -> tuple[Member, ...]:
         """The known members of the container, or of each object in it."""
-        class_ = self.items or self.message
-        return tuple(members_of(class_).values())  # type: ignore[arg-type]
+        return tuple(members_of(self.items or self.message).values())
 
     def read(self, container: Any) -> dict[str, Any]:
         """The attributes of a message that its container holds, `extra` among them. Never raises."""

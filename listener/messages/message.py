@@ -50,7 +50,7 @@ class Message:
         Raises:
             RefusalError: `wrong-shape`; `not-json`, nested too deep to be written again.
         """
-        type_ = type_of(payload)
+        type_ = _type_of(payload)
         kind = KINDS_BY_TYPE.get(type_ or "")
         if kind:
             schemas.check(payload, kind.type)
@@ -59,7 +59,7 @@ class Message:
             id=_fingerprint(content),
             kind=kind.name if kind else UNKNOWN,
             type=TYPE_PREFIX + (type_ or UNKNOWN),
-            account=account_of(content),
+            account=_account_of(content),
             subject=_upgrade_id(content, type_),
             time=timestamp(arrived),
             request_id=request_id,
@@ -82,7 +82,7 @@ class Message:
     def fields(self) -> dict[str, str | bytes]:
         """The stream entry's fields, in the contract's order; absent attributes are left out."""
         source = "/thingspace/fota" + (f"/{quote(self.account, safe='')}" if self.account else "")
-        every = {
+        attributes = {
             "specversion": "1.0",
             "id": self.id,
             "source": source,
@@ -95,23 +95,23 @@ class Message:
             "account": self.account,
             "requestid": self.request_id,
         }
-        return {name: value for name, value in every.items() if value is not None}
+        return {name: value for name, value in attributes.items() if value is not None}
 
 
-def type_of(payload: Mapping[str, Any]) -> str | None:
-    """The provider's `type`, if the message has one that is a text."""
+def _type_of(payload: Mapping[str, Any]) -> str | None:
+    """The provider's `type`, if it is a text."""
     type_ = payload.get("type")
     return type_ if isinstance(type_, str) and type_ else None
 
 
-def account_of(payload: Mapping[str, Any]) -> str | None:
-    """The account that the message names, if it names one by a text."""
+def _account_of(payload: Mapping[str, Any]) -> str | None:
+    """The account that the message names, if it is a text."""
     account = payload.get("accountName")
     return account if isinstance(account, str) and account else None
 
 
 def check_account(payload: Mapping[str, Any], settings: Settings) -> None:
-    """Checks that a message that names an account names one of ours, where ours are set.
+    """Checks that a message names one of our accounts, if it names one and `THINGSPACE_ACCOUNTS` is set.
 
     Raises:
         RefusalError: `account-refused`.
@@ -120,7 +120,7 @@ def check_account(payload: Mapping[str, Any], settings: Settings) -> None:
     if (
         settings.accounts
         and named not in (None, "")
-        and account_of(payload) not in settings.accounts
+        and _account_of(payload) not in settings.accounts
     ):
         raise AccountRefusedError
 
