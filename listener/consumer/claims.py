@@ -17,7 +17,7 @@ from listener.consumer.outages import AdaptiveSize
 from listener.consumer.redis_group import load_script
 from listener.queue.keys import Partition
 
-# Of entries in one reply. Redis holds what it returns at once several times in memory.
+# Bytes of entries in one reply: Redis has several copies of a reply in memory.
 MAX_REPLY_BYTES = 8 * 2**20
 # Redis keeps the first 16 KiB of a reply outside of what client-output-buffer-limit bounds.
 MIN_REPLY_BYTES = 8 * 2**10
@@ -65,20 +65,18 @@ class Claims:
         group: str,
         consumer: str,
         *,
-        clock: Callable[[], float],
         stuck_s: float,
         reply_bytes: AdaptiveSize,
     ) -> None:
         """Sends nothing yet.
 
         Args:
-            client: one that repeats no command: a repeated claim would find the messages active.
+            client: must not repeat a command: a repeated claim would find the messages active.
             partition: where to claim.
             group: its name.
             consumer: the name of this consumer.
-            clock: that of `InFlight`.
             stuck_s: for how many seconds an idle time must stay zero to count as stuck.
-            reply_bytes: of entries in one reply; a larger message is read in pieces.
+            reply_bytes: the bytes of entries in one reply; a larger message is read in pieces.
         """
         self.partition = partition.number
         self.is_settled = False
@@ -86,7 +84,6 @@ class Claims:
         self._client = client
         self._group = group
         self._consumer = consumer
-        self._clock = clock
         self._zero_idle = ZeroIdle(stuck_s)
         self._reply_bytes = reply_bytes
         self._claim_script = load_script(client, "claim.lua")
@@ -118,7 +115,7 @@ class Claims:
             idle_s: seconds.
             limit: how many at most.
             in_flight: the keys of what this consumer knows that it holds.
-            holder: claims only from this consumer, which may be this one itself; empty: from all.
+            holder: the consumer to claim from, which may be this one; empty: all.
 
         Raises:
             redis.RedisError: messages may be pending for this consumer all the same.
@@ -133,7 +130,7 @@ class Claims:
         return self._claim(ids[:limit], idle_ms, holder, is_all=len(ids) < limit)
 
     def claim_stuck(self, limit: int) -> Iterator[Claimed]:
-        """Claims messages whose idle time is stuck at zero: see `ZeroIdle`. Yields one result for each holder.
+        """Claims messages whose idle time is stuck at zero: see `ZeroIdle`. Yields a result for each holder.
 
         Raises:
             redis.RedisError: messages may be pending for this consumer all the same.
@@ -159,7 +156,7 @@ class Claims:
     ) -> Claimed:
         if not ids:
             return NOTHING
-        now = self._clock()
+        now = time.monotonic()
         rows, gone, left = self._claim_script(
             keys=[self._stream],
             args=[self._group, self._consumer, idle_ms, holder, self._reply_bytes.size, *ids],
@@ -168,7 +165,7 @@ class Claims:
         if left:
             self._reply_bytes.grow()
         return Claimed(
-            # The next claim finds that an entry is gone which was deleted while it was read in pieces.
+            # An entry that was deleted while it was read in pieces is reported by the next claim.
             [delivery for delivery in deliveries if delivery],
             sorted({row[1].decode(errors="replace") for row in rows}),
             [entry_id.decode() for entry_id in gone],
@@ -220,18 +217,18 @@ class ZeroIdle:
         """`stuck_s`: how many seconds the idle time must have been zero; the clock is monotonic."""
         self._stuck_s = stuck_s
         self._clock = clock
-        self._seen: dict[bytes, tuple[float, int]] = {}
+        self._history: dict[bytes, tuple[float, int]] = {}
 
     def check(self, entry_ids: Iterable[bytes]) -> list[bytes]:
-        """Returns those of the entries, all idle for zero now, that were so at every check for long enough."""
+        """Checks the entries that are idle for zero now; returns those that are stuck."""
         now = self._clock()
-        seen = {}
+        history = {}
         for entry_id in entry_ids:
-            since, checks = self._seen.get(entry_id, (now, 0))
-            seen[entry_id] = since, checks + 1
-        self._seen = seen
+            since, checks = self._history.get(entry_id, (now, 0))
+            history[entry_id] = since, checks + 1
+        self._history = history
         return [
             entry_id
-            for entry_id, (since, checks) in seen.items()
+            for entry_id, (since, checks) in history.items()
             if checks >= CHECKS and now - since >= self._stuck_s
         ]

@@ -1,4 +1,4 @@
-"""Calls the program's own code: the handlers, which are registered by kind, and the observer. Pure."""
+"""Calls the program's own code: handlers, registered by kind, and the observer."""
 
 import inspect
 from collections.abc import Callable

@@ -71,10 +71,8 @@ class InFlight:
     """Readers add deliveries, workers take them, the acknowledger removes them.
 
     A delivery is in flight until `remove`. Meanwhile it is in exactly one state: ready, crash suspect,
-    delayed until its retry, blocked by an earlier one with its ordering key, at work, or finished.
-
-    Only one crash suspect is at work at a time, until it is removed: if it crashes the process, no
-    other delivery is blamed.
+    delayed until its retry, blocked by an earlier one with its ordering key, being handled, or finished.
+    Crash suspects are handled one at a time: if one crashes the process, no other delivery is blamed.
     """
 
     def __init__(
@@ -87,10 +85,10 @@ class InFlight:
         self._deliveries: dict[Key, Delivery] = {}
         self._ready: deque[Delivery] = deque()
         self._crash_suspects: deque[Delivery] = deque()
-        self._suspect_at_work: Delivery | None = None
+        self._active_suspect: Delivery | None = None
         self._delayed: list[tuple[float, int, Delivery]] = []
         self._sequence = itertools.count()
-        # The deliveries that each ordering key blocks; a key is present while one of its is under way.
+        # The deliveries that each ordering key blocks; a key is present while a delivery of it is in flight.
         self._blocked: dict[bytes, deque[Delivery]] = {}
         self._finished: list[Delivery] = []
         self._counts: Counter[int] = Counter()
@@ -134,8 +132,8 @@ class InFlight:
         with self._lock:
             while not self._closed:
                 until_due_s = self._release_delayed()
-                if self._crash_suspects and not self._suspect_at_work:
-                    suspect = self._suspect_at_work = self._crash_suspects.popleft()
+                if self._crash_suspects and not self._active_suspect:
+                    suspect = self._active_suspect = self._crash_suspects.popleft()
                     self._not_ready[suspect.partition] -= 1
                     return suspect
                 if self._ready:
@@ -193,7 +191,7 @@ class InFlight:
 
     @property
     def is_busy(self) -> bool:
-        """Whether any delivery is ready, at work or to be acknowledged."""
+        """Whether any delivery is ready, being handled or to be acknowledged."""
         with self._lock:
             return self._counts.total() > self._not_ready.total()
 
@@ -237,8 +235,8 @@ class InFlight:
             del self._blocked[key]
 
     def _end_suspicion(self, delivery: Delivery) -> None:
-        if delivery is self._suspect_at_work:
-            self._suspect_at_work = None
+        if delivery is self._active_suspect:
+            self._active_suspect = None
             self._work_available.notify()
 
     def _release_delayed(self) -> float | None:

@@ -19,7 +19,7 @@ READ_BACKOFF = Backoff(base_s=0.1, cap_s=3.0)
 BACKOFF_FACTOR = 4
 BACKOFF_S = 0.8
 MAX_BACKOFF_S = 20.0
-# Full replies before a size is tried again on which a connection broke: a broken one costs little beside them.
+# Full replies before a size on which a connection broke is tried again; another failure then costs little.
 REPLIES_BEFORE_RETRY = 8
 
 
@@ -47,7 +47,7 @@ class Outages:
     def attempt(self, activity: str, partition: int) -> Iterator[None]:
         """Surrounds one attempt by a thread that serves other partitions as well.
 
-        After a failure further attempts are refused for a while: the longer the failed one took, the longer.
+        After a failure further attempts are refused for a while, in proportion to the time it took.
 
         Raises:
             BackingOffError: nothing was tried.

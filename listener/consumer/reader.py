@@ -174,8 +174,8 @@ class Reader:
             return False
         error = self._read_error(self._groups)
         # A group that is missing where it is read alone is created there.
-        errors_alone = (self._read_error([name]) for name in self._groups)
-        if not error or not any(not alone or is_missing(alone) for alone in errors_alone):
+        single_errors = (self._read_error([name]) for name in self._groups)
+        if not error or not any(not single or is_missing(single) for single in single_errors):
             return False
         log.warning(
             "redis takes no command for several partitions; each is read by itself",

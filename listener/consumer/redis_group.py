@@ -1,6 +1,7 @@
 """The Redis commands for what is pending for one consumer of a group, and the dead-letter fields."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,22 +33,15 @@ class RedisGroup:
     """
 
     def __init__(
-        self,
-        client: "redis.Redis",
-        partition: Partition,
-        group: str,
-        consumer: str,
-        *,
-        clock: Callable[[], float],
+        self, client: "redis.Redis", partition: Partition, group: str, consumer: str
     ) -> None:
-        """Sends nothing yet. The clock is that of `InFlight`."""
+        """Sends nothing yet."""
         self.partition = partition.number
         self.stream = partition.messages
         self._dead = partition.dead(group)
         self._client = client
         self._group = group
         self._consumer = consumer
-        self._clock = clock
         self._renew_or_release = load_script(client, "renew_or_release.lua")
         self._dead_letter = load_script(client, "dead_letter.lua")
         self._delete_consumers = load_script(client, "delete_consumers.lua")
@@ -66,7 +60,7 @@ class RedisGroup:
         self, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]
     ) -> list[Delivery]:
         """Deliveries of the entries that XREADGROUP has just returned of the stream."""
-        now = self._clock()
+        now = time.monotonic()
         return [
             Delivery(
                 partition=self.partition,
@@ -131,7 +125,7 @@ class RedisGroup:
     ) -> list[Delivery]:
         """Each delivery comes with its new count, None: unchanged. Returns those that are not ours."""
         for start in range(0, len(counted), MAX_RENEWED_AT_ONCE):
-            now = self._clock()
+            now = time.monotonic()
             part = counted[start : start + MAX_RENEWED_AT_ONCE]
             args: list[Any] = [self._group, self._consumer, new_owner or self._consumer, idle_ms]
             for delivery, count in part:

@@ -4,7 +4,6 @@ import os
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -34,7 +33,7 @@ class Run:
         client: for commands that may be repeated.
         read_client: for commands that bring messages. It reports every broken connection, because
             what Redis delivered on it is pending and never came.
-        group: its name.
+        group: the name of the consumer group.
         consumer: the name of this consumer.
         groups: by the numbers of their partitions.
         claims: by the numbers of their partitions.
@@ -82,9 +81,9 @@ def build_run(
     """Builds one run; connects to nothing yet. The caller closes it.
 
     Args:
-        queue: where it is.
+        queue: its address.
         only: the numbers of the partitions to read.
-        group: its name.
+        group: the name of the consumer group.
         name: of the consumer; None: a unique one.
         options: how the consumer works.
         handlers: by kind.
@@ -93,7 +92,7 @@ def build_run(
     timeout_s = options.block_s + REPLY_TIMEOUT_S
     client = connect(queue.url, timeout_s=timeout_s, name="fota-consumer")
     read_client = connect(queue.url, timeout_s=timeout_s, name="fota-consumer", retry=False)
-    consumer, clock = name or _unique_name(), time.monotonic
+    consumer = name or _unique_name()
     partitions = [
         partition
         for partition in every_partition(queue.namespace, queue.partitions)
@@ -106,7 +105,7 @@ def build_run(
         group=group,
         consumer=consumer,
         groups={
-            partition.number: RedisGroup(client, partition, group, consumer, clock=clock)
+            partition.number: RedisGroup(client, partition, group, consumer)
             for partition in partitions
         },
         claims={
@@ -115,13 +114,12 @@ def build_run(
                 partition,
                 group,
                 consumer,
-                clock=clock,
                 stuck_s=options.takeover_idle_s,
                 reply_bytes=reply_bytes,
             )
             for partition in partitions
         },
-        in_flight=InFlight(batch=options.batch, ordered=options.ordered, clock=clock),
+        in_flight=InFlight(batch=options.batch, ordered=options.ordered),
         handlers=handlers,
         options=options,
         observer=observer,

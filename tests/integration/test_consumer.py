@@ -60,7 +60,7 @@ def test_consumers_of_a_group_share_and_groups_do_not(redis_url: str, redis_clie
     assert sorted(shares[0] + shares[1]) == list(range(300))
 
 
-def test_a_kind_without_a_handler_is_acknowledged_and_told_once(
+def test_a_kind_without_a_handler_is_acknowledged_and_logged_once(
     redis_url: str, redis_client: Any
 ) -> None:
     feed(redis_client, range(5))
@@ -157,7 +157,7 @@ def test_what_a_dead_consumer_held_is_taken_over_after_its_idle_time(
     assert times[3] > 0.25
 
 
-def test_what_is_pending_but_deleted_is_acknowledged_and_told(
+def test_what_is_pending_but_deleted_is_acknowledged_and_logged(
     redis_url: str, redis_client: Any
 ) -> None:
     entries = feed(redis_client, range(3))
@@ -392,7 +392,7 @@ def test_a_consumer_runs_once_at_a_time_and_may_run_again(
     assert got == [0, 1]
 
 
-def test_a_group_or_stream_that_is_deleted_is_made_again_and_told(
+def test_a_group_or_stream_that_is_deleted_is_created_again_and_logged(
     redis_url: str, redis_client: Any
 ) -> None:
     got: list[int] = []

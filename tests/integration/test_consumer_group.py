@@ -1,7 +1,6 @@
-"""The scripts of the consumer library, one by one: what is another's stays another's, whoever is late."""
+"""The scripts of the consumer library, one by one: none changes what another consumer holds."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ def client(redis_url: str) -> Any:
 
 @pytest.fixture
 def me(client: Any) -> RedisGroup:
-    group = RedisGroup(client, Partition("fota", 0), GROUP, "me", clock=time.monotonic)
+    group = RedisGroup(client, Partition("fota", 0), GROUP, "me")
     group.create()
     return group
 
@@ -39,7 +38,6 @@ def claims(client: Any) -> Claims:
         Partition("fota", 0),
         GROUP,
         "me",
-        clock=time.monotonic,
         stuck_s=60.0,
         reply_bytes=AdaptiveSize(MAX_REPLY_BYTES, MIN_REPLY_BYTES),
     )
@@ -122,7 +120,7 @@ def test_a_delivery_is_counted_for_its_holder_alone(me: RedisGroup, redis_client
     assert holders(redis_client) == {mine: ("me", 2), others: ("other", 1)}
 
 
-def test_what_is_another_consumers_is_neither_buried_nor_handed_back(
+def test_another_consumers_message_is_neither_dead_lettered_nor_handed_back(
     me: RedisGroup, redis_client: Any
 ) -> None:
     feed(redis_client, [1])
@@ -133,7 +131,7 @@ def test_what_is_another_consumers_is_neither_buried_nor_handed_back(
     assert not redis_client.exists(DEAD)
 
 
-def test_burying_twice_buries_once(me: RedisGroup, redis_client: Any) -> None:
+def test_dead_lettering_twice_adds_one_dead_letter(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, [1])
     (mine,) = read(redis_client, "me")
     assert [me.dead_letter(delivery(mine), REASON) for _ in range(2)] == [1, 0]
@@ -142,7 +140,7 @@ def test_burying_twice_buries_once(me: RedisGroup, redis_client: Any) -> None:
 
 
 @pytest.mark.parametrize("count", [2_000, 2_001, 30_000])
-def test_an_entry_of_many_fields_is_buried_with_all_of_them(
+def test_an_entry_of_many_fields_is_dead_lettered_with_all_of_them(
     me: RedisGroup, redis_client: Any, count: int
 ) -> None:
     words = [word for number in range(count) for word in (f"name-{number}", f"value-{number}")]
@@ -156,7 +154,9 @@ def test_an_entry_of_many_fields_is_buried_with_all_of_them(
     assert holders(redis_client) == {}
 
 
-def test_what_was_deleted_is_acknowledged_and_not_buried(me: RedisGroup, redis_client: Any) -> None:
+def test_a_deleted_entry_is_acknowledged_and_not_dead_lettered(
+    me: RedisGroup, redis_client: Any
+) -> None:
     feed(redis_client, [1])
     (mine,) = read(redis_client, "me")
     redis_client.xdel(STREAM, mine)
@@ -165,7 +165,7 @@ def test_what_was_deleted_is_acknowledged_and_not_buried(me: RedisGroup, redis_c
     assert holders(redis_client) == {}
 
 
-def test_more_than_one_step_is_held(
+def test_more_entries_than_one_script_call_takes_are_renewed(
     me: RedisGroup, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("listener.consumer.redis_group.MAX_RENEWED_AT_ONCE", 2)
@@ -176,7 +176,7 @@ def test_more_than_one_step_is_held(
     assert [it.entry_id for it in lost] == [mine[3]]
 
 
-def test_a_name_that_holds_something_does_not_leave(me: RedisGroup, redis_client: Any) -> None:
+def test_a_consumer_with_pending_messages_is_not_deleted(me: RedisGroup, redis_client: Any) -> None:
     feed(redis_client, [1])
     (mine,) = read(redis_client, "me")
     me.delete_consumer()

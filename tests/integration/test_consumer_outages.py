@@ -45,7 +45,7 @@ def url_of(node: Node) -> str:
     return f"redis://{node.address}/0"
 
 
-def test_a_restart_of_redis_is_told_once_and_nothing_is_lost(node: Node) -> None:
+def test_a_restart_of_redis_is_logged_once_and_nothing_is_lost(node: Node) -> None:
     got: Counter[int] = Counter()
     with node.client() as client:
         feed(client, range(100))

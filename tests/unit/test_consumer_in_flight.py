@@ -41,7 +41,7 @@ def taken(in_flight: InFlight, count: int) -> list[int]:
     return [int(it.entry_id) for it in found if it]
 
 
-def test_what_is_in_hand_is_taken_in_order_and_not_twice() -> None:
+def test_deliveries_in_flight_are_taken_in_order_and_not_twice() -> None:
     in_flight = empty()
     assert in_flight.add([delivery(1), delivery(2)]) == 2
     assert in_flight.add([delivery(2), delivery(3)]) == 1
@@ -49,7 +49,7 @@ def test_what_is_in_hand_is_taken_in_order_and_not_twice() -> None:
     assert len(in_flight.keys()) == 3
 
 
-def test_there_is_room_for_what_is_missing_of_a_batch() -> None:
+def test_room_is_what_a_batch_lacks() -> None:
     in_flight = empty(10)
     assert in_flight.room([0]) == 10
     items = [delivery(n) for n in range(5)]
@@ -80,7 +80,7 @@ def test_a_batch_of_one_is_read_one_by_one_and_waited_for(monkeypatch: Any) -> N
     assert in_flight.room([0]) == 1
 
 
-def test_what_waits_for_its_retry_makes_room_but_not_without_end() -> None:
+def test_delayed_messages_leave_room_up_to_a_bound() -> None:
     in_flight = empty(10)
     for number in range(MAX_BATCHES_IN_FLIGHT * 10 - 4):
         in_flight.add([delivery(number)])
@@ -102,7 +102,7 @@ def test_a_retry_comes_when_it_is_due_and_newer_ones_before_it() -> None:
     assert taken(in_flight, 2) == [3, 1]
 
 
-def test_in_order_a_subject_waits_until_the_one_before_is_cleared() -> None:
+def test_an_ordered_subject_waits_until_its_earlier_message_is_removed() -> None:
     clock = Clock()
     in_flight = empty(ordered=True, clock=clock)
     items = [delivery(n, subject=s) for n, s in enumerate(["a", "a", "b", "", "", "a"])]
@@ -122,7 +122,7 @@ def test_in_order_a_subject_waits_until_the_one_before_is_cleared() -> None:
     assert taken(in_flight, 1) == [6]
 
 
-def test_one_suspect_at_a_time_is_at_work_until_it_is_cleared() -> None:
+def test_one_crash_suspect_at_a_time_is_taken_until_it_is_removed() -> None:
     in_flight = empty()
     suspects = [delivery(n, is_crash_suspect=True) for n in range(3)]
     in_flight.add([*suspects, delivery(10), delivery(11)])
@@ -137,7 +137,7 @@ def test_one_suspect_at_a_time_is_at_work_until_it_is_cleared() -> None:
     assert taken(in_flight, 1) == [2]
 
 
-def test_suspects_leave_room_for_what_is_new() -> None:
+def test_crash_suspects_leave_room_for_new_messages() -> None:
     in_flight = empty(10)
     in_flight.add([delivery(n, is_crash_suspect=True) for n in range(10)])
     assert in_flight.room([0]) == 10
@@ -158,7 +158,7 @@ def test_it_is_busy_while_something_can_be_done_at_once() -> None:
     assert not in_flight.is_busy, "one waits, the other is held back behind it"
 
 
-def test_closing_wakes_who_waits() -> None:
+def test_closing_wakes_a_waiting_worker() -> None:
     in_flight = empty()
     results: list[Delivery | None] = []
     thread = threading.Thread(target=lambda: results.append(in_flight.take()))
@@ -187,7 +187,7 @@ def test_whatever_happens_nothing_is_lost_and_subjects_stay_in_order(
     at_work: list[Delivery] = []
     while in_flight.keys():
         can_take = bool(
-            in_flight._ready or (in_flight._crash_suspects and not in_flight._suspect_at_work)
+            in_flight._ready or (in_flight._crash_suspects and not in_flight._active_suspect)
         )
         if can_take and (not at_work or data.draw(st.booleans())):
             item = in_flight.take()

@@ -226,7 +226,7 @@ def test_at_the_end_the_other_partitions_are_left_as_they_should_be(run: Run, kn
     assert logs[-1]["partitions"] == ([0] if known else [0, 1])
 
 
-def test_what_is_being_acknowledged_is_not_told_as_lost() -> None:
+def test_a_message_that_is_being_acknowledged_is_not_logged_as_lost() -> None:
     answering = Answering()
     none, groups = cast("Any", None), cast("Any", {1: answering})
     no_claims = cast("Any", {1: NothingToClaim()})

@@ -178,7 +178,7 @@ def test_the_queue_is_where_the_listener_says_it_is() -> None:
         assert queue.partitions == listeners.queue.partitions
 
 
-def test_all_problems_of_the_environment_are_told_and_of_no_other_variable() -> None:
+def test_from_env_reports_all_problems_of_its_own_variables() -> None:
     environ = {"REDIS_URL": "http://:secret@x", "QUEUE_PARTITIONS": "0", "PORT": "none"}
     with pytest.raises(SettingsError) as raised:
         Consumer.from_env(group="g", environ=environ)

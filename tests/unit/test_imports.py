@@ -40,7 +40,6 @@ PURE = (
     "listener/text.py",
     "listener/times.py",
     "listener/cli/render/csv_rows.py",
-    "listener/consumer/handlers.py",
     "listener/consumer/in_flight.py",
     "listener/consumer/messages.py",
     "listener/consumer/options.py",

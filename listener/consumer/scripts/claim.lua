@@ -18,8 +18,8 @@
 local claimed, gone, left = {}, {}, tonumber(ARGV[5])
 for at = 6, #ARGV do
   local id = ARGV[at]
-  local held = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)[1]
-  if held and held[3] >= tonumber(ARGV[3]) and (ARGV[4] == '' or ARGV[4] == held[2]) then
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)[1]
+  if pending and pending[3] >= tonumber(ARGV[3]) and (ARGV[4] == '' or ARGV[4] == pending[2]) then
     local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
     if entry then
       local lengths, bytes = {}, 0
@@ -31,7 +31,7 @@ for at = 6, #ARGV do
         return { claimed, gone, #ARGV - at + 1 }
       end
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID')
-      claimed[#claimed + 1] = { id, held[2], held[4], bytes > left and lengths or entry[2] }
+      claimed[#claimed + 1] = { id, pending[2], pending[4], bytes > left and lengths or entry[2] }
       left = left - bytes
     else
       redis.call('XACK', KEYS[1], ARGV[1], id)

@@ -14,8 +14,8 @@
 -- Returns 1 if the entry is in the dead stream now, 0 if it was not the consumer's, and -1 if its data
 -- was deleted from the stream: then it is acknowledged, and nothing of it is kept.
 
-local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
-if not held or held[2] ~= ARGV[2] then
+local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
+if not pending or pending[2] ~= ARGV[2] then
   return 0
 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]

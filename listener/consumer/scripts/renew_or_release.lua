@@ -13,8 +13,8 @@
 local lost = {}
 for at = 5, #ARGV, 2 do
   local id, count = ARGV[at], ARGV[at + 1]
-  local held = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)[1]
-  if not held or held[2] ~= ARGV[2] then
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)[1]
+  if not pending or pending[2] ~= ARGV[2] then
     lost[#lost + 1] = id
   elseif count == '' then
     redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, id, 'IDLE', ARGV[4], 'JUSTID')
