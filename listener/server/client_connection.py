@@ -105,8 +105,11 @@ class Connection:
         self._write_timeout_s = write_timeout_s
         self._idle_since = 0.0
         self._deadline = 0.0
+        # What was received of the present head or body in reads of at most `MAX_PARSED_READ` bytes, and the
+        # limit of that. Larger reads do not count: gunicorn makes them only where all of it is content.
         self._parsed_bytes = 0
-        self._max_parsed_bytes, self._limited_part = math.inf, ""
+        self.max_parsed_bytes = math.inf
+        self._reads_head = False
         self._turns = 0
         self._is_new = True
         self.request_started = False
@@ -126,30 +129,19 @@ class Connection:
         self.owes_continue = False
         self._idle_since = time.monotonic()
         self._deadline = self._idle_since + (self._jittered_timeout() if started else idle_s)
-        self.limit_parsed_bytes(MAX_HEAD_BYTES, "the head")
-        self._parsed_bytes = 0
+        self._reads_head = True
+        self._parsed_bytes, self.max_parsed_bytes = 0, MAX_HEAD_BYTES
         self._limiter.make_newest(self)
 
     def end_head(self) -> None:
         """The request's head is complete or refused; what is read from now on is its body."""
-        self.limit_parsed_bytes(math.inf)
-        self._parsed_bytes = 0
-
-    def limit_parsed_bytes(self, limit: float, part: str = "") -> None:
-        """Limits what is received of the present head or body in reads of at most `MAX_PARSED_READ` bytes.
-
-        Larger reads do not count: gunicorn makes them only where all of it is content.
-
-        Args:
-            limit: bytes.
-            part: the part of the request that exceeds it, for the log.
-        """
-        self._max_parsed_bytes, self._limited_part = limit, part
+        self._reads_head = False
+        self._parsed_bytes, self.max_parsed_bytes = 0, math.inf
 
     def drain_within(self, seconds: float) -> None:
         """What is read from now on is thrown away: it has this much time, no byte limit and gets no 100 Continue."""
         self.owes_continue = False
-        self.limit_parsed_bytes(math.inf)
+        self.max_parsed_bytes = math.inf
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def is_idle(self, seconds: float) -> bool:
@@ -183,10 +175,12 @@ class Connection:
         self._limiter.count_bytes(self, len(data))
         if size <= MAX_PARSED_READ:
             self._parsed_bytes += len(data)
-            if self._parsed_bytes > self._max_parsed_bytes:
+            if self._parsed_bytes > self.max_parsed_bytes:
                 # The rest is still drained after the response.
-                self._max_parsed_bytes = math.inf
-                raise RequestTooLargeError(self._limited_part)
+                self.max_parsed_bytes = math.inf
+                raise RequestTooLargeError(
+                    "the head" if self._reads_head else "the framing of its chunks"
+                )
         return data
 
     def sendall(self, data: bytes) -> None:

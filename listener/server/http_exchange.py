@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 from gunicorn.util import unquote_to_wsgi_str
 
@@ -30,20 +31,14 @@ BASE_ENVIRON: dict[str, Any] = {
 }
 
 
-class FrozenConfig:
-    """gunicorn's settings for its parser, each looked up once: its own look-ups take a twentieth of a message's time."""
+def freeze_config(cfg: Any) -> SimpleNamespace:
+    """The settings of gunicorn as plain attributes: its own look-ups take a twentieth of a message's time.
 
-    # No peer, trusted or not, may set the scheme, the path or an address: so the parser gets none.
-    secure_scheme_headers: ClassVar[dict[str, str]] = {}
-    forwarder_headers = ""
-
-    def __init__(self, cfg: Any) -> None:
-        self._cfg = cfg
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._cfg, name)
-        setattr(self, name, value)
-        return value
+    In them no peer may set the scheme, the path or an address by a header, however much gunicorn trusts it.
+    """
+    settings = {name: setting.get() for name, setting in cfg.settings.items()}
+    trust = {"is_ssl": False, "secure_scheme_headers": {}, "forwarder_headers": ()}
+    return SimpleNamespace(**settings | trust)
 
 
 class Response(NamedTuple):

@@ -89,9 +89,8 @@ class BodyReader:
     def _read_chunks(self, size: int) -> bytes:
         size = min(size, CHUNKED_READ_SIZE)
         content_bytes = self._content_bytes + size
-        self._connection.limit_parsed_bytes(
-            content_bytes + MAX_FRAMING_BYTES + content_bytes // FRAMING_SHARE,
-            "the framing of its chunks",
+        self._connection.max_parsed_bytes = (
+            content_bytes + MAX_FRAMING_BYTES + content_bytes // FRAMING_SHARE
         )
         data: bytes = self._reader.read(size)
         self._content_bytes += len(data)

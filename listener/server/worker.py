@@ -16,20 +16,8 @@ from gunicorn.workers.ggevent import GeventWorker
 from listener import metrics
 from listener.errors import MalformedRequestError, RequestTooLargeError, RequestTooSlowError
 from listener.problem_responses import ProblemResponder
-from listener.server.client_connection import (
-    FIRST_BYTE_TIMEOUT_S,
-    REQUEST_TIMEOUT_S,
-    WRITE_TIMEOUT_S,
-    Connection,
-    ConnectionLimiter,
-)
-from listener.server.http_exchange import (
-    FrozenConfig,
-    Response,
-    build_environ,
-    connection_environ,
-    run_wsgi_app,
-)
+from listener.server import client_connection, http_exchange
+from listener.server.client_connection import Connection, ConnectionLimiter
 from listener.server.request_body import LINGER_S, MAX_DRAINED_BYTES, BodyReader
 from listener.server.worker_liveness import WorkerLiveness
 
@@ -51,16 +39,16 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
     the oldest when no place is free.
     """
 
-    first_byte_timeout_s = FIRST_BYTE_TIMEOUT_S
-    request_timeout_s = REQUEST_TIMEOUT_S
-    write_timeout_s = WRITE_TIMEOUT_S
+    first_byte_timeout_s = client_connection.FIRST_BYTE_TIMEOUT_S
+    request_timeout_s = client_connection.REQUEST_TIMEOUT_S
+    write_timeout_s = client_connection.WRITE_TIMEOUT_S
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.tmp: Any = WorkerLiveness(self.tmp)
         self.alive: bool = True
         self._problems = ProblemResponder()
-        self._config = FrozenConfig(self.cfg)
+        self._config = http_exchange.freeze_config(self.cfg)
         # Below the size of gunicorn's pool, whose last places are for connections that are being closed.
         files = _allowed_files()
         places = min(self.worker_connections, max(files - OTHER_FILES, files // 4))
@@ -86,7 +74,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         """
         connection = Connection(client, self._limiter, self.request_timeout_s, self.write_timeout_s)
         try:
-            self._serve(connection, connection_environ(addr, client.getsockname()))
+            self._serve(connection, http_exchange.connection_environ(addr, client.getsockname()))
         except (StopIteration, OSError):
             # The client sends no further request, has gone, or does not read its response.
             pass
@@ -143,7 +131,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             self.alive = False
         # gunicorn has no public name for it.
         connection.owes_continue = request._expected_100_continue  # noqa: SLF001
-        response = run_wsgi_app(self.wsgi, build_environ(request, of_connection))
+        response = http_exchange.run_wsgi_app(
+            self.wsgi, http_exchange.build_environ(request, of_connection)
+        )
         if connection.owes_continue and body.unread:
             # The client may now send its body or not, so nobody knows where its next request starts.
             body.failed = True
@@ -162,7 +152,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
 
         gunicorn's own answer is HTML that repeats the request, and its log line has the path with the token.
         """
-        response = Response(*self._problems.respond(error))
+        response = http_exchange.Response(*self._problems.respond(error))
         try:
             connection.sendall(response.to_bytes((1, 1), closes=True))
             _lingering_close(connection)
