@@ -54,6 +54,14 @@ class EnvReader(Env):
         """Adds a problem of a variable, in words that do not show its value."""
         self._errors[name].append(text)
 
+    def add_conflict(self, name: str, other: str, text: str) -> None:
+        """Adds a problem that a variable has only together with another one.
+
+        Not if one of both has a problem of its own, because it may be the cause of this one.
+        """
+        if not (self.has_problem(name) or self.has_problem(other)):
+            self.add_problem(name, text)
+
     def has_problem(self, name: str) -> bool:
         """Whether a variable has a problem so far; it needs no second one."""
         return name in self._errors

@@ -124,25 +124,25 @@ class Settings:
 
     def _check_together(self, env: EnvReader) -> None:
         if (self.callback_username is None) != (self.callback_password is None):
-            missing = "USERNAME" if self.callback_username is None else "PASSWORD"
-            other = "PASSWORD" if self.callback_username is None else "USERNAME"
-            env.add_problem(
-                f"CALLBACK_{missing}", f"must be set because CALLBACK_{other} is: they go together"
-            )
+            names = ("CALLBACK_USERNAME", "CALLBACK_PASSWORD")
+            missing, other = names if self.callback_username is None else reversed(names)
+            env.add_conflict(missing, other, f"must be set because {other} is: they go together")
         for name, current, previous in (
             ("CALLBACK_TOKEN", self.callback_token, self.callback_token_previous),
             ("CALLBACK_PASSWORD", self.callback_password, self.callback_password_previous),
         ):
             if previous and not current:
-                env.add_problem(f"{name}_PREVIOUS", f"needs {name}: it is accepted beside that one")
+                text = f"needs {name}: it is accepted beside that one"
+                env.add_conflict(f"{name}_PREVIOUS", name, text)
         if self.ops_bind and self.ops_bind[1] == self.port:
             # The port decides whether a request is for the operating application.
-            env.add_problem("OPS_BIND", "must have another port than PORT")
+            env.add_conflict("OPS_BIND", "PORT", "must have another port than PORT")
         # None if the variable has a problem.
         without_login = {"v2", "v3"}.intersection(self.api_versions or ())
         if self.callback_password and not self.callback_token and without_login:
-            env.add_problem(
+            env.add_conflict(
                 "CALLBACK_TOKEN",
+                "THINGSPACE_API_VERSIONS",
                 "must be set: messages of v2 and v3 carry no password, so a token has to prove them",
             )
         if set(self.callback_paths) & set(parsers.RESERVED_PATHS):

@@ -271,14 +271,16 @@ def test_variable_with_a_problem_gets_no_second_problem_from_a_cross_check() -> 
         {
             **PROOF,
             "CALLBACK_TOKEN": "a/b",
-            "CALLBACK_USERNAME": "bob",
+            "CALLBACK_TOKEN_PREVIOUS": "an-earlier-token",
+            "CALLBACK_USERNAME": "\udcff",
             "CALLBACK_PASSWORD": "pass-word",
             "THINGSPACE_API_VERSIONS": "v9",
             "PORT": "70000",
             "OPS_BIND": "127.0.0.1:8000",
         }
     )
-    assert set(found) == {"CALLBACK_TOKEN", "THINGSPACE_API_VERSIONS", "PORT"}
+    names = {"CALLBACK_TOKEN", "CALLBACK_USERNAME", "THINGSPACE_API_VERSIONS", "PORT"}
+    assert set(found) == names
     assert all(len(texts) == 1 for texts in found.values())
 
 
