@@ -9,7 +9,7 @@ from listener.errors import PROBLEM_TYPES
 from listener.messages.kinds import KIND_NAMES
 from listener.ops.app import create_ops_app
 from listener.ops.port_dispatch import PortDispatcher
-from listener.queue.queue import Keeper
+from listener.queue.queue import DurableQueue
 from listener.server import gunicorn_guard
 from listener.settings.settings import Settings
 
@@ -17,7 +17,7 @@ gunicorn_guard.require()
 settings = Settings.from_env()
 logs.configure(settings.log_format, settings.log_level, settings.secrets)
 metrics.create_label_values(KIND_NAMES, PROBLEM_TYPES)
-queue = Keeper(settings)
+queue = DurableQueue(settings)
 app = PortDispatcher(
     public=create_app(settings, queue=queue),
     operating=create_ops_app(settings, queue=queue),

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
-from listener.queue.queue import Keeper
+from listener.queue.queue import DurableQueue
 from listener.redis_client.client import connect
 from listener.settings.secret import Secret
 from listener.settings.settings import Settings
@@ -33,9 +33,9 @@ def settings(url: str, **environ: str) -> Settings:
 
 
 @contextmanager
-def keeping(url: str, **environ: str) -> Iterator[Keeper]:
+def keeping(url: str, **environ: str) -> Iterator[DurableQueue]:
     """The queue as a worker has it."""
-    keeper = Keeper(settings(url, **environ))
+    keeper = DurableQueue(settings(url, **environ))
     keeper.start()
     try:
         yield keeper
@@ -46,7 +46,7 @@ def keeping(url: str, **environ: str) -> Iterator[Keeper]:
 class Load:
     """Four threads that put one message after the other while the block runs."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: DurableQueue) -> None:
         self.acknowledged: list[str] = []
         self.refused = 0
         self.slowest_s = 0.0

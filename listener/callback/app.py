@@ -19,14 +19,14 @@ from listener.callback.routing import route_all_methods
 from listener.callback.view import CallbackView
 from listener.errors import RefusalError
 from listener.problem_responses import ProblemResponder
-from listener.queue.queue import Keeper, Queue
+from listener.queue.queue import DurableQueue, MessageQueue
 from listener.settings.settings import Settings
 
 
 def create_app(
     settings: Settings | None = None,
     *,
-    queue: Queue | None = None,
+    queue: MessageQueue | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], float] = time.monotonic,
 ) -> Flask:
@@ -39,7 +39,7 @@ def create_app(
         clock: monotonic seconds.
     """
     settings = settings or Settings.from_env()
-    queue = queue or Keeper(settings)
+    queue = queue or DurableQueue(settings)
     problems = ProblemResponder(clock)
     app = CallbackApp("listener")
     app.register_blueprint(health_checks(Readiness(queue, clock), problems))

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from listener.errors import QueueUnavailableError
-from listener.queue.queue import KeptBy, Queue
+from listener.queue.queue import MessageQueue, StoredIn
 
 FRESH_S = 1.0
 
@@ -12,15 +12,15 @@ FRESH_S = 1.0
 class Readiness:
     """Remembers the queue's last word for a second: strangers may ask as often as they like."""
 
-    def __init__(self, queue: Queue, clock: Callable[[], float]) -> None:
+    def __init__(self, queue: MessageQueue, clock: Callable[[], float]) -> None:
         """Takes the queue and a monotonic clock in seconds."""
         self._queue = queue
         self._clock = clock
         self._lock = threading.Lock()
         self._asked = -float("inf")
-        self._found: KeptBy | QueueUnavailableError = QueueUnavailableError("not asked yet")
+        self._found: StoredIn | QueueUnavailableError = QueueUnavailableError("not asked yet")
 
-    def check(self) -> KeptBy:
+    def check(self) -> StoredIn:
         """Where a message would be kept.
 
         Raises:
@@ -35,7 +35,7 @@ class Readiness:
             raise QueueUnavailableError(found.detail)
         return found
 
-    def _ask(self) -> KeptBy | QueueUnavailableError:
+    def _ask(self) -> StoredIn | QueueUnavailableError:
         try:
             return self._queue.check()
         except QueueUnavailableError as problem:

@@ -14,7 +14,7 @@ from listener.callback.request import CallbackRequest
 from listener.errors import CompressedError, QueueUnavailableError, RefusalError
 from listener.messages import payload
 from listener.messages.raw_search import possible_values
-from listener.queue.queue import Queue
+from listener.queue.queue import MessageQueue
 from listener.refusal_log import LogRateLimiter
 from listener.settings.settings import Settings
 
@@ -30,7 +30,7 @@ Content = Mapping[str, Any]
 class RefusedBodies:
     """Writes refused bodies to the quarantine; each process has its own."""
 
-    def __init__(self, settings: Settings, queue: Queue, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, queue: MessageQueue, clock: Callable[[], float]) -> None:
         """Takes the secrets to remove, the queue, and a monotonic clock in seconds."""
         self._settings = settings
         self._secrets = settings.secrets

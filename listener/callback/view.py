@@ -22,7 +22,7 @@ from listener.errors import (
 )
 from listener.messages import payload
 from listener.messages.message import Message, check_account
-from listener.queue.queue import Kept, Queue
+from listener.queue.queue import MessageQueue, PutResult
 from listener.refusal_log import LogRateLimiter
 from listener.settings.settings import Settings
 
@@ -38,7 +38,7 @@ class CallbackView:
     def __init__(
         self,
         settings: Settings,
-        queue: Queue,
+        queue: MessageQueue,
         now: Callable[[], datetime],
         clock: Callable[[], float],
     ) -> None:
@@ -112,7 +112,7 @@ class CallbackView:
                 )
 
     @staticmethod
-    def _count_and_log(message: Message, kept: Kept, taken_s: float) -> None:
+    def _count_and_log(message: Message, kept: PutResult, taken_s: float) -> None:
         result = "duplicate" if kept.duplicate else "new"
         metrics.count(metrics.MESSAGES, message.kind, result)
         metrics.observe(metrics.ACKNOWLEDGEMENT, taken_s)
@@ -123,7 +123,7 @@ class CallbackView:
             account=_safe_for_log(message.account),
             upgrade=_safe_for_log(message.subject),
             result=result,
-            keeper=kept.keeper,
+            keeper=kept.stored_in,
             ms=round(taken_s * 1000, 1),
             request_id=message.request_id,
         )

@@ -193,7 +193,7 @@ class Reader:
 
     def _read_error(self, names: Iterable[bytes]) -> "redis.ResponseError | None":
         """The error that a read of these streams is refused with, if any."""
-        return shards.reads(
+        return shards.try_read(
             self._run.read_client,
             [name.decode() for name in names],
             group=self._run.group,

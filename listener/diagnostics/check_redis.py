@@ -8,7 +8,7 @@ from listener.diagnostics import check_spool
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.diagnostics.startup import refused_partitions
 from listener.inspection.view import View
-from listener.queue.durability import refusal, warnings
+from listener.queue.durability import risks, unsupported_reason
 from listener.queue.redis_errors import Blame, blame, remedy
 from listener.queue.retention import FULL, memory_share
 from listener.redis_client.client import servers, unless_refused
@@ -47,7 +47,7 @@ def _unless_refused(command: str, check: Callable[[], list[Finding]]) -> list[Fi
 
 def _optional_commands(view: View) -> Iterator[Finding]:
     """The service sends these commands and does without where they are refused."""
-    nothing = view.partitions[0].nothing
+    nothing = view.partitions[0].absent
     commands: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("CLIENT SETNAME", ("fota-check",), "connections have no name in CLIENT LIST"),
         # An increment that is not a number is refused before anything is counted.
@@ -90,9 +90,9 @@ def _latency_ms(server: Any) -> float:
 
 def _durability(settings: Settings, server: ServerInfo) -> Iterator[Finding]:
     durability = settings.queue.durability
-    if reason := refusal(durability, server):
+    if reason := unsupported_reason(durability, server):
         yield error(TOPIC, f"QUEUE_DURABILITY={durability} {reason}", ADVICE)
-    for text in warnings(durability, server):
+    for text in risks(durability, server):
         yield warning(TOPIC, text, ADVICE)
     aof = f"appendonly yes, appendfsync {server.appendfsync or '(hidden)'}"
     yield ok(

@@ -13,9 +13,9 @@ ADVICE = "docs/operations.md (Several servers behind one address)"
 
 def findings(view: View) -> Iterator[Finding]:
     """Raises redis.RedisError where Redis does not answer."""
-    result = shards.find(view.client, view.partitions)
+    result = shards.detect(view.client, view.partitions)
     durability = view.settings.durability
-    if reason := result.refusal(durability):
+    if reason := result.unsupported_reason(durability):
         yield error(TOPIC, f"QUEUE_DURABILITY={durability} {reason}", ADVICE)
     if result.elsewhere:
         yield _not_served(result.elsewhere)

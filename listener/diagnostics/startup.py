@@ -7,7 +7,7 @@ import structlog
 from listener.errors import QueueUnavailableError, SettingsError
 from listener.inspection.view import RedisFailedError, translated_errors
 from listener.queue import shards
-from listener.queue.durability import refusal, warnings
+from listener.queue.durability import risks, unsupported_reason
 from listener.queue.keys import every_partition
 from listener.queue.required_commands import REFUSED
 from listener.queue.writer import RedisWriter
@@ -97,9 +97,9 @@ def _inspect(settings: Settings) -> ServerInfo | None:
 
 def _check_durability(settings: Settings, server: ServerInfo) -> None:
     durability = settings.queue.durability
-    if reason := refusal(durability, server):
+    if reason := unsupported_reason(durability, server):
         raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
-    for warning in warnings(durability, server):
+    for warning in risks(durability, server):
         log.warning("redis may lose messages", detail=warning, server=server.description)
 
 

@@ -31,7 +31,7 @@ def read(client: "redis.Redis", partitions: Iterable[Partition], now: datetime) 
     last = hour_of(now.timestamp())
     for where in partitions:
         for hour in range(last - HOURS + 1, last + 1):
-            hashed: Mapping[str, str] = client.hgetall(where.arrived(hour))  # type: ignore[assignment]
+            hashed: Mapping[str, str] = client.hgetall(where.arrival_counts(hour))  # type: ignore[assignment]
             for field, count in hashed.items():
                 minute, _, kind = field.partition(":")
                 counts[int(minute)][kind] += int(count)

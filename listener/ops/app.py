@@ -24,7 +24,7 @@ from listener.ops.status_page.page import page
 from listener.ops.status_page.snapshot import Overviews
 from listener.ops.version import version
 from listener.problem_responses import problem_response
-from listener.queue.queue import Queue
+from listener.queue.queue import MessageQueue
 from listener.refusal_log import LogRateLimiter
 from listener.settings.settings import Settings
 from listener.text import truncate
@@ -39,7 +39,7 @@ NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancest
 
 
 def create_ops_app(
-    settings: Settings, *, queue: Queue, clock: Callable[[], float] = time.monotonic
+    settings: Settings, *, queue: MessageQueue, clock: Callable[[], float] = time.monotonic
 ) -> Flask:
     """The WSGI application of OPS_BIND.
 

@@ -10,14 +10,14 @@ Result = TypeVar("Result")
 Outcome = Union[Result, QueueUnavailableError]  # noqa: UP007 (subscripted where it is used)
 
 # So many portions pass before a larger one is tried again: one failure costs little beside them.
-PASSES_BEFORE_GROWTH = 32
+BATCHES_BEFORE_GROWTH = 32
 
 
-class TooMuchError(Exception):
+class BatchTooLargeError(Exception):
     """A portion of several items was refused, or was too slow, and a smaller one may pass."""
 
 
-class Portions(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """Bounds what is written at once. What is remembered is shared by all threads, and only ever a hint.
 
     A limit of bytes is found by halving, whether Redis, or what stands before it, refuses large requests,
@@ -37,7 +37,7 @@ class Portions(Generic[Item, Result]):
 
         Args:
             items: any number.
-            write: writes a portion, and returns a result for each item. It raises `TooMuchError` for one of
+            write: writes a portion, and returns a result for each item. It raises `BatchTooLargeError` for one of
                 several items that shall be halved, MessageRefusedError for a single one that
                 is refused, and another QueueUnavailableError where nothing more is to be tried:
                 all that are left get that one.
@@ -67,7 +67,7 @@ class Portions(Generic[Item, Result]):
         before = len(outcomes)
         try:
             outcomes += write(portion)
-        except TooMuchError:
+        except BatchTooLargeError:
             half = len(portion) // 2
             self._write(portion[:half], write, outcomes)
             self._write(portion[half:], write, outcomes)
@@ -99,6 +99,6 @@ class Portions(Generic[Item, Result]):
 
     def _passed(self) -> None:
         self._passes += 1
-        if self._bytes < self._most_bytes and self._passes >= PASSES_BEFORE_GROWTH:
+        if self._bytes < self._most_bytes and self._passes >= BATCHES_BEFORE_GROWTH:
             self._bytes = min(2 * self._bytes, self._most_bytes)
             self._passes = 0

@@ -8,15 +8,15 @@ from redis.exceptions import NoScriptError
 
 from listener.errors import QueueUnavailableError
 from listener.queue.durability import (
-    Appended,
-    Synced,
+    AofAlwaysCheck,
+    AofWait,
     Wait,
-    refusal,
+    unsupported_reason,
     wait_ms,
 )
 from listener.queue.keys import Partition
 from listener.queue.redis_errors import Blame, blame
-from listener.queue.replicas import Copies
+from listener.queue.replicas import ReplicaTracker
 from listener.redis_client.client import reset_connections
 from listener.redis_client.server_info import WAITAOF_SINCE, ServerInfo, inspect
 from listener.settings.queue_settings import Durability
@@ -31,7 +31,7 @@ UNKNOWN = ServerInfo(
 )
 
 
-class Confirmed:
+class DurableWriter:
     """Sends writes, each with what waits for its durability. Threads share it."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Confirmed:
         self._wait_ms = wait_ms(budget_s)
         self._server: ServerInfo | None = None
         self._copies = {
-            where: Copies(where.replicas, durability.replicas, self._wait_ms)
+            where: ReplicaTracker(where.replicas, durability.replicas, self._wait_ms)
             for where in partitions
         }
 
@@ -92,10 +92,10 @@ class Confirmed:
             return None
         if self._server is None:
             server = self._ask()
-            if reason := refusal(self._durability, server):
+            if reason := unsupported_reason(self._durability, server):
                 raise QueueUnavailableError(f"QUEUE_DURABILITY={self._durability} {reason}")
             self._server = server
-        return Appended(self._wait_ms) if self._server.supports_waitaof else Synced()
+        return AofWait(self._wait_ms) if self._server.supports_waitaof else AofAlwaysCheck()
 
     def _ask(self) -> ServerInfo:
         try:

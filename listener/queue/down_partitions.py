@@ -21,7 +21,7 @@ class _Logged:
     ended: float | None = None
 
 
-class Outages:
+class DownPartitions:
     """What is known to be down, so that no request has to find out again. Threads share it.
 
     The log has one line when an outage begins, and one once it has been over for `STEADY_S`, however often
@@ -40,7 +40,7 @@ class Outages:
         """The numbers of the partitions."""
         return self._down
 
-    def begin(self, partition: int, detail: str) -> None:
+    def mark_down(self, partition: int, detail: str) -> None:
         """A write failed: until `end` messages go to the spool at once."""
         with self._lock:
             if partition in self._down:
@@ -53,7 +53,7 @@ class Outages:
                 self._logged[partition] = _Logged()
                 log.error("redis does not confirm; spooling", partition=partition, detail=detail)
 
-    def end(self, partition: int) -> None:
+    def mark_up(self, partition: int) -> None:
         """A write succeeded again."""
         with self._lock:
             if partition in self._down:

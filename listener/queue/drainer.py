@@ -8,12 +8,12 @@ import structlog
 
 from listener import metrics
 from listener.errors import MessageRefusedError, QueueUnavailableError
-from listener.queue.down_partitions import Outages
-from listener.queue.fingerprints import Earlier
+from listener.queue.down_partitions import DownPartitions
+from listener.queue.fingerprints import FingerprintRestorer
 from listener.queue.writer import (
-    MOST_BYTES,
-    MOST_MESSAGES,
-    NotAllKeptError,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_MESSAGES,
+    PartialWriteError,
     Receipt,
     RedisWriter,
 )
@@ -37,7 +37,7 @@ class Drainer:
     """
 
     def __init__(
-        self, writer: RedisWriter, spool: Spool, outages: Outages, *, mover: RedisWriter
+        self, writer: RedisWriter, spool: Spool, outages: DownPartitions, *, mover: RedisWriter
     ) -> None:
         """Takes the two ends.
 
@@ -49,7 +49,7 @@ class Drainer:
         """
         self._writer = writer
         self._mover = mover
-        self._earlier: dict[int, Earlier] = {}
+        self._earlier: dict[int, FingerprintRestorer] = {}
         self._spool = spool
         self._outages = outages
         self._moved: list[Spooled] = []
@@ -70,7 +70,7 @@ class Drainer:
         if self._thread.is_alive():
             self._thread.join()
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """One look: are outages over, and is there something to move?"""
         self._check_outages()
         if not self._stopped.is_set() and self._spool.lead():
@@ -81,7 +81,7 @@ class Drainer:
         told = ""
         while not self._stopped.wait(EVERY_S):
             try:
-                self.turn()
+                self.run_once()
                 told = ""
             except (QueueUnavailableError, OSError) as problem:
                 if told != (told := str(problem)):
@@ -103,7 +103,7 @@ class Drainer:
             self._writer.check(partition)
         except QueueUnavailableError:
             return
-        self._outages.end(partition)
+        self._outages.mark_up(partition)
 
     def _drain(self) -> None:
         # What could not be forgotten must not move again: it would be doubled after the window.
@@ -148,7 +148,7 @@ class Drainer:
         """
         if self._stopped.is_set():
             return None
-        batch = self._spool.oldest(MOST_MESSAGES, MOST_BYTES, beyond=self._beyond)
+        batch = self._spool.oldest(MAX_BATCH_MESSAGES, MAX_BATCH_BYTES, beyond=self._beyond)
         if not batch:
             return None
         moved = 0
@@ -169,7 +169,7 @@ class Drainer:
         try:
             self._search(partition).restore(group)
             self._mover.put_all(partition, [spooled.message for spooled in group])
-        except NotAllKeptError as problem:
+        except PartialWriteError as problem:
             return self._sort(partition, group, problem.outcomes)
         except QueueUnavailableError as problem:
             self._left(partition, problem)
@@ -194,9 +194,9 @@ class Drainer:
                 return False
         return True
 
-    def _search(self, partition: int) -> Earlier:
+    def _search(self, partition: int) -> FingerprintRestorer:
         if partition not in self._earlier:
-            self._earlier[partition] = self._mover.earlier(partition, self._spool)
+            self._earlier[partition] = self._mover.fingerprint_restorer(partition, self._spool)
         return self._earlier[partition]
 
     def _left(self, partition: int, problem: QueueUnavailableError) -> None:

@@ -32,7 +32,7 @@ class Wait(Protocol):
 
 
 @dataclass(frozen=True)
-class Appended:
+class AofWait:
     """Waits until the server that wrote has synced its append-only file."""
 
     milliseconds: int
@@ -54,7 +54,7 @@ class Appended:
         return True
 
 
-class Synced:
+class AofAlwaysCheck:
     """Asks the server that wrote whether it had synced its file before it replied.
 
     Sent behind each write: after a failover the server may be another one than was asked at first.
@@ -86,7 +86,7 @@ def wait_ms(budget_s: float) -> int:
     return max(int(budget_s * WAIT_SHARE * 1000), 1)
 
 
-def refusal(durability: Durability, server: ServerInfo) -> str | None:
+def unsupported_reason(durability: Durability, server: ServerInfo) -> str | None:
     """Why a server can never keep the promise of a durability; None if it can."""
     if durability.mode != "fsync":
         return None
@@ -100,7 +100,7 @@ def refusal(durability: Durability, server: ServerInfo) -> str | None:
     )
 
 
-def warnings(durability: Durability, server: ServerInfo) -> list[str]:
+def risks(durability: Durability, server: ServerInfo) -> list[str]:
     """What an operator must know about a server that may lose messages after all."""
     found = []
     if not server.appendonly:

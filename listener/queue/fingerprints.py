@@ -23,7 +23,7 @@ FIRST_PAGE = 8
 TIME = "return redis.call('TIME')"
 
 
-class Journalled(Protocol):
+class Journal(Protocol):
     """What the search asks of the journal. Each raises QueueUnavailableError."""
 
     def last_place(self) -> int:
@@ -33,7 +33,7 @@ class Journalled(Protocol):
         """Those of the messages with these ids that wait."""
 
 
-class Earlier:
+class FingerprintRestorer:
     """Has Redis know journalled messages again whose fingerprint it has forgotten. For one partition and thread.
 
     A message is a duplicate if a copy entered the stream within the window before its arrival, or after it. As
@@ -47,7 +47,7 @@ class Earlier:
         client: "redis.Redis",
         where: Partition,
         window_s: int,
-        journalled: Journalled,
+        journalled: Journal,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Reads nothing yet; the clock is the one by which messages have their time of arrival."""
@@ -95,7 +95,7 @@ class Earlier:
                     self._remember(message_id, entry_id)
 
     def _remember(self, message_id: str, entry_id: str) -> None:
-        self._client.set(self._where.seen(message_id), entry_id, ex=self._window_s, nx=True)
+        self._client.set(self._where.fingerprint(message_id), entry_id, ex=self._window_s, nx=True)
 
     def _read_up(self, first: int, last: int) -> None:
         """Reads what was not read yet of a span of time, in milliseconds of Redis's clock."""

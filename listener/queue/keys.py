@@ -38,7 +38,7 @@ class Partition:
         """The stream of what a consumer group gave up on."""
         return self._key(f"dead:{group}")
 
-    def arrived(self, hour: int) -> str:
+    def arrival_counts(self, hour: int) -> str:
         """How many messages of each kind came in each minute of an hour; expires after a day."""
         return self._key(f"arrived:{hour}")
 
@@ -48,7 +48,7 @@ class Partition:
         return self._key("ready")
 
     @property
-    def nothing(self) -> str:
+    def absent(self) -> str:
         """What the readiness check asks about; it never exists."""
         return self._key("nothing")
 
@@ -62,12 +62,12 @@ class Partition:
         """How many replicas its master was last seen to have."""
         return self._key("replicas")
 
-    def seen(self, message_id: str) -> str:
+    def fingerprint(self, message_id: str) -> str:
         """The entry id of the message with this fingerprint; expires after the window."""
         return self._key(f"seen:{message_id}")
 
     @property
-    def seen_refused(self) -> str:
+    def quarantine_fingerprints(self) -> str:
         """A hash of the quarantine's entry ids by reason and digest; expires after the window."""
         return self._key("seen:quarantine")
 
@@ -97,6 +97,6 @@ def hour_of(seconds: float) -> int:
     return int(seconds // 3600)
 
 
-def tally(seconds: float, kind: str) -> str:
+def counter_field(seconds: float, kind: str) -> str:
     """Where an hour's hash counts the messages of a kind that came at a time, in seconds since 1970."""
     return f"{int(seconds // 60)}:{kind}"

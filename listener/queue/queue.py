@@ -10,7 +10,7 @@ import structlog
 from listener import metrics
 from listener.errors import MessageRefusedError, QueueUnavailableError
 from listener.messages.message import Message
-from listener.queue.down_partitions import Outages
+from listener.queue.down_partitions import DownPartitions
 from listener.queue.drainer import Drainer
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
@@ -32,26 +32,26 @@ MOST_PATIENT_S = 4.0
 # A check looks at so many partitions, the next one at the next.
 CHECKED_AT_ONCE = 8
 
-KeptBy = Literal["redis", "spool"]
+StoredIn = Literal["redis", "spool"]
 
 
-class Kept(NamedTuple):
+class PutResult(NamedTuple):
     """A message is kept: whether it was there already, and where it is."""
 
     duplicate: bool
-    keeper: KeptBy
+    stored_in: StoredIn
 
 
-class Queue(Protocol):
+class MessageQueue(Protocol):
     """Where the endpoint puts messages. Every method raises QueueUnavailableError in time."""
 
-    def put(self, message: Message) -> Kept:
+    def put(self, message: Message) -> PutResult:
         """Keeps a message and returns only once it is kept."""
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Keeps what was refused, once, in a bounded stream."""
 
-    def check(self) -> KeptBy:
+    def check(self) -> StoredIn:
         """Says where a message would be kept now."""
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class _Detour:
         return self._spool.wait(ticket, timeout_s)
 
 
-class Keeper:
+class DurableQueue:
     """The queue: Redis with the spool behind it. One for each process; threads share it.
 
     Guaranteed: after `put` returned, the message is in Redis, confirmed as QUEUE_DURABILITY asks, or
@@ -89,7 +89,7 @@ class Keeper:
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing and opens nothing yet. Without SPOOL_DIR there is no spool."""
-        self._outages = Outages()
+        self._outages = DownPartitions()
         outages = self._outages if settings.spool.folder else None
         self._writer = RedisWriter(settings, outages=outages)
         self._retention = Retention(settings)
@@ -108,19 +108,19 @@ class Keeper:
         if self._spool:
             self._drainer.start()
 
-    def put(self, message: Message) -> Kept:
+    def put(self, message: Message) -> PutResult:
         """Keeps a message.
 
         Raises:
             QueueUnavailableError: neither Redis nor the spool confirmed it.
         """
         if self._spool is None:
-            return Kept(self._writer.put(message).duplicate, "redis")
+            return PutResult(self._writer.put(message).duplicate, "redis")
         began = time.monotonic()
         detour = _Detour(self._spool, message)
         refused: MessageRefusedError | None = None
         try:
-            return Kept(self._writer.put(message, detour.begin).duplicate, "redis")
+            return PutResult(self._writer.put(message, detour.begin).duplicate, "redis")
         except MessageRefusedError as problem:
             # No outage: the others go on to Redis.
             refused = problem
@@ -136,7 +136,7 @@ class Keeper:
             if not duplicate:
                 log.error("message set aside", id=message.id, detail=refused.detail)
         metrics.count(metrics.SPOOLED, by=not duplicate)
-        return Kept(duplicate, "spool")
+        return PutResult(duplicate, "spool")
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Keeps a refused body in Redis; there is no spool for those.
@@ -148,7 +148,7 @@ class Keeper:
             raise QueueUnavailableError("redis is known to be down")
         self._writer.quarantine(data, reason=reason, arrived=arrived)
 
-    def check(self) -> KeptBy:
+    def check(self) -> StoredIn:
         """Says where a message would be kept now.
 
         Raises:
@@ -160,7 +160,7 @@ class Keeper:
             return "redis"
         return self._check_with(self._spool)
 
-    def _check_with(self, spool: Spool) -> KeptBy:
+    def _check_with(self, spool: Spool) -> StoredIn:
         for partition in islice(self._to_check, self._checked_at_once):
             if not self._outages.down:
                 try:

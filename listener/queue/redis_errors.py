@@ -83,7 +83,7 @@ UNKNOWN_TEXTS = ("upstream", "timed out", "connection re", "host is down", "brok
 _IN_PIPELINE = re.compile(r"Command # \d+ \((.*?)\) of pipeline caused error: ", re.DOTALL)
 
 
-def answer(error: Exception) -> tuple[str, str]:
+def split_reply(error: Exception) -> tuple[str, str]:
     """Splits the text of an error of redis-py.
 
     Returns:
@@ -102,7 +102,7 @@ def blame(error: Exception) -> Blame:
         return Blame.UNKNOWN
     if isinstance(error, redis.AuthenticationError | redis.BusyLoadingError):
         return Blame.SERVER
-    _, said = answer(error)
+    _, said = split_reply(error)
     text = said.lower()
     if isinstance(error, MovedError | NoPermissionError) or _has_code(error, said):
         return Blame.SERVER
@@ -126,7 +126,7 @@ def unavailable(error: Exception) -> QueueUnavailableError:
 
 def remedy(command: str, error: Exception) -> str:
     """What an operator can do about a command that is refused; empty if the answer says it all."""
-    text = answer(error)[1].lower()
+    text = split_reply(error)[1].lower()
     if "access a key" in text or "access one of the keys" in text:
         return "grant the keys: ~{NAMESPACE:*"
     if isinstance(error, NoPermissionError) or "no permissions" in text:

@@ -17,7 +17,7 @@ Ask = Callable[..., Any]
 """Sends one command and returns its reply."""
 
 
-class Copies:
+class ReplicaTracker:
     """Waits for every replica that the master of a partition has, and for N at least.
 
     In a planned failover of Sentinel the replica that is promoted leaves its master; until the others
@@ -30,17 +30,19 @@ class Copies:
         self._least = least
         self._milliseconds = milliseconds
         script = (
-            files("listener.queue").joinpath("scripts", "copies.lua").read_text(encoding="utf-8")
+            files("listener.queue")
+            .joinpath("scripts", "expected_replicas.lua")
+            .read_text(encoding="utf-8")
         )
         self._look = ("EVAL", script, 1, key, MISSED_FOR_MS, SILENT_FOR_S)
         self._asked = 0
 
-    def wait(self, ask: Ask) -> "CopiesWait":
+    def wait(self, ask: Ask) -> "ReplicaWait":
         """What to send behind the next write. Asks how many replicas there are, if not known."""
         if not self._asked:
             self.note(ask(*self._look))
         asked = self._asked
-        return CopiesWait(self, asked, (("WAIT", asked, self._milliseconds), self._look))
+        return ReplicaWait(self, asked, (("WAIT", asked, self._milliseconds), self._look))
 
     def note(self, found: Sequence[int]) -> int:
         """Takes what the script returned; how many replicas must have confirmed the write before."""
@@ -54,10 +56,10 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class CopiesWait:
+class ReplicaWait:
     """See `Wait`."""
 
-    copies: Copies
+    copies: ReplicaTracker
     asked: int
     commands: tuple[tuple[Any, ...], ...]
 

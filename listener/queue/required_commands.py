@@ -8,7 +8,7 @@ from redis.exceptions import NoScriptError
 
 from listener.errors import QueueUnavailableError
 from listener.queue.keys import ARRIVALS_TTL_S, Partition
-from listener.queue.redis_errors import answer, remedy
+from listener.queue.redis_errors import remedy, split_reply
 from listener.redis_client.script import Script
 
 REFUSED = "is refused in partition"
@@ -16,7 +16,7 @@ REFUSED = "is refused in partition"
 Words = tuple[Any, ...]
 
 
-def ask(client: "redis.Redis", where: Partition, script: Script) -> None:
+def check(client: "redis.Redis", where: Partition, script: Script) -> None:
     """Returns if the commands are allowed for the keys of a partition. One round trip.
 
     Not asked here: what QUEUE_DURABILITY needs, and whether a value can be written.
@@ -32,12 +32,12 @@ def ask(client: "redis.Redis", where: Partition, script: Script) -> None:
         replies = pipeline.execute(raise_on_error=False)
     for words, reply in zip(commands, replies, strict=True):
         if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
-            raise QueueUnavailableError(described(words[0], where, reply))
+            raise QueueUnavailableError(describe_refusal(words[0], where, reply))
 
 
-def described(command: str, where: Partition, error: Exception) -> str:
+def describe_refusal(command: str, where: Partition, error: Exception) -> str:
     """One line about a refused command, or about one that was sent behind it."""
-    behind, said = answer(error)
+    behind, said = split_reply(error)
     command = behind or command
     advice = remedy(command, error)
     return f"{command} is refused in partition {where.number}: {type(error).__name__}: {said}"[
@@ -51,11 +51,11 @@ def _commands(where: Partition, script: Script) -> Iterator[Words]:
     First the single commands: where one is refused from the script, the answer may not say which.
     """
     # Of a key that never exists it adds nothing, and says all the same whether it would be allowed.
-    yield ("XADD", where.nothing, "NOMKSTREAM", "*", "data", "")
+    yield ("XADD", where.absent, "NOMKSTREAM", "*", "data", "")
     yield ("GET", where.ready)
     # Also whether the key holds a stream. The drainer reads there.
     yield ("XRANGE", where.messages, "0-1", "0-1", "COUNT", 1)
-    keys = (where.messages, where.arrived(0), where.seen("nothing"))
+    keys = (where.messages, where.arrival_counts(0), where.fingerprint("nothing"))
     call = (len(keys), *keys, 1, 0, ARRIVALS_TTL_S)
     # The text teaches the server the script.
     yield ("EVAL", script.text, *call)

@@ -35,7 +35,7 @@ NO_LONGER_FULL = 0.75
 
 
 @dataclass(frozen=True)
-class Look:
+class TrimResult:
     """What one call of the script found in a partition, and did there."""
 
     entries: int
@@ -46,7 +46,7 @@ class Look:
     go_on_at: str = ""
 
     @property
-    def unheeded(self) -> bool:
+    def unread_by_any_group(self) -> bool:
         """Whether there are messages that no consumer group will ever read."""
         return self.entries > 0 and self.groups == 0
 
@@ -91,9 +91,9 @@ class Retention:
             self._thread.join()
         self._redis.close()
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Trims each partition that this process looks after, and warns of what is new."""
-        looks: dict[int, Look] = {}
+        looks: dict[int, TrimResult] = {}
         failed: dict[int, str] = {}
         for partition in self._partitions:
             if self._stopped.is_set():
@@ -108,12 +108,12 @@ class Retention:
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s * random.uniform(1 - JITTER, 1 + JITTER)):  # noqa: S311
             try:
-                self.turn()
+                self.run_once()
             except Exception:
                 # A thread that ended would let the stream grow until a restart.
                 log.exception("retention failed")
 
-    def _trim(self, partition: Partition) -> Look | None:
+    def _trim(self, partition: Partition) -> TrimResult | None:
         """Trims in steps, because Redis serves nobody else during one; None if another does it."""
         look, trimmed = self._step(partition, BEGINNING), 0
         while look:
@@ -125,14 +125,14 @@ class Retention:
             log.info("messages trimmed", partition=partition.number, messages=trimmed)
         return look
 
-    def _step(self, partition: Partition, go_on_at: str) -> Look | None:
+    def _step(self, partition: Partition, go_on_at: str) -> TrimResult | None:
         leads_ms = int(LEADS_FOR * self._every_s * 1000)
         keys = [partition.messages, partition.retention]
         found = self._call(len(keys), *keys, self._me, leads_ms, self._keep_ms, go_on_at)
         if found is None:
             return None
         entries, groups, trimmed, go_on, info = found
-        return Look(entries, groups, trimmed, memory_share(info.decode()), go_on.decode())
+        return TrimResult(entries, groups, trimmed, memory_share(info.decode()), go_on.decode())
 
     def _call(self, *words: Any) -> Any:
         try:
@@ -141,20 +141,22 @@ class Retention:
             # Not SCRIPT LOAD: teaching a server a script that way is a right that few users have.
             return self._redis.eval(self._script, *words)
 
-    def _warn(self, looks: dict[int, Look], failed: dict[int, str]) -> None:
-        if new := self._news("failed", failed):
+    def _warn(self, looks: dict[int, TrimResult], failed: dict[int, str]) -> None:
+        if new := self._newly("failed", failed):
             log.warning("messages cannot be trimmed", partitions=new, detail=failed[new[0]])
-        if new := self._news("unheeded", [n for n, look in looks.items() if look.unheeded]):
+        if new := self._newly(
+            "unread_by_any_group", [n for n, look in looks.items() if look.unread_by_any_group]
+        ):
             log.warning("no consumer group reads the queue; nothing is trimmed", partitions=new)
-        if new := self._news("full", [n for n, look in looks.items() if self._full(n, look)]):
+        if new := self._newly("full", [n for n, look in looks.items() if self._full(n, look)]):
             percent = round(100 * max(looks[number].memory for number in new))
             log.warning("the memory of redis is filling up", partitions=new, percent=percent)
 
-    def _full(self, partition: int, look: Look) -> bool:
+    def _full(self, partition: int, look: TrimResult) -> bool:
         was = partition in self._told.get("full", ())
         return look.memory > (NO_LONGER_FULL if was else FULL)
 
-    def _news(self, topic: str, partitions: Iterable[int]) -> list[int]:
+    def _newly(self, topic: str, partitions: Iterable[int]) -> list[int]:
         """Those of the partitions that did not have it at the turn before."""
         now = set(partitions)
         new = now - self._told.get(topic, set())

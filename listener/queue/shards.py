@@ -53,7 +53,7 @@ class Shards:
         """Whether there is anything to report."""
         return self.is_cluster or bool(self.together or self.elsewhere)
 
-    def refusal(self, durability: Durability) -> str:
+    def unsupported_reason(self, durability: Durability) -> str:
         """Why a durability cannot be confirmed here; empty if it can."""
         if self.is_hidden and durability.mode != "server":
             return (
@@ -62,7 +62,7 @@ class Shards:
             )
         return ""
 
-    def told(self) -> dict[str, str | list[int]]:
+    def log_fields(self) -> dict[str, str | list[int]]:
         """What a line of the log says about it."""
         if self.elsewhere:
             where = [number for number in self.elsewhere if number >= 0]
@@ -70,7 +70,7 @@ class Shards:
         return {"detail": self.together or "the server is a node of a Redis Cluster"}
 
 
-def find(client: "redis.Redis", partitions: Sequence[Partition]) -> Shards:
+def detect(client: "redis.Redis", partitions: Sequence[Partition]) -> Shards:
     """Asks by commands that change nothing. A client of a Cluster has no shards to be found.
 
     Raises:
@@ -92,14 +92,16 @@ def warn(client: "redis.Redis", partitions: Sequence[Partition], durability: Dur
         redis.RedisError: the server did not answer.
         SettingsError: the durability cannot be confirmed there.
     """
-    found = find(client, partitions)
+    found = detect(client, partitions)
     if found:
-        log.warning("redis is several servers behind one address", **found.told(), advice=ADVICE)
-    if reason := found.refusal(durability):
+        log.warning(
+            "redis is several servers behind one address", **found.log_fields(), advice=ADVICE
+        )
+    if reason := found.unsupported_reason(durability):
         raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
 
 
-def reads(
+def try_read(
     client: "redis.Redis", streams: Sequence[str], *, group: str, consumer: str
 ) -> "redis.ResponseError | None":
     """Sends the command that reads for a group, where there can be nothing to read.
@@ -140,7 +142,7 @@ def _together(client: "redis.Redis", partitions: Sequence[Partition]) -> str:
 
 
 def _refusal(client: "redis.Redis", streams: Sequence[str]) -> "redis.ResponseError | None":
-    error = reads(client, streams, group=NO_GROUP, consumer="fota-check")
+    error = try_read(client, streams, group=NO_GROUP, consumer="fota-check")
     return None if error and "NOGROUP" in str(error) else error
 
 

@@ -11,17 +11,17 @@ import redis
 from redis.exceptions import NoScriptError
 
 from listener.errors import MessageRefusedError, QueueUnavailableError
-from listener.queue.batches import Outcome, Portions, TooMuchError
-from listener.queue.confirmed import Confirmed
-from listener.queue.down_partitions import Outages
-from listener.queue.keys import ARRIVALS_TTL_S, Partition, hour_of, tally
+from listener.queue.batches import Batcher, BatchTooLargeError, Outcome
+from listener.queue.confirmed import DurableWriter
+from listener.queue.down_partitions import DownPartitions
+from listener.queue.keys import ARRIVALS_TTL_S, Partition, counter_field, hour_of
 from listener.queue.redis_errors import Blame, blame, unavailable
 from listener.redis_client.script import Script
 from listener.runtime.group_commit import GroupCommit, Slot
 
 # Bounds of one script call: Redis serves nobody else while it runs.
-MOST_MESSAGES = 256
-MOST_BYTES = 4 * 2**20
+MAX_BATCH_MESSAGES = 256
+MAX_BATCH_BYTES = 4 * 2**20
 size_of = attrgetter("size")
 # How often an entry is tried alone before it counts as refused: by an answer, or because the connection was
 # cut or the time ran out each time. Between two tries a check has to succeed.
@@ -73,7 +73,7 @@ class Target:
     window_s: int
 
 
-class Lane:
+class StreamWriter:
     """Writes the entries of one stream, in the order in which they were submitted. Threads share it.
 
     A lane that knows of outages keeps this order where entries go elsewhere: the outage begins and all
@@ -83,13 +83,13 @@ class Lane:
     def __init__(
         self,
         target: Target,
-        confirmed: Confirmed,
+        confirmed: DurableWriter,
         script: Script,
         *,
         check: Callable[[], None],
         clock: Callable[[], float] = time.time,
         observe: Callable[[int], None] = lambda _: None,
-        outages: Outages | None = None,
+        outages: DownPartitions | None = None,
     ) -> None:
         """Starts nothing yet.
 
@@ -112,12 +112,12 @@ class Lane:
         # Held while an entry is submitted, and while all of them are given up.
         self._order = threading.Lock()
         self._closing = threading.Event()
-        self._portions: Portions[Entry, Receipt] = Portions(size_of, MOST_BYTES)
+        self._portions: Batcher[Entry, Receipt] = Batcher(size_of, MAX_BATCH_BYTES)
         self._commit: GroupCommit[Entry, Outcome[Receipt]] = GroupCommit(
             self._write_group,
             size=size_of,
-            max_items=MOST_MESSAGES,
-            max_bytes=MOST_BYTES,
+            max_items=MAX_BATCH_MESSAGES,
+            max_bytes=MAX_BATCH_BYTES,
         )
 
     def put(self, entry: Entry, timeout_s: float) -> Receipt:
@@ -195,20 +195,20 @@ class Lane:
 
     def _give_up(self, detail: str, settled: int = 0) -> None:
         if self._outages:
-            self._outages.begin(self._target.where.number, detail)
+            self._outages.mark_down(self._target.where.number, detail)
         for slot in self._commit.abandon(settled):
             slot.item.give_up()
             slot.fail(QueueUnavailableError(detail))
 
     def _write(self, portion: Sequence[Entry], *, patient: bool) -> list[Receipt]:
-        """Writes a portion; see `Portions.write`."""
+        """Writes a portion; see `Batcher.write`."""
         self._raise_if_closing(patient=patient)
         try:
             return self._add(portion)
         except (redis.RedisError, UnicodeError) as error:
             self._raise_outage(error, portion, patient=patient)
             if len(portion) > 1:
-                raise TooMuchError from error
+                raise BatchTooLargeError from error
             return [self._add_alone(portion[0], error, patient=patient)]
 
     def _add_alone(self, entry: Entry, error: Exception, *, patient: bool) -> Receipt:
@@ -239,12 +239,12 @@ class Lane:
     def _add(self, entries: Sequence[Entry]) -> list[Receipt]:
         """Calls the script once. Raises redis.RedisError, UnicodeError or QueueUnavailableError."""
         target, now = self._target, self._clock()
-        keys = [target.stream, target.where.arrived(hour_of(now))]
+        keys = [target.stream, target.where.arrival_counts(hour_of(now))]
         keys += [entry.seen for entry in entries]
         words: list[Any] = [len(keys), *keys, target.window_s, target.bound, ARRIVALS_TTL_S]
         for entry in entries:
             fields = entry.fields()
-            words += [tally(now, entry.kind), len(fields), *fields]
+            words += [counter_field(now, entry.kind), len(fields), *fields]
         replies = self._call(words)
         pairs = zip(replies[::2], replies[1::2], strict=True)
         return [Receipt(entry_id.decode(), duplicate=bool(known)) for entry_id, known in pairs]

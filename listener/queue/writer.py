@@ -13,25 +13,32 @@ from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.queue import required_commands
 from listener.queue.batches import Outcome
-from listener.queue.confirmed import Confirmed
-from listener.queue.down_partitions import Outages
-from listener.queue.fingerprints import Earlier, Journalled
+from listener.queue.confirmed import DurableWriter
+from listener.queue.down_partitions import DownPartitions
+from listener.queue.fingerprints import FingerprintRestorer, Journal
 from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_of
 from listener.queue.redis_errors import unavailable
-from listener.queue.stream_writer import MOST_BYTES, MOST_MESSAGES, Entry, Lane, Receipt, Target
+from listener.queue.stream_writer import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_MESSAGES,
+    Entry,
+    Receipt,
+    StreamWriter,
+    Target,
+)
 from listener.redis_client.client import connect
 from listener.redis_client.script import Script
 from listener.settings.settings import Settings
 from listener.times import timestamp
 
-__all__ = ["MOST_BYTES", "MOST_MESSAGES", "NotAllKeptError", "Receipt", "RedisWriter"]
+__all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_MESSAGES", "PartialWriteError", "Receipt", "RedisWriter"]
 
 READY_TTL_MS = 1000
 # What is sent of an entry besides its fields, roughly.
 OVERHEAD_BYTES = 512
 
 
-class NotAllKeptError(QueueUnavailableError):
+class PartialWriteError(QueueUnavailableError):
     """Of several messages some were not kept; `outcomes` has for each its receipt, or why there is none."""
 
     def __init__(self, detail: str, outcomes: Sequence[Outcome[Receipt]]) -> None:
@@ -57,7 +64,7 @@ class RedisWriter:
         clock: Callable[[], float] = time.time,
         *,
         budget_s: float | None = None,
-        outages: Outages | None = None,
+        outages: DownPartitions | None = None,
     ) -> None:
         """Connects to nothing yet.
 
@@ -73,13 +80,13 @@ class RedisWriter:
         self._redis = connect(settings.queue.url, timeout_s=self.budget_s, name="fota-listener")
         self._script = Script.load("listener.queue", "enqueue.lua")
         self._partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
-        self._confirmed = Confirmed(
+        self._confirmed = DurableWriter(
             self._redis, settings.queue.durability, self.budget_s, self._partitions
         )
         bound = settings.queue_max_length
         observe = partial(metrics.observe, metrics.COMMIT)
-        self._lanes = [
-            self._lane(
+        self._streams = [
+            self._stream_writer(
                 Target(where, where.messages, bound, settings.dedupe_window_s),
                 self._script,
                 observe,
@@ -88,7 +95,7 @@ class RedisWriter:
             for where in self._partitions
         ]
         first = self._partitions[0]
-        self._refused = self._lane(
+        self._refused = self._stream_writer(
             Target(
                 first, first.quarantine, settings.quarantine_max_length, settings.dedupe_window_s
             ),
@@ -109,30 +116,30 @@ class RedisWriter:
         """
         where = self.partition_of(message)
         entry = _entry(where, message)._replace(give_up=give_up)
-        return self._lanes[where.number].put(entry, self.budget_s)
+        return self._streams[where.number].put(entry, self.budget_s)
 
     def put_all(self, partition: int, messages: Sequence[Message]) -> None:
         """Adds messages of one partition, in their order, as `put` would, and waits longer for each.
 
         Raises:
-            NotAllKeptError: some were not confirmed; they may be there all the same.
+            PartialWriteError: some were not confirmed; they may be there all the same.
         """
         where = self._partitions[partition]
         entries = [_entry(where, message) for message in messages]
-        outcomes = self._lanes[partition].put_all(entries)
+        outcomes = self._streams[partition].put_all(entries)
         for outcome in outcomes:
             if isinstance(outcome, QueueUnavailableError):
-                raise NotAllKeptError(outcome.detail, outcomes)
+                raise PartialWriteError(outcome.detail, outcomes)
 
     def partition_of(self, message: Message) -> Partition:
         """Where a message goes."""
         settings = self._settings
         return partition_of(message, settings.queue.namespace, settings.queue.partitions)
 
-    def earlier(self, partition: int, journalled: Journalled) -> Earlier:
+    def fingerprint_restorer(self, partition: int, journalled: Journal) -> FingerprintRestorer:
         """What finds journalled messages that are in the partition's stream already."""
         where, window_s = self._partitions[partition], self._settings.dedupe_window_s
-        return Earlier(self._redis, where, window_s, journalled)
+        return FingerprintRestorer(self._redis, where, window_s, journalled)
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         """Adds a refused body, credentials removed before, to the quarantine.
@@ -151,7 +158,7 @@ class RedisWriter:
             fields[3] = whole[:most].decode(errors="ignore")
             fields += ["bytes", str(len(whole)), "sha256", sha256(whole).hexdigest()]
         size = sum(len(part) if part.isascii() else 4 * len(part) for part in fields)
-        seen = self._partitions[0].seen_refused
+        seen = self._partitions[0].quarantine_fingerprints
         entry = Entry(seen, QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
         self._refused.put(entry, self.budget_s)
 
@@ -168,35 +175,37 @@ class RedisWriter:
         where = self._partitions[partition]
         try:
             self._confirmed.send(where, "SET", where.ready, "1", "PX", READY_TTL_MS)
-            required_commands.ask(self._redis, where, self._script)
+            required_commands.check(self._redis, where, self._script)
         except redis.ResponseError as error:
-            raise QueueUnavailableError(required_commands.described("SET", where, error)) from error
+            raise QueueUnavailableError(
+                required_commands.describe_refusal("SET", where, error)
+            ) from error
         except redis.RedisError as error:
             raise unavailable(error) from error
 
     def give_up(self, partition: int, problem: QueueUnavailableError) -> None:
-        """Begins an outage of a partition that somebody else noticed; see `Lane.give_up`."""
-        self._lanes[partition].give_up(problem)
+        """Begins an outage of a partition that somebody else noticed; see `StreamWriter.give_up`."""
+        self._streams[partition].give_up(problem)
 
     def stop(self) -> None:
         """Has `put_all` try nothing more."""
-        for lane in self._lanes:
+        for lane in self._streams:
             lane.stop()
 
     def close(self) -> None:
         """Closes this process's connections, once what was put is written."""
-        for lane in (*self._lanes, self._refused):
+        for lane in (*self._streams, self._refused):
             lane.close()
         self._redis.close()
 
-    def _lane(
+    def _stream_writer(
         self,
         target: Target,
         script: Script,
         observe: Callable[[int], None],
-        outages: Outages | None = None,
-    ) -> Lane:
-        return Lane(
+        outages: DownPartitions | None = None,
+    ) -> StreamWriter:
+        return StreamWriter(
             target,
             self._confirmed,
             script,
@@ -209,5 +218,8 @@ class RedisWriter:
 
 def _entry(where: Partition, message: Message) -> Entry:
     return Entry(
-        where.seen(message.id), message.kind, message.flat_fields, message.size + OVERHEAD_BYTES
+        where.fingerprint(message.id),
+        message.kind,
+        message.flat_fields,
+        message.size + OVERHEAD_BYTES,
     )

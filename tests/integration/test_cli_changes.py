@@ -226,7 +226,9 @@ def test_what_passes_now_goes_into_the_queue_as_if_it_had_just_been_received(
     ((_, content),) = redis_client.xrange(STREAM)
     assert (content["time"], content["account"]) == (timestamp(NOW), OTHER)
     assert content["requestid"] == f"quarantine-{entry}"
-    assert redis_client.exists(Partition("fota", 0).seen(content["id"])), "it is de-duplicated"
+    assert redis_client.exists(Partition("fota", 0).fingerprint(content["id"])), (
+        "it is de-duplicated"
+    )
     assert redis_client.xlen(QUARANTINE) == 0
 
 

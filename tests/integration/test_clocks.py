@@ -257,7 +257,7 @@ def test_retention_goes_by_arrival_where_ids_are_wrong(
     ids = [f"{base}-{number + 1}" for number in range(len(times))]
     entries(redis_client, [arrived(days) for days in times], ids)
     with capture_logs() as logs:
-        retention.turn()
+        retention.run_once()
     assert not [line for line in logs if "cannot" in line["event"]]
     assert redis_client.xlen(STREAM) == left
 
@@ -268,7 +268,7 @@ def test_retention_trims_all_that_is_old_ahead_of_the_clock_in_one_turn(
     ahead = now_ms() + 10 * DAY_MS
     ids = [f"{ahead}-{number + 1}" for number in range(1000)]
     entries(redis_client, [*[arrived(3)] * 950, *[arrived(0.5)] * 50], ids)
-    retention.turn()
+    retention.run_once()
     assert redis_client.xlen(STREAM) == 50
 
 
@@ -278,7 +278,7 @@ def test_retention_trims_nothing_unread_ahead_of_the_clock(
     ahead = now_ms() + 10 * DAY_MS
     entries(redis_client, [arrived(3)] * 4, [f"{ahead}-{number + 1}" for number in range(4)])
     redis_client.xgroup_create(STREAM, "late", f"{ahead}-2")
-    retention.turn()
+    retention.run_once()
     assert redis_client.xlen(STREAM) == 2
 
 
@@ -289,7 +289,7 @@ def test_retention_bears_entries_that_say_no_time(
     ids = ["1-1", f"{now_ms() - 3 * DAY_MS}-1", f"{now_ms() - 60_000}-1", f"{now_ms() + DAY_MS}-1"]
     entries(redis_client, [unknown] * 4, ids)
     with capture_logs() as logs:
-        retention.turn()
+        retention.run_once()
     assert not [line for line in logs if "cannot" in line["event"]]
     assert redis_client.xlen(STREAM) == 2
 
@@ -298,7 +298,7 @@ def test_retention_bears_a_group_at_the_greatest_id(
     redis_client: Any, retention: Retention, used_up: str
 ) -> None:
     with capture_logs() as logs:
-        retention.turn()
+        retention.run_once()
     assert not [line for line in logs if "cannot" in line["event"]]
 
 
@@ -308,7 +308,7 @@ def test_retention_does_not_wait_for_a_clock_that_was_ahead(
     """Who looks after a partition is noted with a time limit, and that came to lie far ahead."""
     redis_client.set(LEADER, "somebody who is gone", px=DAY_MS)
     entries(redis_client, [""] * 2, ["1-1", "1-2"])
-    retention.turn()
+    retention.run_once()
     assert redis_client.xlen(STREAM) == 0
 
 

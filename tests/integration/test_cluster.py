@@ -126,7 +126,7 @@ def test_the_memory_of_every_master_is_watched(empty: Cluster) -> None:
     retention = Retention(settings(empty.url, QUEUE_PARTITIONS=str(PARTITIONS)))
     try:
         with capture_logs() as logs:
-            retention.turn()
+            retention.run_once()
     finally:
         full.ask("CONFIG", "SET", "maxmemory", "0")
         retention.stop()

@@ -18,7 +18,7 @@ from listener.callback import ownership_probe, refused_bodies
 from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES, QueueUnavailableError
 from listener.messages.message import Message
-from listener.queue.queue import Keeper, Kept, KeptBy, Queue
+from listener.queue.queue import DurableQueue, MessageQueue, PutResult, StoredIn
 from listener.settings.settings import Settings
 from tests.service_process import wait_until
 
@@ -56,7 +56,7 @@ def serving(
     url: str, clock: Callable[[], float] = time.monotonic, /, **changes: str
 ) -> Iterator[FlaskClient]:
     settings = Settings.from_env({**ENVIRON, "REDIS_URL": url, "SPOOL_DIR": "", **changes})
-    queue = Keeper(settings)
+    queue = DurableQueue(settings)
     yield create_app(settings, queue=queue, clock=clock).test_client()
     queue.close()
 
@@ -242,14 +242,14 @@ class FrozenQueue:
         self.entered = threading.Event()
         self.go_on = threading.Event()
 
-    def put(self, message: Message) -> Kept:
+    def put(self, message: Message) -> PutResult:
         raise AssertionError
 
     def quarantine(self, data: str, *, reason: str, arrived: object) -> None:
         self.entered.set()
         self.go_on.wait(10)
 
-    def check(self) -> KeptBy:
+    def check(self) -> StoredIn:
         raise AssertionError
 
     def close(self) -> None: ...
@@ -490,7 +490,7 @@ class BrokenQueue:
         self.asked = 0
         self.calls = 0
 
-    def put(self, message: Message) -> Kept:
+    def put(self, message: Message) -> PutResult:
         self.calls += 1
         raise self._error
 
@@ -498,14 +498,14 @@ class BrokenQueue:
         self.calls += 1
         raise self._error
 
-    def check(self) -> KeptBy:
+    def check(self) -> StoredIn:
         self.asked += 1
         raise self._error
 
     def close(self) -> None: ...
 
 
-def broken(queue: Queue, clock: Any = lambda: 0.0) -> FlaskClient:
+def broken(queue: MessageQueue, clock: Any = lambda: 0.0) -> FlaskClient:
     settings = Settings.from_env(ENVIRON)
     return create_app(settings, queue=queue, clock=clock).test_client()
 

@@ -20,8 +20,8 @@ from listener.messages.payload import parse
 from listener.queue import fingerprints
 from listener.queue.drainer import Drainer
 from listener.queue.keys import partition_of
-from listener.queue.queue import Keeper
-from listener.queue.writer import MOST_BYTES, MOST_MESSAGES, RedisWriter
+from listener.queue.queue import DurableQueue
+from listener.queue.writer import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, RedisWriter
 from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import Spool
@@ -57,8 +57,8 @@ class World:
         return Settings.from_env({**defaults, **environ})
 
     @contextmanager
-    def keeper(self, **environ: str) -> Iterator[Keeper]:
-        keeper = Keeper(self.settings(**environ))
+    def keeper(self, **environ: str) -> Iterator[DurableQueue]:
+        keeper = DurableQueue(self.settings(**environ))
         keeper.start()
         try:
             yield keeper
@@ -174,7 +174,7 @@ def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
     with world.server(), world.keeper():
         wait_until(lambda: world.spooled() == 0)
         assert world.stream() == list(range(10))
-    assert max(sizes) <= MOST_BYTES
+    assert max(sizes) <= MAX_BATCH_BYTES
 
 
 def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(world: World) -> None:
@@ -221,25 +221,27 @@ def account_in(partition: int) -> str:
 @contextmanager
 def turning(world: World) -> Iterator[Drainer]:
     """A drainer of two partitions whose turns are the test's."""
-    keeper = Keeper(world.settings(QUEUE_PARTITIONS="2"))
+    keeper = DurableQueue(world.settings(QUEUE_PARTITIONS="2"))
     try:
         yield keeper._drainer
     finally:
         keeper.close()
 
 
-@pytest.mark.parametrize("before", [MOST_MESSAGES - 1, MOST_MESSAGES, 3 * MOST_MESSAGES])
+@pytest.mark.parametrize(
+    "before", [MAX_BATCH_MESSAGES - 1, MAX_BATCH_MESSAGES, 3 * MAX_BATCH_MESSAGES]
+)
 def test_one_turn_moves_what_waits_behind_many_messages_of_a_partition_that_is_down(
     world: World, before: int
 ) -> None:
     waiting = spool_for(world, [account_in(0)] * before + [account_in(1)])
     with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
         client.set(STREAM, "somebody else's")
-        drainer.turn()
+        drainer.run_once()
         assert world.stream(1) == waiting[1] == [before]
         assert world.spooled() == before
         client.delete(STREAM)
-        drainer.turn()
+        drainer.run_once()
         assert world.stream(0) == waiting[0]
 
 
@@ -260,7 +262,7 @@ def test_the_end_of_an_outage_is_noticed_while_messages_of_others_move(
         client.set(STREAM, "somebody else's")
         monkeypatch.setattr(RedisWriter, "put_all", count)
         monkeypatch.setattr("listener.queue.drainer.CHECK_EVERY_S", 0)
-        drainer.turn()
+        drainer.run_once()
         assert (world.stream(0), world.stream(1)) == (waiting[0], waiting[1])
         assert world.spooled() == 0
 
@@ -269,13 +271,13 @@ def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (world.folder / "file").write_text("no folder")
-    turn, turns = Drainer.turn, []
+    turn, turns = Drainer.run_once, []
 
     def count(drainer: Drainer) -> None:
         turns.append(drainer)
         turn(drainer)
 
-    monkeypatch.setattr(Drainer, "turn", count)
+    monkeypatch.setattr(Drainer, "run_once", count)
     folder = f"{world.folder}/file/spool"
     with capture_logs() as logs, world.server(), world.keeper(SPOOL_DIR=folder) as keeper:
         assert not keeper.put(message(1)).duplicate
@@ -294,10 +296,10 @@ def test_who_stops_waits_for_one_partition_that_hangs_not_for_all(
         raise QueueUnavailableError("hangs")
 
     monkeypatch.setattr(RedisWriter, "check", stop_meanwhile)
-    drainer = Keeper(world.settings(QUEUE_PARTITIONS="4"))._drainer
+    drainer = DurableQueue(world.settings(QUEUE_PARTITIONS="4"))._drainer
     for partition in range(4):
-        drainer._outages.begin(partition, "hangs")
-    drainer.turn()
+        drainer._outages.mark_down(partition, "hangs")
+    drainer.run_once()
     assert len(looked) == 1
 
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from listener import __version__
 from listener.ops.app import create_ops_app
 from listener.ops.version import COMMIT_VARIABLES, version
-from listener.queue.queue import Keeper
+from listener.queue.queue import DurableQueue
 from listener.server import bind_addresses
 from listener.settings.settings import Settings
 from tests.service_process import RECEIVER, Service, free_port
@@ -38,7 +38,7 @@ def get(url: str, method: str = "GET", **options: str) -> requests.Response:
 def routes() -> list[str]:
     """Every route of the operating application."""
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "SPOOL_DIR": ""})
-    app = create_ops_app(settings, queue=Keeper(settings))
+    app = create_ops_app(settings, queue=DurableQueue(settings))
     return sorted({rule.rule for rule in app.url_map.iter_rules()})
 
 

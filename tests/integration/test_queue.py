@@ -297,7 +297,7 @@ def test_what_came_is_counted_by_minute_and_kind_without_duplicates(
 
 
 def test_a_count_that_cannot_be_kept_costs_no_message(redis_url: str, redis_client: Any) -> None:
-    redis_client.set(Partition("fota", 0).arrived(MINUTE // 60), "no hash")
+    redis_client.set(Partition("fota", 0).arrival_counts(MINUTE // 60), "no hash")
     with closing(counting(redis_url, MINUTE)) as writer:
         assert not writer.put(message(1)).duplicate
     assert redis_client.xlen(STREAM) == 1

@@ -17,7 +17,7 @@ from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
 from listener.queue.keys import partition_of
-from listener.queue.queue import Keeper, Kept
+from listener.queue.queue import DurableQueue, PutResult
 from listener.spool.spool import Spool
 from tests.integration.test_keeper import NOW, World, message
 from tests.service_process import wait_until
@@ -53,19 +53,19 @@ def frozen(client: "redis.Redis") -> Iterator[None]:
         os.kill(info["process_id"], signal.SIGCONT)
 
 
-def is_waiting(keeper: Keeper, partition: int, count: int) -> bool:
+def is_waiting(keeper: DurableQueue, partition: int, count: int) -> bool:
     """Whether the writer is at a group of a partition, and that many messages wait behind it."""
-    commit = keeper._writer._lanes[partition]._commit
+    commit = keeper._writer._streams[partition]._commit
     return bool(commit._writing) and len(commit._waiting) == count
 
 
-def is_down(keeper: Keeper, sent: Message) -> bool:
+def is_down(keeper: DurableQueue, sent: Message) -> bool:
     return keeper._writer.partition_of(sent).number in keeper._outages.down
 
 
 def put_one_by_one(
-    keeper: Keeper, pool: ThreadPoolExecutor, sent: Sequence[Message], partition: int = 0
-) -> list[Future[Kept]]:
+    keeper: DurableQueue, pool: ThreadPoolExecutor, sent: Sequence[Message], partition: int = 0
+) -> list[Future[PutResult]]:
     """Puts a first message, which is being written then, and the others behind it, in their order."""
     futures = []
     for behind, each in enumerate(sent):
@@ -86,9 +86,9 @@ def test_messages_that_wait_when_redis_hangs_are_spooled_before_later_ones(world
         keeper.put(message(0))
         with frozen(client):
             waiting = put_one_by_one(keeper, pool, [message(number) for number in range(1, 5)])
-            assert waiting[0].result().keeper == "spool"
-            assert keeper.put(message(5)).keeper == "spool"
-            assert [future.result(5).keeper for future in waiting] == ["spool"] * 4
+            assert waiting[0].result().stored_in == "spool"
+            assert keeper.put(message(5)).stored_in == "spool"
+            assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
         wait_until(lambda: world.spooled() == 0)
         assert world.stream() == list(range(6))
 
@@ -107,7 +107,7 @@ def test_messages_that_wait_when_an_outage_ends_at_once_do_not_overtake_its_firs
             waiting = put_one_by_one(keeper, pool, [message(number) for number in range(1, 5)])
             waiting[0].result()
         # The writer's next attempt succeeds.
-        assert [future.result(5).keeper for future in waiting] == ["spool"] * 4
+        assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
         wait_until(lambda: world.spooled() == 0 and len(world.stream()) == 5)
         assert world.stream() == list(range(5))
 
@@ -126,7 +126,7 @@ def test_messages_that_a_full_redis_refuses_are_spooled_before_later_ones(world:
         waiting[0].result()
         # Those behind it would be taken again.
         client.config_set("maxmemory", "0")
-        assert [future.result(5).keeper for future in waiting] == ["spool"] * 4
+        assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
         wait_until(lambda: world.spooled() == 0 and len(world.stream()) == 5)
         assert world.stream() == list(range(5))
 
@@ -141,7 +141,7 @@ def test_messages_that_wait_when_redis_ends_are_spooled_before_later_ones(world:
             waiting = put_one_by_one(keeper, pool, [message(number) for number in range(4)])
         waiting[0].result()
         keeper.put(message(4))
-        assert [future.result(5).keeper for future in waiting] == ["spool"] * 4
+        assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
         with world.server():
             wait_until(lambda: world.spooled() == 0)
             assert world.stream() == list(range(5))
@@ -167,7 +167,7 @@ def test_each_partition_keeps_its_order_while_others_are_given_up(world: World) 
             for group in sent.values():
                 wait_until(partial(is_down, keeper, group[-1]))
                 keeper.put(group[-1])
-            assert {future.result(10).keeper for future in waiting} == {"spool"}
+            assert {future.result(10).stored_in for future in waiting} == {"spool"}
         wait_until(lambda: world.spooled() == 0)
         for partition, group in sent.items():
             assert world.stream(partition) == [parse(each.data)["n"] for each in group]
@@ -185,7 +185,7 @@ def test_what_somebody_else_finds_down_is_spooled_in_order_at_once(world: World)
             # As the drainer and the readiness check do.
             keeper._writer.give_up(0, QueueUnavailableError("found down"))
             keeper.put(message(4))
-            assert [future.result(5).keeper for future in waiting] == ["spool"] * 4
+            assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
         wait_until(lambda: world.spooled() == 0)
         assert world.stream() == list(range(5))
 

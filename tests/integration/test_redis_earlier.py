@@ -15,9 +15,9 @@ import redis
 from listener.messages.message import Message
 from listener.messages.payload import parse
 from listener.queue import fingerprints
-from listener.queue.fingerprints import Earlier
+from listener.queue.fingerprints import FingerprintRestorer
 from listener.queue.keys import Partition
-from listener.queue.queue import Keeper
+from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
 from listener.spool.spool import Spool
 from sandbox import embedded_redis
@@ -64,7 +64,7 @@ class World:
             return spool.depth()
 
     @contextmanager
-    def keeper(self, **environ: str) -> Iterator[Keeper]:
+    def keeper(self, **environ: str) -> Iterator[DurableQueue]:
         settings = {
             "REDIS_URL": self.url,
             "ALLOW_ANY_SENDER": "true",
@@ -72,7 +72,7 @@ class World:
             "DEDUPE_WINDOW_S": str(WINDOW_S),
             "ACK_BUDGET_MS": "2000",
         }
-        keeper = Keeper(Settings.from_env({**settings, **environ}))
+        keeper = DurableQueue(Settings.from_env({**settings, **environ}))
         keeper.start()
         try:
             yield keeper
@@ -154,7 +154,7 @@ def test_for_an_old_message_the_stream_is_read_only_around_its_arrival(
         world.add(world.message(number, -600 + number / 2))
     copy = world.message(int(600 + at) * 2, at)
     searching(world, world.redis, 0.0, [copy])
-    assert world.redis.exists(WHERE.seen(copy.id))
+    assert world.redis.exists(WHERE.fingerprint(copy.id))
     # Within twelve seconds before and after it are 48 entries: pages of 8, 16 and 32.
     assert world.calls("xrange") <= 3
 
@@ -166,10 +166,10 @@ def test_groups_of_different_ages_are_all_compared(world: World, ages: tuple[int
         world.add(world.message(age, -age + 11))
     world.spool(*copies)
     with closing(Spool(world.folder / "spool", 2**30)) as spool:
-        search = Earlier(world.redis, WHERE, WINDOW_S, spool)
+        search = FingerprintRestorer(world.redis, WHERE, WINDOW_S, spool)
         for each in spool.oldest(10):
             search.restore([each])
-    assert all(world.redis.exists(WHERE.seen(copy.id)) for copy in copies)
+    assert all(world.redis.exists(WHERE.fingerprint(copy.id)) for copy in copies)
 
 
 def test_what_is_journalled_during_the_search_is_compared_with_all(world: World) -> None:
@@ -177,13 +177,13 @@ def test_what_is_journalled_during_the_search_is_compared_with_all(world: World)
     world.add(world.message(1, -25))
     with closing(Spool(world.folder / "spool", 2**30)) as spool:
         spool.put(world.message(0, -20), 10)
-        search = Earlier(world.redis, WHERE, WINDOW_S, spool)
+        search = FingerprintRestorer(world.redis, WHERE, WINDOW_S, spool)
         first = spool.oldest(10)
         search.restore(first)
         spool.remove(first)
         spool.put(late, 10)
         search.restore(spool.oldest(10))
-    assert world.redis.exists(WHERE.seen(late.id))
+    assert world.redis.exists(WHERE.fingerprint(late.id))
 
 
 def searching(world: World, client: Any, behind_s: float, waiting: Sequence[Message]) -> None:
@@ -194,7 +194,7 @@ def searching(world: World, client: Any, behind_s: float, waiting: Sequence[Mess
         return datetime.now(UTC) - timedelta(seconds=behind_s)
 
     with closing(Spool(world.folder / "spool", 2**30)) as spool:
-        Earlier(client, WHERE, WINDOW_S, spool, clock).restore(spool.oldest(10))
+        FingerprintRestorer(client, WHERE, WINDOW_S, spool, clock).restore(spool.oldest(10))
 
 
 @pytest.mark.parametrize("behind_s", [-7200.0, -60.0, 0.0, 60.0, 7200.0])
@@ -203,7 +203,7 @@ def test_clocks_that_differ_make_no_difference(world: World, behind_s: float) ->
     world.add(world.message(1, -12.5))
     copies = [world.message(1, -3.5 - behind_s), world.message(2, -3.5 - behind_s)]
     searching(world, world.redis, behind_s, copies)
-    assert [world.redis.exists(WHERE.seen(copy.id)) for copy in copies] == [1, 0]
+    assert [world.redis.exists(WHERE.fingerprint(copy.id)) for copy in copies] == [1, 0]
 
 
 def test_without_the_time_of_redis_clocks_may_differ_by_seconds(world: World) -> None:
@@ -212,7 +212,7 @@ def test_without_the_time_of_redis_clocks_may_differ_by_seconds(world: World) ->
     copy = world.message(1, -3.5 - 3)
     with redis.Redis.from_url(f"{world.url}?username=app&password=p") as client:
         searching(world, client, 3.0, [copy])
-    assert world.redis.exists(WHERE.seen(copy.id))
+    assert world.redis.exists(WHERE.fingerprint(copy.id))
 
 
 def test_large_entries_are_read_few_at_a_time(world: World) -> None:

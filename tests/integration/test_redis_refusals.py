@@ -18,7 +18,7 @@ from listener.diagnostics import startup
 from listener.errors import MessageRefusedError, QueueUnavailableError, SettingsError
 from listener.messages.message import Message
 from listener.messages.payload import parse
-from listener.queue.queue import Keeper
+from listener.queue.queue import DurableQueue
 from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import JOURNAL, Spool
@@ -56,8 +56,8 @@ class World:
         return Settings.from_env({**defaults, **environ})
 
     @contextmanager
-    def keeper(self, **environ: str) -> Iterator[Keeper]:
-        keeper = Keeper(self.settings(**environ))
+    def keeper(self, **environ: str) -> Iterator[DurableQueue]:
+        keeper = DurableQueue(self.settings(**environ))
         keeper.start()
         try:
             yield keeper
@@ -165,7 +165,7 @@ def test_groups_that_are_too_large_are_halved_and_all_of_them_kept(
     limit(world)
     with world.keeper() as keeper, ThreadPoolExecutor(12) as pool:
         sent = [message(number, 300_000) for number in range(24)]
-        assert {kept.keeper for kept in pool.map(keeper.put, sent)} == {"redis"}
+        assert {kept.stored_in for kept in pool.map(keeper.put, sent)} == {"redis"}
         world.spool(*(message(number, 300_000) for number in range(24, 48)))
         wait_until(lambda: len(world.numbers()) == 48)
         wait_until(lambda: world.spooled() == 0)
@@ -190,7 +190,7 @@ def test_without_a_spool_a_refused_message_is_an_error_and_the_others_are_kept(
         kept = list(pool.map(keeper.put, map(message, range(1, 50))))
         with pytest.raises(MessageRefusedError, match="max request size"):
             refused.result()
-        assert {each.keeper for each in kept} == {"redis"}
+        assert {each.stored_in for each in kept} == {"redis"}
 
 
 @pytest.mark.parametrize("waits", [True, False])
@@ -255,7 +255,7 @@ def test_a_missing_right_is_named_everywhere_and_is_one_outage(world: World, com
         startup.check(world.settings(REDIS_URL=url))
         with world.keeper(REDIS_URL=url) as keeper:
             assert keeper.check() == "spool"
-            assert keeper.put(message(1)).keeper == "spool"
+            assert keeper.put(message(1)).stored_in == "spool"
             looks = world.redis.info("commandstats")
             wait_until(lambda: _more_calls(world, looks))
             world.redis.execute_command("ACL", "SETUSER", "app", f"+{command}")
@@ -301,7 +301,7 @@ def test_one_partition_that_is_refused_leaves_the_other_alone(world: World) -> N
     url = world.user("~{fota:0}*", "+@all")
     sent = [message(number, accountName=f"a-{number % 7}") for number in range(60)]
     with capture_logs() as logs, world.keeper(REDIS_URL=url, QUEUE_PARTITIONS="2") as keeper:
-        kept = [keeper.put(each).keeper for each in sent]
+        kept = [keeper.put(each).stored_in for each in sent]
         assert {"redis", "spool"} == set(kept)
         assert world.spooled() == kept.count("spool")
         assert keeper.check() == "spool"
@@ -373,7 +373,7 @@ def test_a_connection_that_is_cut_on_its_name_costs_no_message(world: World) -> 
 def test_fsync_does_without_info(world: World) -> None:
     url = world.user("~*", "+@all", "-info")
     with world.keeper(REDIS_URL=url, QUEUE_DURABILITY="fsync") as keeper:
-        assert keeper.put(message(1)).keeper == (
+        assert keeper.put(message(1)).stored_in == (
             "redis" if inspect(world.redis).supports_waitaof else "spool"
         )
 

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from listener.diagnostics import startup
 from listener.messages.message import Message
-from listener.queue.queue import Keeper
+from listener.queue.queue import DurableQueue
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
@@ -100,7 +100,7 @@ def trims_behind(client: Any) -> bool:
 def turn(retention: Retention) -> list[dict[str, Any]]:
     """The warnings of one turn."""
     with capture_logs() as logs:
-        retention.turn()
+        retention.run_once()
     return [dict(line) for line in logs if line["log_level"] == "warning"]
 
 
@@ -115,11 +115,11 @@ def test_what_every_group_acknowledged_goes_and_what_one_did_not_stays(
     assert ids(client) == added[8:], "the slow one has not read those"
     pending = read(client, "slow")
     client.xack(STREAM, "slow", *[entry for entry in pending if entry != added[11]])
-    retention.turn()
+    retention.run_once()
     kept = added[11:12] if trims_behind(client) else added[11:]
     assert ids(client) == kept, "one that was read is not acknowledged"
     client.xack(STREAM, "slow", added[11])
-    retention.turn()
+    retention.run_once()
     assert ids(client) == []
 
 
@@ -136,17 +136,17 @@ def test_what_lies_behind_an_unacknowledged_entry_goes_where_redis_can_tell(
     client.xack(
         STREAM, "slow", *[entry for entry in read(client, "slow", 340) if entry not in pending]
     )
-    retention.turn()
+    retention.run_once()
     kept = [*pending, *added[340:]] if trims_behind(client) else added[4:]
     assert ids(client) == [*kept, f"{YOUNG}-0"]
     # What is left can be saved and loaded, and be trimmed later.
     client.restore(TWIN, 0, client.dump(STREAM))
     assert ids(client, TWIN) == ids(client)
     client.xack(STREAM, "slow", *pending[1:], *read(client, "slow"))
-    retention.turn()
+    retention.run_once()
     assert ids(client) == [*([added[4]] if trims_behind(client) else added[4:]), f"{YOUNG}-0"]
     client.xack(STREAM, "slow", added[4])
-    retention.turn()
+    retention.run_once()
     assert ids(client) == [f"{YOUNG}-0"]
 
 
@@ -158,7 +158,7 @@ def test_looking_behind_an_unacknowledged_entry_is_bounded_too(
     # Nearly nothing can go, so that all are looked at.
     client.xack(STREAM, "g", *read(client, "g")[900:])
     client.config_resetstat()
-    retention.turn()
+    retention.run_once()
     calls = client.info("commandstats")
     if trims_behind(client):
         assert calls["cmdstat_xdelex"]["calls"] == calls["cmdstat_evalsha"]["calls"] == 10
@@ -174,7 +174,7 @@ def test_what_is_younger_than_the_retention_stays(
 ) -> None:
     client.xadd(STREAM, {"data": "x"}, id=f"{int(time.time() * 1000) - age_ms}-7")
     client.xgroup_create(STREAM, "g", "$")
-    worker(RETENTION_HOURS="1").turn()
+    worker(RETENTION_HOURS="1").run_once()
     assert len(ids(client)) == stays
 
 
@@ -203,7 +203,7 @@ def test_much_is_trimmed_in_steps(retention: Retention, client: Any) -> None:
     fill(client, 1000)
     client.xgroup_create(STREAM, "g", "999-0")
     calls = client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0)
-    retention.turn()
+    retention.run_once()
     assert ids(client) == ["1000-0"]
     assert client.info("commandstats")["cmdstat_evalsha"]["calls"] - calls >= 4
 
@@ -213,7 +213,7 @@ def test_only_the_messages_are_trimmed(retention: Retention, client: Any) -> Non
     for stream in (STREAM, *others):
         fill(client, 20, stream)
         client.xgroup_create(stream, "g", "$")
-    retention.turn()
+    retention.run_once()
     assert ids(client) == []
     assert [len(ids(client, stream)) for stream in others] == [20, 20, 20]
 
@@ -222,15 +222,15 @@ def test_one_process_looks_after_a_partition_until_it_no_longer_comes(
     worker: Callable[..., Retention], client: Any
 ) -> None:
     leader, other = worker(), worker()
-    leader.turn()
+    leader.run_once()
     fill(client, 5)
     assert turn(other) == [], "that there is no group is the leader's to tell"
     client.xgroup_create(STREAM, "g", "$")
-    other.turn()
+    other.run_once()
     assert len(ids(client)) == 5
     assert 120_000 < client.pttl(LEADER) <= 180_000
     client.delete(LEADER)
-    other.turn()
+    other.run_once()
     assert ids(client) == []
 
 
@@ -303,7 +303,7 @@ def test_who_may_not_ask_for_the_memory_trims_all_the_same(server: str, client: 
     client.execute_command("ACL", "SETUSER", "fota", "on", ">pw", "~*", "+@all", "-info")
     try:
         retention = Retention(settings_of(server.replace("unix://", "unix://fota:pw@")))
-        retention.turn()
+        retention.run_once()
         retention.stop()
         assert ids(client) == []
     finally:
@@ -326,7 +326,7 @@ def test_the_thread_trims_again_and_again_until_it_is_stopped(server: str, clien
 
 def test_the_keeper_starts_the_thread_and_ends_it(server: str, client: Any, tmp_path: Path) -> None:
     for folder in ("", str(tmp_path)):
-        keeper = Keeper(settings_of(server, SPOOL_DIR=folder))
+        keeper = DurableQueue(settings_of(server, SPOOL_DIR=folder))
         keeper.start()
         assert keeper._retention._thread.is_alive()
         keeper.close()
@@ -371,7 +371,7 @@ def test_a_group_that_begins_while_messages_are_trimmed_misses_none_after_its_fi
 
     def trim_while_reading(reading: Any) -> None:
         while not reading.done():
-            retention.turn()
+            retention.run_once()
             turns.append("done")
 
     def read_all() -> None:
@@ -458,7 +458,7 @@ class Queue:
                         self.client.xack(stream, group, pending[number]["message_id"])
 
     def trim(self) -> None:
-        self.retention.turn()
+        self.retention.run_once()
 
     def needed(self, group: str) -> set[str]:
         """What a group has not acknowledged, by the twin."""

@@ -9,7 +9,7 @@ import redis
 import requests
 
 from listener.ops.app import create_ops_app
-from listener.queue.queue import Queue
+from listener.queue.queue import MessageQueue
 from listener.settings.settings import Settings
 from tests.service_process import RECEIVER, Service
 
@@ -26,7 +26,7 @@ EXPECTED = {
 
 def rules() -> list[str]:
     settings = Settings.from_env({"CALLBACK_TOKEN": TOKEN, "SPOOL_DIR": ""})
-    app = create_ops_app(settings, queue=cast(Queue, None))
+    app = create_ops_app(settings, queue=cast(MessageQueue, None))
     return sorted(rule.rule for rule in app.url_map.iter_rules())
 
 

@@ -218,7 +218,7 @@ def test_retention_and_the_status_page_look_at_every_partition_behind_a_proxy(
     retention = Retention(settings(proxy.url, **FOUR))
     try:
         with capture_logs() as logs:
-            retention.turn()
+            retention.run_once()
     finally:
         retention.stop()
     assert not [line for line in logs if "cannot be trimmed" in line["event"]]
@@ -236,7 +236,7 @@ def test_what_a_node_does_not_serve_waits_in_the_spool_until_the_address_is_righ
     numbers = range(12)
     there = {"SPOOL_DIR": str(tmp_path), **FOUR}
     with keeping(f"redis://{cluster.masters()[0].address}/0", **there) as keeper:
-        by = {keeper.put(message(number)).keeper for number in numbers}
+        by = {keeper.put(message(number)).stored_in for number in numbers}
     assert by == {"redis", "spool"}
     with keeping(cluster.url, **there):
         expected = {message(number).id: 1 for number in numbers}

@@ -18,7 +18,7 @@ from listener.inspection.pages import IDS
 from listener.ops.app import create_ops_app
 from listener.ops.status_page import snapshot
 from listener.queue.keys import Partition, hour_of
-from listener.queue.queue import Keeper
+from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
 from tests.service_process import free_port
 
@@ -30,7 +30,7 @@ NASTY = "</td><script>alert(1)</script>\u202e\x1b[31m" + "W" * 100_000
 
 def app_for(url: str, spool: str = "") -> Iterator[FlaskClient]:
     settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "REDIS_URL": url, "SPOOL_DIR": spool})
-    queue = Keeper(settings)
+    queue = DurableQueue(settings)
     yield create_ops_app(settings, queue=queue).test_client()
     queue.close()
 
@@ -150,7 +150,7 @@ def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
     ops: FlaskClient, redis_client: Any
 ) -> None:
     redis_client.xgroup_create(WHERE.messages, "billing", "0", mkstream=True)
-    redis_client.set(WHERE.arrived(hour_of(datetime.now(UTC).timestamp())), "no hash")
+    redis_client.set(WHERE.arrival_counts(hour_of(datetime.now(UTC).timestamp())), "no hash")
     page = told(ops)
     assert "Messages are kept; act before they are not" in page
     assert "WRONGTYPE" in page

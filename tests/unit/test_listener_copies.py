@@ -3,7 +3,7 @@
 import pytest
 
 from listener.errors import QueueUnavailableError
-from listener.queue.replicas import Copies, CopiesWait
+from listener.queue.replicas import ReplicaTracker, ReplicaWait
 
 
 class Master:
@@ -19,7 +19,7 @@ class Master:
         return [0, self.known]
 
 
-def asked(wait: CopiesWait) -> int:
+def asked(wait: ReplicaWait) -> int:
     (name, number, milliseconds), (second, *_) = wait.commands
     assert (name, milliseconds, second) == ("WAIT", 800, "EVAL")
     return int(number)
@@ -29,7 +29,7 @@ def asked(wait: CopiesWait) -> int:
 def test_all_replicas_are_waited_for_and_so_many_as_the_setting_says_at_least(
     least: int, known: int, number: int
 ) -> None:
-    wait = Copies("key", least, 800).wait(Master(known))
+    wait = ReplicaTracker("key", least, 800).wait(Master(known))
     assert asked(wait) == number
     assert wait.check([number, [known, known]])
     with pytest.raises(QueueUnavailableError, match=f"WAIT: {number - 1} of {number} copies"):
@@ -38,7 +38,7 @@ def test_all_replicas_are_waited_for_and_so_many_as_the_setting_says_at_least(
 
 def test_the_master_is_asked_once_and_again_when_there_may_be_another() -> None:
     master = Master(2)
-    copies = Copies("key", 1, 800)
+    copies = ReplicaTracker("key", 1, 800)
     for _ in range(3):
         copies.wait(master).check([2, [2, 2]])
     assert master.asked == 1
@@ -47,7 +47,7 @@ def test_the_master_is_asked_once_and_again_when_there_may_be_another() -> None:
 
 
 def test_where_more_are_there_by_now_than_were_asked_it_is_neither_kept_nor_failed() -> None:
-    copies = Copies("key", 1, 800)
+    copies = ReplicaTracker("key", 1, 800)
     first = copies.wait(Master(1))
     assert not first.check([1, [2, 2]])
     second = copies.wait(Master(0))
@@ -56,6 +56,6 @@ def test_where_more_are_there_by_now_than_were_asked_it_is_neither_kept_nor_fail
 
 
 def test_who_has_come_only_just_now_is_asked_next_time() -> None:
-    copies = Copies("key", 1, 800)
+    copies = ReplicaTracker("key", 1, 800)
     assert copies.wait(Master(1)).check([1, [1, 2]])
     assert asked(copies.wait(Master(0))) == 2

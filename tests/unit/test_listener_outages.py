@@ -2,24 +2,24 @@
 
 from structlog.testing import capture_logs
 
-from listener.queue.down_partitions import STEADY_S, Outages
+from listener.queue.down_partitions import STEADY_S, DownPartitions
 
 
 class World:
-    """Outages, and a clock that stands until it is moved."""
+    """DownPartitions, and a clock that stands until it is moved."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.outages = Outages(lambda: self.now)
+        self.outages = DownPartitions(lambda: self.now)
 
 
 def test_an_outage_that_begins_again_within_seconds_is_logged_once() -> None:
     world = World()
     with capture_logs() as logs:
         for _ in range(150):
-            world.outages.begin(0, "refused")
+            world.outages.mark_down(0, "refused")
             assert world.outages.down == {0}
-            world.outages.end(0)
+            world.outages.mark_up(0)
             assert world.outages.down == frozenset()
             world.now += STEADY_S / 2
             world.outages.settle()
@@ -36,8 +36,8 @@ def test_outages_that_lie_apart_are_logged_each_with_its_cause() -> None:
     world = World()
     with capture_logs() as logs:
         for detail in ("first", "second"):
-            world.outages.begin(1, detail)
-            world.outages.end(1)
+            world.outages.mark_down(1, detail)
+            world.outages.mark_up(1)
             world.now += STEADY_S
             world.outages.settle()
     assert [line.get("detail") for line in logs] == ["first", None, "second", None]
@@ -46,9 +46,9 @@ def test_outages_that_lie_apart_are_logged_each_with_its_cause() -> None:
 def test_an_outage_that_lasts_is_not_logged_as_over() -> None:
     world = World()
     with capture_logs() as logs:
-        world.outages.begin(0, "refused")
-        world.outages.end(0)
-        world.outages.begin(0, "refused")
+        world.outages.mark_down(0, "refused")
+        world.outages.mark_up(0)
+        world.outages.mark_down(0, "refused")
         world.now += 10 * STEADY_S
         world.outages.settle(at_once=True)
     assert [line["event"] for line in logs] == ["redis does not confirm; spooling"]
@@ -57,9 +57,9 @@ def test_an_outage_that_lasts_is_not_logged_as_over() -> None:
 def test_partitions_are_logged_apart() -> None:
     world = World()
     with capture_logs() as logs:
-        world.outages.begin(0, "a")
-        world.outages.begin(1, "b")
-        world.outages.end(0)
+        world.outages.mark_down(0, "a")
+        world.outages.mark_down(1, "b")
+        world.outages.mark_up(0)
         world.outages.settle(at_once=True)
     assert [(line["event"].split()[1], line["partition"]) for line in logs] == [
         ("does", 0),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from listener.errors import MessageRefusedError, QueueUnavailableError
-from listener.queue.batches import PASSES_BEFORE_GROWTH, Portions, TooMuchError
+from listener.queue.batches import BATCHES_BEFORE_GROWTH, Batcher, BatchTooLargeError
 
 
 class Target:
@@ -25,14 +25,14 @@ class Target:
             raise QueueUnavailableError("gone")
         if sum(portion) > self.most or self.refused.intersection(portion):
             if len(portion) > 1:
-                raise TooMuchError
+                raise BatchTooLargeError
             raise MessageRefusedError(f"refused {portion[0]}", certain=True)
         self.kept += portion
         return [f"kept {number}" for number in portion]
 
 
-def portions(most_bytes: int = 1000) -> Portions[int, str]:
-    return Portions(lambda number: number, most_bytes)
+def portions(most_bytes: int = 1000) -> Batcher[int, str]:
+    return Batcher(lambda number: number, most_bytes)
 
 
 def test_a_group_that_is_taken_is_written_at_once() -> None:
@@ -66,7 +66,7 @@ def test_the_size_that_passed_is_remembered_and_grows_again() -> None:
     written.write([10] * 16, target.write)
     assert target.portions == [[10, 10]] * 8, "no portion is refused any more"
     target.most = 1000
-    written.write([10] * 2 * PASSES_BEFORE_GROWTH, target.write)
+    written.write([10] * 2 * BATCHES_BEFORE_GROWTH, target.write)
     target.portions.clear()
     written.write([10] * 8, target.write)
     assert max(map(len, target.portions)) >= 4

@@ -5,8 +5,8 @@ import redis
 from redis._parsers import _RESP2Parser
 
 from listener.queue.keys import Partition
-from listener.queue.redis_errors import Blame, answer, blame, remedy
-from listener.queue.required_commands import described
+from listener.queue.redis_errors import Blame, blame, remedy, split_reply
+from listener.queue.required_commands import describe_refusal
 
 IN_SCRIPT_62 = "ERR Error running script (call to f_ab): @user_script:29: @user_script: 29: -{}"
 IN_SCRIPT_70 = "{} script: 8a3b, on @user_script:29."
@@ -123,8 +123,8 @@ def test_a_refused_command_of_a_pipeline_is_named_with_what_redis_answered(
     namespace: str, text: str
 ) -> None:
     annotated = in_pipeline(text, *script_call(namespace))
-    assert answer(annotated) == ("EVALSHA", text)
-    assert described("SET", Partition(namespace, 0), annotated) == (
+    assert split_reply(annotated) == ("EVALSHA", text)
+    assert describe_refusal("SET", Partition(namespace, 0), annotated) == (
         f"EVALSHA is refused in partition 0: ResponseError: {text}"
     )
 

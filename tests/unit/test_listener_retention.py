@@ -3,7 +3,7 @@
 import pytest
 
 from listener.errors import SettingsError
-from listener.queue.retention import Look, Retention, memory_share
+from listener.queue.retention import Retention, TrimResult, memory_share
 from listener.settings.settings import Settings
 
 ANYBODY = {"ALLOW_ANY_SENDER": "true"}
@@ -42,20 +42,23 @@ def test_the_share_of_memory_is_what_info_says(info: str, share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "groups", "unheeded"), [(0, 0, False), (1, 0, True), (1, 1, False)]
+    ("entries", "groups", "unread_by_any_group"), [(0, 0, False), (1, 0, True), (1, 1, False)]
 )
 def test_messages_are_unheeded_where_there_are_some_and_no_group(
-    entries: int, groups: int, unheeded: bool
+    entries: int, groups: int, unread_by_any_group: bool
 ) -> None:
-    assert Look(entries, groups, trimmed=0, memory=0.0).unheeded is unheeded
+    assert (
+        TrimResult(entries, groups, trimmed=0, memory=0.0).unread_by_any_group
+        is unread_by_any_group
+    )
 
 
 def test_memory_that_goes_up_and_down_round_the_limit_is_news_once() -> None:
     retention = Retention(settings())
 
     def is_news(memory: float) -> bool:
-        full = retention._full(0, Look(entries=1, groups=1, trimmed=0, memory=memory))
-        return bool(retention._news("full", [0] if full else []))
+        full = retention._full(0, TrimResult(entries=1, groups=1, trimmed=0, memory=memory))
+        return bool(retention._newly("full", [0] if full else []))
 
     shares = [0.79, 0.81, 0.79, 0.82, 0.99, 0.76, 0.74, 0.79, 0.81]
     assert [is_news(share) for share in shares] == [
@@ -67,4 +70,10 @@ def test_memory_that_goes_up_and_down_round_the_limit_is_news_once() -> None:
 def test_what_a_partition_had_before_is_no_news_and_what_comes_back_is() -> None:
     retention = Retention(settings())
     turns = [[1], [0, 1], [0, 1], [], [1]]
-    assert [retention._news("unheeded", turn) for turn in turns] == [[1], [0], [], [], [1]]
+    assert [retention._newly("unread_by_any_group", turn) for turn in turns] == [
+        [1],
+        [0],
+        [],
+        [],
+        [1],
+    ]

@@ -11,10 +11,10 @@ from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES
 from listener.ops.app import create_ops_app
 from listener.ops.openapi import document
-from listener.queue.queue import Queue
+from listener.queue.queue import MessageQueue
 from listener.settings.settings import Settings
 
-NOBODY = cast(Queue, None)
+NOBODY = cast(MessageQueue, None)
 OWN = "/"
 SECRETS = {
     "CALLBACK_TOKEN": "planted-token",

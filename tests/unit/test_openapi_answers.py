@@ -12,7 +12,7 @@ from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES, QueueUnavailableError, RequestTooSlowError
 from listener.messages.message import Message
 from listener.ops.openapi import document
-from listener.queue.queue import Kept
+from listener.queue.queue import PutResult
 from listener.settings.settings import Settings
 
 SETTINGS = Settings.from_env(
@@ -37,10 +37,10 @@ class Queue:
     def __init__(self, problem: Exception | None) -> None:
         self._problem = problem
 
-    def put(self, message: Message) -> Kept:
+    def put(self, message: Message) -> PutResult:
         if self._problem:
             raise self._problem
-        return Kept(duplicate=False, keeper="redis")
+        return PutResult(duplicate=False, stored_in="redis")
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
         pass

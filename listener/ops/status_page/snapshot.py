@@ -20,7 +20,7 @@ from listener.inspection.streams import Stream
 from listener.inspection.view import RedisFailedError, View, connected, translated_errors
 from listener.ops.status_page.upgrades import Upgrade, upgrades
 from listener.queue.keys import Partition
-from listener.queue.queue import KeptBy
+from listener.queue.queue import StoredIn
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
 from listener.spool.status import Waiting, waiting
@@ -48,7 +48,7 @@ _thread = NativeThread()
 class Kept:
     """Where a message would be kept now; None: nowhere, and `problem` says why."""
 
-    by: KeptBy | None
+    by: StoredIn | None
     problem: str = ""
 
 
