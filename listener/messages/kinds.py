@@ -191,15 +191,21 @@ KINDS = (
         "upgradeScheduled",
         "An upgrade was scheduled.",
         UpgradeScheduled,
-        "scheduled",
+        stage="scheduled",
     ),
-    Kind("upgrade-started", "upgradeProgress", "An upgrade started.", UpgradeStarted, "started"),
+    Kind(
+        "upgrade-started",
+        "upgradeProgress",
+        "An upgrade started.",
+        UpgradeStarted,
+        stage="started",
+    ),
     Kind(
         "upgrade-finished",
         "upgradeFinished",
         "An upgrade finished. The name of this type rests on one third-party receiver.",
         UpgradeFinished,
-        "finished",
+        stage="finished",
     ),
 )
 UNKNOWN = "unknown"

@@ -34,14 +34,18 @@ class Member:
     in_line: str | None = None
 
 
-def documented(name: str, description: str, **options: Any) -> Mapping[str, Any]:
+def documented(
+    name: str, description: str, *, items: Class | None = None, in_line: str | None = None
+) -> Mapping[str, Any]:
     """Metadata of an attribute that holds a member which the provider's documentation names."""
-    return {_MEMBER: Member(name, description, "documented", **options)}
+    return {_MEMBER: Member(name, description, "documented", items, in_line)}
 
 
-def likely(name: str, description: str, **options: Any) -> Mapping[str, Any]:
+def likely(
+    name: str, description: str, *, items: Class | None = None, in_line: str | None = None
+) -> Mapping[str, Any]:
     """Metadata of an attribute whose member is only likely: REST replies or other messages have it."""
-    return {_MEMBER: Member(name, description, "likely", **options)}
+    return {_MEMBER: Member(name, description, "likely", items, in_line)}
 
 
 def elements(class_: Class) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ class UpgradePaused(Message):
 
 
 '''
-ROW = f'    Kind("{NAME}", "{TYPE}", "An upgrade was paused.", UpgradePaused, "started"),\n'
+ROW = f'    Kind("{NAME}", "{TYPE}", "An upgrade was paused.", UpgradePaused, stage="started"),\n'
 DEVICES = [{"deviceId": "990013907835573", "status": "Paused", "since": "today"}]
 SAMPLE = {
     "accountName": "0242078689-00001",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from listener.errors import RefusalError
 from listener.messages import schemas
-from listener.messages.kinds import KINDS_BY_TYPE
+from listener.messages.kinds import KINDS, KINDS_BY_NAME, KINDS_BY_TYPE, UNKNOWN
 from listener.messages.message import Message
 from listener.messages.payload import parse, serialize, without_credentials
 from listener.times import timestamp
@@ -171,6 +171,11 @@ def test_the_envelope_has_the_last_word_on_every_shape(type_: str, groups: dict[
     except RefusalError as refusal:
         found = refusal.detail
     assert found == told
+
+
+def test_no_two_kinds_share_a_name_or_a_type() -> None:
+    assert len(KINDS) == len(KINDS_BY_NAME) == len(KINDS_BY_TYPE)
+    assert UNKNOWN not in KINDS_BY_NAME
 
 
 def test_the_envelope_checks_containers_and_the_type_and_nothing_else() -> None:
