@@ -91,7 +91,7 @@ def _print(found: list[Pending]) -> None:
             one.group,
             fields.get("kind", "?") if fields else "(is no longer there)",
             fields.get("account", "-"),
-            fields.get("subject", "-")[: entry_text.BEGINNING],
+            fields.get("subject", "-")[: entry_text.SHORT_ID_CHARS],
             one.consumer,
             format_duration(one.idle_ms / 1000),
             one.deliveries,

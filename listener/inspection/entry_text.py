@@ -9,8 +9,8 @@ from listener.messages.kinds import KINDS, KINDS_BY_TYPE
 from listener.messages.members import Kind, Member
 from listener.text import clean, counted, json_line
 
-# Of an upgrade's id, which mostly is a UUID; `tail --upgrade` takes as much.
-BEGINNING = 8
+# How much of an upgrade's id is shown, mostly a UUID; `tail --upgrade` accepts that much.
+SHORT_ID_CHARS = 8
 
 
 def event_json(entry: Entry) -> str:
@@ -29,7 +29,7 @@ def event_text(entry: Entry) -> str:
         fields.get("time", "")[:19].replace("T", " "),
         f"{fields.get('kind', '?'):<18}",
         fields.get("account", "-"),
-        f"upgrade {subject[:BEGINNING]}" if subject else "",
+        f"upgrade {subject[:SHORT_ID_CHARS]}" if subject else "",
         ", ".join(details(data_of(fields))),
     ]
     return clean("  ".join(part for part in parts if part))

@@ -79,7 +79,10 @@ def test_the_group_that_is_furthest_behind_is_told_over_all_partitions() -> None
 
 
 def test_an_upgrade_that_was_read_in_part_is_not_called_over() -> None:
-    upgrades = [Upgrade("a", unnamed="started"), Upgrade("b", whole=False, unnamed="finished")]
+    upgrades = [
+        Upgrade("a", stage_without_devices="started"),
+        Upgrade("b", complete=False, stage_without_devices="finished"),
+    ]
     tile = shown(seen(upgrades=upgrades))["Upgrades"]
     assert (tile.value, tile.about) == ("2", "1 under way, 1 partly seen")
 

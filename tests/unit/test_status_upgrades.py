@@ -59,7 +59,7 @@ CAMPAIGN = [
 )
 def test_each_device_is_where_its_last_message_says(seen: int, stage: str, over: int) -> None:
     [upgrade] = upgrades(CAMPAIGN[:seen])
-    assert (upgrade.stage, upgrade.over, len(upgrade.devices)) == (stage, over, 2)
+    assert (upgrade.stage, upgrade.ended, len(upgrade.devices)) == (stage, over, 2)
     assert upgrade.rejected == {"3"}
     assert (upgrade.account, upgrade.last) == ("a", CAMPAIGN[seen - 1].fields["time"])
 
@@ -80,11 +80,11 @@ def test_a_device_that_begins_again_is_started_again_and_a_late_schedule_undoes_
 
 
 def test_an_upgrade_whose_beginning_was_not_read_is_not_called_finished() -> None:
-    [cut] = upgrades(CAMPAIGN[3:], all_there=False)
-    assert (cut.whole, cut.stage) == (False, "partly seen")
+    [cut] = upgrades(CAMPAIGN[3:], complete=False)
+    assert (cut.complete, cut.stage) == (False, "partly seen")
     assert upgrades(CAMPAIGN[3:])[0].stage == "some failed"
-    [begun] = upgrades(CAMPAIGN, all_there=False)
-    assert (begun.whole, begun.stage) == (True, "some failed")
+    [begun] = upgrades(CAMPAIGN, complete=False)
+    assert (begun.complete, begun.stage) == (True, "some failed")
 
 
 def test_an_upgrade_of_which_no_device_succeeded_has_failed() -> None:

@@ -8,7 +8,7 @@ import click
 from listener.cli.render import tables
 from listener.cli.render.tables import Screen
 from listener.inspection.dead_letters import DeadLetter
-from listener.inspection.entry_text import BEGINNING, data_of
+from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
 from listener.text import clean, truncate
 
 # Of an error, in a table.
@@ -56,7 +56,7 @@ def show(found: list[DeadLetter]) -> None:
             letter.group,
             message.get("kind", "-"),
             message.get("account", "-"),
-            message.get("subject", "-")[:BEGINNING],
+            message.get("subject", "-")[:SHORT_ID_CHARS],
             letter.told("reason"),
             truncate(letter.told("error"), SHORT),
             letter.told("deliveries"),

@@ -8,7 +8,7 @@ import click
 
 from listener.cli.render import tables
 from listener.cli.render.tables import Screen
-from listener.inspection.entry_text import BEGINNING, data_of
+from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
 from listener.spool.status import Held
 from listener.text import clean, truncate
 
@@ -72,7 +72,7 @@ def show(found: Sequence[Held]) -> None:
             message.time[:19].replace("T", " "),
             message.kind,
             message.account or "-",
-            (message.subject or "-")[:BEGINNING],
+            (message.subject or "-")[:SHORT_ID_CHARS],
             len(message.data),
             truncate(one.reason, SHORT) or "-",
         )

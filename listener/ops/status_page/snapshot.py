@@ -161,9 +161,9 @@ def _in_redis(settings: Settings, look: View, findings: list[Finding], kept: Kep
     counted_at = datetime.now(UTC)
     messages = sum(stream.entries for stream in look.streams)
     newest = _newest(look)
-    all_there = len(newest) >= messages
+    complete = len(newest) >= messages
     # In a native thread, which gives way to the messages of this process every few milliseconds.
-    found = _thread.run(lambda: upgrades(newest, all_there=all_there), PARSING_S)
+    found = _thread.run(lambda: upgrades(newest, complete=complete), PARSING_S)
     return Overview(
         now=now,
         findings=findings,

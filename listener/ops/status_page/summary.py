@@ -109,8 +109,8 @@ def _spool(seen: Overview) -> Tile:
 
 def _upgrades(seen: Overview) -> Tile:
     """Of one that was read in part only it is not known whether it is over."""
-    under_way = sum(one.whole and one.stage in {"scheduled", "started"} for one in seen.upgrades)
-    partly = sum(not one.whole for one in seen.upgrades)
+    under_way = sum(one.complete and one.stage in {"scheduled", "started"} for one in seen.upgrades)
+    partly = sum(not one.complete for one in seen.upgrades)
     about = f"{under_way} under way" + (f", {partly} partly seen" if partly else "")
     return Tile("Upgrades", f"{len(seen.upgrades)}", about, "upgrades")
 

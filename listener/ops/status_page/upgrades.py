@@ -28,8 +28,8 @@ class Upgrade:
         last: when the newest message about it arrived, RFC 3339.
         devices: the stage of each device that a message named.
         rejected: devices that were not accepted when it was scheduled.
-        unnamed: the stage in the newest message that named no device.
-        whole: whether all messages about it were read; otherwise there may be more devices.
+        stage_without_devices: the stage in the newest message that named no device.
+        complete: whether all messages about it were read; otherwise there may be more devices.
     """
 
     id: str
@@ -38,15 +38,15 @@ class Upgrade:
     last: str = ""
     devices: dict[str, Stage] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
-    unnamed: Stage | None = None
-    whole: bool = True
+    stage_without_devices: Stage | None = None
+    complete: bool = True
 
     def count(self, *stages: Stage) -> int:
         """The number of devices in these stages."""
         return sum(stage in stages for stage in self.devices.values())
 
     @property
-    def over(self) -> int:
+    def ended(self) -> int:
         """The number of devices whose upgrade ended, successfully or not."""
         return self.count("succeeded", "failed", "finished")
 
@@ -54,29 +54,30 @@ class Upgrade:
     def stage(self) -> str:
         """The stage of the whole upgrade, in one word or two."""
         if not self.devices:
-            return self.unnamed or "scheduled"
-        if not self.whole:
+            return self.stage_without_devices or "scheduled"
+        if not self.complete:
             return "partly seen"
-        if self.over == len(self.devices):
+        if self.ended == len(self.devices):
             failed = self.count("failed")
-            return "finished" if not failed else "failed" if failed == self.over else "some failed"
-        return "started" if self.over or self.count("started") else "scheduled"
+            return "finished" if not failed else "failed" if failed == self.ended else "some failed"
+        return "started" if self.ended or self.count("started") else "scheduled"
 
 
-def upgrades(entries: Iterable[Entry], *, all_there: bool = True) -> list[Upgrade]:
+def upgrades(entries: Iterable[Entry], *, complete: bool = True) -> list[Upgrade]:
     """The upgrades that some messages are about, the one with the newest message first.
 
     Args:
         entries: of message streams, in any order; they are taken in the order of their `time`.
-        all_there: whether there are no older messages than these. Otherwise the messages of an
+        complete: whether there are no older messages than these. Otherwise the messages of an
             upgrade are complete only from the one that it was scheduled.
     """
     by_id: dict[str, Upgrade] = {}
     for entry in sorted(entries, key=lambda entry: entry.fields.get("time", "")):
         kind = KINDS_BY_NAME.get(entry.fields.get("kind", ""))
         if kind and kind.stage and "subject" in entry.fields:
-            upgrade_id, whole = entry.fields["subject"], all_there or kind.stage == "scheduled"
-            upgrade = by_id.setdefault(upgrade_id, Upgrade(upgrade_id, whole=whole))
+            upgrade_id, is_first = entry.fields["subject"], kind.stage == "scheduled"
+            new = Upgrade(upgrade_id, complete=complete or is_first)
+            upgrade = by_id.setdefault(upgrade_id, new)
             _apply(upgrade, entry, kind)
     return sorted(by_id.values(), key=lambda upgrade: upgrade.last, reverse=True)
 
@@ -94,7 +95,7 @@ def _apply(upgrade: Upgrade, entry: Entry, kind: Kind) -> None:
         for item in devices:
             _apply_listed(upgrade, item, stage)
     else:
-        upgrade.unnamed = stage
+        upgrade.stage_without_devices = stage
 
 
 def _container(entry: Entry, kind: Kind) -> Mapping[str, Any]:
