@@ -22,7 +22,13 @@ def findings(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         settings: as a command reads them, which receives nothing and so asks for no proof of the sender.
         environ: the whole environment, from which the service would read them strictly.
     """
-    results = [*_unreadable_files(settings), *_as_the_service_reads(environ)]
+    results = [
+        *(
+            error(TOPIC, f"REDIS_URL: {text}", "check its path and its mode")
+            for text in unreadable_files(settings)
+        ),
+        *_as_the_service_reads(environ),
+    ]
     if unusual := settings.unusual_accounts:
         results.append(
             warning(
@@ -51,10 +57,11 @@ def _as_the_service_reads(environ: Mapping[str, str]) -> list[Finding]:
     return []
 
 
-def _unreadable_files(settings: Settings) -> list[Finding]:
+def unreadable_files(settings: Settings) -> list[str]:
+    """What is wrong with the files that REDIS_URL names, a text for each; empty if they can be read."""
     files = RedisUrl.parse(settings.queue.url.reveal()).files
     return [
-        error(TOPIC, f"REDIS_URL: the file of {name} cannot be read", "check its path and its mode")
+        f"the file of {name} cannot be read"
         for name, path in files.items()
         if not os.access(path, os.R_OK)
     ]

@@ -1,9 +1,8 @@
 """Checks, before the first worker starts, that Redis can keep messages as QUEUE_DURABILITY asks."""
 
-import os
-
 import structlog
 
+from listener.diagnostics.check_settings import unreadable_files
 from listener.errors import QueueUnavailableError, SettingsError
 from listener.inspection.view import RedisFailedError, translated_errors
 from listener.queue import shards
@@ -13,7 +12,6 @@ from listener.queue.required_commands import REFUSED
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect, unless_refused
 from listener.redis_client.server_info import ServerInfo, inspect
-from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
 MAX_SHOWN = 3
@@ -30,7 +28,8 @@ def check(settings: Settings) -> None:
         SettingsError: the server can never do what QUEUE_DURABILITY asks for, a file that
             REDIS_URL names cannot be read, or a right is missing and there is no spool either.
     """
-    _check_files(settings)
+    if problems := unreadable_files(settings):
+        raise SettingsError({"REDIS_URL": problems})
     if max_length := settings.queue_max_length:
         log.warning(
             "QUEUE_MAX_LENGTH is lossy: the oldest messages go, read or not", messages=max_length
@@ -111,10 +110,3 @@ def _check_rights(settings: Settings) -> None:
     missing = [problem for problem in problems if GRANT in problem]
     if missing and not settings.spool.folder:
         raise SettingsError({"REDIS_URL": missing})
-
-
-def _check_files(settings: Settings) -> None:
-    files = RedisUrl.parse(settings.queue.url.reveal()).files
-    if missing := [name for name, path in files.items() if not os.access(path, os.R_OK)]:
-        problems = [f"the file of {name} cannot be read" for name in missing]
-        raise SettingsError({"REDIS_URL": problems})

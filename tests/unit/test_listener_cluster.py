@@ -178,6 +178,18 @@ def test_a_refusal_is_named_as_the_server_words_it() -> None:
         topology.masters()
 
 
+def test_a_client_keeps_the_name_localhost_which_a_certificate_may_be_for() -> None:
+    connected = []
+
+    def connect(host: str, port: int) -> redis.Redis:
+        connected.append((host, port))
+        return Node([[0, 16383, ["127.0.0.1", 1]]])
+
+    topology = Topology([("localhost", 1)], connect, timeout_s=10)
+    assert topology.master(FIRST).redis_connection
+    assert connected == [("localhost", 1)]
+
+
 def test_nothing_is_asked_before_the_map_is_needed() -> None:
     only = Node([[0, 16383, ["a", 1]]])
     topology_of({("a", 1): only, ("b", 2): only})
