@@ -61,8 +61,6 @@ class RefusalError(ListenerError):
     """
 
     reason: ClassVar[str]
-    # Whether the sender was authenticated when the request was refused.
-    proven = False
 
     def __init__(self, detail: str = "") -> None:
         self.detail = detail

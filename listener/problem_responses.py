@@ -53,13 +53,12 @@ class ProblemResponder:
         else:
             refusal = InternalError(type(error).__name__)
             fields["exc_info"] = error
-        event = "message not kept" if refusal.status >= 500 else "request refused"
-        self._refusals.count_and_log(refusal, event, authenticated=authenticated, **fields)
+        self._refusals.count_and_log(refusal, authenticated=authenticated, **fields)
         return refusal_response(refusal)
 
     def respond_not_ready(self, refusal: RefusalError, **fields: object) -> ProblemResponse:
         """The answer to a readiness check that failed: no message was refused, so none is counted."""
-        self._refusals.log(refusal, "not ready", authenticated=False, **fields)
+        self._refusals.log_not_ready(refusal, **fields)
         return refusal_response(refusal)
 
 

@@ -1,12 +1,11 @@
 """Counts and logs refused requests: an authenticated sender's nearly all, anybody else's at most one per reason every 10 s."""
 
-import logging
 from collections.abc import Callable
 
 import structlog
 
 from listener import metrics
-from listener.errors import InternalError, RefusalError
+from listener.errors import RefusalError
 
 log = structlog.get_logger("listener")
 
@@ -47,8 +46,8 @@ class RefusalLog:
 
     Anybody can be refused as often as it likes, so the refusals of unauthenticated senders share one line
     for each reason in `INTERVAL_S`, which has the number of those without a line. An authenticated sender's
-    have `MAX_LINES_OF_AUTHENTICATED` in that time. Each authentic message that was not kept (503) has a
-    line, and so has each error of our own code. At the level debug every refusal has one.
+    have `MAX_LINES_OF_AUTHENTICATED` in that time. Each message that was not kept (503) has a line. At the
+    level debug every refusal has one.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -57,35 +56,32 @@ class RefusalLog:
         self._limiter_of_authenticated = LogRateLimiter(clock, max_lines=MAX_LINES_OF_AUTHENTICATED)
 
     def count_and_log(
-        self, refusal: RefusalError, event: str, *, authenticated: bool, **fields: object
+        self, refusal: RefusalError, *, authenticated: bool, **fields: object
     ) -> None:
-        """Counts one refusal in the metrics, and logs it as `log` does."""
-        metrics.count(metrics.REFUSALS, refusal.reason)
-        self.log(refusal, event, authenticated=authenticated, **fields)
-
-    def log(
-        self, refusal: RefusalError, event: str, *, authenticated: bool, **fields: object
-    ) -> None:
-        """Logs one refusal, unless there were too many of its reason.
+        """Counts one refused request, and logs it unless there were too many of its reason.
 
         Args:
             refusal: with the reason and the detail.
-            event: what happened.
             authenticated: whether the sender had proved by then that it may send.
             fields: further fields of the line; nothing that a stranger wrote.
         """
-        level = logging.ERROR if refusal.status >= 500 else logging.WARNING
+        metrics.count(metrics.REFUSALS, refusal.reason)
         fields = {"reason": refusal.reason, "detail": refusal.detail, **fields}
-        if level == logging.ERROR and (authenticated or isinstance(refusal, InternalError)):
-            log.log(level, event, **fields)
+        if refusal.status >= 500:
+            log.error("message not kept", **fields)
             return
         limiter = self._limiter_of_authenticated if authenticated else self._limiter
-        # The event belongs to the kind: refusals for the same reason at different places must not
-        # suppress each other.
-        suppressed = limiter.allow(f"{event}: {refusal.reason}")
+        suppressed = limiter.allow(refusal.reason)
         if suppressed is None:
-            log.debug(event, **fields)
-        else:
-            if suppressed or not authenticated:
-                fields["suppressed"] = suppressed
-            log.log(level, event, **fields)
+            log.debug("request refused", **fields)
+            return
+        if suppressed or not authenticated:
+            fields["suppressed"] = suppressed
+        log.warning("request refused", **fields)
+
+    def log_not_ready(self, refusal: RefusalError, **fields: object) -> None:
+        """Logs a readiness check that failed, at most once in `INTERVAL_S`: anybody may ask."""
+        suppressed = self._limiter.allow("not ready")
+        if suppressed is not None:
+            fields = {"reason": refusal.reason, "detail": refusal.detail, **fields}
+            log.error("not ready", **fields, suppressed=suppressed)

@@ -140,7 +140,7 @@ def test_lines_of_a_proven_sender_are_throttled_once_they_are_many() -> None:
     def refuse(times: int) -> list[Any]:
         with capture_logs() as told:
             for _ in range(times):
-                refusals.count_and_log(NotJsonError(), "request refused", authenticated=True)
+                refusals.count_and_log(NotJsonError(), authenticated=True)
         return [line for line in told if line["log_level"] == "warning"]
 
     assert len(refuse(3)) == 3
@@ -152,12 +152,13 @@ def test_lines_of_a_proven_sender_are_throttled_once_they_are_many() -> None:
     assert "suppressed" not in lines[1]
 
 
-def test_every_message_that_was_not_kept_is_logged() -> None:
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_every_message_that_was_not_kept_is_logged(authenticated: bool) -> None:
     refusals = RefusalLog(lambda: 0.0)
-    with capture_logs() as told:
+    with capture_logs() as lines:
         for _ in range(3 * refusal_log.MAX_LINES_OF_AUTHENTICATED):
-            refusals.count_and_log(QueueUnavailableError(), "message not kept", authenticated=True)
-    assert len(told) == 3 * refusal_log.MAX_LINES_OF_AUTHENTICATED
+            refusals.count_and_log(QueueUnavailableError(), authenticated=authenticated)
+    assert len(lines) == 3 * refusal_log.MAX_LINES_OF_AUTHENTICATED
 
 
 def test_texts_that_differ_only_where_they_are_cut_are_both_kept(

@@ -103,6 +103,20 @@ def test_application_under_another_server_says_how_to_start_it(redis_server: str
     assert status == 2
 
 
+def test_flask_lists_the_receivers_routes(redis_server: str) -> None:
+    status, log = refusal(
+        started(redis_server, "flask", "--app", "listener.callback.app", "routes")
+    )
+    assert status == 0, log
+    lines = [line.split() for line in log.splitlines()]
+    routes = {(line[0], line[-1]) for line in lines if len(line) > 1}
+    assert routes >= {
+        ("callback.receive", "/<path:path>"),
+        ("health.alive", "/healthz"),
+        ("health.ready", "/readyz"),
+    }
+
+
 def test_configuration_that_is_only_checked_is_not_refused(redis_server: str) -> None:
     status, log = refusal(started(redis_server, "gunicorn", "--check-config", APP))
     assert (status, log) == (0, "")
