@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from listener.callback.app import create_app
 from listener.callback.request import HIDDEN_PATH
 from listener.messages.message import Message
-from listener.queue.queue import Kept, KeptBy
+from listener.queue.queue import PutResult, StoredIn
 from listener.settings.settings import Settings
 
 TOKEN, PASSWORD = "token-of-the-tests", "correct-horse-battery"
@@ -31,14 +31,14 @@ class Queue:
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
 
-    def put(self, message: Message) -> Kept:
+    def put(self, message: Message) -> PutResult:
         if self._error:
             raise self._error
-        return Kept(duplicate=False, keeper="redis")
+        return PutResult(duplicate=False, stored_in="redis")
 
     def quarantine(self, data: str, *, reason: str, arrived: object) -> None: ...
 
-    def check(self) -> KeptBy:
+    def check(self) -> StoredIn:
         return "redis"
 
     def close(self) -> None: ...
