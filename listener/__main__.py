@@ -1,4 +1,4 @@
-"""The operator's command line: `python -m listener`."""
+"""The operator's command line, `python -m listener`: joins the commands of `listener/cli/`."""
 
 import click
 
@@ -28,16 +28,8 @@ def main() -> None:
     """
 
 
-main.add_command(check)
-main.add_command(dead)
-main.add_command(export)
-main.add_command(pending)
-main.add_command(quarantine)
-main.add_command(replay)
-main.add_command(schema)
-main.add_command(spool)
-main.add_command(stats)
-main.add_command(tail)
+for command in (check, dead, export, pending, quarantine, replay, schema, spool, stats, tail):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The operator's commands: one thin module each, and what they share."""
+"""The operator's commands: a module for each, and what they share."""

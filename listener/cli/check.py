@@ -1,4 +1,4 @@
-"""`check`: the doctor."""
+"""`check`: prints the findings of the diagnostics, with advice."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -6,11 +6,11 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from listener.cli import common, options
+from listener.cli import click_options, common
 from listener.cli.render.tables import Screen
 from listener.diagnostics.finding import Finding
 from listener.diagnostics.run import findings
-from listener.inspection.view import View, connected
+from listener.inspection.queue_view import QueueView, decoding_client
 from listener.text import clean, counted, json_line
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -20,17 +20,17 @@ STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
     short_help="Look at everything, and say what to do.",
     epilog="Example: python -m listener check --json",
 )
-@options.as_json
+@click_options.as_json
 def check(*, as_json: bool) -> None:
     """Look at settings, Redis, queue, consumer groups, spool and registration; say what to do.
 
     Exit status 0 if there is no error (warnings do not count), 1 with errors, 2 if the settings
     cannot be read. Looks at the spool of the host that it runs on.
     """
-    settings = common.all_settings()
+    settings = common.read_all_settings()
     screen, levels = Screen(), Counter[str]()
-    with connected(settings.queue, timeout_s=common.TIMEOUT_S, name="fota-check") as client:
-        for finding in findings(settings, View(settings.queue, client)):
+    with decoding_client(settings.queue, timeout_s=common.TIMEOUT_S, name="fota-check") as client:
+        for finding in findings(settings, QueueView(settings.queue, client)):
             levels[finding.level] += 1
             if as_json:
                 click.echo(json_line(asdict(finding)))
@@ -41,7 +41,7 @@ def check(*, as_json: bool) -> None:
             f"\n{counted(levels['error'], 'error')}, {counted(levels['warning'], 'warning')}."
         )
     if levels["error"]:
-        raise click.exceptions.Exit(common.FAILED)
+        raise click.exceptions.Exit(common.EXIT_FAILURE)
 
 
 def _print(screen: Screen, finding: Finding) -> None:

@@ -1,34 +1,38 @@
-"""What the commands share: settings, the connection, questions, and how they end."""
+"""What the commands share: settings, the connection, checks of arguments, lists, and how a command ends."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from listener import entry_ids
 from listener.errors import SettingsError
-from listener.inspection import consumer_groups
-from listener.inspection.view import RedisFailedError, View, connected, translated_errors
+from listener.inspection.consumer_groups import group_names
+from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
 from listener.runtime import memory_protection, stderr
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
-from listener.text import clean
+from listener.text import clean, json_line
 
 T = TypeVar("T")
 
 TIMEOUT_S = 5.0
-WRONG = 2
-FAILED = 1
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+# Drawing a table of tens of thousands takes half a minute, and nobody reads it.
+MAX_TABLE_ROWS = 50
 
 
 class Commands(click.Group):
-    """A group whose commands end quietly when nobody reads their output any more.
+    """A group whose commands end quietly when the reader of their output has gone.
 
-    A command may wait for the reader of its output, until a signal or the reader's end; never for that of its errors.
+    A command may wait for the reader of its output, until a signal comes or the reader ends; it never
+    waits for the reader of its errors.
     """
 
     def main(self, *arguments: Any, **options: Any) -> Any:
@@ -40,7 +44,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command."""
-        _replace_what_cannot_be_written()
+        _escape_unencodable()
         try:
             try:
                 return super().invoke(ctx)
@@ -50,11 +54,11 @@ class Commands(click.Group):
             finally:
                 sys.stdout.flush()
         except KeyboardInterrupt:
-            # It may also have come while the end of the output waited for its reader.
+            # It may also have come while the last flush waited for the reader.
             discard_output()
             raise
         except BrokenPipeError:
-            # `| head` has had enough. What is left in the buffer must not fail once more at exit.
+            # `| head` has ended. What is left in the buffer must not fail once more at exit.
             discard_output()
             ctx.exit(0)
         except OSError as error:
@@ -63,32 +67,11 @@ class Commands(click.Group):
             raise click.ClickException(f"output failed: {error.strerror or error}") from None
 
 
-def wanted_groups(queue: View, wanted: str | None) -> list[str]:
-    """The wanted group, or all.
-
-    Raises:
-        UsageError: it is none; names those that there are.
-        redis.RedisError: Redis did not answer.
-    """
-    known = consumer_groups.names(queue.client, queue.partitions)
-    if wanted is None:
-        return known
-    if wanted not in known:
-        raise no_group(wanted, known)
-    return [wanted]
-
-
-def no_group(wanted: str, known: Sequence[str]) -> click.UsageError:
-    """What to say of a group that does not exist."""
-    there = f"there are: {', '.join(known)}" if known else "there is none yet"
-    return click.UsageError(clean(f"no consumer group is named {wanted!r}; {there}"))
-
-
 def read_settings(read: Callable[[], T]) -> T:
-    """The settings that `read` returns; if they are not valid, the program ends with status 2.
+    """The settings that `read` returns; ends the program with status 2 if they are not valid.
 
     Args:
-        read: such as `QueueSettings.from_env`: a command reads no settings but those that it needs.
+        read: such as `QueueSettings.from_env`: a command reads only the settings that it needs.
     """
     try:
         return read()
@@ -96,44 +79,52 @@ def read_settings(read: Callable[[], T]) -> T:
         click.echo("The settings are not valid:", err=True)
         for line in error.lines():
             click.echo(f"  {line}", err=True)
-        sys.exit(WRONG)
+        sys.exit(EXIT_USAGE)
 
 
-def all_settings() -> Settings:
-    """All settings of the listener. A command receives nothing, so nothing has to prove who sends."""
+def read_all_settings() -> Settings:
+    """All settings of the listener. A command receives no message, so no sender needs authentication."""
     return read_settings(lambda: Settings.from_env(require_sender_proof=False))
 
 
 @contextmanager
-def opened() -> Iterator[View]:
+def open_queue() -> Iterator[QueueView]:
     """The queue that the environment names.
 
     Raises:
-        ClickException: Redis fails; says how, without secrets.
+        ClickException: Redis failed; one sentence, without secrets.
     """
     settings = read_settings(QueueSettings.from_env)
-    with (
-        failing_clearly(settings),
-        connected(settings, timeout_s=TIMEOUT_S, name="fota-cli") as client,
-    ):
-        yield View(settings, client)
-
-
-@contextmanager
-def failing_clearly(settings: QueueSettings) -> Iterator[None]:
-    """Turns an error of Redis into a ClickException: one sentence, free of secrets."""
     try:
-        with translated_errors(settings):
-            yield
+        with decoding_client(settings, timeout_s=TIMEOUT_S, name="fota-cli") as client:
+            yield QueueView(settings, client)
     except RedisFailedError as error:
         raise click.ClickException(str(error)) from None
 
 
-def place(read: Callable[[str, datetime], str], text: str, now: datetime, option: str) -> str:
-    """An entry id of what `--from` or `--to` says; `read` is of `moments`.
+def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
+    """The wanted group, or all groups.
 
     Raises:
-        BadParameter: it says nothing that can be understood.
+        UsageError: the wanted one does not exist; names those that do.
+        redis.RedisError: Redis did not answer.
+    """
+    groups = group_names(queue.client, queue.partitions)
+    if wanted is None:
+        return groups
+    if wanted not in groups:
+        existing = f"there are: {', '.join(groups)}" if groups else "there is none yet"
+        raise click.UsageError(clean(f"no consumer group is named {wanted!r}; {existing}"))
+    return [wanted]
+
+
+def resolve_time_option(
+    read: Callable[[str, datetime], str], text: str, now: datetime, option: str
+) -> str:
+    """The entry id that the text of `--from` or `--to` means; `read` is of `times`.
+
+    Raises:
+        BadParameter: the text is neither a time nor an id.
     """
     try:
         return read(text, now)
@@ -141,48 +132,70 @@ def place(read: Callable[[str, datetime], str], text: str, now: datetime, option
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-def chosen_ids(ids: Sequence[str], every: bool) -> None:
-    """Checks that either ids or --all are given, and that the ids are some.
+def check_entry_ids(ids: Sequence[str]) -> None:
+    """Raises BadParameter for an argument that is no entry id."""
+    for entry_id in ids:
+        match = entry_ids.PATTERN.fullmatch(entry_id)
+        if not match or match[2] is None:
+            raise click.BadParameter(
+                clean(f"{entry_id!r} is no entry id such as 1795397513221-0"), param_hint="ID"
+            )
+
+
+def check_ids_or_all(
+    ids: Sequence[str],
+    every: bool,
+    check_ids: Callable[[Sequence[str]], None] = check_entry_ids,
+) -> None:
+    """Checks that either ids or --all are given, and the ids by `check_ids`.
 
     Raises:
-        UsageError: neither, both, or something else.
+        UsageError: neither, both, or something that is no id.
     """
     if bool(ids) == every:
         raise click.UsageError("name the ids of what you mean, or --all")
     check_ids(ids)
 
 
-def check_ids(ids: Sequence[str]) -> None:
-    """Raises BadParameter for what is no entry id."""
-    for entry_id in ids:
-        found = entry_ids.PATTERN.fullmatch(entry_id)
-        if not found or found[2] is None:
-            raise click.BadParameter(
-                clean(f"{entry_id!r} is no entry id such as 1795397513221-0"), param_hint="ID"
-            )
-
-
 def confirm(question: str, assumed: bool) -> None:
-    """Asks; ends the program where the answer is no.
+    """Asks unless `assumed`; ends the program if the answer is no.
 
     Raises:
-        UsageError: there is nobody to ask.
+        UsageError: there is no terminal to ask at.
     """
     if assumed:
         return
-    if not somebody_is_there():
+    if not is_interactive():
         raise click.UsageError("there is no terminal to ask at: add --yes")
     click.confirm(question, abort=True)
 
 
-def somebody_is_there() -> bool:
-    """Whether there is a terminal at which a question would be read."""
+def is_interactive() -> bool:
+    """Whether standard input is a terminal, at which a question would be answered."""
     return sys.stdin.isatty()
 
 
-def tell_of_more(found: Sequence[object], limit: int) -> None:
-    """Says on standard error that there are more than `limit`, if so many were found."""
-    if len(found) > limit:
+def print_list(
+    items: Iterable[T],
+    limit: int | None,
+    as_json: bool,
+    to_data: Callable[[T], dict[str, Any]],
+    print_table: Callable[[Sequence[T]], None],
+) -> None:
+    """Prints items as lines of JSON, or at most `MAX_TABLE_ROWS` (without a limit) of them as a table."""
+    if as_json:
+        for item in islice(items, limit):
+            click.echo(json_line(to_data(item)))
+        return
+    max_rows = limit or MAX_TABLE_ROWS
+    rows = list(islice(items, max_rows + 1))
+    print_table(rows[:max_rows])
+    warn_truncated(rows, max_rows)
+
+
+def warn_truncated(items: Sequence[object], limit: int) -> None:
+    """Says on standard error that there are more than `limit`, if there are more items."""
+    if len(items) > limit:
         click.echo(f"There are more than {limit}: raise --limit to see them.", err=True)
 
 
@@ -191,14 +204,14 @@ def fail(text: str) -> NoReturn:
     raise click.ClickException(clean(text))
 
 
-def _replace_what_cannot_be_written() -> None:
+def discard_output() -> None:
+    """Discards the buffer of standard output and all later output, so that the exit does not wait for its reader."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+
+
+def _escape_unencodable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
-
-
-def discard_output() -> None:
-    """Drops what is still in the buffer of standard output, and all that follows: the end must not wait for it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

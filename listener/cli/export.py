@@ -1,4 +1,4 @@
-"""`export`: messages into a file."""
+"""`export`: writes messages into a file, as lines of JSON or as CSV."""
 
 import csv
 import sys
@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from listener import entry_ids, text, times
-from listener.cli import common, options
-from listener.cli import output as files
+from listener import times
+from listener.cli import click_options, common
 from listener.cli.render import csv_rows
 from listener.cli.tail import is_wanted
-from listener.inspection import entry_text
-from listener.inspection.entries import Entry, entries, newest_first
-from listener.inspection.pages import IDS
-from listener.inspection.view import View
+from listener.inspection.entries import newest_first, oldest_first
+from listener.inspection.entry_text import event_json
+from listener.inspection.pages import IDS_ONLY, StreamEntry
+from listener.inspection.queue_view import QueueView
+from listener.text import counted
 
-# How often the progress is told.
-STEP = 500
+# The progress is updated after this many entries.
+PROGRESS_STEP = 500
 
 
 @click.command(
@@ -42,21 +42,21 @@ STEP = 500
 @click.option(
     "--to", "end", default="now", metavar="TIME|ID", show_default=True, help="The last, likewise."
 )
-@options.kinds
-@options.accounts
+@click_options.kinds
+@click_options.account
 @click.option(
-    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
+    "--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
-@files.output
-@files.force
+@click_options.output
+@click_options.force
 def export(
     *,
     start: str,
     end: str,
     kinds: tuple[str, ...],
     account: str | None,
-    form: str,
+    format_: str,
     as_json: bool,
     output: Path | None,
     force: bool,
@@ -67,40 +67,40 @@ def export(
     and data (JSON). No cell is a formula to a spreadsheet, whatever its separator: a sign
     that could begin one gets a ' in front, and in data stands as an escape of JSON.
     """
-    if as_json and form == "csv":
+    if as_json and format_ == "csv":
         raise click.UsageError("--json and --format csv exclude each other")
-    output = files.checked(output, force)
-    with common.opened() as queue:
+    path = click_options.output_path(output, force)
+    with common.open_queue() as queue:
         now = queue.now()
-        first = common.place(times.first_id, start, now, "--from")
-        last = common.place(times.last_id, end, now, "--to")
-        with files.opened(output) as file, _progress(output) as progress:
-            found = entries(queue.client, queue.partitions, first=first, last=last)
-            shown = _shown(found, progress, *_span(queue, first, last))
-            wanted = (entry for entry in shown if is_wanted(entry, kinds, account, None))
-            count = _write(file, wanted, form)
-    if output:
-        click.echo(f"{text.counted(count, 'message')} written to {output}", err=True)
+        first = common.resolve_time_option(times.first_id, start, now, "--from")
+        last = common.resolve_time_option(times.last_id, end, now, "--to")
+        with click_options.open_output(path) as file, _progress_bar(path) as progress:
+            entries = oldest_first(queue.client, queue.partitions, first=first, last=last)
+            counted_entries = _advancing(entries, progress, *_time_span(queue, first, last))
+            wanted = (entry for entry in counted_entries if is_wanted(entry, kinds, account, None))
+            count = _write(file, wanted, format_)
+    if path:
+        click.echo(f"{counted(count, 'message')} written to {path}", err=True)
 
 
-def _write(file: IO[str], entries: Iterator[Entry], form: str) -> int:
+def _write(file: IO[str], entries: Iterator[StreamEntry], format_: str) -> int:
     count = 0
     rows = csv.writer(file, lineterminator="\n")
-    if form == "csv":
+    if format_ == "csv":
         rows.writerow(csv_rows.COLUMNS)
     for count, entry in enumerate(entries, start=1):  # noqa: B007 (the last count is the result)
-        if form == "csv":
+        if format_ == "csv":
             rows.writerow(csv_rows.cells(entry))
         else:
-            file.write(f"{entry_text.event_json(entry)}\n")
+            file.write(f"{event_json(entry)}\n")
     return count
 
 
 @contextmanager
-def _progress(output: Path | None) -> Iterator[Progress]:
-    """On standard error, if that is a terminal and the messages do not go there as well."""
+def _progress_bar(path: Path | None) -> Iterator[Progress]:
+    """A progress bar on standard error, if that is a terminal and the messages do not go there as well."""
     console = Console(stderr=True)
-    busy = output is None and sys.stdout.isatty()
+    shares_terminal = path is None and sys.stdout.isatty()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -108,28 +108,29 @@ def _progress(output: Path | None) -> Iterator[Progress]:
         TextColumn("{task.fields[read]} messages read"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, disable=busy or not console.is_terminal) as progress:
+    disable = shares_terminal or not console.is_terminal
+    with Progress(*columns, console=console, disable=disable) as progress:
         yield progress
 
 
-def _span(queue: View, first: str, last: str) -> tuple[int, int]:
-    """The times, in ms, between which there are messages."""
-    one = replace(IDS, entries=1)
-    where = (queue.client, queue.partitions)
-    with_first = next(entries(*where, first=first, last=last, part=one), None)
-    with_last = next(newest_first(*where, first=first, last=last, part=one), None)
-    if with_first is None or with_last is None:
-        return 0, 0
-    return entry_ids.parse(with_first.entry_id)[0], entry_ids.parse(with_last.entry_id)[0]
+def _time_span(queue: QueueView, first: str, last: str) -> tuple[int, int]:
+    """The times of the first and the last message between two ids, in ms."""
+    projection = replace(IDS_ONLY, max_entries=1)
+    options: dict[str, Any] = {"first": first, "last": last, "projection": projection}
+    oldest = next(oldest_first(queue.client, queue.partitions, **options), None)
+    newest = next(newest_first(queue.client, queue.partitions, **options), None)
+    return (oldest.order[0], newest.order[0]) if oldest and newest else (0, 0)
 
 
-def _shown(entries: Iterator[Entry], progress: Progress, began: int, ends: int) -> Iterator[Entry]:
-    """Passes entries on and shows how far they are: by their time, as nobody knows their number."""
-    task = progress.add_task("export", total=max(ends - began, 1), read=0)
-    count, at = 0, began
+def _advancing(
+    entries: Iterator[StreamEntry], progress: Progress, start_ms: int, end_ms: int
+) -> Iterator[StreamEntry]:
+    """Passes entries on and shows the progress by their time, because their number is unknown."""
+    total = max(end_ms - start_ms, 1)
+    task = progress.add_task("export", total=total, read=0)
+    count = 0
     for count, entry in enumerate(entries, start=1):
         yield entry
-        at = entry.order[0]
-        if count % STEP == 0:
-            progress.update(task, completed=at - began, read=count)
-    progress.update(task, completed=max(ends - began, 1), read=count)
+        if count % PROGRESS_STEP == 0:
+            progress.update(task, completed=entry.order[0] - start_ms, read=count)
+    progress.update(task, completed=total, read=count)

@@ -1,19 +1,18 @@
-"""`pending`: what was given to a consumer and not acknowledged."""
+"""`pending`: lists the messages that were delivered and not acknowledged."""
 
 import heapq
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 import click
 
-from listener import text
-from listener.cli import common, options
+from listener.cli import click_options, common
 from listener.cli.render import tables
-from listener.cli.render.tables import Screen
-from listener.inspection import consumer_groups, entry_text
-from listener.inspection import pending_entries as held
-from listener.inspection.pending_entries import Pending
-from listener.inspection.view import View
+from listener.inspection.consumer_groups import group_infos
+from listener.inspection.entry_text import SHORT_ID_CHARS
+from listener.inspection.pending_entries import PendingEntry, pending_entries
+from listener.inspection.queue_view import QueueView
 from listener.times import format_duration, format_entry_time
 
 
@@ -21,15 +20,15 @@ from listener.times import format_duration, format_entry_time
     short_help="What was delivered and not acknowledged.",
     epilog="Example: python -m listener pending --group billing --limit 10",
 )
-@options.group_wanted
+@click_options.optional_group
 @click.option(
     "--limit",
     type=click.IntRange(1),
-    default=options.MOST_IN_A_TABLE,
+    default=common.MAX_TABLE_ROWS,
     show_default=True,
     help="At most so many, the oldest.",
 )
-@options.as_json
+@click_options.as_json
 def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     """List the messages that were delivered and not acknowledged, the oldest first.
 
@@ -37,63 +36,61 @@ def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     another takes them over. `requeued` is no consumer, but holds what `dead requeue` gave back, and
     `handed-back` what one gave back when it stopped: idle is for how long that waits.
     """
-    with common.opened() as queue:
-        found = _oldest(queue, common.wanted_groups(queue, group), limit + 1)
+    with common.open_queue() as queue:
+        entries = _oldest(queue, common.resolve_groups(queue, group), limit + 1)
+    common.print_list(entries, limit, as_json, _data, _print_table)
     if as_json:
-        for one in found[:limit]:
-            click.echo(text.json_line(data(one)))
-    elif not found:
-        click.echo("Nothing is pending.")
-    else:
-        _print(found[:limit])
-    common.tell_of_more(found, limit)
+        common.warn_truncated(entries, limit)
 
 
-def data(one: Pending) -> dict[str, Any]:
+def _data(pending: PendingEntry) -> dict[str, Any]:
     """One line of --json."""
-    fields = one.entry.fields
+    entry = pending.entry
     return {
-        "entry": one.entry.entry_id,
-        "partition": one.entry.partition,
-        "group": one.group,
-        "kind": fields.get("kind"),
-        "account": fields.get("account"),
-        "subject": fields.get("subject"),
-        "consumer": one.consumer,
-        "idle_s": one.idle_ms / 1000,
-        "deliveries": one.deliveries,
+        "entry": entry.entry_id,
+        "partition": entry.partition,
+        "group": pending.group,
+        "kind": entry.fields.get("kind"),
+        "account": entry.fields.get("account"),
+        "subject": entry.fields.get("subject"),
+        "consumer": pending.consumer,
+        "idle_s": pending.idle_ms / 1000,
+        "deliveries": pending.deliveries,
         # Trimmed or deleted by hand: it can only be acknowledged.
-        "exists": bool(fields),
+        "exists": bool(entry.fields),
     }
 
 
-def _oldest(queue: View, names: list[str], most: int) -> list[Pending]:
-    found = [
-        held.pending(queue.client, where, name)
-        for where in queue.partitions
-        for name in names
-        if any(info["name"] == name for info in consumer_groups.infos(queue.client, where))
+def _oldest(queue: QueueView, groups: list[str], limit: int) -> list[PendingEntry]:
+    lists = [
+        pending_entries(queue.client, partition, group)
+        for partition in queue.partitions
+        for group in groups
+        if any(info["name"] == group for info in group_infos(queue.client, partition))
     ]
-    return list(islice(heapq.merge(*found, key=lambda one: one.entry.order), most))
+    return list(islice(heapq.merge(*lists, key=lambda pending: pending.entry.order), limit))
 
 
-def _print(found: list[Pending]) -> None:
-    made = tables.table(
+def _print_table(entries: Sequence[PendingEntry]) -> None:
+    if not entries:
+        click.echo("Nothing is pending.")
+        return
+    table = tables.new_table(
         "entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries",
-        right=("deliveries",), whole=("entry",),
+        right_aligned=("deliveries",), no_wrap=("entry",),
     )  # fmt: skip
-    for one in found:
-        fields = one.entry.fields
-        tables.row(
-            made,
-            one.entry.entry_id,
-            format_entry_time(one.entry.entry_id),
-            one.group,
+    for pending in entries:
+        entry_id, fields = pending.entry.entry_id, pending.entry.fields
+        tables.add_row(
+            table,
+            entry_id,
+            format_entry_time(entry_id),
+            pending.group,
             fields.get("kind", "?") if fields else "(is no longer there)",
             fields.get("account", "-"),
-            fields.get("subject", "-")[: entry_text.SHORT_ID_CHARS],
-            one.consumer,
-            format_duration(one.idle_ms / 1000),
-            one.deliveries,
+            fields.get("subject", "-")[:SHORT_ID_CHARS],
+            pending.consumer,
+            format_duration(pending.idle_ms / 1000),
+            pending.deliveries,
         )
-    Screen().print(made)
+    tables.Screen().print(table)

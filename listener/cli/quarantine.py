@@ -1,25 +1,27 @@
-"""`quarantine`: what was refused from senders that proved themselves."""
+"""`quarantine`: lists, shows, replays and deletes what was refused from authenticated senders."""
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import click
 
-from listener.cli import common, options
+from listener.cli import click_options, common
 from listener.cli.render import tables
-from listener.cli.render.tables import Screen
 from listener.errors import RefusalError
-from listener.inspection import quarantine as kept
-from listener.inspection.pages import IDS, WHOLE, Part
-from listener.inspection.quarantine import Refused
-from listener.inspection.view import View
+from listener.inspection.pages import ALL_FIELDS, IDS_ONLY, Projection
+from listener.inspection.quarantined_messages import (
+    SUMMARY,
+    QuarantinedMessage,
+    delete_quarantined,
+    read_quarantine,
+)
+from listener.inspection.queue_view import QueueView
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from listener.text import clean, counted, json_line, truncate
 
-SHORT = 70
+BEGINNING_LENGTH = 70
 
 
 @click.group(
@@ -31,33 +33,27 @@ def quarantine() -> None:
 
 
 @quarantine.command("list", epilog="Example: python -m listener quarantine list --json")
-@options.limit
-@options.as_json
+@click_options.limit
+@click_options.as_json
 def list_(*, limit: int | None, as_json: bool) -> None:
     """List what is in the quarantine, the oldest first."""
-    with common.opened() as queue:
-        found = kept.refused(queue.client, queue.partitions[0], part=kept.SHORT)
-        if as_json:
-            for one in islice(found, limit):
-                click.echo(json_line(data(one)))
-        else:
-            most = limit or options.MOST_IN_A_TABLE
-            some = list(islice(found, most + 1))
-            _print(some[:most])
-            common.tell_of_more(some, most)
+    with common.open_queue() as queue:
+        messages = read_quarantine(queue.client, queue.partitions[0], projection=SUMMARY)
+        common.print_list(messages, limit, as_json, _summary, _print_table)
 
 
 @quarantine.command(epilog="Example: python -m listener quarantine show 1795397513221-0")
 @click.argument("entry_id", metavar="ID")
-@options.as_json
+@click_options.as_json
 def show(*, entry_id: str, as_json: bool) -> None:
     """Show one whole."""
-    common.check_ids([entry_id])
-    with common.opened() as queue:
-        found = list(kept.refused(queue.client, queue.partitions[0], only=entry_id))
-    if not found:
+    common.check_entry_ids([entry_id])
+    with common.open_queue() as queue:
+        message = next(read_quarantine(queue.client, queue.partitions[0], only=entry_id), None)
+    if message is None:
         common.fail(f"nothing in the quarantine is {entry_id}")
-    click.echo(json_line(data(found[0], whole=True)) if as_json else _text(found[0]))
+    whole = {**_data(message), "data": message.data}
+    click.echo(json_line(whole) if as_json else _text(message))
 
 
 @quarantine.command(
@@ -65,7 +61,7 @@ def show(*, entry_id: str, as_json: bool) -> None:
     epilog="Example: python -m listener quarantine replay --all",
 )
 @click.argument("entry_ids", metavar="[ID]...", nargs=-1)
-@options.every
+@click_options.every
 def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
     """Validate again, by the settings of now, and put into the queue what passes.
 
@@ -73,89 +69,106 @@ def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
     duplicate where the same message was received meanwhile. So mend THINGSPACE_ACCOUNTS first, for
     instance, and then replay. What is still refused stays; the exit status is then 1.
     """
-    common.chosen_ids(entry_ids, every)
+    common.check_ids_or_all(entry_ids, every)
     failed = False
-    settings = common.all_settings()
-    with common.opened() as queue:
+    settings = common.read_all_settings()
+    with common.open_queue() as queue:
         writer = RedisWriter(settings)
         try:
-            for one in _chosen(queue, entry_ids, WHOLE):
-                failed |= one is None or not _replay(queue, writer, one, settings)
+            for message in _chosen(queue, entry_ids, ALL_FIELDS):
+                failed |= message is None or not _replay(queue, writer, message, settings)
         finally:
             writer.close()
     if failed:
-        raise click.exceptions.Exit(common.FAILED)
+        raise click.exceptions.Exit(common.EXIT_FAILURE)
 
 
 @quarantine.command(epilog="Example: python -m listener quarantine drop 1795397513221-0 --yes")
 @click.argument("entry_ids", metavar="[ID]...", nargs=-1)
-@options.every
-@options.yes
+@click_options.every
+@click_options.yes
 def drop(*, entry_ids: tuple[str, ...], every: bool, yes: bool) -> None:
     """Delete for good."""
-    common.chosen_ids(entry_ids, every)
-    with common.opened() as queue:
-        found = [one and one.entry_id for one in _chosen(queue, entry_ids, IDS)]
-        there = [entry_id for entry_id in found if entry_id]
-        if there:
-            common.confirm(f"Delete {counted(len(there), 'refused message')} for good?", yes)
-        where = queue.partitions[0]
-        dropped = sum(kept.drop(queue.client, where, entry_id) for entry_id in there)
+    common.check_ids_or_all(entry_ids, every)
+    with common.open_queue() as queue:
+        # Without the messages themselves: their number is unbounded.
+        ids = [message and message.entry_id for message in _chosen(queue, entry_ids, IDS_ONLY)]
+        existing = [entry_id for entry_id in ids if entry_id]
+        if existing:
+            common.confirm(f"Delete {counted(len(existing), 'refused message')} for good?", yes)
+        partition = queue.partitions[0]
+        dropped = sum(delete_quarantined(queue.client, partition, each) for each in existing)
     click.echo(f"{dropped} dropped.")
-    if dropped < len(found):
-        raise click.exceptions.Exit(common.FAILED)
+    if dropped < len(ids):
+        raise click.exceptions.Exit(common.EXIT_FAILURE)
 
 
-def data(one: Refused, *, whole: bool = False) -> dict[str, Any]:
-    """One line of --json: the beginning of the data, or all of it."""
-    told = {"entry": one.entry_id, "time": one.time, "reason": one.reason, "bytes": one.bytes}
-    return {**told, "data": one.data} if whole else {**told, "begins": one.data[:SHORT]}
-
-
-def _chosen(queue: View, ids: Sequence[str], part: Part) -> Iterator[Refused | None]:
-    """Those with the ids, or all that are there now; None for one that is not there."""
-    where = queue.partitions[0]
+def _chosen(
+    queue: QueueView, ids: Sequence[str], projection: Projection
+) -> Iterator[QuarantinedMessage | None]:
+    """The messages with these ids, or all that are there now; None for an id that is not there."""
+    client, partition = queue.client, queue.partitions[0]
     if not ids:
-        yield from kept.refused(queue.client, where, part=part)
+        yield from read_quarantine(client, partition, projection=projection)
     for entry_id in ids:
-        found = next(kept.refused(queue.client, where, only=entry_id, part=part), None)
-        if found is None:
+        matches = read_quarantine(client, partition, only=entry_id, projection=projection)
+        message = next(matches, None)
+        if message is None:
             click.echo(f"{entry_id}: nothing in the quarantine is this", err=True)
-        yield found
+        yield message
 
 
-def _replay(queue: View, writer: RedisWriter, one: Refused, settings: Settings) -> bool:
+def _replay(
+    queue: QueueView, writer: RedisWriter, quarantined: QuarantinedMessage, settings: Settings
+) -> bool:
+    entry_id = quarantined.entry_id
     try:
-        message = one.message(settings)
+        message = quarantined.message(settings)
     except RefusalError as refusal:
         because = f"{refusal.reason}: {refusal.detail}" if refusal.detail else refusal.reason
-        click.echo(clean(f"{one.entry_id}: still refused, {because}"), err=True)
+        click.echo(clean(f"{entry_id}: still refused, {because}"), err=True)
         return False
     receipt = writer.put(message)
-    kept.drop(queue.client, queue.partitions[0], one.entry_id)
+    delete_quarantined(queue.client, queue.partitions[0], entry_id)
     how = "is in the queue already, as" if receipt.duplicate else "is in the queue as"
-    click.echo(f"{one.entry_id}: {how} {receipt.entry_id} ({message.kind})")
+    click.echo(f"{entry_id}: {how} {receipt.entry_id} ({message.kind})")
     return True
 
 
-def _print(found: list[Refused]) -> None:
-    if not found:
+def _data(message: QuarantinedMessage) -> dict[str, Any]:
+    return {
+        "entry": message.entry_id,
+        "time": message.time,
+        "reason": message.reason,
+        "bytes": message.bytes,
+    }
+
+
+def _summary(message: QuarantinedMessage) -> dict[str, Any]:
+    """A line of `list --json`."""
+    return {**_data(message), "begins": message.data[:BEGINNING_LENGTH]}
+
+
+def _print_table(messages: Sequence[QuarantinedMessage]) -> None:
+    if not messages:
         click.echo("The quarantine is empty.")
         return
-    made = tables.table(
-        "id", "arrived", "reason", "bytes", "begins", right=("bytes",), whole=("id",)
+    table = tables.new_table(
+        "id", "arrived", "reason", "bytes", "begins", right_aligned=("bytes",), no_wrap=("id",)
     )
-    for one in found:
-        arrived = one.time[:19].replace("T", " ")
-        tables.row(made, one.entry_id, arrived, one.reason, one.bytes, truncate(one.data, SHORT))
-    Screen().print(made)
+    for message in messages:
+        arrived = message.time[:19].replace("T", " ")
+        begins = truncate(message.data, BEGINNING_LENGTH)
+        tables.add_row(table, message.entry_id, arrived, message.reason, message.bytes, begins)
+    tables.Screen().print(table)
 
 
-def _text(one: Refused) -> str:
+def _text(message: QuarantinedMessage) -> str:
+    """The whole message, for people."""
     try:
-        shown = json.dumps(json.loads(one.data), indent=2, ensure_ascii=False)
+        data = json.dumps(json.loads(message.data), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
-        shown = one.data
-    told = {"entry": one.entry_id, "arrived": one.time, "reason": one.reason}
-    facts = [f"{name:<8} {clean(text)}" for name, text in told.items()]
-    return "\n".join([*facts, "", *(clean(line) for line in shown.splitlines())])
+        data = message.data
+    facts = {"entry": message.entry_id, "arrived": message.time, "reason": message.reason}
+    lines = [f"{name:<8} {clean(value)}" for name, value in facts.items()]
+    return "\n".join([*lines, "", *(clean(line) for line in data.splitlines())])

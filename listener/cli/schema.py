@@ -1,4 +1,4 @@
-"""`schema`: the JSON Schemas of the messages, for consumers in other languages."""
+"""`schema`: prints the JSON Schemas of the messages, for consumers in other languages."""
 
 from pathlib import Path
 
@@ -34,8 +34,8 @@ def schema(*, name: str | None, listed: bool, folder: Path | None) -> None:
     elif name:
         click.echo(json_schemas.as_text(json_schemas.schema_of(name)), nl=False)
     else:
-        every = {each: json_schemas.schema_of(each) for each in names}
-        click.echo(json_schemas.as_text(every), nl=False)
+        schemas = {kind: json_schemas.schema_of(kind) for kind in names}
+        click.echo(json_schemas.as_text(schemas), nl=False)
 
 
 def _write(folder: Path, names: tuple[str, ...]) -> None:

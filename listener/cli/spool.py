@@ -1,17 +1,15 @@
-"""`spool`: what waits on this host's disk for Redis, and what Redis refused by itself."""
+"""`spool`: lists, shows, exports, retries and deletes the messages on this host's disk."""
 
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 
 import click
 
-from listener.cli import common, options
-from listener.cli import output as files
+from listener.cli import click_options, common
 from listener.cli.render import spooled_messages
 from listener.settings.spool_settings import SpoolSettings
 from listener.spool.journal import Journal
@@ -19,9 +17,9 @@ from listener.spool.journal_database import JOURNAL
 from listener.spool.status import State, held, owner_of
 from listener.text import clean, counted, json_line
 
-ID_FORM = re.compile(r"[0-9a-f]{32}")
+MESSAGE_ID = re.compile(r"[0-9a-f]{32}")
 
-only = click.option(
+state_option = click.option(
     "--state",
     type=click.Choice(["waiting", "set-aside"]),
     help="Only messages that wait for Redis, or only those that it refused.",
@@ -41,35 +39,30 @@ def spool() -> None:
 
 
 @spool.command("list", epilog="Example: python -m listener spool list --state set-aside --json")
-@only
-@options.limit
-@options.as_json
+@state_option
+@click_options.limit
+@click_options.as_json
 def list_(*, state: State | None, limit: int | None, as_json: bool) -> None:
     """List messages, those that are set aside first, each in the order of arrival in the spool."""
     with _reading() as folder:
-        found = held(folder, state)
-        if as_json:
-            for one in islice(found, limit):
-                click.echo(json_line(spooled_messages.summary(one)))
-        else:
-            most = limit or options.MOST_IN_A_TABLE
-            some = list(islice(found, most + 1))
-            spooled_messages.show(some[:most])
-            common.tell_of_more(some, most)
+        messages = held(folder, state)
+        common.print_list(
+            messages, limit, as_json, spooled_messages.summary, spooled_messages.print_table
+        )
 
 
 @spool.command(epilog="Example: python -m listener spool show 8a6bba0e7e8c41681e019c6be2dfe880")
 @click.argument("message_id", metavar="ID")
-@options.as_json
+@click_options.as_json
 def show(*, message_id: str, as_json: bool) -> None:
     """Show a message whole, and why it was set aside."""
     _check_ids([message_id])
     with _reading() as folder:
-        found = next((one for one in held(folder) if one.message.id == message_id), None)
-    if found is None:
+        spooled = next((each for each in held(folder) if each.message.id == message_id), None)
+    if spooled is None:
         common.fail(f"no message in the spool of this host is {message_id}")
     click.echo(
-        json_line(spooled_messages.whole(found)) if as_json else spooled_messages.text(found)
+        json_line(spooled_messages.whole(spooled)) if as_json else spooled_messages.text(spooled)
     )
 
 
@@ -78,9 +71,9 @@ def show(*, message_id: str, as_json: bool) -> None:
     epilog="Example: python -m listener spool export --state set-aside --output refused.jsonl",
 )
 @click.argument("message_ids", metavar="[ID]...", nargs=-1)
-@only
-@files.output
-@files.force
+@state_option
+@click_options.output
+@click_options.force
 def export(
     *, message_ids: tuple[str, ...], state: State | None, output: Path | None, force: bool
 ) -> None:
@@ -89,16 +82,16 @@ def export(
     Those with the ids, or all. They stay in the spool.
     """
     _check_ids(message_ids)
-    output = files.checked(output, force)
+    path = click_options.output_path(output, force)
     written = set()
-    with _reading() as folder, files.opened(output) as file:
-        for one in held(folder, state):
-            if not message_ids or one.message.id in message_ids:
-                file.write(f"{json_line(spooled_messages.whole(one))}\n")
-                written.add(one.message.id)
-    if output:
-        click.echo(f"{counted(len(written), 'message')} written to {output}", err=True)
-    _fail_without([each for each in message_ids if each not in written], "in the spool")
+    with _reading() as folder, click_options.open_output(path) as file:
+        for spooled in held(folder, state):
+            if not message_ids or spooled.message.id in message_ids:
+                file.write(f"{json_line(spooled_messages.whole(spooled))}\n")
+                written.add(spooled.message.id)
+    if path:
+        click.echo(f"{counted(len(written), 'message')} written to {path}", err=True)
+    _fail_if_missing(message_ids, written, "in the spool")
 
 
 @spool.command(
@@ -106,19 +99,19 @@ def export(
     epilog="Example: python -m listener spool retry --all",
 )
 @click.argument("message_ids", metavar="[ID]...", nargs=-1)
-@options.every
+@click_options.every
 def retry(*, message_ids: tuple[str, ...], every: bool) -> None:
     """Put messages that are set aside back to those that wait, behind all others.
 
     The service moves them to Redis then. Raise the limit that Redis refused them for, first: what it
     refuses again is set aside again.
     """
-    _check_choice(message_ids, every)
+    common.check_ids_or_all(message_ids, every, _check_ids)
     with _writing() as (folder, journal):
         chosen = _set_aside(folder, message_ids)
         done = journal.retry(chosen) if chosen else 0
     click.echo(f"{counted(done, 'message')} waiting for Redis again.")
-    _fail_without([each for each in message_ids if each not in chosen], "set aside")
+    _fail_if_missing(message_ids, chosen, "set aside")
 
 
 @spool.command(
@@ -126,14 +119,14 @@ def retry(*, message_ids: tuple[str, ...], every: bool) -> None:
     epilog="Example: python -m listener spool drop 8a6bba0e7e8c41681e019c6be2dfe880 --yes",
 )
 @click.argument("message_ids", metavar="[ID]...", nargs=-1)
-@options.every
-@options.yes
+@click_options.every
+@click_options.yes
 def drop(*, message_ids: tuple[str, ...], every: bool, yes: bool) -> None:
     """Delete messages that are set aside for good: no consumer ever gets them.
 
     `export` keeps them elsewhere first. What waits for Redis cannot be dropped.
     """
-    _check_choice(message_ids, every)
+    common.check_ids_or_all(message_ids, every, _check_ids)
     with _writing() as (folder, journal):
         chosen = _set_aside(folder, message_ids)
         if chosen:
@@ -141,12 +134,12 @@ def drop(*, message_ids: tuple[str, ...], every: bool, yes: bool) -> None:
             common.confirm(f"Delete {amount} for good?", yes)
         done = journal.drop(chosen) if chosen else 0
     click.echo(f"{counted(done, 'message')} dropped.")
-    _fail_without([each for each in message_ids if each not in chosen], "set aside")
+    _fail_if_missing(message_ids, chosen, "set aside")
 
 
 @contextmanager
 def _reading() -> Iterator[Path]:
-    """SPOOL_DIR. Says what is wrong where it cannot be read."""
+    """SPOOL_DIR; a sentence if it cannot be read."""
     folder = _folder(common.read_settings(SpoolSettings.from_env))
     with _failing_clearly(folder):
         yield folder
@@ -154,9 +147,9 @@ def _reading() -> Iterator[Path]:
 
 @contextmanager
 def _writing() -> Iterator[tuple[Path, Journal]]:
-    """SPOOL_DIR and its journal, for the user alone whose files they are.
+    """SPOOL_DIR and its journal, for the owner of its files alone.
 
-    Another one, root included, could leave files beside the journal that the service cannot open.
+    Another user, even root, could leave files beside the journal that the service cannot open.
     """
     settings = common.read_settings(SpoolSettings.from_env)
     folder = _folder(settings)
@@ -191,7 +184,7 @@ def _failing_clearly(folder: Path) -> Iterator[None]:
 
 
 def _run_as(path: Path) -> str:
-    """Whose it is, as far as this user may know."""
+    """Advice that names the owner, as far as this user may know the owner."""
     while True:
         try:
             return f"run this as {owner_of(path)}, as the service does"
@@ -200,27 +193,22 @@ def _run_as(path: Path) -> str:
 
 
 def _set_aside(folder: Path, ids: Sequence[str]) -> list[str]:
-    found = [one.message.id for one in held(folder, "set-aside")]
-    return [each for each in found if not ids or each in ids]
-
-
-def _check_choice(ids: Sequence[str], every: bool) -> None:
-    if bool(ids) == every:
-        raise click.UsageError("name the ids of what you mean, or --all")
-    _check_ids(ids)
+    set_aside = [spooled.message.id for spooled in held(folder, "set-aside")]
+    return [message_id for message_id in set_aside if not ids or message_id in ids]
 
 
 def _check_ids(ids: Sequence[str]) -> None:
-    for each in ids:
-        if not ID_FORM.fullmatch(each):
+    for message_id in ids:
+        if not MESSAGE_ID.fullmatch(message_id):
             example = "8a6bba0e7e8c41681e019c6be2dfe880"
-            text = f"{each!r} is no message id such as {example}"
+            text = f"{message_id!r} is no message id such as {example}"
             raise click.BadParameter(clean(text), param_hint="ID")
 
 
-def _fail_without(missing: Sequence[str], where: str) -> None:
-    """Ends with status 1 if there are any."""
-    for each in missing:
-        click.echo(f"{each}: no such message is {where}", err=True)
+def _fail_if_missing(ids: Sequence[str], existing: Collection[str], place: str) -> None:
+    """Ends the program with status 1 if some of the ids do not exist."""
+    missing = [message_id for message_id in ids if message_id not in existing]
+    for message_id in missing:
+        click.echo(f"{message_id}: no such message is {place}", err=True)
     if missing:
-        raise click.exceptions.Exit(common.FAILED)
+        raise click.exceptions.Exit(common.EXIT_FAILURE)

@@ -1,4 +1,4 @@
-"""`stats`: how full the queue is, how fast it grows, and how far its consumer groups are."""
+"""`stats`: prints the size and the arrival rates of each partition, and the lag of consumer groups."""
 
 import math
 import time
@@ -8,18 +8,16 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich.console import Group as Together
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
-from listener import text, times
-from listener.cli import common, options
+from listener.cli import click_options, common
 from listener.cli.render import tables
-from listener.cli.render.tables import Screen
-from listener.inspection import consumer_groups, streams
-from listener.inspection.consumer_groups import Group
-from listener.inspection.streams import Rate, Stream
-from listener.inspection.view import View
+from listener.inspection.consumer_groups import GroupStats, group_stats
+from listener.inspection.queue_view import QueueView
+from listener.inspection.streams import ArrivalRate, StreamStats, arrival_rates, stream_stats
+from listener.text import json_line
 from listener.times import entry_age_s, format_duration
 
 WINDOWS_S = (300, 3600)
@@ -27,12 +25,12 @@ DAY_S = 86_400
 
 
 @dataclass(frozen=True)
-class Look:
+class QueueStats:
     """The queue at one moment, by Redis's clock."""
 
     now: datetime
-    streams: Sequence[tuple[Stream, list[Rate]]]
-    groups: Sequence[Group]
+    streams: Sequence[tuple[StreamStats, list[ArrivalRate]]]
+    groups: Sequence[GroupStats]
 
 
 @click.command(
@@ -42,7 +40,7 @@ class Look:
 @click.option(
     "--watch", type=click.FloatRange(0.1, DAY_S), metavar="SECONDS", help="Look again and again."
 )
-@options.as_json
+@click_options.as_json
 def stats(*, watch: float | None, as_json: bool) -> None:
     """Show what each partition keeps, and what each consumer group has still to do.
 
@@ -54,59 +52,61 @@ def stats(*, watch: float | None, as_json: bool) -> None:
     """
     if watch is not None and math.isnan(watch):
         raise click.BadParameter("must be a number", param_hint="--watch")
-    with common.opened() as queue:
+    with common.open_queue() as queue:
         try:
             if as_json:
                 _print_json(queue, watch)
             else:
                 _print_tables(queue, watch)
         except KeyboardInterrupt:
-            # Ctrl-C is how one ends --watch, not a failure, also while nobody reads what it prints.
+            # Ctrl-C ends --watch regularly, also while the reader of the output has stopped reading.
             common.discard_output()
 
 
-def look(queue: View) -> Look:
-    """Looks once. Raises redis.RedisError."""
+def _read(queue: QueueView) -> QueueStats:
+    """The current figures; not those that QueueView keeps. Raises redis.RedisError."""
     now = queue.now()
     now_ms = int(now.timestamp() * 1000)
-    found = [
-        (stream, streams.rates(queue.client, where, now_ms, WINDOWS_S))
-        for where in queue.partitions
-        if (stream := streams.look(queue.client, where))
+    streams = [
+        (stream, arrival_rates(queue.client, partition, now_ms, WINDOWS_S))
+        for partition in queue.partitions
+        if (stream := stream_stats(queue.client, partition))
     ]
-    held = [
-        one for where in queue.partitions for one in consumer_groups.groups(queue.client, where)
+    groups = [
+        group for partition in queue.partitions for group in group_stats(queue.client, partition)
     ]
-    return Look(now, found, sorted(held, key=lambda one: (one.name, one.partition)))
+    return QueueStats(now, streams, sorted(groups, key=lambda group: (group.name, group.partition)))
 
 
-def _print_json(queue: View, watch: float | None) -> None:
+def _print_json(queue: QueueView, watch: float | None) -> None:
     while True:
-        seen = look(queue)
-        for stream, rates in seen.streams:
-            click.echo(text.json_line(stream_data(stream, rates, seen.now)))
-        for group in seen.groups:
-            click.echo(text.json_line(group_data(group, seen.now)))
+        queue_stats = _read(queue)
+        for stream, rates in queue_stats.streams:
+            click.echo(json_line(_stream_data(stream, rates, queue_stats.now)))
+        for group in queue_stats.groups:
+            click.echo(json_line(_group_data(group, queue_stats.now)))
         if watch is None:
             return
         time.sleep(watch)
 
 
-def _print_tables(queue: View, watch: float | None) -> None:
-    console = Screen()
+def _print_tables(queue: QueueView, watch: float | None) -> None:
+    console = tables.Screen()
     if watch is None or not console.is_terminal:
         while True:
-            console.print(_tables(look(queue)))
+            console.print(_tables(_read(queue)))
             if watch is None:
                 return
             time.sleep(watch)
-    with Live(_tables(look(queue)), console=console, auto_refresh=False) as live:
+    with Live(_tables(_read(queue)), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(watch)
-            live.update(_tables(look(queue)), refresh=True)
+            live.update(_tables(_read(queue)), refresh=True)
 
 
-def stream_data(stream: Stream, rates: Sequence[Rate], now: datetime) -> dict[str, Any]:
+def _stream_data(
+    stream: StreamStats, rates: Sequence[ArrivalRate], now: datetime
+) -> dict[str, Any]:
     """One line of --json for a partition."""
     return {
         "what": "stream",
@@ -128,7 +128,7 @@ def stream_data(stream: Stream, rates: Sequence[Rate], now: datetime) -> dict[st
     }
 
 
-def group_data(group: Group, now: datetime) -> dict[str, Any]:
+def _group_data(group: GroupStats, now: datetime) -> dict[str, Any]:
     """One line of --json for a group in a partition."""
     oldest = group.oldest_pending
     return {
@@ -152,51 +152,50 @@ def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _tables(seen: Look) -> Together | str:
-    if not seen.streams:
+def _tables(stats: QueueStats) -> Group | str:
+    if not stats.streams:
         return "There is no stream yet: nothing was received, and no consumer group was made."
-    nobody = "There is no consumer group: nobody reads the queue."
-    return Together(_streams(seen), "", _groups(seen) if seen.groups else nobody)
+    no_group = "There is no consumer group: nobody reads the queue."
+    return Group(_stream_table(stats), "", _group_table(stats) if stats.groups else no_group)
 
 
-def _streams(seen: Look) -> Table:
-    made = tables.table(
+def _stream_table(stats: QueueStats) -> Table:
+    table = tables.new_table(
         "partition", "messages", "oldest", "newest", "per min, 5 min", "per min, 1 h",
-        right=("partition", "messages", "per min, 5 min", "per min, 1 h"),
+        right_aligned=("partition", "messages", "per min, 5 min", "per min, 1 h"),
     )  # fmt: skip
-    for stream, rates in seen.streams:
-        ages = (_ago(entry_id, seen.now) for entry_id in (stream.oldest, stream.newest))
-        shown = (_rate(one, window) for one, window in zip(rates, WINDOWS_S, strict=True))
-        tables.row(made, stream.partition, stream.entries, *ages, *shown)
-    return made
+    for stream, rates in stats.streams:
+        ages = (_ago(entry_id, stats.now) for entry_id in (stream.oldest, stream.newest))
+        per_minute = (_rate(rate, window) for rate, window in zip(rates, WINDOWS_S, strict=True))
+        tables.add_row(table, stream.partition, stream.entries, *ages, *per_minute)
+    return table
 
 
-def _groups(seen: Look) -> Table:
-    made = tables.table(
+def _group_table(stats: QueueStats) -> Table:
+    table = tables.new_table(
         "group", "partition", "lag", "pending", "oldest", "untouched", "consumers",
-        "seen", "dead", right=("partition", "lag", "pending", "consumers", "dead"),
+        "seen", "dead", right_aligned=("partition", "lag", "pending", "consumers", "dead"),
     )  # fmt: skip
-    for one in seen.groups:
-        tables.row(
-            made,
-            one.name,
-            one.partition,
-            one.lag,
-            one.pending,
-            format_duration(entry_age_s(one.oldest_pending, seen.now))
-            if one.oldest_pending
-            else "-",
-            format_duration(_seconds(one.oldest_pending_idle_ms)),
-            one.consumers,
-            format_duration(_seconds(one.idle_ms)),
-            one.dead,
+    for group in stats.groups:
+        oldest = group.oldest_pending
+        tables.add_row(
+            table,
+            group.name,
+            group.partition,
+            group.lag,
+            group.pending,
+            format_duration(entry_age_s(oldest, stats.now) if oldest else None),
+            format_duration(_seconds(group.oldest_pending_idle_ms)),
+            group.consumers,
+            format_duration(_seconds(group.idle_ms)),
+            group.dead,
         )
-    return made
+    return table
 
 
 def _ago(entry_id: str | None, now: datetime) -> str:
-    return f"{times.format_duration(entry_age_s(entry_id, now))} ago" if entry_id else "-"
+    return f"{format_duration(entry_age_s(entry_id, now))} ago" if entry_id else "-"
 
 
-def _rate(rate: Rate, window_s: int) -> str:
+def _rate(rate: ArrivalRate, window_s: int) -> str:
     return f"{'~' if rate.seconds < window_s else ''}{rate.per_minute:.1f}"

@@ -1,23 +1,23 @@
-"""`tail`: messages as they arrive."""
+"""`tail`: prints messages as they arrive, without consuming them."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import click
 
 from listener import entry_ids, times
-from listener.cli import common, options
-from listener.inspection import entries, entry_text
-from listener.inspection.entries import Entry
-from listener.inspection.pages import MOST_BYTES_READ, Part
-from listener.inspection.view import View
+from listener.cli import click_options, common
+from listener.inspection import entries
+from listener.inspection.entry_text import event_json, event_text
+from listener.inspection.pages import MAX_SCANNED_BYTES, Projection, StreamEntry
+from listener.inspection.queue_view import QueueView
 
 BLOCK_MS = 250
 
-# What `is_wanted` looks at.
-DECIDING = Part(("kind", "account", "subject"), bytes=MOST_BYTES_READ)
+# The fields that `is_wanted` reads.
+FILTERED_FIELDS = Projection(("kind", "account", "subject"), max_bytes=MAX_SCANNED_BYTES)
 
-Wanted = Callable[[Entry], bool]
+Wanted = Callable[[StreamEntry], bool]
 
 
 @click.command(
@@ -35,12 +35,12 @@ Wanted = Callable[[Entry], bool]
     "-n", "--last", type=click.IntRange(1), metavar="N", help="Begin with the last N messages."
 )
 @click.option("--no-follow", is_flag=True, help="Stop after the newest message there is.")
-@options.kinds
-@options.accounts
+@click_options.kinds
+@click_options.account
 @click.option(
     "--upgrade", metavar="ID", help="Only messages of this upgrade; its beginning will do."
 )
-@options.as_json
+@click_options.as_json
 def tail(
     *,
     start: str | None,
@@ -54,26 +54,28 @@ def tail(
     """Print messages as they arrive, until Ctrl-C. Takes nothing away from any consumer."""
     if start is not None and last:
         raise click.UsageError("--from and --last exclude each other")
-    show = entry_text.event_json if as_json else entry_text.event_text
-    with common.opened() as queue:
+    show = event_json if as_json else event_text
+    with common.open_queue() as queue:
         now = queue.now()
-        first = common.place(times.first_id, "now" if start is None else start, now, "--from")
+        first = common.resolve_time_option(
+            times.first_id, "now" if start is None else start, now, "--from"
+        )
 
-        def wanted(entry: Entry) -> bool:
+        def wanted(entry: StreamEntry) -> bool:
             return is_wanted(entry, kinds, account, upgrade)
 
         try:
             for entry in _entries(queue, first, last, wanted, follow=not no_follow):
                 click.echo(show(entry))
         except KeyboardInterrupt:
-            # Ctrl-C is how one ends it, not a failure, also while nobody reads what it prints.
+            # Ctrl-C ends it regularly, also while the reader of the output has stopped reading.
             common.discard_output()
 
 
 def is_wanted(
-    entry: Entry, kinds: tuple[str, ...], account: str | None, upgrade: str | None
+    entry: StreamEntry, kinds: tuple[str, ...], account: str | None, upgrade: str | None
 ) -> bool:
-    """Whether an entry passes the filters; one that is not set lets everything pass."""
+    """Whether an entry passes the filters that are set."""
     fields = entry.fields
     return (
         (not kinds or fields.get("kind") in kinds)
@@ -83,44 +85,36 @@ def is_wanted(
 
 
 def _entries(
-    queue: View, first: str, last: int | None, wanted: Wanted, *, follow: bool
-) -> Iterator[Entry]:
-    """What is there, by time, and then what arrives."""
+    queue: QueueView, first: str, last: int | None, wanted: Wanted, *, follow: bool
+) -> Iterator[StreamEntry]:
+    """The entries that are there, by time, and then those that arrive."""
     newest = entries.newest_ids(queue.client, queue.partitions)
-    kept = _last(queue, last, wanted) if last else _kept(queue, first, newest)
-    yield from filter(wanted, kept)
+    existing = _last(queue, last, wanted) if last else _existing(queue, first, newest)
+    yield from filter(wanted, existing)
     if not follow:
         return
-    # A beginning in the future is waited for.
-    begin = {
-        stream: max(
-            seen,
-            entry_ids.FIRST if last or first == entry_ids.LAST else entry_ids.predecessor(first),
-            key=entry_ids.parse,
-        )
-        for stream, seen in newest.items()
+    from_the_end = last or first == entry_ids.LAST
+    before_first = entry_ids.FIRST if from_the_end else entry_ids.predecessor(first)
+    # A `first` in the future is waited for.
+    start = {
+        stream: max(newest_id, before_first, key=entry_ids.parse)
+        for stream, newest_id in newest.items()
     }
-    arriving = entries.follow(queue.client, queue.partitions, start=begin, block_ms=BLOCK_MS)
+    arriving = entries.follow(queue.client, queue.partitions, start=start, block_ms=BLOCK_MS)
     yield from (entry for entry in arriving if entry and wanted(entry))
 
 
-def _kept(queue: View, first: str, newest: dict[str, str]) -> Iterator[Entry]:
-    """Nothing beyond `newest`: that is followed, and would be printed twice."""
-    bound = {where.number: entry_ids.parse(newest[where.messages]) for where in queue.partitions}
-    for entry in entries.entries(queue.client, queue.partitions, first=first):
-        if entry.order[:2] <= bound[entry.partition]:
+def _existing(queue: QueueView, first: str, newest: dict[str, str]) -> Iterator[StreamEntry]:
+    """The entries up to `newest`: later ones are followed, and would be printed twice."""
+    ends = {it.number: entry_ids.parse(newest[it.messages]) for it in queue.partitions}
+    for entry in entries.oldest_first(queue.client, queue.partitions, first=first):
+        if entry.order[:2] <= ends[entry.partition]:
             yield entry
 
 
-def _last(queue: View, most: int, wanted: Wanted) -> Iterator[Entry]:
-    """Finds the ids from the end, and reads the entries one by one as they are printed."""
-    found: deque[Entry] = deque()
-    for entry in entries.newest_first(queue.client, queue.partitions, part=DECIDING):
-        if wanted(entry):
-            found.appendleft(entry)
-            if len(found) == most:
-                break
-    for entry in found:
-        where = [queue.partitions[entry.partition]]
-        here = entry.entry_id
-        yield from entries.entries(queue.client, where, first=here, last=here)
+def _last(queue: QueueView, limit: int, wanted: Wanted) -> Iterator[StreamEntry]:
+    """The last entries that pass: finds their ids from the end, then reads one whole entry at a time."""
+    newest = entries.newest_first(queue.client, queue.partitions, projection=FILTERED_FIELDS)
+    for entry in reversed(list(islice(filter(wanted, newest), limit))):
+        partition, entry_id = queue.partitions[entry.partition], entry.entry_id
+        yield from entries.oldest_first(queue.client, [partition], first=entry_id, last=entry_id)

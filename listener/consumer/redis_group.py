@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from listener.consumer.in_flight import DeadReason, Delivery
-from listener.inspection.consumer_groups import HANDED_BACK, LONG_AGO_MS
+from listener.inspection.consumer_groups import CLAIMABLE_AT_ONCE_MS, HANDED_BACK
 from listener.queue.keys import Partition
 from listener.redis_client.script import EvalScript, Script
 from listener.times import timestamp
@@ -91,7 +91,7 @@ class RedisGroup:
     def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Releases deliveries to be taken over at once; one whose handler has not returned is not counted."""
         counted = [(delivery, delivery.next_delivery - 1) for delivery in deliveries]
-        self._renew(counted, new_owner=HANDED_BACK, idle_ms=LONG_AGO_MS)
+        self._renew(counted, new_owner=HANDED_BACK, idle_ms=CLAIMABLE_AT_ONCE_MS)
 
     def dead_letter(self, delivery: Delivery, reason: DeadReason) -> int:
         """Moves an entry to the dead stream; 1: done, 0: it was not ours, -1: its data is deleted."""

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from listener import entry_ids
 from listener.diagnostics.finding import Finding, error, ok, warning
-from listener.inspection.streams import Stream
-from listener.inspection.view import View
+from listener.inspection.queue_view import QueueView
+from listener.inspection.streams import StreamStats
 from listener.redis_client.client import servers
 from listener.redis_client.server_info import clock_offset_s
 from listener.times import format_duration
@@ -16,7 +16,7 @@ TOPIC = "clock"
 MAX_OFFSET_S = 3.0
 
 
-def findings(view: View, now: datetime) -> Iterator[Finding]:
+def findings(view: QueueView, now: datetime) -> Iterator[Finding]:
     """Raises redis.RedisError. `now` is by Redis's clock."""
     offset_s = max((clock_offset_s(server) for server in servers(view.client)), key=abs)
     if abs(offset_s) > MAX_OFFSET_S:
@@ -32,7 +32,7 @@ def findings(view: View, now: datetime) -> Iterator[Finding]:
         yield from _newest_id(stream, now)
 
 
-def _newest_id(stream: Stream, now: datetime) -> Iterator[Finding]:
+def _newest_id(stream: StreamStats, now: datetime) -> Iterator[Finding]:
     topic = f"partition {stream.partition}"
     if stream.last_id == entry_ids.LAST:
         yield error(

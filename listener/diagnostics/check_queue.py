@@ -6,8 +6,8 @@ from datetime import datetime
 
 from listener.diagnostics.finding import Finding, ok, warning
 from listener.inspection import dead_letters
-from listener.inspection.consumer_groups import Group
-from listener.inspection.view import View
+from listener.inspection.consumer_groups import GroupStats
+from listener.inspection.queue_view import QueueView
 from listener.queue.keys import Partition
 from listener.text import counted
 from listener.times import entry_age_s, format_duration
@@ -18,7 +18,7 @@ MAX_IDLE_S = 300
 MAX_PENDING_S = 3600
 
 
-def findings(view: View, now: datetime, *, search: bool) -> Iterator[Finding]:
+def findings(view: QueueView, now: datetime, *, search: bool) -> Iterator[Finding]:
     """Raises redis.RedisError.
 
     Args:
@@ -32,7 +32,7 @@ def findings(view: View, now: datetime, *, search: bool) -> Iterator[Finding]:
     yield _quarantine(view)
 
 
-def _stream(view: View, partition: Partition, now: datetime) -> Iterator[Finding]:
+def _stream(view: QueueView, partition: Partition, now: datetime) -> Iterator[Finding]:
     topic = f"partition {partition.number}"
     stream = next((it for it in view.streams if it.partition == partition.number), None)
     if stream is None:
@@ -55,7 +55,7 @@ def _stream(view: View, partition: Partition, now: datetime) -> Iterator[Finding
         yield _group(group)
 
 
-def _group(group: Group) -> Finding:
+def _group(group: GroupStats) -> Finding:
     topic = f"group {group.name}"
     state = (
         f"partition {group.partition}: lag {group.lag}, {group.pending} pending, "
@@ -67,7 +67,7 @@ def _group(group: Group) -> Finding:
     return ok(topic, state)
 
 
-def _problem(group: Group) -> tuple[str, str] | None:
+def _problem(group: GroupStats) -> tuple[str, str] | None:
     """Why a group's messages are not handled, and what to do; None if they are."""
     waiting = bool(group.lag.entries or group.pending)
     idle_s = (group.idle_ms or 0) / 1000
@@ -87,12 +87,12 @@ def _problem(group: Group) -> tuple[str, str] | None:
     return None
 
 
-def _dead_letters(view: View, *, search: bool) -> Iterator[Finding]:
+def _dead_letters(view: QueueView, *, search: bool) -> Iterator[Finding]:
     letters = Counter[str]()
     for group in view.groups:
         letters[group.name] += group.dead
     if search:
-        for name in dead_letters.groups_with_letters(view.client, view.partitions):
+        for name in dead_letters.groups_with_dead_letters(view.client, view.partitions):
             keys = [partition.dead(name) for partition in view.partitions]
             letters[name] = sum(view.client.xlen(key) for key in keys)
     counts = {name: count for name, count in sorted(letters.items()) if count}
@@ -106,7 +106,7 @@ def _dead_letters(view: View, *, search: bool) -> Iterator[Finding]:
         yield ok("dead letters", "none")
 
 
-def _quarantine(view: View) -> Finding:
+def _quarantine(view: QueueView) -> Finding:
     count = view.client.xlen(view.partitions[0].quarantine)
     if count:
         return warning(

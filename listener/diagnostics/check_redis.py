@@ -7,7 +7,7 @@ from typing import Any
 from listener.diagnostics import check_spool
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.diagnostics.startup import refused_partitions
-from listener.inspection.view import View
+from listener.inspection.queue_view import QueueView
 from listener.queue.durability import risks, unsupported_reason
 from listener.queue.redis_errors import Blame, blame, remedy
 from listener.queue.retention import FULL, memory_share
@@ -22,7 +22,7 @@ MAX_LATENCY_SHARE = 0.5
 ADVICE = "docs/durability.md says what each setting of Redis means for messages"
 
 
-def findings(settings: Settings, view: View) -> Iterator[Finding]:
+def findings(settings: Settings, view: QueueView) -> Iterator[Finding]:
     """Raises redis.RedisError where Redis does not answer.
 
     Where PING or INFO is refused, the service does without, and so do the other checks.
@@ -45,7 +45,7 @@ def _unless_refused(command: str, check: Callable[[], list[Finding]]) -> list[Fi
     return [warning(TOPIC, text, remedy(command, result) or ADVICE)]
 
 
-def _optional_commands(view: View) -> Iterator[Finding]:
+def _optional_commands(view: QueueView) -> Iterator[Finding]:
     """The service sends these commands and does without where they are refused."""
     nothing = view.partitions[0].absent
     commands: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -65,11 +65,11 @@ def _optional_commands(view: View) -> Iterator[Finding]:
             yield warning(TOPIC, f"{command} is refused: {consequence}", advice)
 
 
-def _sent(view: View, *words: str) -> Any:
+def _sent(view: QueueView, *words: str) -> Any:
     return unless_refused(lambda: view.client.execute_command(*words))  # type: ignore[no-untyped-call]
 
 
-def _latency(settings: Settings, view: View) -> Finding:
+def _latency(settings: Settings, view: QueueView) -> Finding:
     masters = servers(view.client)
     latency_ms = max(map(_latency_ms, masters))
     nodes = f"{len(masters)} masters, the slowest answers" if len(masters) > 1 else "answers"
@@ -102,7 +102,7 @@ def _durability(settings: Settings, server: ServerInfo) -> Iterator[Finding]:
     )
 
 
-def _memory(view: View) -> Iterator[Finding]:
+def _memory(view: QueueView) -> Iterator[Finding]:
     infos = [dict(server.info("memory")) for server in servers(view.client)]
     # Retention's warning goes by the same share, which it reads from what INFO prints.
     share = max(

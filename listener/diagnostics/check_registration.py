@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from listener.diagnostics.finding import Finding, error, ok, warning
-from listener.inspection.registrations import Registration, registrations
-from listener.inspection.view import View
+from listener.inspection.queue_view import QueueView
+from listener.inspection.registrations import RegistrationState, read_registrations
 from listener.times import format_duration
 
 TOPIC = "registration"
@@ -14,9 +14,9 @@ MAX_AHEAD_S = 60
 STATUS = "python -m registrar status asks ThingSpace itself"
 
 
-def findings(view: View, now: datetime) -> Iterator[Finding]:
+def findings(view: QueueView, now: datetime) -> Iterator[Finding]:
     """Raises redis.RedisError. `now` is by Redis's clock."""
-    stored = registrations(view.client, view.settings.namespace)
+    stored = read_registrations(view.client, view.settings.namespace)
     if not stored:
         yield warning(
             TOPIC,
@@ -27,25 +27,25 @@ def findings(view: View, now: datetime) -> Iterator[Finding]:
         yield finding(registration, now)
 
 
-def finding(registration: Registration, now: datetime) -> Finding:
+def finding(registration: RegistrationState, now: datetime) -> Finding:
     """What one slot's last observation says; `now` decides how old it is."""
     slot = f"{registration.account}/{registration.version}"
-    if registration.looked is None:
+    if registration.observed_at is None:
         return warning(TOPIC, f"{slot}: another version of the registrar wrote it", STATUS)
-    age_s = (now - registration.looked).total_seconds()
+    age_s = (now - registration.observed_at).total_seconds()
     state = _state(registration.ours, registration.url)
     text = f"{slot}: {state}, seen {format_duration(max(age_s, 0))} ago"
-    if registration.ours is False and not registration.parted:
+    if registration.ours is False and not registration.deregistered_on_purpose:
         return error(TOPIC, f"{text}; ThingSpace's messages do not come here", STATUS)
     if doubt := _doubt(registration, now, age_s):
         return warning(TOPIC, f"{text}; {doubt}", STATUS)
     return ok(TOPIC, text)
 
 
-def _doubt(registration: Registration, now: datetime, age_s: float) -> str:
+def _doubt(registration: RegistrationState, now: datetime, age_s: float) -> str:
     """The first reason not to trust the observation; empty if there is none."""
     reasons = {
-        "the service deregistered when it stopped": registration.parted,
+        "the service deregistered when it stopped": registration.deregistered_on_purpose,
         f"the last look failed: {registration.reason}": registration.ours is None,
         "does the registrar still run?": registration.is_stale(now),
         "it says a time that is yet to come: the registrar's clock or Redis's is wrong": age_s

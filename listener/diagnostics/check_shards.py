@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from listener.diagnostics.finding import Finding, error, ok, warning
-from listener.inspection.view import View
+from listener.inspection.queue_view import QueueView
 from listener.queue import shards
 from listener.text import counted
 
@@ -11,7 +11,7 @@ TOPIC = "redis"
 ADVICE = "docs/operations.md (Several servers behind one address)"
 
 
-def findings(view: View) -> Iterator[Finding]:
+def findings(view: QueueView) -> Iterator[Finding]:
     """Raises redis.RedisError where Redis does not answer."""
     result = shards.detect(view.client, view.partitions)
     durability = view.settings.durability

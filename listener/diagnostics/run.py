@@ -14,13 +14,13 @@ from listener.diagnostics import (
     check_spool,
 )
 from listener.diagnostics.finding import Finding, error
-from listener.inspection.view import RedisFailedError, View, translated_errors
+from listener.inspection.queue_view import QueueView, RedisFailedError, translating_redis_errors
 from listener.settings.settings import Settings
 
 REDIS_DOWN = "start Redis, or correct REDIS_URL"
 
 
-def findings(settings: Settings, view: View, *, search: bool = True) -> Iterator[Finding]:
+def findings(settings: Settings, view: QueueView, *, search: bool = True) -> Iterator[Finding]:
     """What every check found. While Redis is down, the checks that do without it run all the same.
 
     Args:
@@ -31,7 +31,7 @@ def findings(settings: Settings, view: View, *, search: bool = True) -> Iterator
     """
     yield from check_settings.findings(settings, os.environ)
     try:
-        with translated_errors(settings.queue):
+        with translating_redis_errors(settings.queue):
             yield from _in_redis(settings, view, search=search)
     except RedisFailedError as failure:
         yield redis_failed(settings, failure)
@@ -43,7 +43,7 @@ def redis_failed(settings: Settings, failure: RedisFailedError) -> Finding:
     return error("redis", str(failure), f"{REDIS_DOWN}; {check_spool.meanwhile(settings)}")
 
 
-def _in_redis(settings: Settings, view: View, *, search: bool) -> Iterator[Finding]:
+def _in_redis(settings: Settings, view: QueueView, *, search: bool) -> Iterator[Finding]:
     yield from check_redis.findings(settings, view)
     yield from check_shards.findings(view)
     now = view.now()

@@ -4,7 +4,7 @@ import structlog
 
 from listener.diagnostics.check_settings import unreadable_files
 from listener.errors import QueueUnavailableError, SettingsError
-from listener.inspection.view import RedisFailedError, translated_errors
+from listener.inspection.queue_view import RedisFailedError, translating_redis_errors
 from listener.queue import shards
 from listener.queue.durability import risks, unsupported_reason
 from listener.queue.keys import every_partition
@@ -60,7 +60,7 @@ def refused_partitions(settings: Settings) -> list[str]:
 
 def _check_server(settings: Settings) -> None:
     try:
-        with translated_errors(settings.queue):
+        with translating_redis_errors(settings.queue):
             server = _inspect(settings)
     except RedisFailedError as failure:
         log.warning("redis does not answer; it is not checked", detail=str(failure))

@@ -1,1 +1,1 @@
-"""Reads the queue without consuming it: entries, consumer groups, pending entries, dead letters, quarantine."""
+"""Reads the queue without consuming it; changes only what an operator requeues, deletes or moves."""

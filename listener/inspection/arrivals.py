@@ -1,7 +1,7 @@
-"""How many messages of each kind came into the queue, minute by minute, for the status page.
+"""Reads how many messages of each kind arrived in each minute, for the status page's chart.
 
-Counted by the script that adds them, so without duplicates, and kept for a day. What waited in the
-spool counts when it comes to Redis.
+`enqueue.lua` counts a message in the step that adds it, so that duplicates are not counted, and the
+counts expire after a day. A message from the spool counts when it reaches Redis.
 """
 
 from collections import defaultdict
@@ -12,27 +12,29 @@ import redis
 
 from listener.queue.keys import Partition, hour_of
 
-# What the page shows, and the hour that is under way.
+# The three whole hours that the page shows, and the current one.
 HOURS = 4
 
-Counts = Mapping[int, Mapping[str, int]]
+ArrivalCounts = Mapping[int, Mapping[str, int]]
 """By minute since 1970, by kind."""
 
 
-def read(client: "redis.Redis", partitions: Iterable[Partition], now: datetime) -> Counts:
-    """The counts of the last hours, all partitions together. Raises redis.RedisError.
+def read_arrivals(
+    client: "redis.Redis", partitions: Iterable[Partition], now: datetime
+) -> ArrivalCounts:
+    """The counts of the last hours, summed over the partitions. Raises redis.RedisError.
 
     Args:
         client: one that decodes responses.
-        partitions: which to add up.
-        now: the time of day by the clock of those who count, the listeners' hosts; with a time zone.
+        partitions: which to sum up.
+        now: the time by the clock of the listeners' hosts, which count; with a time zone.
     """
     counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    last = hour_of(now.timestamp())
-    for where in partitions:
-        for hour in range(last - HOURS + 1, last + 1):
-            hashed: Mapping[str, str] = client.hgetall(where.arrival_counts(hour))  # type: ignore[assignment]
-            for field, count in hashed.items():
+    current = hour_of(now.timestamp())
+    for partition in partitions:
+        for hour in range(current - HOURS + 1, current + 1):
+            fields: Mapping[str, str] = client.hgetall(partition.arrival_counts(hour))  # type: ignore[assignment]
+            for field, count in fields.items():
                 minute, _, kind = field.partition(":")
                 counts[int(minute)][kind] += int(count)
     return counts

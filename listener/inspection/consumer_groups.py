@@ -1,4 +1,4 @@
-"""What consumer groups have read, hold and left behind. Only looks; changes nothing."""
+"""Reads the state of consumer groups: their lag, pending entries, consumers and dead letters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,52 +7,51 @@ from typing import Any
 import redis
 
 from listener import entry_ids
-from listener.inspection.pages import IDS, pages, stream_info
+from listener.inspection.pages import IDS_ONLY, pages, stream_info
 from listener.queue.keys import Partition
 
-# Counting means reading. Beyond this many it is only said that there are more.
-MOST_COUNTED = 10_000
-MOST_BYTES_COUNTED = 64 * 2**20
+# Counting reads the entries: beyond either limit the result only says that there are more.
+MAX_COUNTED = 10_000
+MAX_COUNTED_BYTES = 64 * 2**20
 REQUEUED = "requeued"
-"""The consumer that holds what `dead requeue` gave back, until another takes it over."""
+"""Owns what `dead requeue` gave back, until a consumer claims it."""
 HANDED_BACK = "handed-back"
-"""The consumer that holds what one handed back when it stopped; others take it over at once."""
-# No process reads under these names.
-NOBODY = (REQUEUED, HANDED_BACK)
-# How long what is given to them counts as idle from the first: longer than anybody's takeover_idle_s.
-# It stands in requeue.lua as well.
-LONG_AGO_MS = 24 * 3600 * 1000
+"""Owns what a consumer handed back when it stopped; another consumer claims it at once."""
+# Names in a consumer group that no process reads under.
+PSEUDO_CONSUMERS = (REQUEUED, HANDED_BACK)
+# The idle time that their entries get at first: longer than any takeover_idle_s. requeue.lua has it as well.
+CLAIMABLE_AT_ONCE_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True)
-class Count:
-    """How many entries; `exact` is false where there are more than were counted."""
+class EntryCount:
+    """A number of entries; `exact` is False if there are more than were counted."""
 
     entries: int
     exact: bool = True
 
     def __str__(self) -> str:
-        """With a plus sign where there are more."""
+        """With a plus sign if there are more."""
         return f"{self.entries}{'' if self.exact else '+'}"
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupStats:
     """A consumer group in one partition.
 
     Attributes:
-        lag: what it has not read yet.
-        pending: how many entries were delivered and not acknowledged.
-        oldest_pending: the smallest id of those, and for how long nobody touched it, in ms.
-        consumers: how many there are.
-        idle_ms: since when none of them has been seen; None without any.
-        dead: how many entries it gave up on.
-        cursor: the last entry that it was given.
+        lag: the entries that it has not read yet.
+        pending: the number of entries that were delivered and not acknowledged.
+        oldest_pending: the smallest id of those; `oldest_pending_idle_ms` since when it was not delivered or claimed.
+        consumers: the number of consumers.
+        idle_ms: since when none of them was active; None without any.
+        dead: the number of its dead letters.
+        cursor: the last entry that was delivered to it.
     """
 
     name: str
     partition: int
-    lag: Count
+    lag: EntryCount
     pending: int
     oldest_pending: str | None
     oldest_pending_idle_ms: int | None
@@ -62,123 +61,126 @@ class Group:
     cursor: str
 
 
-def names(client: "redis.Redis", partitions: Iterable[Partition]) -> list[str]:
+def group_names(client: "redis.Redis", partitions: Iterable[Partition]) -> list[str]:
     """The groups of all partitions. Raises redis.RedisError."""
-    return sorted({str(info["name"]) for where in partitions for info in infos(client, where)})
+    infos = (info for partition in partitions for info in group_infos(client, partition))
+    return sorted({str(info["name"]) for info in infos})
 
 
-def infos(client: "redis.Redis", where: Partition) -> list[dict[str, Any]]:
-    """What Redis says of a partition's groups; none where there is no stream."""
-    if stream_info(client, where.messages) is None:
+def group_infos(client: "redis.Redis", partition: Partition) -> list[dict[str, Any]]:
+    """The reply of XINFO GROUPS; empty if the partition has no stream."""
+    if stream_info(client, partition.messages) is None:
         return []
-    found: Any = client.xinfo_groups(where.messages)
-    return list(found)
+    infos: Any = client.xinfo_groups(partition.messages)
+    return list(infos)
 
 
-def groups(client: "redis.Redis", where: Partition) -> list[Group]:
+def group_stats(client: "redis.Redis", partition: Partition) -> list[GroupStats]:
     """All groups of a partition, by name. Raises redis.RedisError."""
-    stream = stream_info(client, where.messages)
+    stream = stream_info(client, partition.messages)
     if stream is None:
         return []
-    found: Any = client.xinfo_groups(where.messages)
-    if not found:
+    infos: Any = client.xinfo_groups(partition.messages)
+    if not infos:
         return []
-    lags = _lags(client, where, stream, found)
-    told = zip(found, lags, _details(client, where, found), strict=True)
-    return sorted((_group(where, *one) for one in told), key=lambda group: group.name)
+    lags = _lags(client, partition, stream, infos)
+    rows = zip(infos, lags, _details(client, partition, infos), strict=True)
+    return sorted((_stats(partition, *row) for row in rows), key=lambda group: group.name)
 
 
-def idle_ms(row: Mapping[str, Any]) -> int:
-    """For how long nobody touched a pending entry; of what was given back: since when it waits.
+def pending_idle_ms(row: Mapping[str, Any]) -> int:
+    """How long a pending entry was not delivered or claimed; of what was given back, how long it waits.
 
     Args:
         row: one of XPENDING's.
     """
-    told = int(row["time_since_delivered"])
-    return max(told - LONG_AGO_MS, 0) if row["consumer"] in NOBODY else told
+    idle_ms = int(row["time_since_delivered"])
+    if row["consumer"] in PSEUDO_CONSUMERS:
+        return max(idle_ms - CLAIMABLE_AT_ONCE_MS, 0)
+    return idle_ms
 
 
-def count(
-    client: "redis.Redis", stream: str, first: str, last: str = "+", most: int = MOST_COUNTED
-) -> Count:
-    """How many entries there are from one id to another; `(` before an id leaves itself out.
+def count_entries(
+    client: "redis.Redis", stream: str, first: str, last: str = "+", limit: int = MAX_COUNTED
+) -> EntryCount:
+    """The number of entries from one id to another; `(` before an id excludes it.
 
-    Counts `most` and a page at the most, and what has `MOST_BYTES_COUNTED`.
+    Reads at most `limit` entries and a page more, or `MAX_COUNTED_BYTES`.
     """
-    found = read = 0
-    for page in pages(client, stream, first, last, part=IDS):
-        if found >= most or read >= MOST_BYTES_COUNTED:
-            return Count(min(found, most), exact=False)
-        found += len(page.entries)
-        read += page.bytes
-    return Count(found)
+    entries = size = 0
+    for page in pages(client, stream, first, last, projection=IDS_ONLY):
+        if entries >= limit or size >= MAX_COUNTED_BYTES:
+            return EntryCount(min(entries, limit), exact=False)
+        entries += len(page.entries)
+        size += page.bytes
+    return EntryCount(entries)
 
 
 def _lags(
     client: "redis.Redis",
-    where: Partition,
+    partition: Partition,
     stream: Mapping[str, Any],
-    found: Sequence[Mapping[str, Any]],
-) -> list[Count]:
-    """What each group has not read: Redis's own figure, else counted, for all groups at once."""
-    # Servers before Redis 7 do not say, and newer ones not after entries were deleted.
-    untold = [str(info["last-delivered-id"]) for info in found if info.get("lag") is None]
-    counted = _behind(client, where, stream, untold)
+    infos: Sequence[Mapping[str, Any]],
+) -> list[EntryCount]:
+    """The lag of each group as Redis reports it; counted, for all groups at once, where it does not."""
+    # Redis before 7 reports none; later versions report none after entries were deleted.
+    cursors = [str(info["last-delivered-id"]) for info in infos if info.get("lag") is None]
+    counted = _counted_lags(client, partition, stream, cursors)
     return [
         counted[str(info["last-delivered-id"])]
         if info.get("lag") is None
-        else Count(int(info["lag"]))
-        for info in found
+        else EntryCount(int(info["lag"]))
+        for info in infos
     ]
 
 
-def _behind(
-    client: "redis.Redis", where: Partition, stream: Mapping[str, Any], cursors: Iterable[str]
-) -> dict[str, Count]:
-    """How many entries stand behind each cursor; most need no counting, the others share it."""
+def _counted_lags(
+    client: "redis.Redis", partition: Partition, stream: Mapping[str, Any], cursors: Iterable[str]
+) -> dict[str, EntryCount]:
+    """The number of entries behind each cursor; entries that several cursors have behind them are read once."""
     length, first, last = stream["length"], stream["first-entry"], stream["last-entry"]
-    known: dict[str, Count] = {}
+    lags: dict[str, EntryCount] = {}
     for cursor in set(cursors):
         if not length or entry_ids.parse(cursor) >= entry_ids.parse(last[0]):
-            known[cursor] = Count(0)
+            lags[cursor] = EntryCount(0)
         elif entry_ids.parse(cursor) < entry_ids.parse(first[0]):
-            known[cursor] = Count(int(length))
-    left = sorted(set(cursors) - known.keys(), key=entry_ids.parse, reverse=True)
-    before, end = Count(0), "+"
-    for cursor in left:
-        if before.exact:
-            more = count(client, where.messages, f"({cursor}", end, MOST_COUNTED - before.entries)
-            entries = before.entries + more.entries
-            before = Count(entries, more.exact)
-        known[cursor], end = before, cursor
-    return known
+            lags[cursor] = EntryCount(int(length))
+    between = sorted(set(cursors) - lags.keys(), key=entry_ids.parse, reverse=True)
+    behind, end = EntryCount(0), "+"
+    for cursor in between:
+        if behind.exact:
+            limit = MAX_COUNTED - behind.entries
+            more = count_entries(client, partition.messages, f"({cursor}", end, limit)
+            behind = EntryCount(behind.entries + more.entries, more.exact)
+        lags[cursor], end = behind, cursor
+    return lags
 
 
 def _details(
-    client: "redis.Redis", where: Partition, found: Sequence[Mapping[str, Any]]
+    client: "redis.Redis", partition: Partition, infos: Sequence[Mapping[str, Any]]
 ) -> list[tuple[Any, Any, int]]:
-    """Of each group its oldest pending entry, its consumers and its dead letters; one round trip."""
+    """Each group's oldest pending entry, consumers and number of dead letters, in one round trip."""
     with client.pipeline(transaction=False) as pipeline:
-        for info in found:
-            pipeline.xpending_range(where.messages, info["name"], "-", "+", 1)
-            pipeline.xinfo_consumers(where.messages, info["name"])
-            pipeline.xlen(where.dead(info["name"]))
+        for info in infos:
+            pipeline.xpending_range(partition.messages, info["name"], "-", "+", 1)
+            pipeline.xinfo_consumers(partition.messages, info["name"])
+            pipeline.xlen(partition.dead(info["name"]))
         replies: Sequence[Any] = pipeline.execute()
     return list(zip(replies[::3], replies[1::3], replies[2::3], strict=True))
 
 
-def _group(
-    where: Partition, info: Mapping[str, Any], lag: Count, details: tuple[Any, Any, int]
-) -> Group:
+def _stats(
+    partition: Partition, info: Mapping[str, Any], lag: EntryCount, details: tuple[Any, Any, int]
+) -> GroupStats:
     oldest, consumers, dead = details
-    idle = [int(one["idle"]) for one in consumers if one["name"] not in NOBODY]
-    return Group(
+    idle = [int(row["idle"]) for row in consumers if row["name"] not in PSEUDO_CONSUMERS]
+    return GroupStats(
         name=str(info["name"]),
-        partition=where.number,
+        partition=partition.number,
         lag=lag,
         pending=int(info["pending"]),
         oldest_pending=oldest[0]["message_id"] if oldest else None,
-        oldest_pending_idle_ms=idle_ms(oldest[0]) if oldest else None,
+        oldest_pending_idle_ms=pending_idle_ms(oldest[0]) if oldest else None,
         consumers=len(idle),
         idle_ms=min(idle, default=None),
         dead=int(dead),

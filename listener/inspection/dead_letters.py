@@ -1,131 +1,129 @@
-"""What consumer groups gave up on: the dead letters, to look at, give back, or drop."""
+"""Reads, requeues and deletes dead letters; `requeue.lua` decides how a letter gets back to its group."""
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Literal
 
 import redis
 
-from listener.inspection.consumer_groups import REQUEUED, names
-from listener.inspection.entries import standing
-from listener.inspection.pages import WHOLE, Entry, Part
+from listener.inspection.consumer_groups import REQUEUED, group_names
+from listener.inspection.entries import snapshot
+from listener.inspection.pages import ALL_FIELDS, Projection, StreamEntry
 from listener.queue.keys import Partition
 from listener.redis_client.client import servers
+from listener.redis_client.script import Script
 
-# What a dead letter has besides the fields of its message.
-ADDED = ("reason", "error", "traceback", "deliveries", "entry", "consumer", "failed")
-# What a list shows of one: neither the message's data nor the traceback.
-SHORT = Part(
-    (*(name for name in ADDED if name != "traceback"), "kind", "account", "subject", "id"),
-    longest=1000,
+# The fields that a dead letter has besides those of its message.
+ADDED_FIELDS = ("reason", "error", "traceback", "deliveries", "entry", "consumer", "failed")
+# What a list shows of a dead letter: neither the message's data nor the traceback.
+SUMMARY = Projection(
+    (*(name for name in ADDED_FIELDS if name != "traceback"), "kind", "account", "subject", "id"),
+    max_value_bytes=1000,
 )
-# Groups that were destroyed are found by their dead letters alone; a larger database is not searched.
-MOST_KEYS = 2_000_000
+# Dead letters of destroyed groups are found by a search of all keys; a larger database is not searched.
+MAX_SEARCHED_KEYS = 2_000_000
 
-Done = Literal["again", "added", "empty", "gone", "no-group"]
+RequeueResult = Literal["again", "added", "empty", "gone", "no-group"]
+
+_REQUEUE = Script.load("listener.inspection", "requeue.lua").text
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An entry of a stream of dead letters, with the partition and the group that it is of."""
+    """An entry of a group's stream of dead letters."""
 
-    where: Partition
+    partition: Partition
     group: str
-    entry: Entry
+    entry: StreamEntry
 
     @property
     def entry_id(self) -> str:
-        """Its own id; the original entry's is the field `entry`."""
+        """Its own id; the id of the original entry is the field `entry`."""
         return self.entry.entry_id
 
     @property
     def message(self) -> dict[str, str]:
         """The fields of the original entry."""
-        return {name: text for name, text in self.entry.fields.items() if name not in ADDED}
+        fields = self.entry.fields
+        return {name: text for name, text in fields.items() if name not in ADDED_FIELDS}
 
-    def told(self, name: str) -> str:
-        """One of the added fields; empty if it has none."""
+    def field(self, name: str) -> str:
+        """One of the added fields; empty if it is missing."""
         return self.entry.fields.get(name, "")
 
 
-def letters(
+def read_dead_letters(
     client: "redis.Redis",
-    where: Partition,
+    partition: Partition,
     group: str,
     *,
     only: str | None = None,
-    part: Part = WHOLE,
+    projection: Projection = ALL_FIELDS,
 ) -> Iterator[DeadLetter]:
     """A group's dead letters in a partition, the oldest first. Raises redis.RedisError.
 
-    Those that are added while this runs are left out, so that giving back ends.
+    Leaves out letters that are added meanwhile, so that requeuing all of them ends.
 
     Args:
         client: one that decodes responses.
-        where: the partition.
+        partition: where to read.
         group: whose dead letters.
-        only: the id of the one that is wanted.
-        part: how much to read of each.
+        only: the id of the only letter that is wanted.
+        projection: what to read of each.
     """
-    stream = where.dead(group)
-    for entry in standing(client, stream, only=only, number=where.number, part=part):
-        yield DeadLetter(where, group, entry)
+    stream, number = partition.dead(group), partition.number
+    for entry in snapshot(client, stream, only=only, partition=number, projection=projection):
+        yield DeadLetter(partition, group, entry)
 
 
-def groups_with_letters(client: "redis.Redis", partitions: Sequence[Partition]) -> list[str]:
-    """The groups that have dead letters, those that were destroyed included.
+def groups_with_dead_letters(client: "redis.Redis", partitions: Sequence[Partition]) -> list[str]:
+    """The groups that have dead letters, including destroyed groups.
 
-    Those that were destroyed are missing where Redis refuses a search, or is too large for one.
+    Destroyed groups are missing if Redis refuses SCAN, or has more than `MAX_SEARCHED_KEYS` keys.
 
     Raises redis.RedisError.
     """
-    known = set(names(client, partitions))
-    found = {
-        group for group in known if any(client.exists(where.dead(group)) for where in partitions)
+    groups = {
+        group
+        for group in group_names(client, partitions)
+        if any(client.exists(partition.dead(group)) for partition in partitions)
     }
-    # Proxies in front of several servers refuse to search them.
+    # Proxies in front of several servers refuse SCAN.
     with suppress(redis.ResponseError):
-        if sum(int(server.dbsize()) for server in servers(client)) <= MOST_KEYS:
-            found |= set(_searched(client, partitions))
-    return sorted(found)
+        if sum(int(server.dbsize()) for server in servers(client)) <= MAX_SEARCHED_KEYS:
+            groups |= set(_search(client, partitions))
+    return sorted(groups)
 
 
-class Requeuer:
-    """Gives dead letters back to their group. Doing it twice does it once."""
+def requeue(client: "redis.Redis", letter: DeadLetter) -> tuple[RequeueResult, str]:
+    """Gives a dead letter back to its group; a second call does nothing. Raises redis.RedisError.
 
-    def __init__(self, client: "redis.Redis") -> None:
-        """Takes a client that decodes responses."""
-        self._redis = client
-        self._script = (
-            files("listener.inspection")
-            .joinpath("scripts", "requeue.lua")
-            .read_text(encoding="utf-8")
-        )
-
-    def requeue(self, letter: DeadLetter) -> tuple[Done, str]:
-        """What was done, and the message's entry id; see the script. Raises redis.RedisError."""
-        keys = [letter.where.messages, letter.where.dead(letter.group)]
-        words = [letter.group, letter.entry_id, REQUEUED, *ADDED]
-        # Not by its digest: teaching a server a script is a right that few users have.
-        found: Any = self._redis.eval(self._script, len(keys), *keys, *words)
-        done, entry_id = found
-        return done, entry_id
+    Returns what was done and the message's entry id, as `requeue.lua` describes them.
+    """
+    keys = (letter.partition.messages, letter.partition.dead(letter.group))
+    arguments = (letter.group, letter.entry_id, REQUEUED, *ADDED_FIELDS)
+    # EVAL and not EVALSHA: few users have the right to SCRIPT LOAD.
+    reply: Any = client.eval(_REQUEUE, len(keys), *keys, *arguments)
+    result, entry_id = reply
+    return result, entry_id
 
 
-def drop(client: "redis.Redis", where: Partition, group: str, entry_id: str) -> bool:
-    """Deletes a dead letter; false if it was gone. Raises redis.RedisError."""
-    return bool(client.xdel(where.dead(group), entry_id))
+def delete_dead_letter(
+    client: "redis.Redis", partition: Partition, group: str, entry_id: str
+) -> bool:
+    """Deletes a dead letter; False if it was gone. Raises redis.RedisError."""
+    return bool(client.xdel(partition.dead(group), entry_id))
 
 
-def _searched(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[str]:
-    numbers = {where.number for where in partitions}
+def _search(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[str]:
+    """The groups of all streams of dead letters among the keys of all servers."""
+    numbers = {partition.number for partition in partitions}
     namespace = partitions[0].namespace
     form = re.compile(rf"\{{{re.escape(namespace)}:([0-9]+)\}}:dead:(.*)", re.DOTALL)
     for server in servers(client):
         for key in server.scan_iter(match=f"{{{namespace}:*}}:dead:*", count=1000):
-            found = form.fullmatch(key)
-            if found and int(found[1]) in numbers:
-                yield found[2]
+            match = form.fullmatch(key)
+            if match and int(match[1]) in numbers:
+                yield match[2]

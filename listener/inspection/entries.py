@@ -1,4 +1,4 @@
-"""The queue's reading side: entries of all partitions, without a consumer group."""
+"""Reads the messages of all partitions, in order or as they arrive, without a consumer group."""
 
 import heapq
 import time
@@ -9,13 +9,18 @@ from typing import Any
 import redis
 
 from listener import entry_ids
-from listener.inspection.pages import IDS, WHOLE, Entry, Part, pages, stream_info
+from listener.inspection.pages import (
+    ALL_FIELDS,
+    IDS_ONLY,
+    Projection,
+    StreamEntry,
+    pages,
+    stream_info,
+)
 from listener.queue.keys import Partition
 
-__all__ = ["Entry", "entries", "follow", "newest_first", "newest_ids", "standing", "stream_info"]
-
-# Merging holds a page of each partition: all of them together are bounded, but for an entry of each.
-LEAST_BYTES = 2**16
+# A merge holds a page of each partition: the partitions share the bytes of one page, at least this many each.
+MIN_PAGE_BYTES = 2**16
 
 
 def follow(
@@ -24,17 +29,17 @@ def follow(
     *,
     start: str | Mapping[str, str],
     block_ms: int,
-) -> Iterator[Entry | None]:
+) -> Iterator[StreamEntry | None]:
     """Yields the entries after `start` and then those that arrive, without end.
 
-    Order is kept within a partition. Nothing is acknowledged and no entry is claimed: any number of
-    readers see the same.
+    Order is kept within a partition. Nothing is acknowledged or claimed, so any number of readers
+    get the same entries.
 
     Args:
         client: one that decodes responses.
         partitions: whose messages to read.
-        start: an entry id, or `0` to begin with the oldest entry there is; or one for each stream.
-        block_ms: milliseconds to wait before looking again; None is yielded when none came.
+        start: an entry id, or `0` to begin with the oldest entry; or one for each stream.
+        block_ms: milliseconds to wait before looking again; yields None after a look without entries.
 
     Raises:
         redis.RedisError: Redis did not answer.
@@ -45,11 +50,11 @@ def follow(
     }
     while True:
         is_idle = True
-        # One after the other: one command for all would find nothing in a Cluster, nor in shards behind
-        # one address. It does not wait in Redis either: some proxies refuse that.
+        # One stream after the other: one command for all would fail in a Cluster, and in shards behind
+        # one address. Redis does not block either: some proxies refuse that.
         for stream, number in numbers.items():
-            start_id = f"({positions[stream]}"
-            for page in pages(client, stream, start_id, "+", number=number):
+            first = f"({positions[stream]}"
+            for page in pages(client, stream, first, "+", partition=number):
                 is_idle = False
                 for entry in page.entries:
                     positions[stream] = entry.entry_id
@@ -59,24 +64,24 @@ def follow(
             yield None
 
 
-def entries(
+def oldest_first(
     client: "redis.Redis",
     partitions: Sequence[Partition],
     *,
     first: str = "-",
     last: str = "+",
-    part: Part = WHOLE,
-) -> Iterator[Entry]:
-    """Yields what is kept from one entry id to another, both included, by time. Reads in pages.
+    projection: Projection = ALL_FIELDS,
+) -> Iterator[StreamEntry]:
+    """Yields the entries from one id to another, both included, by time. Reads in pages.
 
     Raises:
         redis.RedisError: Redis did not answer.
     """
-    some = _share(part, len(partitions))
+    share = _share(projection, len(partitions))
     return heapq.merge(
         *(
-            _entries(client, where.messages, first, last, part=some, number=where.number)
-            for where in partitions
+            _entries(client, it.messages, first, last, projection=share, partition=it.number)
+            for it in partitions
         ),
         key=lambda entry: entry.order,
     )
@@ -88,15 +93,14 @@ def newest_first(
     *,
     first: str = "-",
     last: str = "+",
-    part: Part = WHOLE,
-) -> Iterator[Entry]:
-    """Likewise, the newest first."""
-    some = _share(part, len(partitions))
+    projection: Projection = ALL_FIELDS,
+) -> Iterator[StreamEntry]:
+    """Yields the same entries as `oldest_first` in the reverse order."""
+    share = _share(projection, len(partitions))
+    options = {"projection": share, "newest_first": True}
     return heapq.merge(
         *(
-            _entries(
-                client, it.messages, last, first, part=some, newest_first=True, number=it.number
-            )
+            _entries(client, it.messages, last, first, partition=it.number, **options)
             for it in partitions
         ),
         key=lambda entry: entry.order,
@@ -104,44 +108,44 @@ def newest_first(
     )
 
 
-def standing(
+def snapshot(
     client: "redis.Redis",
     stream: str,
     *,
     only: str | None = None,
-    number: int = 0,
-    part: Part = WHOLE,
-) -> Iterator[Entry]:
-    """The entries that are in any one stream now, in pages; not those that are added meanwhile.
+    partition: int = 0,
+    projection: Projection = ALL_FIELDS,
+) -> Iterator[StreamEntry]:
+    """The entries that are in one stream now, in pages; leaves out entries that are added meanwhile.
 
     Args:
         client: one that decodes responses.
-        stream: which.
-        only: the id of the one that is wanted.
-        number: said of each as its partition.
-        part: how much to read of each.
+        stream: its key.
+        only: the id of the only entry that is wanted.
+        partition: the number that each entry gets as its partition.
+        projection: what to read of each entry.
     """
-    last = next(pages(client, stream, "+", "-", part=IDS, newest_first=True), None)
-    if last:
-        first, end = (only, only) if only else ("-", last.entries[0].entry_id)
-        yield from _entries(client, stream, first, end, part=part, number=number)
+    newest = next(pages(client, stream, "+", "-", projection=IDS_ONLY, newest_first=True), None)
+    if newest:
+        first, last = (only, only) if only else ("-", newest.entries[0].entry_id)
+        yield from _entries(client, stream, first, last, projection=projection, partition=partition)
 
 
 def newest_ids(client: "redis.Redis", partitions: Sequence[Partition]) -> dict[str, str]:
-    """For each stream the id that it gave last; `0-0` for one that is not there."""
-    found = {}
-    for where in partitions:
-        info = stream_info(client, where.messages)
-        found[where.messages] = str(info["last-generated-id"]) if info else entry_ids.FIRST
-    return found
+    """The last generated id of each stream; `0-0` for a stream that does not exist."""
+    ids = {}
+    for partition in partitions:
+        info = stream_info(client, partition.messages)
+        ids[partition.messages] = str(info["last-generated-id"]) if info else entry_ids.FIRST
+    return ids
 
 
-def _share(part: Part, partitions: int) -> Part:
-    return replace(part, bytes=max(part.bytes // partitions, LEAST_BYTES))
+def _share(projection: Projection, partitions: int) -> Projection:
+    return replace(projection, max_bytes=max(projection.max_bytes // partitions, MIN_PAGE_BYTES))
 
 
 def _entries(
     client: "redis.Redis", stream: str, start: str, stop: str, **options: Any
-) -> Iterator[Entry]:
+) -> Iterator[StreamEntry]:
     for page in pages(client, stream, start, stop, **options):
         yield from page.entries

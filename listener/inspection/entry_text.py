@@ -1,28 +1,28 @@
-"""An entry as text: one line of JSON, or one line to read. Pure."""
+"""Prints one message as a line: of JSON, or of text for people. Pure."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from listener.inspection.entries import Entry
+from listener.inspection.pages import StreamEntry
 from listener.messages.kinds import KINDS, KINDS_BY_TYPE
 from listener.messages.members import Kind, Member
 from listener.text import clean, counted, json_line
 
-# How much of an upgrade's id is shown, mostly a UUID; `tail --upgrade` accepts that much.
+# The part of an upgrade's id that is shown, mostly a UUID; `tail --upgrade` accepts it.
 SHORT_ID_CHARS = 8
 
 
-def event_json(entry: Entry) -> str:
-    """One line of JSON: the event's attributes and its data, as an object where it is one."""
-    event: dict[str, Any] = dict(entry.fields)
-    if "data" in event:
-        event["data"] = data_of(entry.fields)
-    return json_line({"entry": entry.entry_id, "partition": entry.partition, **event})
+def event_json(entry: StreamEntry) -> str:
+    """One line of JSON: the entry's fields, with `data` as an object if it is one."""
+    fields: dict[str, Any] = dict(entry.fields)
+    if "data" in fields:
+        fields["data"] = data_of(entry.fields)
+    return json_line({"entry": entry.entry_id, "partition": entry.partition, **fields})
 
 
-def event_text(entry: Entry) -> str:
-    """One readable line: time, kind, account, upgrade, and the details of the message."""
+def event_text(entry: StreamEntry) -> str:
+    """One line for people: time, kind, account, upgrade, and the details of the message."""
     fields = entry.fields
     subject = fields.get("subject")
     parts = [
@@ -36,7 +36,7 @@ def event_text(entry: Entry) -> str:
 
 
 def data_of(fields: Mapping[str, str]) -> Any:
-    """The data as a value; as the text that it is where it is no JSON."""
+    """The data as a JSON value; as text if it is no JSON."""
     text = fields.get("data", "null")
     try:
         return json.loads(text)
@@ -45,9 +45,9 @@ def data_of(fields: Mapping[str, str]) -> Any:
 
 
 def details(data: Any) -> Iterator[str]:
-    """What distinguishes a message from others: devices, firmware, status, as far as it names them.
+    """The members that a line shows, such as devices, firmware and status, as far as the message has them.
 
-    A message of an unknown type is searched for the members that the known kinds have.
+    In a message of an unknown type these are the members of all known kinds.
     """
     if not isinstance(data, Mapping):
         return
@@ -56,7 +56,8 @@ def details(data: Any) -> Iterator[str]:
     members = _LINE_MEMBERS[KINDS_BY_TYPE.get(type_)]
     for item in container if isinstance(container, list) else [container]:
         if isinstance(item, Mapping):
-            yield from filter(None, (_detail(item.get(it.name), it) for it in members))
+            texts = (_detail(item.get(member.name), member) for member in members)
+            yield from filter(None, texts)
 
 
 def _detail(value: Any, member: Member) -> str:
@@ -69,10 +70,10 @@ def _detail(value: Any, member: Member) -> str:
 
 
 def _line_members(kind: Kind | None) -> Sequence[Member]:
-    """What a line shows: the kind's own members, then the other kinds'; those with a word come first."""
+    """The members that a line shows: the kind's own, then those of other kinds; members with a word come first."""
     by_name: dict[str, Member] = {}
-    for each in (kind, *KINDS) if kind else KINDS:
-        for member in each.members:
+    for source in (kind, *KINDS) if kind else KINDS:
+        for member in source.members:
             if member.in_line is not None:
                 by_name.setdefault(member.name, member)
     return sorted(by_name.values(), key=lambda member: not member.in_line)

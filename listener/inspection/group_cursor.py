@@ -1,4 +1,4 @@
-"""Where a consumer group stands in each partition, and what moving it would mean."""
+"""Moves a consumer group's cursor, after counting what the move delivers again and what it skips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,73 +6,81 @@ from dataclasses import dataclass
 import redis
 
 from listener import entry_ids
-from listener.inspection.consumer_groups import Count, count, infos
+from listener.inspection.consumer_groups import EntryCount, count_entries, group_infos
 from listener.inspection.pages import stream_info
 from listener.queue.keys import Partition
 
-NONE = Count(0)
-
 
 @dataclass(frozen=True)
-class Move:
-    """What setting a group's cursor means in one partition, as things stand.
+class CursorMove:
+    """What setting a group's cursor means in one partition, at the time of the look.
 
     Attributes:
-        now: the last entry that the group was given.
-        to: the same after the move.
-        again: how many entries will be given to it again.
-        skipped: how many it has not been given and never will be.
-        pending: how many remain pending: a cursor does not touch those.
+        current: the last entry that was delivered to the group.
+        target: the same after the move.
+        redelivered: the entries that will be delivered again.
+        skipped: the entries that were not delivered and never will be.
+        pending: the number of pending entries, which a move does not touch.
     """
 
-    where: Partition
-    now: str
-    to: str
-    again: Count
-    skipped: Count
+    partition: Partition
+    current: str
+    target: str
+    redelivered: EntryCount
+    skipped: EntryCount
     pending: int
 
 
-def plan(
+def plan_moves(
     client: "redis.Redis", partitions: Sequence[Partition], group: str, after: str
-) -> list[Move]:
-    """What moving a group's cursor means, for each partition where there is such a group.
+) -> list[CursorMove]:
+    """What moving a group's cursor means, for each partition that has the group.
 
-    It never moves beyond what a stream holds: what arrives later is not skipped.
+    A target never lies beyond the end of a stream: entries that arrive later are not skipped.
 
     Args:
         client: one that decodes responses.
         partitions: all of them.
         group: an existing one.
-        after: the entry id behind which the group shall go on.
+        after: the entry id after which the group shall continue.
 
     Raises:
         redis.RedisError: Redis did not answer.
     """
-    moves = []
-    for where in partitions:
-        for info in infos(client, where):
-            if info["name"] == group:
-                now, pending = str(info["last-delivered-id"]), int(info["pending"])
-                moves.append(_move(client, where, now, after, pending))
-    return moves
+    return [
+        _move(
+            client, partition, str(info["last-delivered-id"]), after, pending=int(info["pending"])
+        )
+        for partition in partitions
+        for info in group_infos(client, partition)
+        if info["name"] == group
+    ]
 
 
-def apply(client: "redis.Redis", group: str, moves: Sequence[Move]) -> None:
-    """Sets the cursors. Raises redis.RedisError; those before it are then set."""
+def apply_moves(client: "redis.Redis", group: str, moves: Sequence[CursorMove]) -> None:
+    """Sets the cursors, one after the other. Raises redis.RedisError; the earlier ones are then set."""
     for move in moves:
-        client.xgroup_setid(move.where.messages, group, move.to)
+        client.xgroup_setid(move.partition.messages, group, move.target)
 
 
-def _move(client: "redis.Redis", where: Partition, now: str, after: str, pending: int) -> Move:
-    info = stream_info(client, where.messages)
-    newest = str(info["last-generated-id"]) if info else now
-    to = min(after, newest, key=entry_ids.parse)
-    stream = where.messages
-    again = (
-        count(client, stream, f"({to}", now) if entry_ids.parse(to) < entry_ids.parse(now) else NONE
+def _move(
+    client: "redis.Redis", partition: Partition, current: str, after: str, pending: int
+) -> CursorMove:
+    stream = partition.messages
+    info = stream_info(client, stream)
+    newest = str(info["last-generated-id"]) if info else current
+    target = min(after, newest, key=entry_ids.parse)
+    return CursorMove(
+        partition,
+        current,
+        target,
+        redelivered=_count_between(client, stream, target, current),
+        skipped=_count_between(client, stream, current, target),
+        pending=pending,
     )
-    skipped = (
-        count(client, stream, f"({now}", to) if entry_ids.parse(now) < entry_ids.parse(to) else NONE
-    )
-    return Move(where, now, to, again, skipped, pending)
+
+
+def _count_between(client: "redis.Redis", stream: str, after: str, last: str) -> EntryCount:
+    if entry_ids.parse(after) >= entry_ids.parse(last):
+        return EntryCount(0)
+    return count_entries(client, stream, f"({after}", last)

@@ -1,4 +1,4 @@
-"""Reads a stream in pages that are bounded by bytes, for whoever looks at it without a consumer group."""
+"""Reads stream entries page by page, a bounded number of bytes at once: `page.lua` decides where a page ends."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,27 +9,25 @@ import redis
 from listener import entry_ids
 from listener.redis_client.script import Script
 
-# So many entries, or after so many bytes: Redis serves nobody else while it reads a page.
-MOST_ENTRIES = 500
-MOST_BYTES = 2**20
-# Where little of what is read is returned.
-MOST_BYTES_READ = 8 * 2**20
-NOTHING = ("",)
-"""The fields to ask for if an entry's id is enough: no field has this name."""
+# A page ends at either limit: Redis serves no other client while it reads one.
+MAX_PAGE_ENTRIES = 500
+MAX_PAGE_BYTES = 2**20
+# For reads that return little of what Redis reads.
+MAX_SCANNED_BYTES = 8 * 2**20
 
 _PAGE = Script.load("listener.inspection", "page.lua").text
 _INFO = Script.load("listener.inspection", "stream_info.lua").text
 
 
 @dataclass(frozen=True)
-class Entry:
+class StreamEntry:
     """One entry of a stream, or a part of it.
 
     Attributes:
         entry_id: its id in the stream.
-        fields: the event's attributes that were asked for.
+        fields: the fields that were asked for.
         partition: its number.
-        cut: of each attribute of which only the beginning was read: its whole size in bytes.
+        cut: the whole size in bytes of each field of which only the beginning was read.
     """
 
     entry_id: str
@@ -39,37 +37,38 @@ class Entry:
 
     @property
     def order(self) -> tuple[int, int, int]:
-        """What tells earlier from later, across partitions as far as their servers' clocks agree."""
+        """The sort key over all partitions: by time, as far as the servers' clocks agree."""
         return (*entry_ids.parse(self.entry_id), self.partition)
 
 
 @dataclass(frozen=True)
 class Page:
-    """Entries that were read together; `bytes` is what Redis read for it, returned or not."""
+    """Entries that were read together; `bytes` is what Redis read for them, returned or not."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[StreamEntry]
     bytes: int
 
 
 @dataclass(frozen=True)
-class Part:
-    """How much to read of a stream at once, and of each entry.
+class Projection:
+    """Which part of each entry is read, and how much at once.
 
     Attributes:
-        names: only these fields; none: all.
-        longest: only so many bytes of a value; 0: all.
-        entries: the most entries of a page.
-        bytes: no further entry is read into a page that has so many; the last one may exceed it.
+        fields: only these fields; empty: all.
+        max_value_bytes: only the first bytes of each value; 0: all.
+        max_entries: the entries of a page.
+        max_bytes: a page that has this many bytes takes no further entry; its last entry may exceed it.
     """
 
-    names: Sequence[str] = ()
-    longest: int = 0
-    entries: int = MOST_ENTRIES
-    bytes: int = MOST_BYTES
+    fields: Sequence[str] = ()
+    max_value_bytes: int = 0
+    max_entries: int = MAX_PAGE_ENTRIES
+    max_bytes: int = MAX_PAGE_BYTES
 
 
-WHOLE = Part()
-IDS = Part(NOTHING, bytes=MOST_BYTES_READ)
+ALL_FIELDS = Projection()
+# No field has an empty name.
+IDS_ONLY = Projection(("",), max_bytes=MAX_SCANNED_BYTES)
 
 
 def pages(
@@ -78,65 +77,66 @@ def pages(
     start: str,
     stop: str,
     *,
-    part: Part = WHOLE,
+    projection: Projection = ALL_FIELDS,
     newest_first: bool = False,
-    number: int = 0,
+    partition: int = 0,
 ) -> Iterator[Page]:
     """Yields a range of a stream, page by page; holds one page at a time.
 
     Args:
         client: one that decodes responses.
         stream: its key.
-        start: where to begin, as XRANGE (or XREVRANGE, if the newest come first) takes it.
-        stop: where to end, likewise.
-        part: how much to read of it.
-        newest_first: in which direction to read.
-        number: said of each entry as its partition.
+        start: where to begin, as XRANGE (or XREVRANGE with `newest_first`) takes it.
+        stop: where to end, in the same form.
+        projection: what to read of each entry.
+        newest_first: the direction.
+        partition: the number that each entry gets as its partition.
 
     Raises:
         redis.RedisError: Redis did not answer, or the key is no stream.
     """
     while start != f"({entry_ids.LAST}":
-        words = page_words(stream, start, stop, part, newest_first=newest_first)
-        page = page_of(client.execute_command(*words), number)  # type: ignore[no-untyped-call]
+        command = page_command(stream, start, stop, projection, newest_first=newest_first)
+        page = parse_page(client.execute_command(*command), partition)  # type: ignore[no-untyped-call]
         if not page.entries:
             return
         yield page
         start = f"({page.entries[-1].entry_id}"
 
 
-def page_words(
-    stream: str, start: str, stop: str, part: Part, *, newest_first: bool = False
+def page_command(
+    stream: str, start: str, stop: str, projection: Projection, *, newest_first: bool = False
 ) -> list[Any]:
-    """The command that reads one page, for `page_of`; by itself so that a pipeline can send several."""
+    """The command that reads one page; a pipeline can send several. `parse_page` takes its reply."""
     command = "XREVRANGE" if newest_first else "XRANGE"
-    bounds = (part.entries, part.bytes, part.longest)
-    # Not by its digest: teaching a server a script is a right that few users have.
-    return ["EVAL", _PAGE, 1, stream, command, start, stop, *bounds, *part.names]
+    limits = (projection.max_entries, projection.max_bytes, projection.max_value_bytes)
+    # EVAL and not EVALSHA: few users have the right to SCRIPT LOAD.
+    return ["EVAL", _PAGE, 1, stream, command, start, stop, *limits, *projection.fields]
 
 
-def page_of(reply: Any, number: int) -> Page:
-    """Makes a page of what the command of `page_words` returned."""
-    read, entries = reply
-    found = [
-        Entry(entry_id, _paired(fields), number, _paired(cut)) for entry_id, fields, cut in entries
+def parse_page(reply: Any, partition: int) -> Page:
+    """Makes a page of the reply to `page_command`."""
+    size, rows = reply
+    entries = [
+        StreamEntry(entry_id, _paired(fields), partition, _paired(cut))
+        for entry_id, fields, cut in rows
     ]
-    return Page(found, int(read))
+    return Page(entries, int(size))
 
 
 def stream_info(client: "redis.Redis", stream: str) -> dict[str, Any] | None:
-    """What Redis says of a stream, its first and last entry by their ids alone; None if it is not there.
+    """The reply of XINFO STREAM, with the ids alone of its first and last entry; None: no such stream.
 
     Raises:
         redis.RedisError: Redis did not answer, or the key is no stream.
     """
     try:
-        found: Any = client.eval(_INFO, 1, stream)
+        reply: Any = client.eval(_INFO, 1, stream)
     except redis.ResponseError as error:
         if "no such key" in str(error):
             return None
         raise
-    return _paired(found)
+    return _paired(reply)
 
 
 def _paired(flat: Sequence[Any]) -> dict[str, Any]:

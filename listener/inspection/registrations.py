@@ -1,4 +1,4 @@
-"""What the registrar saw last, as it left it in Redis as JSON. Pure but for the one read."""
+"""Reads the registration state that the registrar stores in Redis as JSON: its last observation of each slot."""
 
 import json
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ from listener.queue.keys import observations
 
 Value = TypeVar("Value")
 
-# The registrar's words for: refused logins have stopped all further ones.
+# The registrar's reasons for: refused logins have stopped all further logins.
 NO_MORE_LOGINS = frozenset(("breaker-open", "account-locked"))
-# And for: the service was stopped, and took its URL away or left that to others.
-PARTED = frozenset(("deregistered", "left"))
+# The registrar's results for: the service stopped, and deregistered its URL or left that to other replicas.
+STOPPED = frozenset(("deregistered", "left"))
 STALE_INTERVALS = 5
-# A look that fails is repeated within minutes.
-LEAST_STALE_S = 600
-# What REGISTRAR_INTERVAL_S was by default before looks named theirs.
-OLD_INTERVAL_S = 300
+# The registrar repeats a failed observation within minutes.
+MIN_STALE_S = 600
+# The default of REGISTRAR_INTERVAL_S before observations stored their interval.
+FORMER_INTERVAL_S = 300
 
 
 @dataclass(frozen=True)
-class Registration:
-    """One account and API version, as of the registrar's last look.
+class RegistrationState:
+    """The registration of one account and API version, as the registrar observed it last.
 
     Attributes:
-        url: what is registered, without secrets; None: nothing. If nobody could look, what was seen before.
+        url: what is registered, without secrets; None: nothing. If ThingSpace could not be asked, the last known one.
         ours: whether that is our URL; None: ThingSpace could not be asked.
-        looked: when that was; None: another version of the registrar wrote it, and the rest is unknown.
-        result: what the registrar did, and `reason` why, each one word; `detail` for people.
-        token_age_s: how old its OAuth token was.
-        contender: the URL that was replaced, or that made way for ours, while such replacings are counted.
-        interval_s: how long the registrar waits between two looks; None: an older version wrote it.
+        observed_at: when; None: another version of the registrar stored it, and the rest is unknown.
+        result: what the registrar did, and `reason` why, each in one word; `detail` for people.
+        token_age_s: the age of its OAuth token.
+        contender: the URL that ours replaced, or that replaced ours, while such takeovers are recent.
+        interval_s: the time between two observations; None: an older version stored it.
     """
 
     account: str
     version: str
     url: str | None
     ours: bool | None
-    looked: datetime | None
+    observed_at: datetime | None
     result: str
     reason: str
     detail: str
@@ -49,47 +49,47 @@ class Registration:
     interval_s: float | None = None
 
     def is_stale(self, now: datetime) -> bool:
-        """Whether the last look is so old that it says little of now: the registrar is behind by several looks."""
-        if self.looked is None:
+        """Whether the registrar is several observations late, so that this one says little of now."""
+        if self.observed_at is None:
             return False
-        limit_s = max(STALE_INTERVALS * (self.interval_s or OLD_INTERVAL_S), LEAST_STALE_S)
-        return (now - self.looked).total_seconds() > limit_s
+        limit_s = max(STALE_INTERVALS * (self.interval_s or FORMER_INTERVAL_S), MIN_STALE_S)
+        return (now - self.observed_at).total_seconds() > limit_s
 
     @property
-    def parted(self) -> bool:
-        """Whether the URL is away on purpose: the service was stopped."""
-        return self.ours is not True and self.result in PARTED
+    def deregistered_on_purpose(self) -> bool:
+        """Whether the URL is not registered because the service was stopped."""
+        return self.ours is not True and self.result in STOPPED
 
 
-def registrations(client: "redis.Redis", namespace: str) -> list[Registration]:
-    """All that were looked at, by account and version. Raises redis.RedisError."""
-    seen: Any = client.hgetall(observations(namespace))
-    return [registration(slot, text) for slot, text in sorted(seen.items())]
+def read_registrations(client: "redis.Redis", namespace: str) -> list[RegistrationState]:
+    """The state of every slot that was observed, by account and version. Raises redis.RedisError."""
+    stored: Any = client.hgetall(observations(namespace))
+    return [parse_registration(slot, text) for slot, text in sorted(stored.items())]
 
 
-def registration(slot: str, text: str) -> Registration:
-    """One of them: `<account>/<version>`, and what the registrar wrote. Never raises."""
+def parse_registration(slot: str, text: str) -> RegistrationState:
+    """The state of a slot, `<account>/<version>`, from the registrar's JSON. Never raises."""
     account, _, version = slot.partition("/")
     try:
-        told = json.loads(text)
-        looked = datetime.fromisoformat(told["tick"]).astimezone(UTC)
-        age, interval_s = told.get("token_age_s"), told.get("interval_s")
-        return Registration(
+        stored = json.loads(text)
+        observed_at = datetime.fromisoformat(stored["tick"]).astimezone(UTC)
+        age, interval_s = stored.get("token_age_s"), stored.get("interval_s")
+        return RegistrationState(
             account=account,
             version=version,
-            url=_checked(told["registered_url"], str),
-            ours=_checked(told["ours"], bool),
-            looked=looked,
-            result=_text(told["result"]),
-            reason=_text(told["reason"]),
-            detail=_text(told.get("detail", "")),
+            url=_optional(stored["registered_url"], str),
+            ours=_optional(stored["ours"], bool),
+            observed_at=observed_at,
+            result=_text(stored["result"]),
+            reason=_text(stored["reason"]),
+            detail=_text(stored.get("detail", "")),
             token_age_s=age if isinstance(age, int | float) else None,
-            contender=_checked(told.get("contender"), str),
+            contender=_optional(stored.get("contender"), str),
             interval_s=interval_s if isinstance(interval_s, int | float) else None,
         )
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError):
         # Another version of the registrar wrote it.
-        return Registration(account, version, None, None, None, "unreadable", "", "", None)
+        return RegistrationState(account, version, None, None, None, "unreadable", "", "", None)
 
 
 def _text(value: Any) -> str:
@@ -98,8 +98,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _checked(value: Any, kind: type[Value]) -> Value | None:
-    """The value, if it is of its kind or None. Raises TypeError."""
+def _optional(value: Any, kind: type[Value]) -> Value | None:
+    """The value, if it is None or of its kind. Raises TypeError."""
     if not isinstance(value, kind | None):
         raise TypeError(kind)
     return value

@@ -1,4 +1,4 @@
-"""How much a partition keeps, since when, and how fast it grows. Only looks; changes nothing."""
+"""Reads how many messages each partition keeps, how old they are, and at which rate they arrive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from datetime import datetime
 import redis
 
 from listener import entry_ids
-from listener.inspection.pages import MOST_BYTES_READ, Part, pages, stream_info
+from listener.inspection.pages import MAX_SCANNED_BYTES, Projection, pages, stream_info
 from listener.queue.keys import Partition
 
-# The rate is counted by reading the newest entries, one page after the other, at most so many.
-MOST_COUNTED = 5_000
-MOST_BYTES_COUNTED = 64 * 2**20
-TIMES = Part(("time",), longest=100, bytes=MOST_BYTES_READ)
+# A rate is counted by reading the newest entries, page by page, up to either limit.
+MAX_COUNTED = 5_000
+MAX_COUNTED_BYTES = 64 * 2**20
+TIME_ONLY = Projection(("time",), max_value_bytes=100, max_bytes=MAX_SCANNED_BYTES)
 
 
 @dataclass(frozen=True)
-class Rate:
-    """How many entries were added, and over how many seconds that was counted."""
+class ArrivalRate:
+    """A number of entries that were added, and over how many seconds that was counted."""
 
     entries: int
     seconds: float
@@ -30,15 +30,15 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A partition's messages.
+class StreamStats:
+    """The stream of messages of one partition.
 
     Attributes:
         partition: its number.
-        entries: how many there are.
-        oldest: the id of the first entry; None where there is none.
-        newest: likewise of the last one.
-        last_id: the id that was given last, also to an entry that is gone.
+        entries: the number of entries.
+        oldest: the id of the first entry; None without any.
+        newest: the id of the last entry; None without any.
+        last_id: the last generated id, whose entry may be gone.
     """
 
     partition: int
@@ -48,14 +48,14 @@ class Stream:
     last_id: str
 
 
-def look(client: "redis.Redis", where: Partition) -> Stream | None:
-    """What a partition keeps; None if its stream is not there. Raises redis.RedisError."""
-    info = stream_info(client, where.messages)
+def stream_stats(client: "redis.Redis", partition: Partition) -> StreamStats | None:
+    """The figures of a partition's stream; None if it does not exist. Raises redis.RedisError."""
+    info = stream_info(client, partition.messages)
     if info is None:
         return None
     first, last = info["first-entry"], info["last-entry"]
-    return Stream(
-        where.number,
+    return StreamStats(
+        partition.number,
         int(info["length"]),
         str(first[0]) if first else None,
         str(last[0]) if last else None,
@@ -63,43 +63,43 @@ def look(client: "redis.Redis", where: Partition) -> Stream | None:
     )
 
 
-def rates(
-    client: "redis.Redis", where: Partition, now_ms: int, windows_s: tuple[int, ...]
-) -> list[Rate]:
-    """How many entries arrived lately, for each window, by the time in the entries' ids.
+def arrival_rates(
+    client: "redis.Redis", partition: Partition, now_ms: int, windows_s: tuple[int, ...]
+) -> list[ArrivalRate]:
+    """The rate at which entries arrived in each window, by the time in the entries' ids.
 
-    An id that lies ahead of the clock says no time: such an entry's field `time` does.
-
-    What was trimmed or deleted does not count. Where more than `MOST_COUNTED` entries, or than
-    `MOST_BYTES_COUNTED` bytes, arrived within a window, only the newest of them are counted, and the rate is that of the shorter time
-    that they took. Raises redis.RedisError.
+    An id ahead of the clock has no meaningful time: the entry's field `time` counts instead. Entries
+    that were trimmed or deleted do not count. If more than `MAX_COUNTED` entries, or
+    `MAX_COUNTED_BYTES` bytes, arrived within a window, only the newest of them are counted, over the
+    shorter time in which they arrived. Raises redis.RedisError.
     """
-    times, is_all = _newest_times(client, where, now_ms, now_ms - max(windows_s) * 1000)
-    return [_rate(times, now_ms, window_s, is_all=is_all) for window_s in windows_s]
+    since_ms = now_ms - max(windows_s) * 1000
+    times, is_complete = _newest_times(client, partition, now_ms, since_ms)
+    return [_rate(times, now_ms, window_s, is_complete=is_complete) for window_s in windows_s]
 
 
-def _rate(times: list[int], now_ms: int, window_s: int, *, is_all: bool) -> Rate:
-    """Args: the times of the newest entries in ms, and whether those of every window are among them."""
+def _rate(times: list[int], now_ms: int, window_s: int, *, is_complete: bool) -> ArrivalRate:
+    """Args: the times of the newest entries in ms, and whether those cover every window."""
     within = [time for time in times if time > now_ms - window_s * 1000]
-    if is_all or not within or len(within) < len(times):
-        return Rate(len(within), window_s)
-    return Rate(len(within), max((now_ms - min(within)) / 1000, 0.001))
+    if is_complete or not within or len(within) < len(times):
+        return ArrivalRate(len(within), window_s)
+    return ArrivalRate(len(within), max((now_ms - min(within)) / 1000, 0.001))
 
 
 def _newest_times(
-    client: "redis.Redis", where: Partition, now_ms: int, since_ms: int
+    client: "redis.Redis", partition: Partition, now_ms: int, since_ms: int
 ) -> tuple[list[int], bool]:
-    """The times in ms, and whether those are all since then."""
+    """The times of the newest entries in ms, and whether all entries since `since_ms` are among them."""
     times: list[int] = []
-    read = 0
-    stop = str(max(since_ms, 0))
-    for page in pages(client, where.messages, "+", stop, part=TIMES, newest_first=True):
-        if len(times) >= MOST_COUNTED or read >= MOST_BYTES_COUNTED:
+    size = 0
+    stream, stop = partition.messages, str(max(since_ms, 0))
+    for page in pages(client, stream, "+", stop, projection=TIME_ONLY, newest_first=True):
+        if len(times) >= MAX_COUNTED or size >= MAX_COUNTED_BYTES:
             return times, False
-        found = [_time_ms(entry.entry_id, entry.fields, now_ms) for entry in page.entries]
-        times += [time for time in found if time is not None]
-        read += page.bytes
-        if all(time is None or time < since_ms for time in found):
+        page_times = [_time_ms(entry.entry_id, entry.fields, now_ms) for entry in page.entries]
+        times += [time for time in page_times if time is not None]
+        size += page.bytes
+        if all(time is None or time < since_ms for time in page_times):
             break
     return times, True
 

@@ -4,8 +4,8 @@ import sqlite3
 from datetime import UTC, datetime
 
 from listener import metrics
-from listener.inspection.registrations import NO_MORE_LOGINS, registrations
-from listener.inspection.view import RedisFailedError, View, connected
+from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
+from listener.inspection.registrations import NO_MORE_LOGINS, read_registrations
 from listener.ops.metrics_endpoint import Gauges
 from listener.ops.status_page.snapshot import NAME, TIMEOUT_S
 from listener.ops.version import version
@@ -21,8 +21,8 @@ def gauges(settings: Settings) -> Gauges:
     found.set(metrics.BUILD, 1, str(told["version"]), str(told["commit"] or ""))
     _spool(found, settings)
     try:
-        with connected(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
-            view = View(settings.queue, client)
+        with decoding_client(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
+            view = QueueView(settings.queue, client)
             _queue(found, view)
             _registrations(found, view)
         found.set(metrics.REDIS_UP, 1)
@@ -32,7 +32,7 @@ def gauges(settings: Settings) -> Gauges:
     return found
 
 
-def _queue(found: Gauges, look: View) -> None:
+def _queue(found: Gauges, look: QueueView) -> None:
     now = look.now()
     kept = {stream.partition: stream for stream in look.streams}
     for where in look.partitions:
@@ -48,14 +48,14 @@ def _queue(found: Gauges, look: View) -> None:
     found.set(metrics.QUARANTINED, look.client.xlen(look.partitions[0].quarantine))
 
 
-def _registrations(found: Gauges, view: View) -> None:
-    seen = registrations(view.client, view.settings.namespace)
+def _registrations(found: Gauges, view: QueueView) -> None:
+    seen = read_registrations(view.client, view.settings.namespace)
     for one in seen:
         slot = (one.account, one.version)
         if one.ours is not None:
             found.set(metrics.REGISTRATION, one.ours, *slot)
-        if one.looked:
-            found.set(metrics.OBSERVED, one.looked.timestamp(), *slot)
+        if one.observed_at:
+            found.set(metrics.OBSERVED, one.observed_at.timestamp(), *slot)
         if one.token_age_s is not None:
             found.set(metrics.TOKEN_AGE, one.token_age_s, *slot)
     if seen:

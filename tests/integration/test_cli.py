@@ -13,8 +13,8 @@ import pytest
 
 from listener.cli import tail as tailing
 from listener.cli.render import tables
-from listener.inspection import pending_entries as held
-from listener.inspection.view import View, connected
+from listener.inspection import pending_entries
+from listener.inspection.queue_view import QueueView, decoding_client
 from listener.queue.keys import Partition
 from listener.spool.spool import Spool
 from tests.cli_world import (
@@ -111,9 +111,11 @@ def test_tail_goes_on_behind_what_was_there_without_gap_or_repetition(
 ) -> None:
     ids = [add(redis_client, number) for number in range(3)]
     chosen = settings(redis_url).queue
-    with connected(chosen, timeout_s=5, name="test") as client:
+    with decoding_client(chosen, timeout_s=5, name="test") as client:
         for last in (None, 2):
-            found = tailing._entries(View(chosen, client), "0-0", last, lambda _: True, follow=True)
+            found = tailing._entries(
+                QueueView(chosen, client), "0-0", last, lambda _: True, follow=True
+            )
             seen = [next(found).entry_id]
             ids.append(add(redis_client, 9))
             seen += [entry.entry_id for entry in islice(found, last or 3)]
@@ -165,7 +167,7 @@ def test_pending_tells_who_holds_what_for_how_long(redis_url: str, groups: Any) 
 def test_what_is_pending_is_told_by_time_over_groups_and_partitions(
     redis_url: str, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "PAGE", 2)
+    monkeypatch.setattr(pending_entries, "PAGE_ENTRIES", 2)
     ids = [add(redis_client, n, at=f"{n + 1}-0", partition=n % 2) for n in range(9)]
     for partition in (0, 1):
         stream = Partition("fota", partition).messages

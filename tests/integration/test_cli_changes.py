@@ -177,7 +177,7 @@ def test_dropping_asks_first(
     words = ("dead", "drop", "--group", "billing", "--all")
     alone = run(redis_url, *words)
     assert (alone.exit_code, "add --yes" in alone.stderr) == (2, True)
-    monkeypatch.setattr(common, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(common, "is_interactive", lambda: True)
     assert run(redis_url, *words, answer="n\n").exit_code == 1
     assert groups.xlen(DEAD) == 1
     assert run(redis_url, *words, answer="y\n").exit_code == 0

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from listener import entry_ids
 from listener.cli import tail as tailing
-from listener.inspection.view import View, connected
+from listener.inspection.queue_view import QueueView, decoding_client
 from listener.ops.app import create_ops_app
 from listener.queue.retention import Retention
 from listener.times import timestamp
@@ -69,8 +69,8 @@ def test_tail_follows_behind_the_end_of_the_stream_and_not_behind_the_clock(
     assert len(listed(run(redis_url, "tail", "--from", "start", "--no-follow", "--json"))) == 52
     assert not run(redis_url, "tail", "--no-follow").stdout
     chosen = settings(redis_url).queue
-    with connected(chosen, timeout_s=5, name="tests") as client:
-        queue = View(chosen, client)
+    with decoding_client(chosen, timeout_s=5, name="tests") as client:
+        queue = QueueView(chosen, client)
         found = tailing._entries(queue, entry_ids.LAST, None, lambda _: True, follow=True)
         with ThreadPoolExecutor(1) as pool:
             arriving = pool.submit(next, found)

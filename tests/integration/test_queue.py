@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from listener.errors import QueueUnavailableError
-from listener.inspection import arrivals
+from listener.inspection.arrivals import read_arrivals
 from listener.messages.message import Message
 from listener.queue.keys import ARRIVALS_TTL_S, Partition
 from listener.queue.writer import RedisWriter
@@ -287,7 +287,7 @@ def test_what_came_is_counted_by_minute_and_kind_without_duplicates(
         writer.put(message(3))
         writer.quarantine("{", reason="not-json", arrived=NOW)
     now = datetime.fromtimestamp(60 * (last + 1), UTC)
-    assert arrivals.read(redis_client, [Partition("fota", 0)], now) == {
+    assert read_arrivals(redis_client, [Partition("fota", 0)], now) == {
         last: {"upgrade-started": 2},
         last + 1: {"upgrade-started": 1, "quarantined": 1},
     }

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import redis
 
-from listener.inspection.view import connected
+from listener.inspection.queue_view import decoding_client
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import MAX_CONNECTIONS, connect
 from listener.settings.secret import Secret
@@ -56,7 +56,7 @@ def test_a_connection_is_probed_and_not_trusted_after_a_rest(
 def test_the_operators_client_is_as_careful(
     proxy: RespProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with connected(settings(proxy).queue, timeout_s=3, name="fota-check") as client:
+    with decoding_client(settings(proxy).queue, timeout_s=3, name="fota-check") as client:
         assert_probed(client)
         assert_replaced_after_a_rest(client, monkeypatch)
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
 from listener.inspection import consumer_groups
-from listener.inspection.pages import IDS
+from listener.inspection.pages import IDS_ONLY
 from listener.ops.app import create_ops_app
 from listener.ops.status_page import snapshot
 from listener.queue.keys import Partition, hour_of
@@ -80,8 +80,8 @@ def test_each_group_is_looked_at_once(redis_url: str, redis_client: Any) -> None
 def test_a_lag_that_redis_does_not_know_is_counted_for_all_groups_at_once(
     redis_client: Any, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_groups, "IDS", replace(IDS, entries=7))
-    monkeypatch.setattr(consumer_groups, "MOST_COUNTED", 30)
+    monkeypatch.setattr(consumer_groups, "IDS_ONLY", replace(IDS_ONLY, max_entries=7))
+    monkeypatch.setattr(consumer_groups, "MAX_COUNTED", 30)
     chance = random.Random(seed)
     ids = [add(redis_client, "{}") for _ in range(50)]
     cursors = ["0-0", ids[0], ids[-1], *chance.sample(ids, 6)]
@@ -93,7 +93,7 @@ def test_a_lag_that_redis_does_not_know_is_counted_for_all_groups_at_once(
     def place(entry_id: str) -> tuple[int, ...]:
         return tuple(int(part) for part in entry_id.split("-"))
 
-    for group in consumer_groups.groups(redis_client, WHERE):
+    for group in consumer_groups.group_stats(redis_client, WHERE):
         lag = sum(place(entry_id) > place(group.cursor) for entry_id in left)
         if group.lag.exact:
             assert group.lag.entries == lag
@@ -223,7 +223,7 @@ def test_a_fault_of_ours_is_a_problem_and_is_logged_once(
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("unexpected")
 
-    monkeypatch.setattr(snapshot, "registrations", fail)
+    monkeypatch.setattr(snapshot, "read_registrations", fail)
     with capture_logs() as logged:
         answer = ops.get("/")
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")

@@ -11,8 +11,8 @@ from listener import entry_ids, times
 from listener.cli.render import csv_rows
 from listener.diagnostics import check_registration
 from listener.inspection import registrations, streams
-from listener.inspection.entries import Entry
 from listener.inspection.entry_text import data_of, event_json, event_text
+from listener.inspection.pages import StreamEntry
 from listener.queue import keys
 from listener.text import clean, escape
 from registrar.keys import Keys
@@ -74,7 +74,9 @@ def test_times_are_shown_short() -> None:
 
 
 def test_a_strangers_text_cannot_steer_a_terminal() -> None:
-    entry = Entry("1-0", {"account": HOSTILE, "subject": HOSTILE, "data": json.dumps(HOSTILE)})
+    entry = StreamEntry(
+        "1-0", {"account": HOSTILE, "subject": HOSTILE, "data": json.dumps(HOSTILE)}
+    )
     shown = [
         event_text(entry),
         event_json(entry),
@@ -90,14 +92,14 @@ def test_letters_of_all_languages_stay() -> None:
 
 
 def test_data_that_is_no_json_is_shown_as_it_is() -> None:
-    assert json.loads(event_json(Entry("1-0", {"data": "{"})))["data"] == "{"
+    assert json.loads(event_json(StreamEntry("1-0", {"data": "{"})))["data"] == "{"
     deep = "[" * 100_000
     assert data_of({"data": deep}) == deep
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
 def test_a_row_holds_no_formula_and_stays_one_line(formula: str) -> None:
-    entry = Entry("7-1", {"account": formula, "kind": "unknown", "data": '{"a":"x\\ny"}'}, 2)
+    entry = StreamEntry("7-1", {"account": formula, "kind": "unknown", "data": '{"a":"x\\ny"}'}, 2)
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerow(csv_rows.cells(entry))
     assert file.getvalue().count("\n") == 1
@@ -110,9 +112,9 @@ def test_a_row_holds_no_formula_and_stays_one_line(formula: str) -> None:
 def test_a_rate_over_more_than_was_counted_says_over_which_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    few = streams._rate([9_000, 8_000], 10_000, 60, is_all=True)
+    few = streams._rate([9_000, 8_000], 10_000, 60, is_complete=True)
     assert (few.entries, few.seconds, few.per_minute) == (2, 60, 2)
-    many = streams._rate([9_000, 8_500, 8_000, 7_000], 10_000, 60, is_all=False)
+    many = streams._rate([9_000, 8_500, 8_000, 7_000], 10_000, 60, is_complete=False)
     assert (many.entries, many.seconds, many.per_minute) == (4, 3, 80)
 
 
@@ -143,7 +145,7 @@ SEEN = {
     ],
 )
 def test_the_last_observation_is_judged(told: dict[str, object], level: str, says: str) -> None:
-    seen = registrations.registration("a/v1", json.dumps({**SEEN, **told}))
+    seen = registrations.parse_registration("a/v1", json.dumps({**SEEN, **told}))
     found = check_registration.finding(seen, NOW)
     assert (found.level, says in found.text) == (level, True), found
     assert bool(found.advice) == (level != "ok")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from listener.cli.render import csv_rows
-from listener.inspection.entries import Entry
+from listener.inspection.pages import StreamEntry
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 SEPARATORS = [";", ",", "\t", "|", " ", ":", "/", "'", '"', "\n", "\r\n", "\0", "\u00a0", "\u200b"]
@@ -38,7 +38,7 @@ def attacks() -> Iterator[str]:
 def row_of(text: str) -> list[str]:
     data = json.dumps({"a": text, text: [text, f"{text}\n{text}"]}, ensure_ascii=False)
     fields = dict.fromkeys(("account", "subject", "source", "requestid", "type"), text)
-    return csv_rows.cells(Entry("7-1", {**fields, "kind": "unknown", "data": data}, 2))
+    return csv_rows.cells(StreamEntry("7-1", {**fields, "kind": "unknown", "data": data}, 2))
 
 
 def written(row: list[str]) -> str:
@@ -70,7 +70,7 @@ def test_data_is_the_same_value_for_programs() -> None:
         data = {"a": text, text: [text, f"{text}\n{text}"]}
         assert json.loads(row_of(text)[-1]) == data
     numbers = '{"a":-5,"b":[-1,1e-5,1e+5],"c":"2026-11-23","d":"\\\\=","e":"\\"=1"}'
-    (cell,) = csv_rows.cells(Entry("7-1", {"data": numbers}))[-1:]
+    (cell,) = csv_rows.cells(StreamEntry("7-1", {"data": numbers}))[-1:]
     assert json.loads(cell) == json.loads(numbers)
     assert '"2026-11-23"' in cell
 
@@ -90,13 +90,13 @@ def test_ordinary_values_stay_as_they_are() -> None:
         "kind": "upgrade-finished",
         "data": '{"a":"2026-11-23"}',
     }
-    row = dict(zip(csv_rows.COLUMNS, csv_rows.cells(Entry("7-1", fields)), strict=True))
+    row = dict(zip(csv_rows.COLUMNS, csv_rows.cells(StreamEntry("7-1", fields)), strict=True))
     assert fields.items() <= row.items()
 
 
 @pytest.mark.parametrize("data", ["=1+1", "a;=1+1;b", '{"a":"=1"', "[" * 100_000 + "=1"])
 def test_data_that_is_no_json_holds_no_formula_either(data: str) -> None:
-    (cell,) = csv_rows.cells(Entry("7-1", {"data": data}))[-1:]
+    (cell,) = csv_rows.cells(StreamEntry("7-1", {"data": data}))[-1:]
     assert re.search("(?<!')=", cell) is None
 
 

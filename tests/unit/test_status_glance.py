@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from listener.diagnostics.finding import Finding, error, ok, warning
-from listener.inspection.consumer_groups import Count, Group
-from listener.inspection.registrations import Registration
+from listener.inspection.consumer_groups import EntryCount, GroupStats
+from listener.inspection.registrations import RegistrationState
 from listener.ops.status_page.chart import chart
 from listener.ops.status_page.snapshot import Kept, Overview
 from listener.ops.status_page.summary import Tile, tiles, verdict
@@ -28,12 +28,12 @@ def shown(overview: Overview) -> dict[str, Tile]:
     return {tile.name: tile for tile in found}
 
 
-def group(name: str, lag: Count, partition: int = 0) -> Group:
-    return Group(name, partition, lag, 0, None, None, 1, 0, 0, "0-0")
+def group(name: str, lag: EntryCount, partition: int = 0) -> GroupStats:
+    return GroupStats(name, partition, lag, 0, None, None, 1, 0, 0, "0-0")
 
 
-def slot(*, ours: bool | None, result: str = "as-desired") -> Registration:
-    return Registration("a", "v1", "https://x/", ours, NOW, result, result, "", None)
+def slot(*, ours: bool | None, result: str = "as-desired") -> RegistrationState:
+    return RegistrationState("a", "v1", "https://x/", ours, NOW, result, result, "", None)
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,18 @@ def test_the_verdict_is_the_worst_that_was_found(
     ],
 )
 def test_the_registration_is_as_good_as_the_worst_account(
-    slots: list[Registration], value: str, level: str
+    slots: list[RegistrationState], value: str, level: str
 ) -> None:
     tile = shown(seen(registrations=slots))["Registration"]
     assert (tile.value, tile.level) == (value, level)
 
 
 def test_the_group_that_is_furthest_behind_is_told_over_all_partitions() -> None:
-    groups = [group("near", Count(9)), group("far", Count(5)), group("far", Count(6, False), 1)]
+    groups = [
+        group("near", EntryCount(9)),
+        group("far", EntryCount(5)),
+        group("far", EntryCount(6, False), 1),
+    ]
     tile = shown(seen(warning("group far", "lags", "see"), groups=groups))["Unread"]
     assert (tile.value, tile.about, tile.level) == ("11+", "by far", "warning")
 

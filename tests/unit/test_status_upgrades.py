@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.inspection.entries import Entry
+from listener.inspection.pages import StreamEntry
 from listener.ops.status_page.upgrades import upgrades
 
 CONTAINERS = {
@@ -18,7 +18,7 @@ CONTAINERS = {
 }
 
 
-def entry(second: int, kind: str, upgrade: str = "u1", **members: Any) -> Entry:
+def entry(second: int, kind: str, upgrade: str = "u1", **members: Any) -> StreamEntry:
     data = {CONTAINERS[kind]: {"upgradeId": upgrade, **members}}
     fields = {
         "kind": kind,
@@ -27,7 +27,7 @@ def entry(second: int, kind: str, upgrade: str = "u1", **members: Any) -> Entry:
         "time": f"2026-11-23T08:00:{second:02}.000000Z",
         "data": json.dumps(data),
     }
-    return Entry(f"{second}-0", fields)
+    return StreamEntry(f"{second}-0", fields)
 
 
 def device(name: str, status: str = "Device Accepted") -> dict[str, str]:
@@ -119,5 +119,5 @@ def test_nothing_that_a_message_holds_raises(kind: str, container: Any) -> None:
     data = json.dumps({CONTAINERS.get(kind, "x"): container})
     for text in (data, "no json", "[]"):
         fields = {"kind": kind, "subject": "u", "time": "t", "data": text}
-        for upgrade in upgrades([Entry("1-0", fields)]):
+        for upgrade in upgrades([StreamEntry("1-0", fields)]):
             assert isinstance(upgrade.stage, str)

@@ -1,1 +1,1 @@
-"""How the commands show things: tables, rows of a CSV file, dead letters, spooled messages."""
+"""The formats that commands print: tables, rows of a CSV file, spooled messages."""

@@ -1,4 +1,4 @@
-"""Tables for people; colours and the terminal's width only on a terminal."""
+"""Prints tables for people; colours and the terminal's width only on a terminal."""
 
 import sys
 from collections.abc import Sequence
@@ -15,30 +15,31 @@ PIPE_WIDTH = 160
 
 
 class Screen(Console):
-    """Prints on what is standard output."""
+    """Prints on the current standard output."""
 
     def __init__(self, **options: Any) -> None:
-        """Writes to what is standard output now."""
         # Into a pipe or a file there is no terminal whose width would matter.
         width = None if sys.stdout.isatty() else PIPE_WIDTH
         super().__init__(width=width, highlight=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Leaves it to `shell.Commands`."""
+        """Leaves the error to `common.Commands`."""
         raise BrokenPipeError
 
 
-def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+def new_table(
+    *columns: str, right_aligned: Sequence[str] = (), no_wrap: Sequence[str] = ()
+) -> Table:
     """An empty table.
 
     Args:
         columns: their names.
-        right: those that hold numbers.
-        whole: those that are not broken into lines however narrow the terminal is: an id is to be
-            copied into the next command.
+        right_aligned: the columns of numbers.
+        no_wrap: the columns of ids, which stay on one line on every terminal: an id is to be copied
+            into the next command.
     """
     # Narrow, so that most tables fit a terminal of 80 columns.
-    made = Table(
+    table = Table(
         header_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -46,11 +47,11 @@ def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -
         collapse_padding=True,
     )
     for name in columns:
-        justify: Literal["left", "right"] = "right" if name in right else "left"
-        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in whole)
-    return made
+        justify: Literal["left", "right"] = "right" if name in right_aligned else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in no_wrap)
+    return table
 
 
-def row(made: Table, *cells: object) -> None:
-    """Adds a row: as texts, because what somebody else wrote must not be read as markup."""
-    made.add_row(*(Text(clean(cell)) for cell in cells))
+def add_row(table: Table, *cells: object) -> None:
+    """Adds a row of plain texts: rich must not read a stranger's text as markup."""
+    table.add_row(*(Text(clean(cell)) for cell in cells))

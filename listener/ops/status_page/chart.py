@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from listener.inspection.arrivals import Counts
+from listener.inspection.arrivals import ArrivalCounts
 
 HOURS = 3
 MINUTES = 60 * HOURS
@@ -59,7 +59,7 @@ class Chart:
     peak: int
 
 
-def chart(counts: Counts, kinds: Sequence[str], now_minute: int) -> Chart:
+def chart(counts: ArrivalCounts, kinds: Sequence[str], now_minute: int) -> Chart:
     """The chart of the minutes up to and including `now_minute` (since 1970).
 
     Args:
@@ -112,7 +112,7 @@ def _upper(top: int) -> list[Mark]:
     return [*half, Mark(0, f"{top:,}")]
 
 
-def _rows(counts: Counts, kinds: Sequence[str], minutes: range) -> list[Row]:
+def _rows(counts: ArrivalCounts, kinds: Sequence[str], minutes: range) -> list[Row]:
     rows = []
     # Rows begin at round times, the newest first; the first and the last may be cut short.
     first, last = minutes[0] // ROW_MINUTES, minutes[-1] // ROW_MINUTES

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, abort, render_template
 
 from listener import __version__, entry_ids
 from listener.inspection.entry_text import data_of, details
-from listener.inspection.pages import Entry, Part, pages
-from listener.inspection.view import RedisFailedError, connected
+from listener.inspection.pages import Projection, StreamEntry, pages
+from listener.inspection.queue_view import RedisFailedError, decoding_client
 from listener.messages.kinds import KIND_NAMES
 from listener.ops.status_page.chart import BAR, HEIGHT, HOURS, chart
 from listener.ops.status_page.snapshot import NAME, TIMEOUT_S, Overview, Overviews
@@ -111,7 +111,7 @@ def _printed(data: Any) -> str:
     return "\n".join(escape(line) for line in lines)
 
 
-def _says(entry: Entry) -> str:
+def _says(entry: StreamEntry) -> str:
     """What tells a message from the next, in a few words."""
     return ", ".join(islice(details(data_of(entry.fields)), MOST_DETAILS))
 
@@ -127,14 +127,17 @@ def _since(moment: datetime | str | None, now: datetime) -> str:
         return truncate(moment, LONGEST)
 
 
-def _entry(settings: Settings, partition: int, entry_id: str) -> Entry | None:
+def _entry(settings: Settings, partition: int, entry_id: str) -> StreamEntry | None:
     known = every_partition(settings.queue.namespace, settings.queue.partitions)
     if partition >= len(known) or not entry_ids.PATTERN.fullmatch(entry_id):
         return None
     if max(entry_ids.parse(entry_id)) > entry_ids.MAX_PART:
         return None
-    with connected(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
-        part = Part(longest=SHOWN_BYTES, entries=1)
+    with decoding_client(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
+        projection = Projection(max_value_bytes=SHOWN_BYTES, max_entries=1)
         stream = known[partition].messages
-        page = next(pages(client, stream, entry_id, entry_id, part=part, number=partition), None)
+        page = next(
+            pages(client, stream, entry_id, entry_id, projection=projection, partition=partition),
+            None,
+        )
     return page.entries[0] if page else None

@@ -10,14 +10,18 @@ from listener.callback.readiness import Readiness
 from listener.diagnostics.finding import Finding
 from listener.diagnostics.run import findings, redis_failed
 from listener.errors import QueueUnavailableError
-from listener.inspection import arrivals, quarantine
-from listener.inspection.arrivals import Counts
-from listener.inspection.consumer_groups import Group
-from listener.inspection.pages import Entry, Part, pages
-from listener.inspection.quarantine import Refused
-from listener.inspection.registrations import Registration, registrations
-from listener.inspection.streams import Stream
-from listener.inspection.view import RedisFailedError, View, connected, translated_errors
+from listener.inspection.arrivals import ArrivalCounts, read_arrivals
+from listener.inspection.consumer_groups import GroupStats
+from listener.inspection.pages import Projection, StreamEntry, pages
+from listener.inspection.quarantined_messages import QuarantinedMessage, newest_quarantined
+from listener.inspection.queue_view import (
+    QueueView,
+    RedisFailedError,
+    decoding_client,
+    translating_redis_errors,
+)
+from listener.inspection.registrations import RegistrationState, read_registrations
+from listener.inspection.streams import StreamStats
 from listener.ops.status_page.upgrades import Upgrade, upgrades
 from listener.queue.keys import Partition
 from listener.queue.queue import StoredIn
@@ -72,16 +76,16 @@ class Overview:
     counted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     spool: Waiting | None = None
     redis: bool = False
-    registrations: Sequence[Registration] = ()
-    streams: Sequence[Stream] = ()
-    groups: Sequence[Group] = ()
-    arrivals: Counts = field(default_factory=dict)
+    registrations: Sequence[RegistrationState] = ()
+    streams: Sequence[StreamStats] = ()
+    groups: Sequence[GroupStats] = ()
+    arrivals: ArrivalCounts = field(default_factory=dict)
     upgrades: Sequence[Upgrade] = ()
-    newest: Sequence[Entry] = ()
+    newest: Sequence[StreamEntry] = ()
     read: int = 0
     too_large: int = 0
     refused: int = 0
-    quarantined: Sequence[Refused] = ()
+    quarantined: Sequence[QuarantinedMessage] = ()
 
     @property
     def problems(self) -> list[Finding]:
@@ -125,13 +129,13 @@ class Overviews:
 
 def overview(settings: Settings, readiness: Readiness) -> Overview:
     """Looks once."""
-    with connected(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
-        look = View(settings.queue, client)
+    with decoding_client(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
+        look = QueueView(settings.queue, client)
         # Before anything else: the doctor's own words for a Redis that fails are the page's. It does not
         # search all keys: that would keep Redis busy for as long as anybody has the page open.
         found, kept = list(findings(settings, look, search=False)), _kept(readiness)
         try:
-            with translated_errors(settings.queue):
+            with translating_redis_errors(settings.queue):
                 return _in_redis(settings, look, found, kept)
         except RedisFailedError as failure:
             if not any(one.topic == "redis" and one.level == "error" for one in found):
@@ -156,7 +160,7 @@ def _kept(readiness: Readiness) -> Kept:
         return Kept(None, problem.detail or problem.reason)
 
 
-def _in_redis(settings: Settings, look: View, findings: list[Finding], kept: Kept) -> Overview:
+def _in_redis(settings: Settings, look: QueueView, findings: list[Finding], kept: Kept) -> Overview:
     client, partitions, now = look.client, look.partitions, look.now()
     counted_at = datetime.now(UTC)
     messages = sum(stream.entries for stream in look.streams)
@@ -171,36 +175,44 @@ def _in_redis(settings: Settings, look: View, findings: list[Finding], kept: Kep
         counted_at=counted_at,
         spool=_spool(settings),
         redis=True,
-        registrations=registrations(client, look.settings.namespace),
+        registrations=read_registrations(client, look.settings.namespace),
         streams=look.streams,
         groups=look.groups,
-        arrivals=arrivals.read(client, partitions, counted_at),
+        arrivals=read_arrivals(client, partitions, counted_at),
         upgrades=found[:SHOWN],
         newest=newest[:SHOWN],
         read=len(newest),
         too_large=sum(bool(entry.cut) for entry in newest),
         refused=client.xlen(partitions[0].quarantine),
-        quarantined=quarantine.newest(client, partitions[0], SHOWN),
+        quarantined=newest_quarantined(client, partitions[0], SHOWN),
     )
 
 
-def _newest(look: View) -> list[Entry]:
+def _newest(look: QueueView) -> list[StreamEntry]:
     """The newest entries, the newest first: of each partition its share, one partition after the other."""
-    found: list[Entry] = []
+    found: list[StreamEntry] = []
     share = len(look.partitions)
     for where in look.partitions:
         found += _newest_of(look, where, share)
     return sorted(found, key=lambda entry: entry.order, reverse=True)
 
 
-def _newest_of(look: View, where: Partition, share: int) -> list[Entry]:
+def _newest_of(look: QueueView, where: Partition, share: int) -> list[StreamEntry]:
     """Holds no more than its share, but for an entry of `LONGEST`. At least one entry, if there is one."""
     most = max(ENTRIES_READ // share, 1)
-    part = Part(longest=LONGEST, entries=most, bytes=min(PAGE_BYTES, BYTES_READ // share))
-    found: list[Entry] = []
+    projection = Projection(
+        max_value_bytes=LONGEST, max_entries=most, max_bytes=min(PAGE_BYTES, BYTES_READ // share)
+    )
+    found: list[StreamEntry] = []
     letters = read = 0
     for page in pages(
-        look.client, where.messages, "+", "-", part=part, newest_first=True, number=where.number
+        look.client,
+        where.messages,
+        "+",
+        "-",
+        projection=projection,
+        newest_first=True,
+        partition=where.number,
     ):
         read += page.bytes
         for entry in page.entries:
@@ -213,7 +225,7 @@ def _newest_of(look: View, where: Partition, share: int) -> list[Entry]:
     return found
 
 
-def _without_the_long(entry: Entry) -> Entry:
+def _without_the_long(entry: StreamEntry) -> StreamEntry:
     """Without the beginnings of what was too long: half a JSON text says nothing."""
     if not entry.cut:
         return entry

@@ -76,7 +76,7 @@ def _registered(seen: Overview) -> Tile:
     ours = sum(one.ours is True for one in slots)
     about = f"{ours} of {len(slots)}"
     lost = [one for one in slots if one.ours is False]
-    if any(not one.parted for one in lost):
+    if any(not one.deregistered_on_purpose for one in lost):
         return Tile(name, "not ours", about, place, "error")
     if lost:
         return Tile(name, "removed", about, place, "warning")

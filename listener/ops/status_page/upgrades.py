@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from listener.inspection.entries import Entry
 from listener.inspection.entry_text import data_of
+from listener.inspection.pages import StreamEntry
 from listener.messages.kinds import KINDS_BY_NAME
 from listener.messages.members import Kind
 
@@ -63,7 +63,7 @@ class Upgrade:
         return "started" if self.ended or self.count("started") else "scheduled"
 
 
-def upgrades(entries: Iterable[Entry], *, complete: bool = True) -> list[Upgrade]:
+def upgrades(entries: Iterable[StreamEntry], *, complete: bool = True) -> list[Upgrade]:
     """The upgrades that some messages are about, the one with the newest message first.
 
     Args:
@@ -82,7 +82,7 @@ def upgrades(entries: Iterable[Entry], *, complete: bool = True) -> list[Upgrade
     return sorted(by_id.values(), key=lambda upgrade: upgrade.last, reverse=True)
 
 
-def _apply(upgrade: Upgrade, entry: Entry, kind: Kind) -> None:
+def _apply(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:
     container = _container(entry, kind)
     upgrade.account = entry.fields.get("account", upgrade.account)
     upgrade.firmware = _text(container, "firmwareName") or upgrade.firmware
@@ -98,7 +98,7 @@ def _apply(upgrade: Upgrade, entry: Entry, kind: Kind) -> None:
         upgrade.stage_without_devices = stage
 
 
-def _container(entry: Entry, kind: Kind) -> Mapping[str, Any]:
+def _container(entry: StreamEntry, kind: Kind) -> Mapping[str, Any]:
     data = data_of(entry.fields)
     container = data.get(kind.type) if isinstance(data, Mapping) else None
     return container if isinstance(container, Mapping) else {}

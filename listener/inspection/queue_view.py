@@ -1,4 +1,4 @@
-"""View: the queue for reading, through a client that decodes, and Redis's errors in a sentence."""
+"""QueueView: where the queue is and a client that decodes replies; Redis's errors as sentences without secrets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,8 @@ from typing import Any
 import redis
 
 from listener.errors import ListenerError, QueueUnavailableError
-from listener.inspection import consumer_groups, streams
-from listener.inspection.consumer_groups import Group
-from listener.inspection.streams import Stream
+from listener.inspection.consumer_groups import GroupStats, group_stats
+from listener.inspection.streams import StreamStats, stream_stats
 from listener.logs import Redactor
 from listener.queue import shards
 from listener.queue.keys import Partition, every_partition
@@ -26,7 +25,7 @@ class RedisFailedError(ListenerError):
 
 
 @dataclass(frozen=True)
-class View:
+class QueueView:
     """The queue for reading: where it is, and a client that decodes replies."""
 
     settings: QueueSettings
@@ -38,36 +37,36 @@ class View:
         return every_partition(self.settings.namespace, self.settings.partitions)
 
     @cached_property
-    def streams(self) -> list[Stream]:
-        """The streams of all partitions that have one; read once. Raises redis.RedisError."""
-        every = (streams.look(self.client, partition) for partition in self.partitions)
-        return [stream for stream in every if stream]
+    def streams(self) -> list[StreamStats]:
+        """The figures of all streams that exist; read once. Raises redis.RedisError."""
+        stats = (stream_stats(self.client, partition) for partition in self.partitions)
+        return [stream for stream in stats if stream]
 
     @cached_property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[GroupStats]:
         """The consumer groups of all partitions; read once. Raises redis.RedisError."""
         return [
-            group
-            for partition in self.partitions
-            for group in consumer_groups.groups(self.client, partition)
+            group for partition in self.partitions for group in group_stats(self.client, partition)
         ]
 
     def now(self) -> datetime:
-        """The time by Redis's clock, which entry ids are made from; by ours if Redis refuses TIME.
+        """The time by Redis's clock, which makes the entry ids; by this host's if Redis refuses TIME.
 
         Raises redis.RedisError.
         """
         try:
             time: Any = servers(self.client)[0].time()
         except redis.ResponseError:
-            # No right to ask, or a proxy that does not know the command.
+            # The user lacks the right, or a proxy does not know the command.
             return datetime.now(UTC)
         return datetime.fromtimestamp(time[0] + time[1] / 1_000_000, UTC)
 
 
 @contextmanager
-def connected(settings: QueueSettings, *, timeout_s: float, name: str) -> "Iterator[redis.Redis]":
-    """A client that decodes replies, as text for people; it connects when it is first used.
+def decoding_client(
+    settings: QueueSettings, *, timeout_s: float, name: str
+) -> "Iterator[redis.Redis]":
+    """A client that decodes replies for people; it connects when it is first used.
 
     Raises:
         RedisFailedError: an error of Redis left the block.
@@ -77,18 +76,18 @@ def connected(settings: QueueSettings, *, timeout_s: float, name: str) -> "Itera
         timeout_s=timeout_s,
         name=name,
         decode_responses=True,
-        # Anybody can add an entry by hand that is not UTF-8.
+        # An entry that somebody added by hand may be no UTF-8.
         encoding_errors="backslashreplace",
     )
     try:
-        with translated_errors(settings):
+        with translating_redis_errors(settings):
             yield client
     finally:
         client.close()
 
 
 @contextmanager
-def translated_errors(settings: QueueSettings) -> Iterator[None]:
+def translating_redis_errors(settings: QueueSettings) -> Iterator[None]:
     """Raises RedisFailedError for an error of Redis that leaves the block."""
     try:
         yield
@@ -97,7 +96,7 @@ def translated_errors(settings: QueueSettings) -> Iterator[None]:
 
 
 def _sentence(error: Exception, settings: QueueSettings) -> str:
-    """What is wrong with Redis, free of secrets and control characters."""
+    """Describes a failure of Redis, without secrets and control characters."""
     if isinstance(error, QueueUnavailableError):
         sentence = f"Redis did not confirm: {error.detail}"
     elif isinstance(error, shards.OF_A_CLUSTER):

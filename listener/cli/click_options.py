@@ -1,0 +1,88 @@
+"""The options that several commands share, and the file that `--output` names."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+
+from listener.cli import common
+from listener.messages.kinds import KIND_NAMES
+
+STANDARD_OUTPUT = Path("-")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+every = click.option("--all", "every", is_flag=True, help="All that there are now.")
+required_group = click.option("--group", "-g", required=True, metavar="GROUP", help="The group.")
+optional_group = click.option(
+    "--group", "-g", metavar="GROUP", help="Only this consumer group.  [default: all]"
+)
+kinds = click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(KIND_NAMES),
+    help="Only messages of this kind; may be repeated.",
+)
+account = click.option("--account", metavar="ACCOUNT", help="Only messages of this account.")
+limit = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"At most so many, the oldest.  [default: {common.MAX_TABLE_ROWS}; all with --json]",
+)
+output = click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Only you may read it; it is there once it is complete.  [default: -, standard output]",
+)
+force = click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+
+
+def output_path(chosen: Path | None, replace: bool) -> Path | None:
+    """The file that `--output` names; None: standard output.
+
+    Raises:
+        UsageError: it must not be replaced.
+    """
+    if chosen is None or chosen == STANDARD_OUTPUT:
+        return None
+    if os.path.lexists(chosen):
+        # Renaming the complete file would replace a device, a pipe or a link itself.
+        if chosen.is_symlink() or not chosen.is_file():
+            raise click.UsageError(f"{chosen} is no ordinary file: write to - and redirect it")
+        if not replace:
+            raise click.UsageError(f"{chosen} exists: choose another name, or add --force")
+    return chosen
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[IO[str]]:
+    """Standard output, or a file for its owner alone that gets its name once it is complete."""
+    if path is None:
+        yield sys.stdout
+        return
+    try:
+        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed before it is renamed)
+            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="",
+            errors="backslashreplace", delete=False,
+        )  # fmt: skip
+    except OSError as error:
+        common.fail(f"{path} cannot be written: {error.strerror}")
+    try:
+        with temporary:
+            yield temporary
+            temporary.flush()
+            os.fsync(temporary.fileno())
+        Path(temporary.name).replace(path)
+    except OSError as error:
+        common.fail(f"{path} cannot be written: {error.strerror}")
+    finally:
+        Path(temporary.name).unlink(missing_ok=True)
