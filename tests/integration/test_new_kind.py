@@ -37,7 +37,7 @@ PROGRAM = """
 import json, sys
 from listener.consumer import Consumer, UpgradePaused, kinds, message
 from listener.errors import RefusalError
-from listener.inspection.entries import Entry
+from listener.inspection.pages import StreamEntry
 from listener.inspection.entry_text import event_text
 from listener.ops.openapi import document
 from listener.ops.status_page.page import DRAWN
@@ -46,7 +46,7 @@ from listener.settings.settings import Settings
 
 sample = json.loads(sys.argv[1])
 typed = message(sample)
-entry = Entry("1-0", {**typed.attributes, "data": typed.raw.decode()})
+entry = StreamEntry("1-0", {**typed.attributes, "data": typed.raw.decode()})
 handled = []
 consumer = Consumer("redis://localhost", group="g")
 consumer.on("upgrade-paused")(handled.append)
