@@ -1,21 +1,21 @@
-"""How gunicorn runs the listener; gunicorn finds this file by itself in the working directory.
+"""gunicorn's settings and hooks for the listener; gunicorn finds this file in its working directory.
 
-A configuration of an operator's own begins by running this one (docs/deployment.md).
+An operator's own configuration begins by running this one (docs/deployment.md).
 """
 
 import sys
 from pathlib import Path
 
-# With -c from another directory the package is found beside this file.
+# Lets `-c` from another directory find the package, which lies beside this file.
 if (folder := str(Path(__file__).parent)) not in sys.path:
     sys.path.append(folder)
 
-# First of all: what was imported before would keep its blocking sockets and locks.
+# First of all: modules that were imported earlier would keep their blocking sockets and locks.
 from gevent import monkey
 
 monkey.patch_all()
 
-# Before anything is written: no process may wait for the reader of its log.
+# Before anything is written: no process may block on the reader of its log.
 from listener.runtime import stderr
 
 stderr.replace()
@@ -26,7 +26,7 @@ from listener.runtime.scratch_folders import heartbeat_folder
 
 allow_owner_access()
 
-# And before prometheus_client is imported, which asks then where processes count.
+# Before prometheus_client is imported, which reads the folder of the metric files on import.
 from listener.runtime import multiprocess_dir
 
 no_metrics = multiprocess_dir.prepare()
@@ -44,21 +44,22 @@ from listener.errors import SettingsError
 from listener.server import address_report, bind_addresses, gunicorn_guard
 from listener.settings.settings import Settings
 
-# Objects made, less those that went, between two collections. Python's own default is 700.
-COLLECTED_AT = 20_000
-# Of a worker, for its 1,800 connections and what else it has open.
-FEW_FILES = 2_000
+# New objects, less those freed, between two garbage collections. Python's default is 700.
+GC_THRESHOLD = 20_000
+# What a worker needs for its 1,800 connections and its other files.
+MIN_OPEN_FILES = 2_000
 
 
 def refuse(error: SettingsError) -> None:
-    """Ends gunicorn; the master says why, because its workers would fail again and again."""
+    """Ends gunicorn. The master does this, because workers that fail would be started again and again."""
     gunicorn_guard.refuse("\n  ".join(("The settings are not valid:", *error.lines())))
 
 
 def nworkers_changed(arbiter: Any, _new: int, _old: int | None) -> None:
-    """In the master whenever it has read its configuration: the only hook between that and the sockets.
+    """Checks options and sets the addresses to bind, in the master.
 
-    SIGTTIN and SIGTTOU call it as well, with the configuration that is already in force.
+    It is the only hook between reading the configuration and opening the sockets. gunicorn also calls it at SIGTTIN
+    and SIGTTOU, when the configuration has not changed.
     """
     if not gunicorn_guard.check(arbiter.cfg):
         return
@@ -81,7 +82,7 @@ def nworkers_changed(arbiter: Any, _new: int, _old: int | None) -> None:
 
 
 def on_starting(_arbiter: Any) -> None:
-    """Before anything listens: a queue that can never keep its promise is refused."""
+    """Refuses to start with a queue that can never keep its promise, before anything listens."""
     try:
         startup.check(settings)
     except SettingsError as error:
@@ -89,7 +90,7 @@ def on_starting(_arbiter: Any) -> None:
 
 
 def pre_fork(arbiter: Any, _worker: Any) -> None:
-    """In the master: a collection in a worker would copy what all of them share, only to look at it."""
+    """Reports the addresses, and freezes the objects that workers share: a collection would copy their pages."""
     try:
         address_report.write(arbiter.LISTENERS, settings.ops_bind)
     except OSError as error:
@@ -99,7 +100,7 @@ def pre_fork(arbiter: Any, _worker: Any) -> None:
 
 
 def post_fork(_arbiter: Any, _worker: Any) -> None:
-    """In each worker, before it serves: it counts only if there is room for its counts."""
+    """Disables the metrics of a worker if there is no room for its metric files."""
     if no_metrics:
         metrics.disable()
         return
@@ -111,31 +112,31 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
 
 
 def post_worker_init(_worker: Any) -> None:
-    """In each worker, once the application is loaded: starts the threads of the queue, and tunes the collector."""
+    """Starts the queue's threads and tunes the garbage collector, once the worker has loaded the application."""
     if wsgi := sys.modules.get("listener.wsgi"):
         wsgi.queue.start()
-    # What the application consists of stays, so the collector need never look at it again.
+    # The application's own objects stay, so the collector need not visit them again.
     gc.collect()
     gc.freeze()
-    # A message makes some hundred objects, and they go without a collection: no cycle is among them.
-    gc.set_threshold(COLLECTED_AT, 20, 20)
+    # A message creates some hundred objects without a reference cycle, so they are freed without a collection.
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
 def worker_exit(_arbiter: Any, _worker: Any) -> None:
-    """In each worker when it has served its last request; also in one that failed to load the application."""
+    """Closes the queue after a worker's last request; also called in a worker that failed to load the application."""
     if wsgi := sys.modules.get("listener.wsgi"):
         wsgi.queue.close()
 
 
 def child_exit(_arbiter: Any, _worker: Any) -> None:
-    """In the master when a worker has ended: its counts are added to the sums."""
+    """Merges the metric files of a worker that has ended, in the master."""
     metrics.count_lost_lines()
     if not no_metrics and (problem := multiprocess_dir.merge_dead_files()):
         log.warning("metrics of an ended worker not merged", detail=problem)
 
 
 def on_exit(_arbiter: Any) -> None:
-    """At the end of the master."""
+    """Removes the metric files when the master ends."""
     multiprocess_dir.clean_up()
 
 
@@ -144,8 +145,8 @@ try:
 except SettingsError as error:
     refuse(error)
 
-# Loaded once, and shared by all workers from their fork on: one that was killed is back sooner. For
-# the same reason SIGHUP brings no new code in; a restart does.
+# Imported once and shared by all workers, so that a worker that was killed is replaced sooner. Therefore SIGHUP
+# loads no new code; a restart does.
 for module in ("listener.callback.app", "listener.ops.app", "listener.queue.queue"):
     import_module(module)
 
@@ -153,41 +154,41 @@ logs.configure(settings.log_format, settings.log_level, settings.secrets)
 log = structlog.get_logger("listener")
 if no_metrics:
     log.error("no metrics: there is no folder for them", detail=no_metrics)
-if 0 < (files := getrlimit(RLIMIT_NOFILE)[1]) < FEW_FILES:
+if 0 < (files := getrlimit(RLIMIT_NOFILE)[1]) < MIN_OPEN_FILES:
     log.warning("few open files allowed: each connection needs one", limit=files)
-# OPS_BIND comes later, in `nworkers_changed`: --bind would replace it.
+# `nworkers_changed` adds OPS_BIND, because --bind would replace it here.
 bind = bind_addresses.public_addresses(settings.port)
-# Nobody in front may set the path or the scheme by a header.
+# No proxy may set the path or the scheme by a header.
 forwarder_headers = ""
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 workers = settings.web_concurrency or usable_cpus()
-# gevent's, a greenlet for each connection, so that hundreds of slow ones hold up nobody
-# (docs/adr/0004), with bounds on each and on all together.
+# A greenlet for each connection, so that hundreds of slow ones delay nobody (docs/adr/0004), with limits for each
+# connection and for all together.
 worker_class = "listener.server.worker.Worker"
 worker_connections = 2000
-# At "auto" gunicorn would use the C parser wherever gunicorn_h1c happens to be installed, and that
-# one accepts request lines that the Python parser refuses (docs/adr/0004).
+# With "auto" gunicorn uses its C parser wherever gunicorn_h1c happens to be installed, and that parser accepts
+# request lines that the Python parser refuses (docs/adr/0004).
 http_parser = "python"
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
-# A worker that does not answer the master for so long is replaced.
+# A worker that has not reported to the master for this many seconds is replaced.
 timeout = 30
 if (heartbeats := heartbeat_folder(settings.spool.folder)) is None:
     gunicorn_guard.refuse(
         "no folder can be written to, not even for the workers' signs of life: mount a tmpfs at /tmp"
     )
 worker_tmp_dir = str(heartbeats)
-# What is in flight at SIGTERM may finish; the registrar's own bound on the shutdown is 25 s.
+# Seconds for requests in flight at SIGTERM; the registrar limits the whole shutdown to 25 s.
 graceful_timeout = 10
-# How long a connection that was used may be idle: longer than in most proxies and load balancers
-# (60 to 90 s), since a POST that meets a connection that is just being closed is lost.
+# Seconds that a connection may be idle: longer than in most proxies and load balancers (60 to 90 s), because a POST
+# that is sent on a connection just being closed is lost.
 keepalive = 95
 accesslog = None
 errorlog = "-"
 logconfig_dict = logs.config(settings.log_format, settings.log_level, settings.secrets)
-# Nobody uses gunicorn's control socket here, and it would lie in the home folder.
+# gunicorn's control socket is not used here, and would lie in the home folder.
 control_socket_disable = True
 
 gunicorn_guard.configure(globals())
