@@ -7,13 +7,13 @@ import redis
 
 from listener.consumer.in_flight import Delivery
 from listener.consumer.outages import BackingOffError
-from listener.consumer.run import Run
+from listener.consumer.run_context import RunContext
 
 
 class Acknowledger:
     """One thread's task. An acknowledgement that fails is sent until it succeeds."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunContext) -> None:
         self._run = run
         self.unsent: list[Delivery] = []
 

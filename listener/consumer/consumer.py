@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Unpack
 from listener.consumer import messages
 from listener.consumer.handlers import Handler, Handlers, Observer, SafeObserver, handle
 from listener.consumer.options import ConsumerOptions, Options
-from listener.consumer.run import build_run
+from listener.consumer.run_context import build_run_context
 from listener.consumer.threads import ConsumerThreads
 from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
 from listener.messages.kinds import Message
@@ -165,7 +165,7 @@ class Consumer:
         self._stop_requests.put(None)
 
     def _run(self) -> None:
-        run = build_run(
+        run = build_run_context(
             self._queue,
             self._only,
             group=self.group,

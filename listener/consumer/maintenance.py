@@ -9,7 +9,7 @@ from listener.consumer.claims import Claimed, Claims
 from listener.consumer.in_flight import Delivery
 from listener.consumer.outages import BackingOffError
 from listener.consumer.redis_group import is_missing
-from listener.consumer.run import Run
+from listener.consumer.run_context import RunContext
 from listener.inspection.consumer_groups import HANDED_BACK
 from listener.redis_client.client import reset_connections
 from listener.safe_logger import SafeLogger
@@ -26,7 +26,7 @@ RENEWALS_AFTER_FAILURE = 4
 class Maintenance:
     """One thread's task."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunContext) -> None:
         self._run = run
         now = time.monotonic()
         self._next_renewal = now + run.options.renew_every_s
@@ -110,7 +110,7 @@ class Maintenance:
         return False
 
 
-def claim_abandoned(run: Run, number: int) -> bool:
+def claim_abandoned(run: RunContext, number: int) -> bool:
     """Claims what was idle for `takeover_idle_s`, whichever consumer held it, as far as there is room.
 
     Returns:
@@ -132,7 +132,7 @@ def claim_abandoned(run: Run, number: int) -> bool:
         return is_all
 
 
-def reclaim_own(run: Run, number: int) -> tuple[bool, int]:
+def reclaim_own(run: RunContext, number: int) -> tuple[bool, int]:
     """Claims what is pending for this consumer's own name, and what was handed back.
 
     The former was held by a killed process of the same name, or came on a connection that broke. If
@@ -152,7 +152,9 @@ def reclaim_own(run: Run, number: int) -> tuple[bool, int]:
         return claims.is_settled, own + released
 
 
-def _claim_all(run: Run, claims: Claims, idle_s: float, holder: str = "") -> tuple[bool, int]:
+def _claim_all(
+    run: RunContext, claims: Claims, idle_s: float, holder: str = ""
+) -> tuple[bool, int]:
     """Claims until there is no more, or no more room; whether that was all, and how many came."""
     limit, count = run.in_flight.claim_limit(claims.partition), 0
     while limit > 0 and not run.stopping.is_set():
@@ -164,7 +166,7 @@ def _claim_all(run: Run, claims: Claims, idle_s: float, holder: str = "") -> tup
     return False, count
 
 
-def _add(run: Run, number: int, claimed: Claimed) -> int:
+def _add(run: RunContext, number: int, claimed: Claimed) -> int:
     if claimed.gone:
         log.warning(
             "messages are gone: their entries were deleted from the stream",

@@ -10,7 +10,7 @@ from listener.consumer.claims import MAX_REPLY_BYTES
 from listener.consumer.maintenance import reclaim_own
 from listener.consumer.outages import ConsecutiveFailures
 from listener.consumer.redis_group import RedisGroup, is_missing
-from listener.consumer.run import Run
+from listener.consumer.run_context import RunContext
 from listener.queue import shards
 from listener.redis_client.client import reset_connections
 from listener.safe_logger import SafeLogger
@@ -32,7 +32,7 @@ class Reader:
     """
 
     def __init__(
-        self, run: Run, partitions: Sequence[int], add_reader: Callable[[int], None]
+        self, run: RunContext, partitions: Sequence[int], add_reader: Callable[[int], None]
     ) -> None:
         """Reads nothing yet; `add_reader` starts another reader for one partition."""
         self._run = run

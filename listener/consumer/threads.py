@@ -8,10 +8,10 @@ from typing import Protocol
 import redis
 
 from listener.consumer.acknowledger import Acknowledger
+from listener.consumer.delivery_worker import DeliveryWorker
 from listener.consumer.maintenance import Maintenance
 from listener.consumer.reader import Reader
-from listener.consumer.run import Run
-from listener.consumer.worker import Worker
+from listener.consumer.run_context import RunContext
 from listener.redis_client.cluster import ClusterClient
 from listener.safe_logger import SafeLogger
 
@@ -35,7 +35,7 @@ class ConsumerThreads:
     several servers, each partition has a reader of its own.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunContext) -> None:
         """Starts nothing yet."""
         self._run = run
         self._acknowledger = Acknowledger(run)
@@ -45,7 +45,7 @@ class ConsumerThreads:
         shares = [[number] for number in numbers] if is_cluster else [numbers]
         self._readers = [self._reader(share) for share in shares]
         self._workers = [
-            _thread(f"worker-{number}", Worker(run), run.ended)
+            _thread(f"worker-{number}", DeliveryWorker(run), run.ended)
             for number in range(run.options.concurrency)
         ]
         self._others = [

@@ -176,7 +176,7 @@ def test_without_redis_it_waits_for_it_and_can_be_stopped(node: Node) -> None:
 def test_a_redis_that_does_not_answer_does_not_hold_up_the_end(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.consumer.run.REPLY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("listener.consumer.run_context.REPLY_TIMEOUT_S", 0.2)
     got: list[int] = []
     entered, leave = threading.Event(), threading.Event()
 

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from listener.consumer.acknowledger import Acknowledger
 from listener.consumer.claims import NOTHING, Claimed
+from listener.consumer.delivery_worker import DeliveryWorker
 from listener.consumer.handlers import Handlers, Observer
 from listener.consumer.in_flight import DeadReason, Delivery, InFlight
 from listener.consumer.maintenance import Maintenance
@@ -20,9 +21,8 @@ from listener.consumer.outages import (
     BackingOffError,
     Outages,
 )
-from listener.consumer.run import Run
+from listener.consumer.run_context import RunContext
 from listener.consumer.threads import ConsumerThreads
-from listener.consumer.worker import Worker
 
 
 class Clock:
@@ -148,11 +148,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def run(clock: Clock) -> Run:
+def run(clock: Clock) -> RunContext:
     groups: Any = {0: Silent(clock), 1: Answering()}
     none: Any = None
     no_claims: Any = {1: NothingToClaim()}
-    return Run(
+    return RunContext(
         client=none,
         read_client=none,
         group="g",
@@ -169,11 +169,11 @@ def run(clock: Clock) -> Run:
 
 
 def test_a_partition_that_hangs_takes_a_worker_from_the_others_once_in_a_while(
-    run: Run, clock: Clock
+    run: RunContext, clock: Clock
 ) -> None:
     run.in_flight.add([delivery(0, number) for number in range(20)])
     run.in_flight.add([delivery(1, number) for number in range(20)])
-    worker = Worker(run)
+    worker = DeliveryWorker(run)
     for _ in range(40):
         worker.step()
     silent, answering = run.groups[0], run.groups[1]
@@ -189,7 +189,7 @@ def test_a_partition_that_hangs_takes_a_worker_from_the_others_once_in_a_while(
     assert len(run.in_flight.keys()) == 20
 
 
-def test_acknowledgements_go_to_the_other_partitions_meanwhile(run: Run) -> None:
+def test_acknowledgements_go_to_the_other_partitions_meanwhile(run: RunContext) -> None:
     acknowledger = Acknowledger(run)
     silent, answering = run.groups[0], run.groups[1]
     assert isinstance(silent, Silent)
@@ -212,7 +212,9 @@ def test_acknowledgements_go_to_the_other_partitions_meanwhile(run: Run) -> None
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_at_the_end_the_other_partitions_are_left_as_they_should_be(run: Run, known: bool) -> None:
+def test_at_the_end_the_other_partitions_are_left_as_they_should_be(
+    run: RunContext, known: bool
+) -> None:
     silent, answering = run.groups[0], run.groups[1]
     assert isinstance(silent, Silent)
     assert isinstance(answering, Answering)
@@ -230,7 +232,7 @@ def test_a_message_that_is_being_acknowledged_is_not_logged_as_lost() -> None:
     answering = Answering()
     none, groups = cast("Any", None), cast("Any", {1: answering})
     no_claims = cast("Any", {1: NothingToClaim()})
-    run = Run(
+    run = RunContext(
         client=none,
         read_client=none,
         group="g",

@@ -13,7 +13,7 @@ from listener.consumer.in_flight import DeadReason, Delivery
 from listener.consumer.messages import MalformedError
 from listener.consumer.outages import BACKOFF_S, BackingOffError
 from listener.consumer.redis_group import RedisGroup, is_missing
-from listener.consumer.run import Run
+from listener.consumer.run_context import RunContext
 from listener.messages.kinds import Message
 from listener.safe_logger import SafeLogger
 
@@ -23,10 +23,10 @@ log = SafeLogger("listener.consumer")
 RETRY_S = BACKOFF_S
 
 
-class Worker:
+class DeliveryWorker:
     """One thread's task. See `docs/consumer.md` for the life of a message."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunContext) -> None:
         self._run = run
         self._in_flight = run.in_flight
         self._stale_s = 2 * run.options.renew_every_s

@@ -26,7 +26,7 @@ INITIAL_READ = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RunContext:
     """One run of a consumer, from `Consumer.run` to its return.
 
     Args:
@@ -68,7 +68,7 @@ class Run:
         self.read_client.close()
 
 
-def build_run(
+def build_run_context(
     queue: QueueSettings,
     only: Collection[int],
     *,
@@ -77,7 +77,7 @@ def build_run(
     options: Options,
     handlers: Handlers,
     observer: Observer,
-) -> Run:
+) -> RunContext:
     """Builds one run; connects to nothing yet. The caller closes it.
 
     Args:
@@ -99,7 +99,7 @@ def build_run(
         if partition.number in only
     ]
     reply_bytes = AdaptiveSize(MAX_REPLY_BYTES, MIN_REPLY_BYTES)
-    return Run(
+    return RunContext(
         client=client,
         read_client=read_client,
         group=group,
