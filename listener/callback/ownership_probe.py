@@ -10,12 +10,12 @@ from listener.settings.settings import Settings
 
 NONCE_HEADER = "X-Probe-Nonce"
 MAX_NONCE_LENGTH = 64
-# The registrar sets it for COMMAND: a name that it keeps in Redis. Two deployments may write REDIS_URL alike
-# (`redis://localhost`) and mean two servers.
+# The registrar sets it for COMMAND, to a name that it keeps in Redis: two deployments may have the same REDIS_URL
+# (`redis://localhost`) and different servers.
 QUEUE_ID_VARIABLE = "FOTA_QUEUE_ID"
 
 
-def answers(nonce: str, settings: Settings) -> dict[str, str]:
+def response_members(nonce: str, settings: Settings) -> dict[str, str]:
     """The members of the answer to a nonce: `answer`, and `queue` where the registrar named the queue."""
     queue_id = os.environ.get(QUEUE_ID_VARIABLE)
     named = {"queue": queue_answer(nonce, queue_id, settings)} if queue_id else {}
@@ -26,16 +26,16 @@ def answer(nonce: str, settings: Settings) -> str:
     """What this deployment answers to a nonce: 64 hexadecimal digits.
 
     The key is made of what all processes of a deployment share: REDIS_URL, to the letter, and the
-    namespace. It stays the same while tokens and passwords are rotated. It tells apart deployments
-    with queues of their own, which is what the probe is for; it is no proof against somebody who
-    knows, or guesses, both. Strangers may ask where there is no token, so each guess is made to cost.
+    namespace. It stays the same while tokens and passwords are rotated. It distinguishes deployments
+    with queues of their own, which is what the probe is for; it proves nothing against somebody who
+    knows, or guesses, both. Strangers may ask where there is no token, so the key is slow to derive.
     """
     key = _key(settings.queue.url.reveal(), settings.queue.namespace)
     return hmac.new(key, nonce.encode(), hashlib.sha256).hexdigest()
 
 
 def queue_answer(nonce: str, queue_id: str, settings: Settings) -> str:
-    """What a deployment whose queue has this id answers besides: 64 hexadecimal digits."""
+    """What a deployment whose queue has this id answers as `queue`: 64 hexadecimal digits."""
     return answer(f"{nonce}\0{queue_id}", settings)
 
 

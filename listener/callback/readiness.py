@@ -1,4 +1,4 @@
-"""Whether a message could be kept now, asked of the queue no more than once a second."""
+"""Whether a message could be kept now; the queue is asked at most once a second."""
 
 import threading
 from collections.abc import Callable
@@ -6,34 +6,35 @@ from collections.abc import Callable
 from listener.errors import QueueUnavailableError
 from listener.queue.queue import MessageQueue, StoredIn
 
-FRESH_S = 1.0
+CACHE_S = 1.0
 
 
 class Readiness:
-    """Remembers the queue's last word for a second: strangers may ask as often as they like."""
+    """Caches the queue's answer for a second: strangers may ask as often as they like."""
 
     def __init__(self, queue: MessageQueue, clock: Callable[[], float]) -> None:
         """Takes the queue and a monotonic clock in seconds."""
         self._queue = queue
         self._clock = clock
         self._lock = threading.Lock()
-        self._asked = -float("inf")
-        self._found: StoredIn | QueueUnavailableError = QueueUnavailableError("not asked yet")
+        self._asked_at = -float("inf")
+        self._answer: StoredIn | QueueUnavailableError = QueueUnavailableError("not asked yet")
 
     def check(self) -> StoredIn:
-        """Where a message would be kept.
+        """Where a message would be kept now, at most a second ago.
 
         Raises:
-            QueueUnavailableError: nowhere.
+            QueueUnavailableError: neither Redis nor the spool could keep one.
         """
         with self._lock:
-            if self._clock() - self._asked >= FRESH_S:
-                self._found = self._ask()
-                self._asked = self._clock()
-            found = self._found
-        if isinstance(found, QueueUnavailableError):
-            raise QueueUnavailableError(found.detail)
-        return found
+            if self._clock() - self._asked_at >= CACHE_S:
+                self._answer = self._ask()
+                self._asked_at = self._clock()
+            answer = self._answer
+        if isinstance(answer, QueueUnavailableError):
+            # A new one: an exception that is raised again collects tracebacks.
+            raise QueueUnavailableError(answer.detail)
+        return answer
 
     def _ask(self) -> StoredIn | QueueUnavailableError:
         try:

@@ -98,7 +98,7 @@ class CallbackView:
     def _answer_probe(self, nonce: str) -> Response:
         if len(nonce) > ownership_probe.MAX_NONCE_LENGTH:
             raise MalformedRequestError
-        return json_response(**ownership_probe.answers(nonce, self._settings))
+        return json_response(**ownership_probe.response_members(nonce, self._settings))
 
     def _warn_previous_secrets(self, authentication: Authentication) -> None:
         """Logs and counts that a secret which is being replaced is still in use, and so cannot be removed yet."""
