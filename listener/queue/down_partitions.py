@@ -1,4 +1,4 @@
-"""Which partitions' Redis is known to be down."""
+"""Which partitions' Redis is known to be down: their messages go to the spool at once."""
 
 import threading
 import time
@@ -14,57 +14,56 @@ STEADY_S = 5.0
 
 
 @dataclass
-class _Logged:
-    """An outage that the log knows of. `ended` is when its last one ended, by the clock; None while it lasts."""
+class _LoggedOutage:
+    """An outage whose beginning was logged. `ended`: monotonic seconds; None while it lasts."""
 
     outages: int = 1
     ended: float | None = None
 
 
 class DownPartitions:
-    """What is known to be down, so that no request has to find out again. Threads share it.
+    """The partitions that are down, so that no request has to wait for a timeout again. Threads share it.
 
     The log has one line when an outage begins, and one once it has been over for `STEADY_S`, however often
     it began again meanwhile.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is known to be down. The clock counts monotonic seconds."""
         self._clock = clock
-        self._down: frozenset[int] = frozenset()
-        self._logged: dict[int, _Logged] = {}
+        self._numbers: frozenset[int] = frozenset()
+        self._logged: dict[int, _LoggedOutage] = {}
         self._lock = threading.Lock()
 
     @property
-    def down(self) -> frozenset[int]:
-        """The numbers of the partitions."""
-        return self._down
+    def numbers(self) -> frozenset[int]:
+        """The partitions' numbers."""
+        return self._numbers
 
     def mark_down(self, partition: int, detail: str) -> None:
-        """A write failed: until `end` messages go to the spool at once."""
+        """A write failed: until `mark_up` messages go to the spool at once."""
         with self._lock:
-            if partition in self._down:
+            if partition in self._numbers:
                 return
-            self._down |= {partition}
-            if known := self._logged.get(partition):
-                known.ended = None
-                known.outages += 1
+            self._numbers |= {partition}
+            if outage := self._logged.get(partition):
+                outage.ended = None
+                outage.outages += 1
             else:
-                self._logged[partition] = _Logged()
+                self._logged[partition] = _LoggedOutage()
                 log.error("redis does not confirm; spooling", partition=partition, detail=detail)
 
     def mark_up(self, partition: int) -> None:
         """A write succeeded again."""
         with self._lock:
-            if partition in self._down:
-                self._down -= {partition}
+            if partition in self._numbers:
+                self._numbers -= {partition}
                 self._logged[partition].ended = self._clock()
 
-    def settle(self, *, at_once: bool = False) -> None:
-        """Logs the end of outages that are over for good, as far as one can say; to be called now and then."""
+    def log_ends(self, *, at_once: bool = False) -> None:
+        """Logs the end of the outages that have been over for `STEADY_S`, or of all that are over."""
         with self._lock:
             before = self._clock() - (0 if at_once else STEADY_S)
-            for partition, known in list(self._logged.items()):
-                if known.ended is not None and known.ended <= before:
+            for partition, outage in list(self._logged.items()):
+                if outage.ended is not None and outage.ended <= before:
                     del self._logged[partition]
-                    log.info("redis confirms again", partition=partition, outages=known.outages)
+                    log.info("redis confirms again", partition=partition, outages=outage.outages)

@@ -1,6 +1,6 @@
 """Every Redis key that the listener uses; no other module spells one.
 
-All keys of a partition share a hash tag, so that one script may touch them in a Redis Cluster.
+All keys of a partition share a hash tag, so that one script may use them in a Redis Cluster.
 """
 
 import zlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from listener.messages.message import Message
 
-# Counts of arrivals, by minute and kind, are kept so long.
+# How long the counts of arrivals, by minute and kind, are kept.
 ARRIVALS_TTL_S = 24 * 3600
 # Refused messages are counted beside the kinds.
 QUARANTINED = "quarantined"
@@ -31,35 +31,35 @@ class Partition:
 
     @property
     def quarantine(self) -> str:
-        """The bounded stream of what was refused."""
+        """The bounded stream of refused messages."""
         return self._key("quarantine")
 
     def dead(self, group: str) -> str:
-        """The stream of what a consumer group gave up on."""
+        """The stream of a consumer group's dead letters."""
         return self._key(f"dead:{group}")
 
     def arrival_counts(self, hour: int) -> str:
-        """How many messages of each kind came in each minute of an hour; expires after a day."""
+        """A hash: how many messages of each kind arrived in each minute of an hour; expires after a day."""
         return self._key(f"arrived:{hour}")
 
     @property
     def ready(self) -> str:
-        """What the readiness check writes; it expires at once."""
+        """The key that the readiness check writes; it expires at once."""
         return self._key("ready")
 
     @property
     def absent(self) -> str:
-        """What the readiness check asks about; it never exists."""
+        """A key that never exists, for checks that must not change anything."""
         return self._key("nothing")
 
     @property
     def retention(self) -> str:
-        """Which process looks after the trimming; it expires."""
+        """Which process trims the stream; expires."""
         return self._key("retention")
 
     @property
     def replicas(self) -> str:
-        """How many replicas its master was last seen to have."""
+        """How many replicas the master had when a write last asked."""
         return self._key("replicas")
 
     def fingerprint(self, message_id: str) -> str:
@@ -78,18 +78,16 @@ def every_partition(namespace: str, partitions: int) -> list[Partition]:
 
 
 def observations(namespace: str) -> str:
-    """What the registrar saw last: a hash of `<account>/<version>` to JSON. It alone writes there."""
+    """A hash of the registrar's latest observations, `<account>/<version>` to JSON. Only it writes there."""
     return f"{{{namespace}:registrar}}:observations"
 
 
-def partition_of(message: Message, namespace: str, partitions: int) -> Partition:
-    """The partition of a message: all messages of one account's upgrade go to the same.
+def partition_number(message: Message, partitions: int) -> int:
+    """The number of a message's partition: all messages of one account's upgrade share one.
 
-    The number is the CRC-32 of `account NUL upgradeId` (absent: empty) modulo the number of
-    partitions.
+    It is the CRC-32 of `account NUL upgradeId` (absent: empty) modulo the number of partitions.
     """
-    spread = f"{message.account or ''}\0{message.subject or ''}".encode()
-    return Partition(namespace, zlib.crc32(spread) % partitions)
+    return zlib.crc32(f"{message.account or ''}\0{message.subject or ''}".encode()) % partitions
 
 
 def hour_of(seconds: float) -> int:
@@ -97,6 +95,11 @@ def hour_of(seconds: float) -> int:
     return int(seconds // 3600)
 
 
-def counter_field(seconds: float, kind: str) -> str:
-    """Where an hour's hash counts the messages of a kind that came at a time, in seconds since 1970."""
-    return f"{int(seconds // 60)}:{kind}"
+def minute_of(seconds: float) -> int:
+    """The minute since 1970."""
+    return int(seconds // 60)
+
+
+def counter_field(minute: int, kind: str) -> str:
+    """The field of an hour's hash that counts the messages of a kind in one of its minutes."""
+    return f"{minute}:{kind}"

@@ -1,9 +1,9 @@
-"""Writes to one stream: what arrives during a write goes out together in the next, in portions that Redis takes."""
+"""Writes to one stream in groups and in order; the stream's script, enqueue.lua, decides what is a duplicate."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeGuard
 
@@ -12,107 +12,107 @@ from redis.exceptions import NoScriptError
 
 from listener.errors import MessageRefusedError, QueueUnavailableError
 from listener.queue.batches import Batcher, BatchTooLargeError, Outcome
-from listener.queue.confirmed import DurableWriter
 from listener.queue.down_partitions import DownPartitions
-from listener.queue.keys import ARRIVALS_TTL_S, Partition, counter_field, hour_of
+from listener.queue.durability import DurableWriter
+from listener.queue.keys import ARRIVALS_TTL_S, Partition, counter_field, hour_of, minute_of
 from listener.queue.redis_errors import Blame, blame, unavailable
 from listener.redis_client.script import Script
 from listener.runtime.group_commit import GroupCommit, Slot
 
-# Bounds of one script call: Redis serves nobody else while it runs.
+# Bounds of one script call: Redis serves no other client while it runs.
 MAX_BATCH_MESSAGES = 256
 MAX_BATCH_BYTES = 4 * 2**20
-size_of = attrgetter("size")
-# How often an entry is tried alone before it counts as refused: by an answer, or because the connection was
-# cut or the time ran out each time. Between two tries a check has to succeed.
-TRIES_ANSWERED = 2
+# How often an entry is tried alone before it counts as refused: by an error reply, or because the connection
+# was cut or timed out each time. Between two tries a check has to succeed.
+TRIES_REFUSED = 2
 TRIES_UNANSWERED = 3
+
+size_of = attrgetter("size")
 
 
 class Entry(NamedTuple):
     """What is added to a stream.
 
     Attributes:
-        seen: the key that remembers its fingerprint.
+        fingerprint: the key that remembers it.
         kind: what it is counted as.
-        fields: makes names and values in turn. Called for a whole group at once, which takes a third of the time that
-            as many calls between other work take.
+        fields: returns names and values in turn. Called for a whole group at once, which takes a third of the
+            time of as many calls in between other work.
         size: roughly, in bytes.
-        give_up: sends the entry elsewhere when its lane gives up on Redis; it returns at once. Lanes that know
-            of outages call it, in the order of submission, before any later entry is submitted.
+        give_up: sends the entry elsewhere when its writer gives up on Redis, and returns at once. Called in
+            the order of submission, before any later entry is submitted, and only in an outage.
     """
 
-    seen: str
+    fingerprint: str
     kind: str
     fields: Callable[[], Sequence[str | bytes]]
     size: int
     give_up: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """A message is kept: its entry in the stream, and whether it was there already."""
+class Receipt(NamedTuple):
+    """A message is stored: its entry in the stream, and whether it was there already."""
 
     entry_id: str
     duplicate: bool
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A stream of a partition, and how it is written to.
 
     Attributes:
+        partition: the stream's.
         stream: its key.
-        bound: its greatest length, roughly; 0: unbounded.
+        script: adds entries to it.
+        max_length: roughly; 0: unbounded.
         window_s: how long a fingerprint is remembered.
     """
 
-    where: Partition
+    partition: Partition
     stream: str
-    bound: int
+    script: Script
+    max_length: int
     window_s: int
 
 
 class StreamWriter:
-    """Writes the entries of one stream, in the order in which they were submitted. Threads share it.
+    """Writes the entries of one stream, in the order of their submission. Threads share it.
 
-    A lane that knows of outages keeps this order where entries go elsewhere: the outage begins and all
-    puts without a result are given up in one step, and until the outage ends every later put is given up at once.
+    With `down_partitions` this order holds across an outage: the outage begins and every entry without a
+    result is given up in one step, and until the outage ends every later entry is given up at once.
     """
 
     def __init__(
         self,
         target: Target,
-        confirmed: DurableWriter,
-        script: Script,
+        durable: DurableWriter,
         *,
         check: Callable[[], None],
         clock: Callable[[], float] = time.time,
         observe: Callable[[int], None] = lambda _: None,
-        outages: DownPartitions | None = None,
+        down_partitions: DownPartitions | None = None,
     ) -> None:
         """Starts nothing yet.
 
         Args:
             target: where to write.
-            confirmed: sends a write, and waits until it is durable.
-            script: adds entries.
+            durable: sends a write.
             check: returns if writing is possible at all, or raises QueueUnavailableError.
             clock: seconds since 1970.
-            observe: is given the size of each group.
-            outages: which partitions are down; None: each put finds out by itself.
+            observe: is called with the size of each group.
+            down_partitions: where outages are recorded; None: each entry is tried.
         """
         self._target = target
-        self._confirmed = confirmed
-        self._script = script
+        self._durable = durable
         self._check = check
         self._clock = clock
         self._observe = observe
-        self._outages = outages
+        self._down_partitions = down_partitions
         # Held while an entry is submitted, and while all of them are given up.
         self._order = threading.Lock()
         self._closing = threading.Event()
-        self._portions: Batcher[Entry, Receipt] = Batcher(size_of, MAX_BATCH_BYTES)
+        self._batcher: Batcher[Entry, Receipt] = Batcher(size_of, MAX_BATCH_BYTES)
+        self._write_once = partial(self._write, retries=False)
         self._commit: GroupCommit[Entry, Outcome[Receipt]] = GroupCommit(
             self._write_group,
             size=size_of,
@@ -121,15 +121,15 @@ class StreamWriter:
         )
 
     def put(self, entry: Entry, timeout_s: float) -> Receipt:
-        """Adds an entry, together with what others put meanwhile.
+        """Adds an entry, in a group with others that are submitted at the same time.
 
         Raises:
-            MessageRefusedError: Redis takes others, but not this one.
+            MessageRefusedError: Redis takes other entries, but not this one.
             QueueUnavailableError: Redis did not confirm it; it may be there all the same.
         """
         slot = self._submit(entry)
         try:
-            if self._outages and not slot.done.wait(timeout_s):
+            if self._down_partitions and not slot.done.wait(timeout_s):
                 self._give_up_late(slot)
             outcome = self._commit.wait(slot, timeout_s)
         except (redis.RedisError, TimeoutError, InterruptedError) as error:
@@ -141,52 +141,49 @@ class StreamWriter:
             raise outcome
         return outcome
 
+    def put_all(self, entries: Sequence[Entry]) -> list[Outcome[Receipt]]:
+        """Adds entries that no request waits for: one that gets no reply is tried again.
+
+        Returns:
+            For each entry what `put` would return or raise.
+        """
+        return self._batcher.write(entries, partial(self._write, retries=True))
+
     def give_up(self, problem: QueueUnavailableError) -> None:
-        """Begins an outage: every put that has no result raises, after its entry was given up in its turn."""
+        """Begins an outage: every entry without a result is given up in its turn, and then its `put` raises."""
         with self._order:
             self._give_up(problem.detail)
-
-    def put_all(self, entries: Sequence[Entry]) -> list[Outcome[Receipt]]:
-        """Adds entries for which nobody waits: one that gets no answer is tried again.
-
-        For each of them what `put` would return or raise.
-        """
-        return self._portions.write(entries, lambda portion: self._write(portion, patient=True))
 
     def stop(self) -> None:
         """Has `put_all` try nothing more."""
         self._closing.set()
 
     def close(self) -> None:
-        """Ends the thread, once what was put is written."""
+        """Ends the thread, once all that was submitted is written."""
         self._commit.close()
-
-    def _write_group(self, group: Sequence[Entry]) -> list[Outcome[Receipt]]:
-        self._observe(len(group))
-        outcomes = self._portions.write(group, lambda portion: self._write(portion, patient=False))
-        if self._outages:
-            self._give_up_rest(outcomes)
-        return outcomes
 
     def _submit(self, entry: Entry) -> Slot[Entry, Outcome[Receipt]]:
         with self._order:
-            if self._is_down():
+            down = self._down_partitions
+            if down and self._target.partition.number in down.numbers:
                 entry.give_up()
                 raise QueueUnavailableError("redis is known to be down")
             return self._commit.enqueue(entry)
 
-    def _is_down(self) -> bool:
-        return self._outages is not None and self._target.where.number in self._outages.down
+    def _write_group(self, group: Sequence[Entry]) -> list[Outcome[Receipt]]:
+        self._observe(len(group))
+        outcomes = self._batcher.write(group, self._write_once)
+        if self._down_partitions and _is_outage(outcomes[-1]):
+            self._give_up_rest(outcomes, outcomes[-1].detail)
+        return outcomes
 
-    def _give_up_rest(self, outcomes: Sequence[Outcome[Receipt]]) -> None:
-        """Gives up what an outage left of a group, before its submitters learn of it."""
-        if not outcomes or not _is_outage(last := outcomes[-1]):
-            return
+    def _give_up_rest(self, outcomes: Sequence[Outcome[Receipt]], detail: str) -> None:
+        """Gives up the entries of a group that an outage left unwritten, before their submitters see the error."""
         settled = next(at for at, outcome in enumerate(outcomes) if _is_outage(outcome))
         with self._order:
-            # Otherwise the group's time ran out before, and the outage that began then may be over.
+            # Otherwise all of them timed out before, and the outage that began then may be over.
             if self._commit.is_awaited(settled):
-                self._give_up(last.detail, settled)
+                self._give_up(detail, settled)
 
     def _give_up_late(self, slot: Slot[Entry, Outcome[Receipt]]) -> None:
         with self._order:
@@ -194,76 +191,70 @@ class StreamWriter:
                 self._give_up("TimeoutError: the write took too long")
 
     def _give_up(self, detail: str, settled: int = 0) -> None:
-        if self._outages:
-            self._outages.mark_down(self._target.where.number, detail)
+        if self._down_partitions:
+            self._down_partitions.mark_down(self._target.partition.number, detail)
         for slot in self._commit.abandon(settled):
             slot.item.give_up()
             slot.fail(QueueUnavailableError(detail))
 
-    def _write(self, portion: Sequence[Entry], *, patient: bool) -> list[Receipt]:
-        """Writes a portion; see `Batcher.write`."""
-        self._raise_if_closing(patient=patient)
+    def _write(self, batch: Sequence[Entry], *, retries: bool) -> list[Receipt]:
+        """Writes a batch; see `Batcher.write`."""
         try:
-            return self._add(portion)
+            return self._try(batch, retries=retries)
         except (redis.RedisError, UnicodeError) as error:
-            self._raise_outage(error, portion, patient=patient)
-            if len(portion) > 1:
+            self._raise_in_outage(error, batch, retries=retries)
+            if len(batch) > 1:
                 raise BatchTooLargeError from error
-            return [self._add_alone(portion[0], error, patient=patient)]
+            return [self._retry_alone(batch[0], error, retries=retries)]
 
-    def _add_alone(self, entry: Entry, error: Exception, *, patient: bool) -> Receipt:
-        for _ in range(_tries(error, patient=patient) - 1):
-            self._raise_if_closing(patient=patient)
+    def _retry_alone(self, entry: Entry, error: Exception, *, retries: bool) -> Receipt:
+        unanswered = TRIES_UNANSWERED if retries else 1
+        for _ in range((TRIES_REFUSED if blame(error) is Blame.WRITE else unanswered) - 1):
             try:
-                return self._add([entry])[0]
+                return self._try([entry], retries=retries)[0]
             except (redis.RedisError, UnicodeError) as again:
-                self._raise_outage(again, [entry], patient=patient)
+                self._raise_in_outage(again, [entry], retries=retries)
                 error = again
         detail = unavailable(error).detail
         raise MessageRefusedError(detail, certain=blame(error) is Blame.WRITE) from error
 
-    def _raise_if_closing(self, *, patient: bool) -> None:
-        if patient and self._closing.is_set():
-            raise QueueUnavailableError("the service stops")
-
-    def _raise_outage(self, error: Exception, portion: Sequence[Entry], *, patient: bool) -> None:
-        """Returns if others would be taken now."""
-        if isinstance(error, redis.TimeoutError) and not patient:
-            # The time of those who wait is spent.
-            self._portions.shrink(portion)
+    def _raise_in_outage(self, error: Exception, batch: Sequence[Entry], *, retries: bool) -> None:
+        """Returns if Redis would take other entries now."""
+        if isinstance(error, redis.TimeoutError) and not retries:
+            # The time of the requests that wait is spent.
+            self._batcher.shrink(batch)
             raise unavailable(error) from error
         if blame(error) is Blame.SERVER:
             raise unavailable(error) from error
         self._check()
 
-    def _add(self, entries: Sequence[Entry]) -> list[Receipt]:
+    def _try(self, entries: Sequence[Entry], *, retries: bool) -> list[Receipt]:
         """Calls the script once. Raises redis.RedisError, UnicodeError or QueueUnavailableError."""
-        target, now = self._target, self._clock()
-        keys = [target.stream, target.where.arrival_counts(hour_of(now))]
-        keys += [entry.seen for entry in entries]
-        words: list[Any] = [len(keys), *keys, target.window_s, target.bound, ARRIVALS_TTL_S]
+        if retries and self._closing.is_set():
+            raise QueueUnavailableError("the service stops")
+        partition, stream, _, max_length, window_s = self._target
+        now = self._clock()
+        minute = minute_of(now)
+        keys = [stream, partition.arrival_counts(hour_of(now)), *(it.fingerprint for it in entries)]
+        args: list[Any] = [len(keys), *keys, window_s, max_length, ARRIVALS_TTL_S]
         for entry in entries:
             fields = entry.fields()
-            words += [counter_field(now, entry.kind), len(fields), *fields]
-        replies = self._call(words)
-        pairs = zip(replies[::2], replies[1::2], strict=True)
-        return [Receipt(entry_id.decode(), duplicate=bool(known)) for entry_id, known in pairs]
+            args += (counter_field(minute, entry.kind), len(fields), *fields)
+        replies = iter(self._call_script(args))
+        return [
+            Receipt(entry_id.decode(), known == 1)
+            for entry_id, known in zip(replies, replies, strict=True)
+        ]
 
-    def _call(self, words: Sequence[Any]) -> Any:
-        where = self._target.where
+    def _call_script(self, args: Sequence[Any]) -> Any:
+        partition, script = self._target.partition, self._target.script
         try:
-            return self._confirmed.send(where, "EVALSHA", self._script.sha, *words)
+            return self._durable.send(partition, "EVALSHA", script.sha, *args)
         except NoScriptError:
             # A new or restarted server: it learns the script now.
-            return self._confirmed.send(where, "EVAL", self._script.text, *words)
+            return self._durable.send(partition, "EVAL", script.text, *args)
 
 
 def _is_outage(outcome: Outcome[Receipt]) -> TypeGuard[QueueUnavailableError]:
     unavailable = isinstance(outcome, QueueUnavailableError)
     return unavailable and not isinstance(outcome, MessageRefusedError)
-
-
-def _tries(error: Exception, *, patient: bool) -> int:
-    if blame(error) is Blame.WRITE:
-        return TRIES_ANSWERED
-    return TRIES_UNANSWERED if patient else 1

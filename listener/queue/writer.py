@@ -1,4 +1,4 @@
-"""The queue's writing side: puts messages into their streams, durably as asked for, and once."""
+"""Writes messages to the stream of their partition, durably and once; enqueue.lua decides what is a duplicate."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,25 +13,16 @@ from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.queue import required_commands
 from listener.queue.batches import Outcome
-from listener.queue.confirmed import DurableWriter
 from listener.queue.down_partitions import DownPartitions
+from listener.queue.durability import DurableWriter
 from listener.queue.fingerprints import FingerprintRestorer, Journal
-from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_of
+from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_number
 from listener.queue.redis_errors import unavailable
-from listener.queue.stream_writer import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_MESSAGES,
-    Entry,
-    Receipt,
-    StreamWriter,
-    Target,
-)
+from listener.queue.stream_writer import Entry, Receipt, StreamWriter, Target
 from listener.redis_client.client import connect
 from listener.redis_client.script import Script
 from listener.settings.settings import Settings
 from listener.times import timestamp
-
-__all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_MESSAGES", "PartialWriteError", "Receipt", "RedisWriter"]
 
 READY_TTL_MS = 1000
 # What is sent of an entry besides its fields, roughly.
@@ -39,10 +30,9 @@ OVERHEAD_BYTES = 512
 
 
 class PartialWriteError(QueueUnavailableError):
-    """Of several messages some were not kept; `outcomes` has for each its receipt, or why there is none."""
+    """Some of several messages were not stored; `outcomes` has for each its receipt, or its error."""
 
     def __init__(self, detail: str, outcomes: Sequence[Outcome[Receipt]]) -> None:
-        """Takes one of the reasons, and all outcomes in the order of the messages."""
         super().__init__(detail)
         self.outcomes = outcomes
 
@@ -51,7 +41,7 @@ class RedisWriter:
     """Writes to Redis Streams. One for each process; threads share it.
 
     Messages that arrive while a write is under way go out together in the next: one script call for
-    each partition, one round trip. So does what goes to the quarantine.
+    each partition, one round trip. The same holds for the quarantine.
 
     Guaranteed: after `put` returned, Redis has confirmed the entry as QUEUE_DURABILITY asks, and no
     other entry with the same fingerprint was added within the de-duplication window, however many
@@ -64,7 +54,7 @@ class RedisWriter:
         clock: Callable[[], float] = time.time,
         *,
         budget_s: float | None = None,
-        outages: DownPartitions | None = None,
+        down_partitions: DownPartitions | None = None,
     ) -> None:
         """Connects to nothing yet.
 
@@ -72,7 +62,8 @@ class RedisWriter:
             settings: where to write, and how.
             clock: seconds since 1970.
             budget_s: what a write may take, in seconds, instead of ACK_BUDGET_MS.
-            outages: where failed writes are noted, and which writes are not tried; None: nowhere.
+            down_partitions: where failed writes are recorded, and which writes are not tried; None: all
+                are tried.
         """
         self._settings = settings
         self._clock = clock
@@ -80,43 +71,26 @@ class RedisWriter:
         self._redis = connect(settings.queue.url, timeout_s=self.budget_s, name="fota-listener")
         self._script = Script.load("listener.queue", "enqueue.lua")
         self._partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
-        self._confirmed = DurableWriter(
+        self._durable = DurableWriter(
             self._redis, settings.queue.durability, self.budget_s, self._partitions
         )
-        bound = settings.queue_max_length
-        observe = partial(metrics.observe, metrics.COMMIT)
-        self._streams = [
-            self._stream_writer(
-                Target(where, where.messages, bound, settings.dedupe_window_s),
-                self._script,
-                observe,
-                outages,
-            )
-            for where in self._partitions
-        ]
-        first = self._partitions[0]
-        self._refused = self._stream_writer(
-            Target(
-                first, first.quarantine, settings.quarantine_max_length, settings.dedupe_window_s
-            ),
-            Script.load("listener.queue", "quarantine.lua"),
-            lambda _: None,
-        )
+        self._streams = [self._messages_of(each, down_partitions) for each in self._partitions]
+        self._quarantine = self._quarantine_of(self._partitions[0])
 
     def put(self, message: Message, give_up: Callable[[], None] = lambda: None) -> Receipt:
         """Adds the message to the stream of its partition, unless it is there.
 
         Args:
-            message: what to keep.
-            give_up: see `lane.Entry`; called before QueueUnavailableError is raised in an outage.
+            message: what to store.
+            give_up: see `stream_writer.Entry`; called before QueueUnavailableError is raised in an outage.
 
         Raises:
-            MessageRefusedError: Redis takes others, but not this one.
+            MessageRefusedError: Redis takes other messages, but not this one.
             QueueUnavailableError: Redis did not confirm it; it may be there all the same.
         """
-        where = self.partition_of(message)
-        entry = _entry(where, message)._replace(give_up=give_up)
-        return self._streams[where.number].put(entry, self.budget_s)
+        partition = self.partition_of(message)
+        entry = _entry(partition, message, give_up)
+        return self._streams[partition.number].put(entry, self.budget_s)
 
     def put_all(self, partition: int, messages: Sequence[Message]) -> None:
         """Adds messages of one partition, in their order, as `put` would, and waits longer for each.
@@ -124,102 +98,103 @@ class RedisWriter:
         Raises:
             PartialWriteError: some were not confirmed; they may be there all the same.
         """
-        where = self._partitions[partition]
-        entries = [_entry(where, message) for message in messages]
+        entries = [_entry(self._partitions[partition], message) for message in messages]
         outcomes = self._streams[partition].put_all(entries)
         for outcome in outcomes:
             if isinstance(outcome, QueueUnavailableError):
                 raise PartialWriteError(outcome.detail, outcomes)
 
     def partition_of(self, message: Message) -> Partition:
-        """Where a message goes."""
-        settings = self._settings
-        return partition_of(message, settings.queue.namespace, settings.queue.partitions)
+        """The partition that a message belongs to."""
+        return self._partitions[partition_number(message, len(self._partitions))]
 
-    def fingerprint_restorer(self, partition: int, journalled: Journal) -> FingerprintRestorer:
-        """What finds journalled messages that are in the partition's stream already."""
-        where, window_s = self._partitions[partition], self._settings.dedupe_window_s
-        return FingerprintRestorer(self._redis, where, window_s, journalled)
+    def fingerprint_restorer(self, partition: int, journal: Journal) -> FingerprintRestorer:
+        """Makes Redis remember again which messages of the journal are in the partition's stream."""
+        window_s = self._settings.dedupe_window_s
+        return FingerprintRestorer(self._redis, self._partitions[partition], window_s, journal)
 
     def quarantine(self, data: str, *, reason: str, arrived: datetime) -> None:
-        """Adds a refused body, credentials removed before, to the quarantine.
+        """Adds a refused body, without credentials, to the quarantine; quarantine.lua decides what is a duplicate.
 
-        The same body for the same reason is kept once, as long as its fingerprint is remembered. Of a
-        text of more than MAX_BODY_BYTES the beginning is kept, with the size and the SHA-256 of all of
-        it. Beyond `QUARANTINE_MAX_LENGTH` entries, or the bytes in quarantine.lua, the oldest are dropped.
+        The same body with the same reason is stored once, as long as its fingerprint is remembered. Of a
+        text of more than MAX_BODY_BYTES the beginning is stored, with the size and the SHA-256 of the
+        whole. Beyond `QUARANTINE_MAX_LENGTH` entries, or the bytes in quarantine.lua, the oldest are dropped.
 
         Raises:
             QueueUnavailableError: Redis did not confirm it.
         """
         whole = data.encode()
-        # In this order: see quarantine.lua.
+        # quarantine.lua relies on this order.
         fields: list[str | bytes] = ["reason", reason, "data", whole, "time", timestamp(arrived)]
-        if len(whole) > (most := self._settings.max_body_bytes):
-            fields[3] = whole[:most].decode(errors="ignore")
+        if len(whole) > (max_bytes := self._settings.max_body_bytes):
+            fields[3] = whole[:max_bytes].decode(errors="ignore")
             fields += ["bytes", str(len(whole)), "sha256", sha256(whole).hexdigest()]
         size = sum(len(part) if part.isascii() else 4 * len(part) for part in fields)
-        seen = self._partitions[0].quarantine_fingerprints
-        entry = Entry(seen, QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
-        self._refused.put(entry, self.budget_s)
+        fingerprints = self._partitions[0].quarantine_fingerprints
+        entry = Entry(fingerprints, QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
+        self._quarantine.put(entry, self.budget_s)
 
     def check(self, partition: int = 0) -> None:
-        """Asks for all that keeping a message needs, and writes a key that expires at once.
-
-        Only a write shows that writing is possible.
+        """Checks all that storing a message needs, by a key that expires at once: only a write shows that.
 
         Raises:
             QueueUnavailableError: Redis is down, loading, read-only, out of memory, …, refuses a command
                 that is needed, cannot confirm as QUEUE_DURABILITY asks, or the stream's key holds
                 something else.
         """
-        where = self._partitions[partition]
+        keys = self._partitions[partition]
         try:
-            self._confirmed.send(where, "SET", where.ready, "1", "PX", READY_TTL_MS)
-            required_commands.check(self._redis, where, self._script)
+            self._durable.send(keys, "SET", keys.ready, "1", "PX", READY_TTL_MS)
+            required_commands.check(self._redis, keys, self._script)
         except redis.ResponseError as error:
-            raise QueueUnavailableError(
-                required_commands.describe_refusal("SET", where, error)
-            ) from error
+            detail = required_commands.describe_refusal("SET", keys, error)
+            raise QueueUnavailableError(detail) from error
         except redis.RedisError as error:
             raise unavailable(error) from error
 
     def give_up(self, partition: int, problem: QueueUnavailableError) -> None:
-        """Begins an outage of a partition that somebody else noticed; see `StreamWriter.give_up`."""
+        """Begins an outage of a partition that the caller noticed; see `StreamWriter.give_up`."""
         self._streams[partition].give_up(problem)
 
     def stop(self) -> None:
         """Has `put_all` try nothing more."""
-        for lane in self._streams:
-            lane.stop()
+        for stream in self._streams:
+            stream.stop()
 
     def close(self) -> None:
-        """Closes this process's connections, once what was put is written."""
-        for lane in (*self._streams, self._refused):
-            lane.close()
+        """Closes this process's connections, once all that was put is written."""
+        for stream in (*self._streams, self._quarantine):
+            stream.close()
         self._redis.close()
 
-    def _stream_writer(
-        self,
-        target: Target,
-        script: Script,
-        observe: Callable[[int], None],
-        outages: DownPartitions | None = None,
+    def _messages_of(
+        self, partition: Partition, down_partitions: DownPartitions | None
     ) -> StreamWriter:
+        max_length, window_s = self._settings.queue_max_length, self._settings.dedupe_window_s
         return StreamWriter(
-            target,
-            self._confirmed,
-            script,
-            check=partial(self.check, target.where.number),
+            Target(partition, partition.messages, self._script, max_length, window_s),
+            self._durable,
+            check=partial(self.check, partition.number),
             clock=self._clock,
-            observe=observe,
-            outages=outages,
+            observe=partial(metrics.observe, metrics.COMMIT),
+            down_partitions=down_partitions,
+        )
+
+    def _quarantine_of(self, partition: Partition) -> StreamWriter:
+        script = Script.load("listener.queue", "quarantine.lua")
+        max_length, window_s = self._settings.quarantine_max_length, self._settings.dedupe_window_s
+        return StreamWriter(
+            Target(partition, partition.quarantine, script, max_length, window_s),
+            self._durable,
+            check=self.check,
+            clock=self._clock,
         )
 
 
-def _entry(where: Partition, message: Message) -> Entry:
+def _entry(
+    partition: Partition, message: Message, give_up: Callable[[], None] = lambda: None
+) -> Entry:
+    size = message.size + OVERHEAD_BYTES
     return Entry(
-        where.fingerprint(message.id),
-        message.kind,
-        message.flat_fields,
-        message.size + OVERHEAD_BYTES,
+        partition.fingerprint(message.id), message.kind, message.flat_fields, size, give_up
     )

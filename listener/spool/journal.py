@@ -76,7 +76,7 @@ class Journal:
                 return found
         raise sqlite3.OperationalError("the journal was renamed each time while it was written")
 
-    def oldest(self, most: int, most_bytes: int, beyond: int) -> list[Spooled]:
+    def oldest(self, most: int, most_bytes: int, after: int) -> list[Spooled]:
         """The messages that wait longest, in order; none where there is no journal yet.
 
         A row that cannot be read (written by another version, or damaged) is set aside: it must not
@@ -88,7 +88,7 @@ class Journal:
             unreadable: list[dict[str, object]] = []
             size = 0
             # Closed: a statement that is not read to its end would hold up the journal's checkpoints.
-            with closing(journal.execute(OLDEST, (beyond, most))) as rows:
+            with closing(journal.execute(OLDEST, (after, most))) as rows:
                 for place, message_id, text in rows:
                     size += len(text)
                     if found and size > most_bytes:

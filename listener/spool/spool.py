@@ -58,7 +58,7 @@ class Spool:
 
         Args:
             folder: where the journal lies; made when the first message needs it.
-            max_bytes: what the journal may take; beyond, messages are refused.
+            max_bytes: what the journal may take; once it is full, messages are refused.
         """
         self._journal = Journal(folder, max_bytes)
         self._thread = NativeThread()
@@ -101,19 +101,19 @@ class Spool:
         """
         return self.wait(self._commit.enqueue(SetAside(message, reason, now())), timeout_s)
 
-    def oldest(self, most: int, most_bytes: int = MOST_BYTES, *, beyond: int = 0) -> list[Spooled]:
+    def oldest(self, most: int, most_bytes: int = MOST_BYTES, *, after: int = 0) -> list[Spooled]:
         """The messages that wait longest, in the order of their arrival; none that is set aside.
 
         Args:
             most: how many.
             most_bytes: of all of them together, roughly; a single message may have more.
-            beyond: only those behind this place.
+            after: only those behind this place.
 
         Raises:
             QueueUnavailableError: the journal cannot be read.
         """
         try:
-            return self._run(lambda: self._journal.oldest(most, most_bytes, beyond))
+            return self._run(lambda: self._journal.oldest(most, most_bytes, after))
         except QueueUnavailableError as error:
             self._rests_until = time.monotonic() + RETRY_S
             self._unreadable = error.detail

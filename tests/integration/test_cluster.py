@@ -18,7 +18,7 @@ from listener.diagnostics import startup
 from listener.errors import QueueUnavailableError
 from listener.inspection.entries import follow
 from listener.messages.message import Message
-from listener.queue.keys import Partition, every_partition, partition_of
+from listener.queue.keys import Partition, every_partition, partition_number
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect, servers
@@ -81,7 +81,7 @@ def client(empty: Cluster) -> Iterator["redis.Redis"]:
 def in_partition_0() -> Iterator[Message]:
     """Messages whose slot is the one under test."""
     for sent in map(message, itertools.count()):
-        if partition_of(sent, "fota", PARTITIONS).number == 0:
+        if partition_number(sent, PARTITIONS) == 0:
             yield sent
 
 

@@ -16,7 +16,7 @@ import redis
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
-from listener.queue.keys import partition_of
+from listener.queue.keys import partition_number
 from listener.queue.queue import DurableQueue, PutResult
 from listener.spool.spool import Spool
 from tests.integration.test_keeper import NOW, World, message
@@ -60,7 +60,7 @@ def is_waiting(keeper: DurableQueue, partition: int, count: int) -> bool:
 
 
 def is_down(keeper: DurableQueue, sent: Message) -> bool:
-    return keeper._writer.partition_of(sent).number in keeper._outages.down
+    return keeper._writer.partition_of(sent).number in keeper._down_partitions.numbers
 
 
 def put_one_by_one(
@@ -152,7 +152,7 @@ def test_each_partition_keeps_its_order_while_others_are_given_up(world: World) 
     for number in range(60):
         payload = {"type": "new", "n": number, "accountName": f"a-{number}"}
         each = Message.from_payload(payload, arrived=NOW, request_id="r")
-        sent[partition_of(each, "fota", 3).number].append(each)
+        sent[partition_number(each, 3)].append(each)
     with (
         world.server(),
         redis.Redis.from_url(world.url) as client,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from listener.diagnostics import startup
 from listener.errors import QueueUnavailableError
-from listener.queue import replicas
+from listener.queue import replica_tracking
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import MAX_CONNECTIONS, connect
 from listener.redis_client.connections import DisconnectOnTimeout
@@ -189,7 +189,7 @@ def test_a_replica_that_has_gone_is_missed_and_then_given_up(
         with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
             (writer if begins == "before" else other).put(message(2))
         other.close()
-        monkeypatch.setattr(replicas, "MISSED_FOR_MS", 0)
+        monkeypatch.setattr(replica_tracking, "MISSED_FOR_MS", 0)
         patient = opened(empty.url, QUEUE_DURABILITY="replicas:1")
         # A busy master may see only later that the one is gone.
         wait_until(lambda: _puts(patient, 2))
@@ -210,8 +210,8 @@ def test_a_replica_that_hangs_is_missed_and_then_given_up(
     try:
         with pytest.raises(QueueUnavailableError, match="WAIT: 1 of 2"):
             writer.put(message(2))
-        monkeypatch.setattr(replicas, "MISSED_FOR_MS", 0)
-        monkeypatch.setattr(replicas, "SILENT_FOR_S", 1)
+        monkeypatch.setattr(replica_tracking, "MISSED_FOR_MS", 0)
+        monkeypatch.setattr(replica_tracking, "SILENT_FOR_S", 1)
         patient = opened(empty.url, QUEUE_DURABILITY="replicas:1")
         wait_until(lambda: _puts(patient, 2))
         patient.close()

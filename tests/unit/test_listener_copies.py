@@ -3,7 +3,7 @@
 import pytest
 
 from listener.errors import QueueUnavailableError
-from listener.queue.replicas import ReplicaTracker, ReplicaWait
+from listener.queue.replica_tracking import ReplicaTracker, ReplicaWait
 
 
 class Master:

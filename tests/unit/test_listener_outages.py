@@ -18,14 +18,14 @@ def test_an_outage_that_begins_again_within_seconds_is_logged_once() -> None:
     with capture_logs() as logs:
         for _ in range(150):
             world.outages.mark_down(0, "refused")
-            assert world.outages.down == {0}
+            assert world.outages.numbers == {0}
             world.outages.mark_up(0)
-            assert world.outages.down == frozenset()
+            assert world.outages.numbers == frozenset()
             world.now += STEADY_S / 2
-            world.outages.settle()
+            world.outages.log_ends()
         world.now += STEADY_S
-        world.outages.settle()
-        world.outages.settle()
+        world.outages.log_ends()
+        world.outages.log_ends()
     assert [(line["event"], line.get("outages")) for line in logs] == [
         ("redis does not confirm; spooling", None),
         ("redis confirms again", 150),
@@ -39,7 +39,7 @@ def test_outages_that_lie_apart_are_logged_each_with_its_cause() -> None:
             world.outages.mark_down(1, detail)
             world.outages.mark_up(1)
             world.now += STEADY_S
-            world.outages.settle()
+            world.outages.log_ends()
     assert [line.get("detail") for line in logs] == ["first", None, "second", None]
 
 
@@ -50,7 +50,7 @@ def test_an_outage_that_lasts_is_not_logged_as_over() -> None:
         world.outages.mark_up(0)
         world.outages.mark_down(0, "refused")
         world.now += 10 * STEADY_S
-        world.outages.settle(at_once=True)
+        world.outages.log_ends(at_once=True)
     assert [line["event"] for line in logs] == ["redis does not confirm; spooling"]
 
 
@@ -60,7 +60,7 @@ def test_partitions_are_logged_apart() -> None:
         world.outages.mark_down(0, "a")
         world.outages.mark_down(1, "b")
         world.outages.mark_up(0)
-        world.outages.settle(at_once=True)
+        world.outages.log_ends(at_once=True)
     assert [(line["event"].split()[1], line["partition"]) for line in logs] == [
         ("does", 0),
         ("does", 1),
