@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -361,6 +362,35 @@ def test_one_process_of_a_host_drains_and_another_takes_over(world: World) -> No
         spool.close()
         wait_until(lambda: world.spooled() == 0)
         assert world.stream() == [1, 2]
+
+
+def test_a_queue_that_is_closed_leaves_no_thread_and_can_be_closed_again(world: World) -> None:
+    before = set(threading.enumerate())
+    with world.server(), world.keeper() as keeper:
+        keeper.put(message(1))
+        keeper.quarantine("{}", reason="not-json", arrived=NOW)
+        keeper.close()
+        wait_until(lambda: set(threading.enumerate()) <= before)
+        keeper.close()
+        with pytest.raises(QueueUnavailableError):
+            keeper.put(message(2))
+
+
+def test_a_queue_closes_in_time_while_redis_hangs(world: World) -> None:
+    with world.server(), redis.Redis.from_url(world.url) as client:
+        info: Any = client.info("server")
+        with world.keeper(ACK_BUDGET_MS="200") as keeper:
+            keeper.put(message(1))
+            os.kill(info["process_id"], signal.SIGSTOP)
+            try:
+                assert keeper.put(message(2)).stored_in == "spool"
+                began = time.monotonic()
+                keeper.close()
+                # The drainer's check at most: connecting, a write, and what else it needs.
+                assert time.monotonic() - began < 10
+            finally:
+                os.kill(info["process_id"], signal.SIGCONT)
+    assert world.spooled() == 1
 
 
 def test_without_a_spool_an_outage_is_an_error(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from tests.project import layers
 
-CROWDED = {"listener/queue"}
+CROWDED: set[str] = {"listener/consumer"}
 
 
 def test_no_import_leads_up() -> None:

@@ -57,7 +57,7 @@ def test_memory_that_goes_up_and_down_round_the_limit_is_news_once() -> None:
     retention = Retention(settings())
 
     def is_news(memory: float) -> bool:
-        full = retention._full(0, TrimResult(entries=1, groups=1, trimmed=0, memory=memory))
+        full = retention._is_full(0, TrimResult(entries=1, groups=1, trimmed=0, memory=memory))
         return bool(retention._newly("full", [0] if full else []))
 
     shares = [0.79, 0.81, 0.79, 0.82, 0.99, 0.76, 0.74, 0.79, 0.81]
@@ -70,7 +70,7 @@ def test_memory_that_goes_up_and_down_round_the_limit_is_news_once() -> None:
 def test_what_a_partition_had_before_is_no_news_and_what_comes_back_is() -> None:
     retention = Retention(settings())
     turns = [[1], [0, 1], [0, 1], [], [1]]
-    assert [retention._newly("unread_by_any_group", turn) for turn in turns] == [
+    assert [retention._newly("unread", turn) for turn in turns] == [
         [1],
         [0],
         [],
