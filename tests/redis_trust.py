@@ -28,6 +28,6 @@ def assert_replaced_after_a_rest(client: Any, monkeypatch: pytest.MonkeyPatch) -
     """The client's connections are reused, and one that rested too long is not."""
     first = client.client_id()
     assert client.client_id() == first
-    monkeypatch.setattr("listener.redis_client.connections.MAX_IDLE_S", 0.0)
+    monkeypatch.setattr("listener.redis_client.connection_pool.MAX_IDLE_S", 0.0)
     assert client.client_id() != first
     monkeypatch.undo()

@@ -9,7 +9,7 @@ from rich.text import Text
 from listener.cli import click_options, common
 from listener.cli.render.tables import Screen
 from listener.diagnostics.finding import Finding
-from listener.diagnostics.run import findings
+from listener.diagnostics.run_checks import findings
 from listener.inspection.queue_view import QueueView, decoding_client
 from listener.text import clean, counted, json_line
 

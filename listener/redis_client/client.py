@@ -10,7 +10,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from listener.redis_client.cluster import ClusterClient
-from listener.redis_client.connections import DisconnectOnTimeout, Pool, SentinelPool
+from listener.redis_client.connection_pool import DisconnectOnTimeout, Pool, SentinelPool
 from listener.settings.redis_url import RedisUrl
 from listener.settings.secret import Secret
 

@@ -67,7 +67,7 @@ def test_a_connection_that_died_during_a_rest_costs_no_message_its_time(
     with closing(RedisWriter(settings(proxy))) as writer:
         writer.put(message(1))
         proxy.forget()
-        monkeypatch.setattr("listener.redis_client.connections.MAX_IDLE_S", 0.0)
+        monkeypatch.setattr("listener.redis_client.connection_pool.MAX_IDLE_S", 0.0)
         began = time.monotonic()
         assert not writer.put(message(2)).duplicate
         assert time.monotonic() - began < writer.budget_s

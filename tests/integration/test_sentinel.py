@@ -15,7 +15,7 @@ from listener.errors import QueueUnavailableError
 from listener.queue import replica_tracking
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import MAX_CONNECTIONS, connect
-from listener.redis_client.connections import DisconnectOnTimeout
+from listener.redis_client.connection_pool import DisconnectOnTimeout
 from listener.settings.secret import Secret
 from listener.spool.spool import Spool
 from sandbox import embedded_sentinel

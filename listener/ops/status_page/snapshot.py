@@ -8,7 +8,7 @@ from threading import Lock
 
 from listener.callback.readiness import Readiness
 from listener.diagnostics.finding import Finding
-from listener.diagnostics.run import findings, redis_failed
+from listener.diagnostics.run_checks import findings, redis_failed
 from listener.errors import QueueUnavailableError
 from listener.inspection.arrivals import ArrivalCounts, read_arrivals
 from listener.inspection.consumer_groups import GroupStats
