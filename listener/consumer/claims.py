@@ -61,6 +61,7 @@ class Claims:
     def __init__(
         self,
         client: "redis.Redis",
+        read_client: "redis.Redis",
         partition: Partition,
         group: str,
         consumer: str,
@@ -71,9 +72,10 @@ class Claims:
         """Sends nothing yet.
 
         Args:
-            client: must not repeat a command: a repeated claim would find the messages active.
+            client: for commands that may be repeated.
+            read_client: for claims; it must not repeat one, which would find the messages active.
             partition: where to claim.
-            group: its name.
+            group: the name of the consumer group.
             consumer: the name of this consumer.
             stuck_s: for how many seconds an idle time must stay zero to count as stuck.
             reply_bytes: the bytes of entries in one reply; a larger message is read in pieces.
@@ -86,8 +88,8 @@ class Claims:
         self._consumer = consumer
         self._zero_idle = ZeroIdle(stuck_s)
         self._reply_bytes = reply_bytes
-        self._claim_script = load_script(client, "claim.lua")
-        self._read_piece = load_script(client, "read_piece.lua")
+        self._claim_script = load_script(read_client, "claim.lua")
+        self._read_piece = load_script(read_client, "read_piece.lua")
         self._lock = threading.Lock()
 
     @contextmanager

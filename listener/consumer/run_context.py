@@ -110,6 +110,7 @@ def build_run_context(
         },
         claims={
             partition.number: Claims(
+                client,
                 read_client,
                 partition,
                 group,

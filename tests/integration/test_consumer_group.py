@@ -35,6 +35,7 @@ def me(client: Any) -> RedisGroup:
 def claims(client: Any) -> Claims:
     return Claims(
         client,
+        client,
         Partition("fota", 0),
         GROUP,
         "me",
