@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from listener.ops import metrics_endpoint
+from listener.ops.metrics_endpoint import merge_metric_files
 from listener.runtime import multiprocess_dir
 
 KEY = mmap_key("fota_messages", "fota_messages_total", ["kind"], ["unknown"], "Messages.")
@@ -26,7 +26,5 @@ def dead(folder: Path, value: float = 1, key: str = KEY, sort: str = "counter") 
 
 def scraped() -> dict[str, float]:
     return {
-        sample.name: sample.value
-        for metric in metrics_endpoint._add_up()
-        for sample in metric.samples
+        sample.name: sample.value for metric in merge_metric_files() for sample in metric.samples
     }

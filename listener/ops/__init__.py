@@ -1,1 +1,1 @@
-"""The operating port (OPS_BIND): what operators and their tools look at, never on the public port."""
+"""The operating port (OPS_BIND): status page, metrics, health checks and API description, for operators and their tools."""

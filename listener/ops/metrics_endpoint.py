@@ -1,86 +1,96 @@
-"""`/metrics`: what all processes counted, added up, and the state of things now."""
+"""`/metrics`: the counters of all processes, added up, and the gauges, read at the scrape, in Prometheus' formats."""
 
 import os
+import sqlite3
 import struct
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
 from listener import metrics
+from listener.inspection.queue_view import QueueView, RedisFailedError
+from listener.inspection.registrations import NO_MORE_LOGINS, read_registrations
+from listener.ops.queue_connection import open_queue_view
+from listener.ops.version import version_info
 from listener.runtime import metric_files, multiprocess_dir
 from listener.runtime.native_thread import NativeThread
+from listener.settings.settings import Settings
+from listener.spool.status import waiting
+from listener.times import entry_age_s
 
 # Well below the ten seconds that Prometheus waits by default.
-ADDING_S = 5.0
-ATTEMPTS = 20
+MERGE_TIMEOUT_S = 5.0
+MERGE_ATTEMPTS = 20
 _thread = NativeThread()
 
 
-class Gauges:
-    """Collects the values of `metrics.SCRAPE_GAUGES` for one answer."""
-
-    def __init__(self) -> None:
-        """Holds nothing yet."""
-        self._families: dict[str, GaugeMetricFamily] = {}
-
-    def set(self, state: metrics.GaugeSpec, value: float, *labels: str) -> None:
-        """Sets a gauge; the labels in the order in which they are declared."""
-        if state.name not in self._families:
-            self._families[state.name] = GaugeMetricFamily(
-                state.name, state.documentation, labels=state.labels
-            )
-        self._families[state.name].add_metric(labels, value)
-
-    def collect(self) -> Iterable[Metric]:
-        """What was set."""
-        return self._families.values()
-
-
-def exposition(gauges: Collector, accept: str) -> tuple[bytes, str]:
-    """The answer's body and its content type, in the format that the Accept header prefers.
+def render_metrics(settings: Settings, accept: str) -> tuple[bytes, str]:
+    """The response's body and content type, in the format that the Accept header prefers.
 
     Raises:
-        TimeoutError: the files could not be added up in time.
+        TimeoutError: the files of the processes could not be added up in time.
     """
-    registry = CollectorRegistry()
-    if os.environ.get(multiprocess_dir.VARIABLE):
-        # Thousands of files of other programs may lie in the folder: messages do not wait for them.
-        registry.register(Sums(_thread.run(_add_up, ADDING_S)))
-    else:
-        for metric in metrics.PROCESS_METRICS:
-            registry.register(metric)
-    registry.register(gauges)
+    gauges = Gauges()
+    _set_gauges(gauges, settings)
     encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
+    return encode(MetricFamilies([*_process_metrics(), *gauges.collect()])), content_type
 
 
-class Sums(Collector):
-    """What all processes counted, added up."""
+class MetricFamilies:
+    """Metrics for prometheus-client's encoders."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = tuple(families)
+        self._families = families
 
     def collect(self) -> Iterable[Metric]:
-        """The sums."""
+        """The metrics in their order; called by the encoder."""
         return self._families
 
 
-def _add_up() -> Iterable[Metric]:
-    """The sums over all files, once no file was absorbed meanwhile."""
+class Gauges:
+    """Collects the values of `metrics.SCRAPE_GAUGES` for one scrape."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, GaugeMetricFamily] = {}
+
+    def set(self, gauge: metrics.GaugeSpec, value: float, *labels: str) -> None:
+        """Sets a gauge; the labels in the order in which they are declared."""
+        family = self._families.setdefault(
+            gauge.name, GaugeMetricFamily(gauge.name, gauge.documentation, labels=gauge.labels)
+        )
+        family.add_metric(labels, value)
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauges that have a value."""
+        return self._families.values()
+
+
+def _process_metrics() -> Iterable[Metric]:
+    if os.environ.get(multiprocess_dir.VARIABLE):
+        # In a native thread: the folder may hold thousands of other programs' files, and messages must not wait.
+        return _thread.run(merge_metric_files, MERGE_TIMEOUT_S)
+    return [family for metric in metrics.PROCESS_METRICS for family in metric.collect()]
+
+
+def merge_metric_files() -> Iterable[Metric]:
+    """The sums over the files of all processes, living and dead.
+
+    Raises:
+        TimeoutError: at each attempt a file of a dead process was merged meanwhile.
+    """
     folder = multiprocess_dir.folder()
-    for _ in range(ATTEMPTS):
+    for _ in range(MERGE_ATTEMPTS):
         files, version = metric_files.readable_files(folder)
         try:
-            found = _merge(files)
+            families = _merge(files)
         except FileNotFoundError:
             continue
         if metric_files.merged_version(folder) == version:
-            return found
+            return families
     raise TimeoutError("files of metrics come and go too fast")
 
 
@@ -88,7 +98,71 @@ def _merge(files: list[Path]) -> Iterable[Metric]:
     """The sums over some files; a broken one of another program must not cost the others."""
     merge = MultiProcessCollector.merge
     try:
-        found: Iterable[Metric] = merge([str(path) for path in files])  # type: ignore[no-untyped-call]
+        families: Iterable[Metric] = merge([str(path) for path in files])  # type: ignore[no-untyped-call]
     except (RuntimeError, TypeError, ValueError, struct.error):
-        found = merge([str(path) for path in files if metric_files.is_readable(path)])  # type: ignore[no-untyped-call]
-    return found
+        readable = [str(path) for path in files if metric_files.is_readable(path)]
+        families = merge(readable)  # type: ignore[no-untyped-call]
+    return families
+
+
+def _set_gauges(gauges: Gauges, settings: Settings) -> None:
+    """Sets every gauge that can be read now; the others are missing from the response."""
+    version = version_info()
+    gauges.set(metrics.BUILD, 1, str(version["version"]), str(version["commit"] or ""))
+    _set_spool_gauges(gauges, settings)
+    try:
+        with open_queue_view(settings) as view:
+            _set_queue_gauges(gauges, view)
+            _set_registration_gauges(gauges, view)
+        gauges.set(metrics.REDIS_UP, 1)
+    except RedisFailedError:
+        # Not logged: the receiver, which needs Redis for messages, logs why.
+        gauges.set(metrics.REDIS_UP, 0)
+
+
+def _set_spool_gauges(gauges: Gauges, settings: Settings) -> None:
+    if settings.spool.folder is None:
+        return
+    gauges.set(metrics.SPOOL_LIMIT, settings.spool.max_bytes)
+    try:
+        spool = waiting(settings.spool.folder, in_service=True)
+    except (OSError, sqlite3.Error):
+        # The alert on the spool fires on the missing metric.
+        return
+    gauges.set(metrics.CORRUPT_JOURNALS, len(spool.corrupt))
+    gauges.set(metrics.SPOOL_SET_ASIDE, spool.set_aside)
+    gauges.set(metrics.SPOOL, spool.messages)
+    gauges.set(metrics.SPOOL_BYTES, spool.bytes)
+    age_s = (datetime.now(UTC) - spool.oldest).total_seconds() if spool.oldest else 0
+    gauges.set(metrics.SPOOL_OLDEST, max(age_s, 0))
+
+
+def _set_queue_gauges(gauges: Gauges, view: QueueView) -> None:
+    now = view.now()
+    streams = {stream.partition: stream for stream in view.streams}
+    for partition in view.partitions:
+        stream, number = streams.get(partition.number), str(partition.number)
+        gauges.set(metrics.QUEUE, stream.entries if stream else 0, number)
+        if stream and stream.oldest:
+            gauges.set(metrics.OLDEST, entry_age_s(stream.oldest, now), number)
+    for group in view.groups:
+        labels = (group.name, str(group.partition))
+        gauges.set(metrics.LAG, group.lag.entries, *labels)
+        gauges.set(metrics.PENDING, group.pending, *labels)
+        gauges.set(metrics.DEAD, group.dead, *labels)
+    gauges.set(metrics.QUARANTINED, view.client.xlen(view.partitions[0].quarantine))
+
+
+def _set_registration_gauges(gauges: Gauges, view: QueueView) -> None:
+    registrations = read_registrations(view.client, view.settings.namespace)
+    for registration in registrations:
+        labels = (registration.account, registration.version)
+        if registration.ours is not None:
+            gauges.set(metrics.REGISTRATION, registration.ours, *labels)
+        if registration.observed_at:
+            gauges.set(metrics.OBSERVED, registration.observed_at.timestamp(), *labels)
+        if registration.token_age_s is not None:
+            gauges.set(metrics.TOKEN_AGE, registration.token_age_s, *labels)
+    if registrations:
+        is_open = any(registration.reason in NO_MORE_LOGINS for registration in registrations)
+        gauges.set(metrics.BREAKER, is_open)

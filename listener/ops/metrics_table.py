@@ -1,4 +1,4 @@
-"""The table of docs/metrics.md, made from the declarations: `python -m listener.ops.metrics_table`."""
+"""Makes the table of docs/metrics.md from the declarations: `python -m listener.ops.metrics_table`."""
 
 from collections.abc import Iterator
 
@@ -7,28 +7,28 @@ from prometheus_client.metrics import MetricWrapperBase
 from listener import metrics
 
 
-def table() -> str:
+def metrics_table() -> str:
     """One row for each metric: name as exposed, type, labels, meaning. Markdown."""
-    rows = [*_events(), *_states()]
+    rows = [*_process_metrics(), *_scrape_gauges()]
     lines = (" | ".join(("", *row, "")).strip() for row in rows)
     return "\n".join(("| name | type | labels | says |", "|---|---|---|---|", *lines, ""))
 
 
-def _events() -> Iterator[tuple[str, ...]]:
+def _process_metrics() -> Iterator[tuple[str, ...]]:
     for metric in metrics.PROCESS_METRICS:
-        described = next(iter(metric.describe()))
-        suffix = "_total" if described.type == "counter" else ""
-        labels = _labels(_labels_of(metric))
-        yield f"`{described.name}{suffix}`", described.type, labels, described.documentation
+        family = next(iter(metric.describe()))
+        suffix = "_total" if family.type == "counter" else ""
+        labels = _labels(_label_names(metric))
+        yield f"`{family.name}{suffix}`", family.type, labels, family.documentation
 
 
-def _states() -> Iterator[tuple[str, ...]]:
-    for state in metrics.SCRAPE_GAUGES:
-        yield f"`{state.name}`", "gauge", _labels(state.labels), state.documentation
+def _scrape_gauges() -> Iterator[tuple[str, ...]]:
+    for gauge in metrics.SCRAPE_GAUGES:
+        yield f"`{gauge.name}`", "gauge", _labels(gauge.labels), gauge.documentation
 
 
-def _labels_of(metric: MetricWrapperBase) -> tuple[str, ...]:
-    # prometheus_client has no public way to ask.
+def _label_names(metric: MetricWrapperBase) -> tuple[str, ...]:
+    # prometheus_client has no public way to get them.
     return tuple(metric._labelnames)  # noqa: SLF001
 
 
@@ -37,4 +37,4 @@ def _labels(names: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(), end="")  # noqa: T201
+    print(metrics_table(), end="")  # noqa: T201

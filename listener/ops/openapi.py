@@ -1,17 +1,16 @@
-"""What both ports answer, as OpenAPI 3.1, made from the schemas, the reasons and the settings. Pure."""
+"""`/openapi.json`: describes both ports in OpenAPI 3.1, made of the schemas, the problem types and the settings. Pure."""
 
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import Schema
+from marshmallow import Schema, fields, validate
 
 from listener import __version__
 from listener.errors import PROBLEM_TYPES
 from listener.messages import json_schemas
 from listener.messages.kinds import KIND_NAMES
-from listener.ops.response_schemas import ANSWERS, Alive, Kept, NotReady, Problem, Ready, Version
 from listener.settings.parsers import TOKEN_PATTERN
 from listener.settings.settings import Settings
 
@@ -19,8 +18,8 @@ Part = dict[str, Any]
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-# What may stand in a path as it is; a brace would begin a parameter.
-PLAIN_IN_A_PATH = "/:@!$&'()*+,;=~"
+# The characters that a path may have unquoted; a brace would begin a parameter.
+SAFE_IN_PATH = "/:@!$&'()*+,;=~"
 RETRY_AFTER: Part = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
 ALLOW: Part = {"description": "The methods that there are.", "schema": {"type": "string"}}
 CROSS_SITE = "At the operating port: a page of another site has a browser ask (Sec-Fetch-Site)."
@@ -28,13 +27,71 @@ MISDIRECTED = (
     "At the operating port: the Host is neither an IP address, localhost, nor in OPS_HOSTS."
 )
 OBJECT: Part = {"type": "object"}
-HEADERS = {405: {"Allow": ALLOW}, 503: {"Retry-After": RETRY_AFTER}}
+HEADERS_BY_STATUS = {405: {"Allow": ALLOW}, 503: {"Retry-After": RETRY_AFTER}}
 
 
-def document(settings: Settings) -> Part:
-    """The description of both ports as they are with these settings. It holds no secret.
+# The names of these classes are the names of the schemas in the document.
+class Kept(Schema):
+    """A message is kept."""
 
-    A token shows as the path parameter `token`; credentials show by their members' names.
+    id = fields.String(
+        required=True,
+        validate=validate.Regexp(r"^[0-9a-f]{32}$"),
+        metadata={"description": "The same content has the same id."},
+    )
+    duplicate = fields.Boolean(
+        required=True, metadata={"description": "Whether it was there already."}
+    )
+
+
+class Problem(Schema):
+    """An error, as RFC 9457 has it. Nothing of the request is repeated."""
+
+    type = fields.String(required=True, validate=validate.Equal("about:blank"))
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    reason = fields.String(required=True, validate=validate.OneOf(list(PROBLEM_TYPES)))
+
+
+class Alive(Schema):
+    """The process answers."""
+
+    status = fields.String(required=True, validate=validate.Equal("alive"))
+
+
+class Ready(Schema):
+    """A message could be kept now, and where."""
+
+    status = fields.String(required=True, validate=validate.Equal("ready"))
+    keeper = fields.String(required=True, validate=validate.OneOf(["redis", "spool"]))
+
+
+class NotReady(Schema):
+    """A message could not be kept now: what the operating port says of it."""
+
+    status = fields.String(required=True, validate=validate.Equal("not-ready"))
+    reason = fields.String(required=True, validate=validate.Equal("queue-unavailable"))
+    detail = fields.String(required=True)
+
+
+class Version(Schema):
+    """What runs here."""
+
+    name = fields.String(required=True)
+    version = fields.String(required=True)
+    commit = fields.String(required=True, allow_none=True)
+    python = fields.String(required=True)
+    libraries = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
+RESPONSE_SCHEMAS = (Kept, Problem, Alive, Ready, NotReady, Version)
+
+
+def openapi_document(settings: Settings) -> Part:
+    """The description of both ports with these settings.
+
+    It holds no secret: the token stands as the path parameter `token`, and the credentials as the names of
+    their members.
     """
     spec = APISpec(
         title="ThingSpace firmware callback listener",
@@ -44,28 +101,28 @@ def document(settings: Settings) -> Part:
         info={"license": {"name": "MIT", "identifier": "MIT"}},
         jsonSchemaDialect=json_schemas.DIALECT,
     )
-    for schema in ANSWERS:
+    for schema in RESPONSE_SCHEMAS:
         spec.components.schema(schema.__name__, schema=schema)
     for kind in KIND_NAMES:
         spec.components.schema(kind, json_schemas.schema_of(kind))
-    # A path may be on both ports with different methods, so each method says where it is.
-    for path, operation in _questions(settings).items():
+    # Both ports may have the same path with different methods, so each operation names its servers.
+    for path, operation in _get_operations(settings).items():
         spec.path(path, operations={"get": operation})
-    spec.path(callback_path(settings), operations={"post": _callback(settings)})
+    spec.path(_callback_path(settings), operations={"post": _post_operation(settings)})
     return spec.to_dict()
 
 
-def callback_path(settings: Settings) -> str:
-    """The path at which messages are taken, as a template: with `{token}`, never the token."""
-    path = quote(settings.path, safe=PLAIN_IN_A_PATH)
+def _callback_path(settings: Settings) -> str:
+    """The path that receives messages, as a template: with `{token}`, never the token."""
+    path = quote(settings.path, safe=SAFE_IN_PATH)
     return f"{path.rstrip('/')}/{{token}}" if settings.callback_token else path
 
 
-def _callback(settings: Settings) -> Part:
+def _post_operation(settings: Settings) -> Part:
     by_status: dict[int, list[str]] = {}
-    for reason, answer in PROBLEM_TYPES.items():
-        by_status.setdefault(answer.status, []).append(reason)
-    refusals = {str(status): _refusal(status, *by_status[status]) for status in sorted(by_status)}
+    for reason, problem_type in PROBLEM_TYPES.items():
+        by_status.setdefault(problem_type.status, []).append(reason)
+    problems = {str(status): _problem(status, *by_status[status]) for status in sorted(by_status)}
     return {
         "operationId": "receive",
         "summary": "Takes a message from ThingSpace.",
@@ -74,19 +131,19 @@ def _callback(settings: Settings) -> Part:
             "token, 404. Which of the reasons can occur depends on the settings: unless accounts "
             "are set, for one, no account is refused."
         ),
-        "servers": [_public(settings)],
-        "parameters": [_token()] if settings.callback_token else [],
-        "requestBody": {"required": True, "content": {JSON: {"schema": _body(settings)}}},
-        "responses": {"200": _answer("The message is kept.", Kept), **refusals},
+        "servers": [_public_server(settings)],
+        "parameters": [_token_parameter()] if settings.callback_token else [],
+        "requestBody": {"required": True, "content": {JSON: {"schema": _body_schema(settings)}}},
+        "responses": {"200": _json("The message is kept.", Kept), **problems},
     }
 
 
-def _token() -> Part:
+def _token_parameter() -> Part:
     schema = {"type": "string", "pattern": f"^{TOKEN_PATTERN.pattern}$"}
-    return _in_path("token", schema, "The secret CALLBACK_TOKEN, or the one before it.")
+    return _path_parameter("token", schema, "The secret CALLBACK_TOKEN, or the one before it.")
 
 
-def _body(settings: Settings) -> Part:
+def _body_schema(settings: Settings) -> Part:
     kinds: Part = {"anyOf": [_reference(kind) for kind in KIND_NAMES]}
     if settings.callback_password is None:
         return kinds
@@ -99,65 +156,69 @@ def _body(settings: Settings) -> Part:
     return {"allOf": [kinds, credentials]}
 
 
-def _refusal(status: int, *reasons: str) -> Part:
-    """The answer of a status, with the reasons that it can have."""
+def _problem(status: int, *reasons: str) -> Part:
+    """The response of a status, with its possible reasons."""
     narrowed = {"properties": {"status": {"const": status}, "reason": {"enum": [*reasons]}}}
     return {
         "description": "\n".join(f"- `{name}`: {PROBLEM_TYPES[name].title}" for name in reasons),
-        "headers": HEADERS.get(status, {}),
+        "headers": HEADERS_BY_STATUS.get(status, {}),
         "content": {PROBLEM: {"schema": {"allOf": [_reference(Problem.__name__), narrowed]}}},
     }
 
 
-def _questions(settings: Settings) -> dict[str, Part]:
-    """What answers GET, by path."""
-    own: Part = {"url": "/", "description": "The operating port, where this document is."}
-    both = [_public(settings), own]
-    unready = _refusal(503, "queue-unavailable")
-    unready["content"][JSON] = {"schema": _reference(NotReady.__name__)}
+def _get_operations(settings: Settings) -> dict[str, Part]:
+    """The operations of GET, by path."""
+    operating: Part = {"url": "/", "description": "The operating port, where this document is."}
+    both = [_public_server(settings), operating]
+    not_ready = _problem(503, "queue-unavailable")
+    not_ready["content"][JSON] = {"schema": _reference(NotReady.__name__)}
     text = {"schema": {"type": "string"}}
     html = _content("A page.", "text/html", text)
-    nothing = _content("There is none.", PROBLEM, {"schema": OBJECT})
-    questions: dict[str, Part] = {
-        "/": _question([own], "The status page, for people.", {"200": html}),
-        "/messages/{partition}/{entry_id}": _question(
-            [own],
+    not_found = _content("There is none.", PROBLEM, {"schema": OBJECT})
+    operations: dict[str, Part] = {
+        "/": _operation([operating], "The status page, for people.", {"200": html}),
+        "/messages/{partition}/{entry_id}": _operation(
+            [operating],
             "A message that is kept, for people.",
-            {"200": html, "404": nothing},
-            _in_path("partition", {"type": "integer", "minimum": 0}),
-            _in_path("entry_id", {"type": "string", "pattern": r"^[0-9]{1,20}-[0-9]{1,20}$"}),
+            {"200": html, "404": not_found},
+            _path_parameter("partition", {"type": "integer", "minimum": 0}),
+            _path_parameter(
+                "entry_id", {"type": "string", "pattern": r"^[0-9]{1,20}-[0-9]{1,20}$"}
+            ),
         ),
-        "/static/{filename}": _question(
-            [own],
+        "/static/{filename}": _operation(
+            [operating],
             "What the pages are made with.",
-            {"200": _content("A file.", "text/*", text), "404": nothing},
-            _in_path("filename", {"enum": ["page.css", "page.js"]}),
+            {"200": _content("A file.", "text/*", text), "404": not_found},
+            _path_parameter("filename", {"enum": ["page.css", "page.js"]}),
         ),
-        "/healthz": _question(both, "Is the process alive?", {"200": _answer("Yes.", Alive)}),
-        "/readyz": _question(
+        "/healthz": _operation(both, "Is the process alive?", {"200": _json("Yes.", Alive)}),
+        "/readyz": _operation(
             both,
             "Could a message be kept now? The public port says why not as a problem.",
-            {"200": _answer("Yes, and where.", Ready), "503": unready},
+            {"200": _json("Yes, and where.", Ready), "503": not_ready},
         ),
-        "/version": _question([own], "What runs here?", {"200": _answer("Versions.", Version)}),
-        "/metrics": _question(
-            [own],
+        "/version": _operation(
+            [operating], "What runs here?", {"200": _json("Versions.", Version)}
+        ),
+        "/metrics": _operation(
+            [operating],
             "What was counted, and the state of things now, for Prometheus.",
             {"200": _content("Metrics.", "text/plain", text)},
         ),
-        "/openapi.json": _question(
-            [own],
+        "/openapi.json": _operation(
+            [operating],
             "This document.",
             {"200": _content("OpenAPI 3.1.", JSON, {"schema": OBJECT})},
         ),
     }
-    for question in questions.values():
-        question["responses"]["403"] = _content(CROSS_SITE, PROBLEM, {"schema": OBJECT})
-        question["responses"]["421"] = _content(MISDIRECTED, PROBLEM, {"schema": OBJECT})
-    return questions
+    for operation in operations.values():
+        operation["responses"]["403"] = _content(CROSS_SITE, PROBLEM, {"schema": OBJECT})
+        operation["responses"]["421"] = _content(MISDIRECTED, PROBLEM, {"schema": OBJECT})
+    return operations
 
 
-def _question(servers: list[Part], summary: str, responses: Part, *parameters: Part) -> Part:
+def _operation(servers: list[Part], summary: str, responses: Part, *parameters: Part) -> Part:
     return {
         "summary": summary,
         "servers": servers,
@@ -166,17 +227,17 @@ def _question(servers: list[Part], summary: str, responses: Part, *parameters: P
     }
 
 
-def _in_path(name: str, schema: Part, description: str = "") -> Part:
-    found: Part = {"name": name, "in": "path", "required": True, "schema": schema}
-    return {**found, "description": description} if description else found
+def _path_parameter(name: str, schema: Part, description: str = "") -> Part:
+    parameter: Part = {"name": name, "in": "path", "required": True, "schema": schema}
+    return {**parameter, "description": description} if description else parameter
 
 
-def _public(settings: Settings) -> Part:
+def _public_server(settings: Settings) -> Part:
     url = urlsplit(settings.public_url or f"http://127.0.0.1:{settings.port}")
     return {"url": f"{url.scheme}://{url.netloc}", "description": "The public port."}
 
 
-def _answer(description: str, schema: type[Schema]) -> Part:
+def _json(description: str, schema: type[Schema]) -> Part:
     return _content(description, JSON, {"schema": _reference(schema.__name__)})
 
 

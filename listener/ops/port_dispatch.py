@@ -1,7 +1,7 @@
-"""Dispatches each request to the public or the operating application, by the socket that it came in through.
+"""Decides whether a request came to the public or to the operating port, by its socket, and calls that application.
 
-Both ports are served by the same workers. gunicorn gives each listening socket a pool of connections of its
-own, so that a crowd at the public port does not keep the operator out.
+The same workers serve both ports. gunicorn gives each listening socket its own pool of connections, so
+that a flood at the public port does not lock the operator out.
 """
 
 from typing import Any
@@ -13,15 +13,19 @@ class PortDispatcher:
     """The WSGI application that gunicorn serves.
 
     Nothing that a sender writes decides: neither a header nor a path leads from one port to the other.
+
+    Args:
+        public: the WSGI application of the public port.
+        operating: that of the operating port.
+        bind: the address of the operating port; None: there is no such port.
     """
 
     def __init__(self, *, public: Any, operating: Any, bind: Address | None) -> None:
-        """Takes a WSGI application for each port, and the operating port's address."""
         self._public = public
         self._operating = operating
-        self._port = str(bind[1]) if bind else None
+        self._operating_port = str(bind[1]) if bind else None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        # The worker sets it to the port of the connection's own socket, whatever a Host header says.
-        application = self._operating if environ["SERVER_PORT"] == self._port else self._public
-        return application(environ, start_response)
+        # The worker sets SERVER_PORT to the port of the connection's own socket, whatever the Host header says.
+        is_operating = environ["SERVER_PORT"] == self._operating_port
+        return (self._operating if is_operating else self._public)(environ, start_response)

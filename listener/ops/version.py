@@ -1,4 +1,4 @@
-"""What runs here: `/version`."""
+"""`/version`: the service's version and commit, and the versions of Python and of the main libraries."""
 
 import os
 import platform
@@ -6,19 +6,19 @@ from importlib import metadata
 
 from listener import __version__
 
-# Where whoever built this tells its commit: the Dockerfile's build argument, and Heroku by two names. It is
-# a fact about the build and changes nothing, so it is no setting.
+# Where a build writes its commit: the Dockerfile's build argument, and Heroku under two names. The
+# commit is a fact about the build and changes nothing, so it is no setting.
 COMMIT_VARIABLES = ("BUILD_COMMIT", "HEROKU_BUILD_COMMIT", "HEROKU_SLUG_COMMIT")
-TOLD = ("gunicorn", "gevent", "flask", "redis")
+LIBRARIES = ("gunicorn", "gevent", "flask", "redis")
 
 
-def version() -> dict[str, str | dict[str, str] | None]:
-    """Name, version, commit (None where nobody tells) and versions of what it stands on."""
+def version_info() -> dict[str, str | dict[str, str] | None]:
+    """The body of `/version`; `commit` is None if no variable has it."""
     commit = next((os.environ[name] for name in COMMIT_VARIABLES if os.environ.get(name)), None)
     return {
         "name": "thingspace-fota-listener",
         "version": __version__,
         "commit": commit,
         "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in TOLD},
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
     }

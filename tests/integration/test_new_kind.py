@@ -39,7 +39,7 @@ from listener.consumer import Consumer, UpgradePaused, kinds, message
 from listener.errors import RefusalError
 from listener.inspection.pages import StreamEntry
 from listener.inspection.entry_text import event_text
-from listener.ops.openapi import document
+from listener.ops.openapi import openapi_document
 from listener.ops.status_page.page import DRAWN
 from listener.ops.status_page.upgrades import upgrades
 from listener.settings.settings import Settings
@@ -65,7 +65,7 @@ print(json.dumps({
     "refusal": refusal,
     "elsewhere": message({"type": "upgradeProgress", "upgradePaused": []}).kind,
     "line": event_text(entry),
-    "openapi": "upgrade-paused" in document(Settings.from_env())["components"]["schemas"],
+    "openapi": "upgrade-paused" in openapi_document(Settings.from_env())["components"]["schemas"],
     "drawn": "upgrade-paused" in DRAWN,
     "labels": "upgrade-paused" in kinds.KIND_NAMES,
     "upgrades": [(it.id, it.stage, it.devices) for it in upgrades([entry])],

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from listener import __version__
 from listener.ops.app import create_ops_app
-from listener.ops.version import COMMIT_VARIABLES, version
+from listener.ops.version import COMMIT_VARIABLES, version_info
 from listener.queue.queue import DurableQueue
 from listener.server import bind_addresses
 from listener.settings.settings import Settings
@@ -53,12 +53,12 @@ def test_the_operating_port_says_alive_ready_and_version(service: Service) -> No
 def test_whoever_built_it_tells_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in COMMIT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    assert version()["commit"] is None
+    assert version_info()["commit"] is None
     monkeypatch.setenv("HEROKU_SLUG_COMMIT", "of-the-platform")
     monkeypatch.setenv("BUILD_COMMIT", "")
-    assert version()["commit"] == "of-the-platform"
+    assert version_info()["commit"] == "of-the-platform"
     monkeypatch.setenv("BUILD_COMMIT", "0123abc")
-    assert version()["commit"] == "0123abc"
+    assert version_info()["commit"] == "0123abc"
 
 
 def test_the_server_header_names_no_version(service: Service) -> None:

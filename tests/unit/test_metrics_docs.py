@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from listener import metrics
-from listener.ops.metrics_table import table
+from listener.ops.metrics_table import metrics_table
 from tests.tools import needed
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def expressions() -> list[str]:
 
 
 def test_the_page_on_metrics_is_what_the_declarations_say() -> None:
-    assert (ROOT / "docs/metrics.md").read_text().endswith(table())
+    assert (ROOT / "docs/metrics.md").read_text().endswith(metrics_table())
 
 
 def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are() -> None:

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES
 from listener.ops.app import create_ops_app
-from listener.ops.openapi import document
+from listener.ops.openapi import openapi_document
 from listener.queue.queue import MessageQueue
 from listener.settings.settings import Settings
 
@@ -31,7 +31,7 @@ def settings(**more: str) -> Settings:
 
 
 def described(**more: str) -> dict[str, Any]:
-    return document(settings(**more))
+    return openapi_document(settings(**more))
 
 
 def at(document: dict[str, Any], server: str) -> set[str]:
@@ -129,7 +129,7 @@ def test_without_a_token_a_path_that_both_ports_have_keeps_both_methods() -> Non
     silent = Settings.from_env(
         {"PUBLIC_URL": "https://fota.example.com/metrics", "ALLOW_ANY_SENDER": "true"}
     )
-    methods = document(silent)["paths"]["/metrics"]
+    methods = openapi_document(silent)["paths"]["/metrics"]
     assert methods["get"]["servers"][0]["url"] == OWN
     assert methods["post"]["servers"][0]["url"] == "https://fota.example.com"
     assert methods["post"]["parameters"] == []

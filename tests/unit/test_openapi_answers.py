@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from listener.callback.app import create_app
 from listener.errors import PROBLEM_TYPES, QueueUnavailableError, RequestTooSlowError
 from listener.messages.message import Message
-from listener.ops.openapi import document
+from listener.ops.openapi import openapi_document
 from listener.queue.queue import PutResult
 from listener.settings.settings import Settings
 
@@ -109,7 +109,7 @@ def test_an_answer_occurs_and_is_as_described(reason: str | None) -> None:
     )
     assert answer.json
     assert answer.json.get("reason") == reason
-    described = document(SETTINGS)
+    described = openapi_document(SETTINGS)
     response = described["paths"]["/cb/{token}"]["post"]["responses"][str(answer.status_code)]
     content = response["content"][answer.content_type]
     schema = {**content["schema"], "components": described["components"]}

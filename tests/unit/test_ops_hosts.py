@@ -2,7 +2,7 @@
 
 import pytest
 
-from listener.ops.hosts import AllowedHosts, host_of, is_of_another_site
+from listener.ops.request_guard import AllowedHosts, is_cross_site, parse_host
 from listener.settings.settings import Settings
 from tests.unit.test_listener_settings import PROOF, problems
 
@@ -66,9 +66,9 @@ def test_target_in_absolute_form_needs_an_allowed_host_as_well(target: str, allo
 
 
 def test_host_is_read_without_port_brackets_and_final_dot() -> None:
-    assert host_of("Example.COM.:80") == "example.com"
-    assert host_of("[2001:DB8::1]:80") == "2001:db8::1"
-    assert host_of("2001:db8::1") is None
+    assert parse_host("Example.COM.:80") == "example.com"
+    assert parse_host("[2001:DB8::1]:80") == "2001:db8::1"
+    assert parse_host("2001:db8::1") is None
 
 
 def test_setting_takes_names_alone() -> None:
@@ -126,4 +126,4 @@ def test_pages_of_other_sites_load_nothing_and_links_work(
 ) -> None:
     named = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
     headers = {name: value for name, value in named.items() if value}
-    assert is_of_another_site(headers) is refused
+    assert is_cross_site(headers) is refused

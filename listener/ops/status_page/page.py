@@ -10,10 +10,11 @@ from flask import Blueprint, Response, abort, render_template
 from listener import __version__, entry_ids
 from listener.inspection.entry_text import data_of, details
 from listener.inspection.pages import Projection, StreamEntry, pages
-from listener.inspection.queue_view import RedisFailedError, decoding_client
+from listener.inspection.queue_view import RedisFailedError
 from listener.messages.kinds import KIND_NAMES
+from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page.chart import BAR, HEIGHT, HOURS, chart
-from listener.ops.status_page.snapshot import NAME, TIMEOUT_S, Overview, Overviews
+from listener.ops.status_page.snapshot import Overview, Overviews
 from listener.ops.status_page.summary import tiles, verdict
 from listener.queue.keys import QUARANTINED, every_partition
 from listener.settings.settings import Settings
@@ -133,11 +134,13 @@ def _entry(settings: Settings, partition: int, entry_id: str) -> StreamEntry | N
         return None
     if max(entry_ids.parse(entry_id)) > entry_ids.MAX_PART:
         return None
-    with decoding_client(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
+    with open_queue_view(settings) as view:
         projection = Projection(max_value_bytes=SHOWN_BYTES, max_entries=1)
         stream = known[partition].messages
         page = next(
-            pages(client, stream, entry_id, entry_id, projection=projection, partition=partition),
+            pages(
+                view.client, stream, entry_id, entry_id, projection=projection, partition=partition
+            ),
             None,
         )
     return page.entries[0] if page else None

@@ -17,11 +17,11 @@ from listener.inspection.quarantined_messages import QuarantinedMessage, newest_
 from listener.inspection.queue_view import (
     QueueView,
     RedisFailedError,
-    decoding_client,
     translating_redis_errors,
 )
 from listener.inspection.registrations import RegistrationState, read_registrations
 from listener.inspection.streams import StreamStats
+from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page.upgrades import Upgrade, upgrades
 from listener.queue.keys import Partition
 from listener.queue.queue import StoredIn
@@ -41,9 +41,6 @@ PAGE_BYTES = 2**19
 PARSING_S = 5.0
 SHOWN = 20
 FRESH_S = 1.5
-# A page that waits for Redis would not say soon that Redis hangs.
-TIMEOUT_S = 0.5
-NAME = "fota-ops"
 
 _thread = NativeThread()
 
@@ -129,8 +126,7 @@ class Overviews:
 
 def overview(settings: Settings, readiness: Readiness) -> Overview:
     """Looks once."""
-    with decoding_client(settings.queue, timeout_s=TIMEOUT_S, name=NAME) as client:
-        look = QueueView(settings.queue, client)
+    with open_queue_view(settings) as look:
         # Before anything else: the doctor's own words for a Redis that fails are the page's. It does not
         # search all keys: that would keep Redis busy for as long as anybody has the page open.
         found, kept = list(findings(settings, look, search=False)), _kept(readiness)
