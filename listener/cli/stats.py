@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,9 @@ from rich.table import Table
 
 from listener.cli import click_options, common
 from listener.cli.render import tables
-from listener.inspection.consumer_groups import GroupStats, group_stats
+from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.queue_view import QueueView
-from listener.inspection.streams import ArrivalRate, StreamStats, arrival_rates, stream_stats
+from listener.inspection.streams import ArrivalRate, StreamStats, arrival_rates
 from listener.text import json_line
 from listener.times import entry_age_s, format_duration
 
@@ -55,53 +55,52 @@ def stats(*, watch: float | None, as_json: bool) -> None:
     with common.open_queue() as queue:
         try:
             if as_json:
-                _print_json(queue, watch)
+                _print_json(_readings(queue, watch))
             else:
-                _print_tables(queue, watch)
+                _print_tables(_readings(queue, watch), live=watch is not None)
         except KeyboardInterrupt:
             # Ctrl-C ends --watch regularly, also while the reader of the output has stopped reading.
             common.discard_output()
 
 
 def _read(queue: QueueView) -> QueueStats:
-    """The current figures; not those that QueueView keeps. Raises redis.RedisError."""
-    now = queue.now()
+    """The current figures. Raises redis.RedisError."""
+    # A view keeps what it has read.
+    current, now = replace(queue), queue.now()
     now_ms = int(now.timestamp() * 1000)
-    streams = [
-        (stream, arrival_rates(queue.client, partition, now_ms, WINDOWS_S))
-        for partition in queue.partitions
-        if (stream := stream_stats(queue.client, partition))
-    ]
-    groups = [
-        group for partition in queue.partitions for group in group_stats(queue.client, partition)
-    ]
-    return QueueStats(now, streams, sorted(groups, key=lambda group: (group.name, group.partition)))
+    rates = (
+        arrival_rates(queue.client, queue.partitions[stream.partition], now_ms, WINDOWS_S)
+        for stream in current.streams
+    )
+    groups = sorted(current.groups, key=lambda group: (group.name, group.partition))
+    return QueueStats(now, list(zip(current.streams, rates, strict=True)), groups)
 
 
-def _print_json(queue: QueueView, watch: float | None) -> None:
-    while True:
-        queue_stats = _read(queue)
-        for stream, rates in queue_stats.streams:
-            click.echo(json_line(_stream_data(stream, rates, queue_stats.now)))
-        for group in queue_stats.groups:
-            click.echo(json_line(_group_data(group, queue_stats.now)))
-        if watch is None:
-            return
+def _readings(queue: QueueView, watch: float | None) -> Iterator[QueueStats]:
+    """Yields the current figures; with `watch` new ones every `watch` seconds, without end."""
+    yield _read(queue)
+    while watch is not None:
         time.sleep(watch)
+        yield _read(queue)
 
 
-def _print_tables(queue: QueueView, watch: float | None) -> None:
+def _print_json(readings: Iterator[QueueStats]) -> None:
+    for stats in readings:
+        for stream, rates in stats.streams:
+            click.echo(json_line(_stream_data(stream, rates, stats.now)))
+        for group in stats.groups:
+            click.echo(json_line(_group_data(group, stats.now)))
+
+
+def _print_tables(readings: Iterator[QueueStats], *, live: bool) -> None:
     console = tables.Screen()
-    if watch is None or not console.is_terminal:
-        while True:
-            console.print(_tables(_read(queue)))
-            if watch is None:
-                return
-            time.sleep(watch)
-    with Live(_tables(_read(queue)), console=console, auto_refresh=False) as live:
-        while True:
-            time.sleep(watch)
-            live.update(_tables(_read(queue)), refresh=True)
+    if live and console.is_terminal:
+        with Live(_tables(next(readings)), console=console, auto_refresh=False) as display:
+            for stats in readings:
+                display.update(_tables(stats), refresh=True)
+    else:
+        for stats in readings:
+            console.print(_tables(stats))
 
 
 def _stream_data(

@@ -19,7 +19,7 @@ HANDED_BACK = "handed-back"
 """Owns what a consumer handed back when it stopped; another consumer claims it at once."""
 # Names in a consumer group that no process reads under.
 PSEUDO_CONSUMERS = (REQUEUED, HANDED_BACK)
-# The idle time that their entries get at first: longer than any takeover_idle_s. requeue.lua has it as well.
+# The idle time that their entries get at first: longer than any takeover_idle_s.
 CLAIMABLE_AT_ONCE_MS = 24 * 3600 * 1000
 
 

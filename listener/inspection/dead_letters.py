@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import redis
 
-from listener.inspection.consumer_groups import REQUEUED, group_names
+from listener.inspection.consumer_groups import CLAIMABLE_AT_ONCE_MS, REQUEUED, group_names
 from listener.inspection.entries import snapshot
 from listener.inspection.pages import ALL_FIELDS, Projection, StreamEntry
 from listener.queue.keys import Partition
@@ -103,7 +103,7 @@ def requeue(client: "redis.Redis", letter: DeadLetter) -> tuple[RequeueResult, s
     Returns what was done and the message's entry id, as `requeue.lua` describes them.
     """
     keys = (letter.partition.messages, letter.partition.dead(letter.group))
-    arguments = (letter.group, letter.entry_id, REQUEUED, *ADDED_FIELDS)
+    arguments = (letter.group, letter.entry_id, REQUEUED, CLAIMABLE_AT_ONCE_MS, *ADDED_FIELDS)
     # EVAL and not EVALSHA: few users have the right to SCRIPT LOAD.
     reply: Any = client.eval(_REQUEUE, len(keys), *keys, *arguments)
     result, entry_id = reply

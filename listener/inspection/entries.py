@@ -77,14 +77,7 @@ def oldest_first(
     Raises:
         redis.RedisError: Redis did not answer.
     """
-    share = _share(projection, len(partitions))
-    return heapq.merge(
-        *(
-            _entries(client, it.messages, first, last, projection=share, partition=it.number)
-            for it in partitions
-        ),
-        key=lambda entry: entry.order,
-    )
+    return _merged(client, partitions, first, last, projection, newest_first=False)
 
 
 def newest_first(
@@ -96,16 +89,7 @@ def newest_first(
     projection: Projection = ALL_FIELDS,
 ) -> Iterator[StreamEntry]:
     """Yields the same entries as `oldest_first` in the reverse order."""
-    share = _share(projection, len(partitions))
-    options = {"projection": share, "newest_first": True}
-    return heapq.merge(
-        *(
-            _entries(client, it.messages, last, first, partition=it.number, **options)
-            for it in partitions
-        ),
-        key=lambda entry: entry.order,
-        reverse=True,
-    )
+    return _merged(client, partitions, last, first, projection, newest_first=True)
 
 
 def snapshot(
@@ -140,8 +124,25 @@ def newest_ids(client: "redis.Redis", partitions: Sequence[Partition]) -> dict[s
     return ids
 
 
-def _share(projection: Projection, partitions: int) -> Projection:
-    return replace(projection, max_bytes=max(projection.max_bytes // partitions, MIN_PAGE_BYTES))
+def _merged(
+    client: "redis.Redis",
+    partitions: Sequence[Partition],
+    start: str,
+    stop: str,
+    projection: Projection,
+    *,
+    newest_first: bool,
+) -> Iterator[StreamEntry]:
+    max_bytes = max(projection.max_bytes // len(partitions), MIN_PAGE_BYTES)
+    options = {
+        "projection": replace(projection, max_bytes=max_bytes),
+        "newest_first": newest_first,
+    }
+    streams = [
+        _entries(client, partition.messages, start, stop, partition=partition.number, **options)
+        for partition in partitions
+    ]
+    return heapq.merge(*streams, key=lambda entry: entry.order, reverse=newest_first)
 
 
 def _entries(

@@ -13,7 +13,7 @@ from listener.queue.keys import Partition
 
 @dataclass(frozen=True)
 class CursorMove:
-    """What setting a group's cursor means in one partition, at the time of the look.
+    """What setting a group's cursor means in one partition, by the current figures.
 
     Attributes:
         current: the last entry that was delivered to the group.

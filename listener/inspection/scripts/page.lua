@@ -1,19 +1,19 @@
--- Reads a range of a stream until so many bytes were read: XRANGE alone is bounded by a number of entries,
--- and entries of megabytes would fill the memory of whoever reads them. Always reads one entry if there is one.
+-- Reads a range of a stream up to a number of bytes. XRANGE alone is bounded by a number of entries, and
+-- entries of megabytes would fill the reader's memory. Always reads one entry if there is one.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  XRANGE or XREVRANGE
 -- ARGV[2]  where to begin, as that command takes it
 -- ARGV[3]  where to end
--- ARGV[4]  the most entries to read
--- ARGV[5]  after how many bytes, of the fields and values of all entries together, no further entry is read
--- ARGV[6]  the most bytes of a value that are returned; 0: all
+-- ARGV[4]  the maximum of entries
+-- ARGV[5]  the bytes of fields and values, in all entries together, after which no further entry is read
+-- ARGV[6]  the maximum of bytes of a value that are returned; 0: all
 -- ARGV[7…] the fields that are returned; none: all
 --
--- Returns how many bytes were read, and for each entry: its id; its fields and values in turn; and of the
--- values that were cut the fields and whole sizes in turn.
+-- Returns the number of bytes that were read, and for each entry: its id; its fields and values in turn; and the
+-- fields and whole sizes, in turn, of the values that were cut.
 
-local most, bytes, longest = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local max_entries, max_bytes, max_value_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local wanted = {}
 for n = 7, #ARGV do
   wanted[ARGV[n]] = true
@@ -21,7 +21,7 @@ end
 
 local start = ARGV[2]
 local entries, read = {}, 0
-while #entries < most and read < bytes do
+while #entries < max_entries and read < max_bytes do
   local reply = redis.pcall(ARGV[1], KEYS[1], start, ARGV[3], 'COUNT', 1)
   if reply.err then
     return reply
@@ -36,17 +36,17 @@ while #entries < most and read < bytes do
     read = read + #name + #value
     if #ARGV < 7 or wanted[name] then
       fields[#fields + 1] = name
-      if longest > 0 and #value > longest then
+      if max_value_bytes > 0 and #value > max_value_bytes then
         cut[#cut + 1] = name
         cut[#cut + 1] = #value
-        value = string.sub(value, 1, longest)
+        value = string.sub(value, 1, max_value_bytes)
       end
       fields[#fields + 1] = value
     end
   end
   entries[#entries + 1] = {entry[1], fields, cut}
   if entry[1] == '18446744073709551615-18446744073709551615' and ARGV[1] == 'XRANGE' then
-    -- Redis refuses a range that begins behind it.
+    -- Redis refuses a range that begins after it.
     break
   end
   start = '(' .. entry[1]

@@ -1,20 +1,21 @@
--- Gives a dead letter back, and forgets it as one: both or neither.
+-- Gives a dead letter back to its group and deletes it, in one step.
 --
--- If its original entry is still in the stream, that entry becomes pending again, for this group only,
--- with no deliveries and idle for a day, so that the next consumer takes it over. If it is not, the
+-- If the original entry is still in the stream, it becomes pending again: for this group alone, with no
+-- deliveries, and idle for long enough that the next consumer claims it. If the original entry is gone, the
 -- message is added as a new entry, which every group gets.
 --
 -- KEYS[1]  the stream of messages
 -- KEYS[2]  the group's stream of dead letters
 -- ARGV[1]  the group
 -- ARGV[2]  the dead letter's entry id
--- ARGV[3]  the consumer that holds what was given back
--- ARGV[4…] the fields that the dead letter has besides those of the message
+-- ARGV[3]  the consumer that owns the pending entry until another one claims it
+-- ARGV[4]  the idle time of the pending entry, in ms
+-- ARGV[5…] the fields that the dead letter has besides those of the message
 --
 -- Returns what was done, and the entry id in the stream of messages:
 --   'again'     the original entry is pending
 --   'added'     a new entry
---   'empty'     the original entry is gone, and the dead letter has no field of it; nothing was done
+--   'empty'     the original entry is gone, and the dead letter has no field of the message; nothing was done
 --   'gone'      there is no such dead letter (any more); nothing was done
 --   'no-group'  the stream has no such group; nothing was done
 
@@ -42,7 +43,7 @@ if not has_group() then
 end
 
 local added = {}
-for at = 4, #ARGV do
+for at = 5, #ARGV do
   added[ARGV[at]] = true
 end
 local fields, original = {}, ''
@@ -56,27 +57,27 @@ for at = 1, #letter[2], 2 do
   end
 end
 
--- It may be anybody's text: what only resembles an id, or is too large for one, is not there.
-local function is_there(id)
+-- The id may be any text: no entry has an id that Redis does not accept.
+local function exists(id)
   if not string.find(id, '^%d+%-%d+$') then
     return false
   end
-  local found = redis.pcall('XRANGE', KEYS[1], id, id)
-  return not found.err and #found == 1
+  local reply = redis.pcall('XRANGE', KEYS[1], id, id)
+  return not reply.err and #reply == 1
 end
 
-local done, id = 'again', original
-if is_there(original) then
+local result, id = 'again', original
+if exists(original) then
   local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, original,
-    'IDLE', 86400000, 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+    'IDLE', ARGV[4], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
   if claimed[1] ~= original then
     return redis.error_reply('ERR XCLAIM did not take ' .. original)
   end
 elseif #fields == 0 then
-  -- Somebody's entry that was no message, or a dead letter written by hand.
+  -- The original entry was no message, or somebody wrote the dead letter by hand.
   return { 'empty', '' }
 else
-  done, id = 'added', redis.call('XADD', KEYS[1], '*', unpack(fields))
+  result, id = 'added', redis.call('XADD', KEYS[1], '*', unpack(fields))
 end
 redis.call('XDEL', KEYS[2], ARGV[2])
-return { done, id }
+return { result, id }

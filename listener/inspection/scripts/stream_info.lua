@@ -1,8 +1,8 @@
--- XINFO STREAM without what the first and the last entry hold, which may be megabytes.
+-- XINFO STREAM without the fields of the first and the last entry, which may have megabytes.
 --
 -- KEYS[1]  the stream
 --
--- Returns the reply of XINFO STREAM, in which an entry is a list of its id alone.
+-- Returns the reply of XINFO STREAM, with an entry as a list of its id alone.
 
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if info.err then
