@@ -12,9 +12,10 @@ import click
 from listener.cli import click_options, common
 from listener.cli.render import spooled_messages
 from listener.settings.spool_settings import SpoolSettings
+from listener.spool.folder_checks import owner_of
 from listener.spool.journal import Journal
 from listener.spool.journal_database import JOURNAL
-from listener.spool.status import State, held, owner_of
+from listener.spool.status import State, read_messages
 from listener.text import clean, counted, json_line
 
 MESSAGE_ID = re.compile(r"[0-9a-f]{32}")
@@ -45,7 +46,7 @@ def spool() -> None:
 def list_(*, state: State | None, limit: int | None, as_json: bool) -> None:
     """List messages, those that are set aside first, each in the order of arrival in the spool."""
     with _reading() as folder:
-        messages = held(folder, state)
+        messages = read_messages(folder, state)
         common.print_list(
             messages, limit, as_json, spooled_messages.summary, spooled_messages.print_table
         )
@@ -58,7 +59,9 @@ def show(*, message_id: str, as_json: bool) -> None:
     """Show a message whole, and why it was set aside."""
     _check_ids([message_id])
     with _reading() as folder:
-        spooled = next((each for each in held(folder) if each.message.id == message_id), None)
+        spooled = next(
+            (each for each in read_messages(folder) if each.message.id == message_id), None
+        )
     if spooled is None:
         common.fail(f"no message in the spool of this host is {message_id}")
     click.echo(
@@ -85,7 +88,7 @@ def export(
     path = click_options.output_path(output, force)
     written = set()
     with _reading() as folder, click_options.open_output(path) as file:
-        for spooled in held(folder, state):
+        for spooled in read_messages(folder, state):
             if not message_ids or spooled.message.id in message_ids:
                 file.write(f"{json_line(spooled_messages.whole(spooled))}\n")
                 written.add(spooled.message.id)
@@ -193,7 +196,7 @@ def _run_as(path: Path) -> str:
 
 
 def _set_aside(folder: Path, ids: Sequence[str]) -> list[str]:
-    set_aside = [spooled.message.id for spooled in held(folder, "set-aside")]
+    set_aside = [spooled.message.id for spooled in read_messages(folder, "set-aside")]
     return [message_id for message_id in set_aside if not ids or message_id in ids]
 
 

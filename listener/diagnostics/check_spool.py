@@ -9,7 +9,8 @@ from pathlib import Path
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.queue.queue import SPOOL_ALONE_S
 from listener.settings.settings import Settings
-from listener.spool.status import Waiting, objections, owner_of, place, sync_time_s, waiting
+from listener.spool.folder_checks import existing_folder, owner_of, sync_time_s, unsafe_reasons
+from listener.spool.status import SpoolStatus, read_status
 from listener.text import counted
 from listener.times import format_duration
 
@@ -45,7 +46,7 @@ def findings(settings: Settings, now: datetime, *, in_service: bool) -> Iterator
         yield _writable(folder, measure=not in_service)
         yield from _owner(folder)
         yield from _private(folder)
-        status = waiting(folder, in_service=in_service)
+        status = read_status(folder, in_service=in_service)
     except TimeoutError as problem:
         yield error(TOPIC, f"{folder}: {problem}", CHECK_DISK)
         return
@@ -66,7 +67,7 @@ def meanwhile(settings: Settings) -> str:
 
 def _writable(folder: Path, *, measure: bool) -> Finding:
     """Raises TimeoutError: the disk does not answer."""
-    existing, can_write = place(folder)
+    existing, can_write = existing_folder(folder)
     if not can_write:
         return error(
             TOPIC,
@@ -100,7 +101,7 @@ def _sync_time(folder: Path) -> Finding:
 def _owner(folder: Path) -> Iterator[Finding]:
     """The folder's owner. Root may write everywhere, so its own attempt proves nothing for the service's user."""
     if os.geteuid() == 0:
-        existing, _ = place(folder)
+        existing, _ = existing_folder(folder)
         name = owner_of(existing)
         yield ok(
             TOPIC, f"{existing} belongs to {name}: the service has to run as {name} or as root"
@@ -109,7 +110,7 @@ def _owner(folder: Path) -> Iterator[Finding]:
 
 def _private(folder: Path) -> Iterator[Finding]:
     """Raises OSError."""
-    files, of_folder = objections(folder)
+    files, of_folder = unsafe_reasons(folder)
     for problem in files:
         yield error(
             TOPIC, f"{problem}, and is not used; {LOST}", "find out who put it there; remove it"
@@ -122,7 +123,7 @@ def _private(folder: Path) -> Iterator[Finding]:
         )
 
 
-def _waiting(settings: Settings, status: Waiting, now: datetime) -> Iterator[Finding]:
+def _waiting(settings: Settings, status: SpoolStatus, now: datetime) -> Iterator[Finding]:
     depth, oldest = status.messages, status.oldest
     share = status.bytes / settings.spool.max_bytes
     if (depth or status.set_aside) and share > MAX_SHARE:
@@ -144,7 +145,7 @@ def _waiting(settings: Settings, status: Waiting, now: datetime) -> Iterator[Fin
         yield ok(TOPIC, text)
 
 
-def _set_aside(status: Waiting) -> Iterator[Finding]:
+def _set_aside(status: SpoolStatus) -> Iterator[Finding]:
     if status.set_aside:
         yield error(
             TOPIC,
@@ -154,7 +155,7 @@ def _set_aside(status: Waiting) -> Iterator[Finding]:
         )
 
 
-def _corrupt(folder: Path, status: Waiting) -> Iterator[Finding]:
+def _corrupt(folder: Path, status: SpoolStatus) -> Iterator[Finding]:
     if status.corrupt:
         yield warning(
             TOPIC,

@@ -76,26 +76,23 @@ class Message:
         return len(self.data) + 16 * len(self.account or "") + 4 * others
 
     def flat_fields(self) -> list[str | bytes]:
-        """The fields' names and values in turn."""
-        return [part for pair in self.fields().items() for part in pair]
+        """The names and values of `fields` in turn."""
+        source = "/thingspace/fota" + (f"/{quote(self.account, safe='')}" if self.account else "")
+        flat: list[str | bytes] = ["specversion", "1.0", "id", self.id, "source", source]
+        flat += ("type", self.type)
+        if self.subject is not None:
+            flat += ("subject", self.subject)
+        flat += ("time", self.time, "datacontenttype", "application/json", "data", self.data)
+        flat += ("kind", self.kind)
+        if self.account is not None:
+            flat += ("account", self.account)
+        flat += ("requestid", self.request_id)
+        return flat
 
     def fields(self) -> dict[str, str | bytes]:
         """The stream entry's fields, in the contract's order; absent attributes are left out."""
-        source = "/thingspace/fota" + (f"/{quote(self.account, safe='')}" if self.account else "")
-        attributes = {
-            "specversion": "1.0",
-            "id": self.id,
-            "source": source,
-            "type": self.type,
-            "subject": self.subject,
-            "time": self.time,
-            "datacontenttype": "application/json",
-            "data": self.data,
-            "kind": self.kind,
-            "account": self.account,
-            "requestid": self.request_id,
-        }
-        return {name: value for name, value in attributes.items() if value is not None}
+        flat = self.flat_fields()
+        return dict(zip(map(str, flat[::2]), flat[1::2], strict=True))
 
 
 def _type_of(payload: Mapping[str, Any]) -> str | None:

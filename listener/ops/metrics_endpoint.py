@@ -19,7 +19,7 @@ from listener.ops.version import version_info
 from listener.runtime import metric_files, multiprocess_dir
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
-from listener.spool.status import waiting
+from listener.spool.status import read_status
 from listener.times import entry_age_s
 
 # Well below the ten seconds that Prometheus waits by default.
@@ -125,7 +125,7 @@ def _set_spool_gauges(gauges: Gauges, settings: Settings) -> None:
         return
     gauges.set(metrics.SPOOL_LIMIT, settings.spool.max_bytes)
     try:
-        spool = waiting(settings.spool.folder, in_service=True)
+        spool = read_status(settings.spool.folder, in_service=True)
     except (OSError, sqlite3.Error):
         # The alert on the spool fires on the missing metric.
         return

@@ -1,4 +1,4 @@
-"""What an error of Redis is about: the server, the one write, or nobody knows. Pure but for the error classes."""
+"""Classifies errors of Redis: does an error concern the server, or only the one message that was written?"""
 
 import re
 from enum import Enum
@@ -10,18 +10,18 @@ from listener.errors import QueueUnavailableError
 
 
 class Blame(Enum):
-    """What is to blame for a write that failed."""
+    """The cause of a write that failed."""
 
     SERVER = "server"
     """Every write would fail now."""
     WRITE = "write"
-    """This write was refused, if others are taken meanwhile."""
+    """This write was refused, if Redis takes others meanwhile."""
     UNKNOWN = "unknown"
-    """No answer, or one that says nothing: this write, or bad luck."""
+    """No reply, or one that names no cause: this write, or a coincidence."""
 
 
-# The first word of an answer. Redis: src/server.c (`shared`, processCommand), src/cluster.c; Valkey has the
-# same, and REDIRECT. Inside a script Redis 6.2 puts them behind a dash into a text that begins with ERR.
+# The first word of an error reply. Redis: src/server.c (`shared`, processCommand), src/cluster.c; Valkey has
+# the same, and REDIRECT. Inside a script Redis 6.2 puts them behind a dash into a text that begins with ERR.
 SERVER_CODES = frozenset(
     (
         "ASK",
@@ -47,7 +47,7 @@ SERVER_CODES = frozenset(
 )
 # Parts of texts that begin with ERR, or have no code.
 SERVER_TEXTS = (
-    # Redis: maxclients, a command that was renamed or does not exist, also from a script.
+    # Redis: maxclients, and a command that was renamed or does not exist, also in a script.
     "max number of clients",
     "unknown command",
     "unknown subcommand",
@@ -58,10 +58,10 @@ SERVER_TEXTS = (
     "operation not permitted",
     "protected mode",
     "stream has exhausted",
-    # Envoy and twemproxy do not know, or do not pass on, every command.
+    # Envoy and twemproxy do not forward every command.
     "unsupported command",
     "no upstream host",
-    # Upstash (https://upstash.com/docs/redis/troubleshooting) and others like it: what was bought is used up,
+    # Upstash (https://upstash.com/docs/redis/troubleshooting) and similar services: the quota is used up,
     # or the stream is full.
     "max single record size",
     "max concurrent connections",
@@ -74,12 +74,12 @@ SERVER_TEXTS = (
     "throttl",
     "suspended",
 )
-# Envoy ("upstream failure") and twemproxy (the text of errno) answer so when the server behind them cut the
-# connection: it may have done so because of this very write.
+# Envoy ("upstream failure") and twemproxy (the text of errno) reply so when the server behind them cut the
+# connection, perhaps because of this very write.
 UNKNOWN_TEXTS = ("upstream", "timed out", "connection re", "host is down", "broken pipe")
 
-# redis-py (`Pipeline.annotate_exception`) puts the command, shortened, before an answer to one of several.
-# Its keys begin with QUEUE_NAMESPACE, which may hold any word that an answer may hold.
+# redis-py (`Pipeline.annotate_exception`) puts the command, shortened, before the reply to one of several.
+# Its keys begin with QUEUE_NAMESPACE, which may contain any word that a reply may contain.
 _IN_PIPELINE = re.compile(r"Command # \d+ \((.*?)\) of pipeline caused error: ", re.DOTALL)
 
 
@@ -87,24 +87,24 @@ def split_reply(error: Exception) -> tuple[str, str]:
     """Splits the text of an error of redis-py.
 
     Returns:
-        The name of the command of a pipeline that was refused, empty if it was not a pipeline; and what Redis
-        answered, without what redis-py puts before it.
+        The name of the command of a pipeline that was refused, empty if it was not a pipeline; and Redis's
+        reply, without the text that redis-py puts before it.
     """
     text = str(error)
-    if found := _IN_PIPELINE.match(text):
-        return found[1].partition(" ")[0], text[found.end() :]
+    if match := _IN_PIPELINE.match(text):
+        return match[1].partition(" ")[0], text[match.end() :]
     return "", text
 
 
 def blame(error: Exception) -> Blame:
-    """What an error of redis-py is about, as far as it says."""
+    """The cause of an error of redis-py, as far as it names one."""
     if isinstance(error, redis.TimeoutError):
         return Blame.UNKNOWN
     if isinstance(error, redis.AuthenticationError | redis.BusyLoadingError):
         return Blame.SERVER
-    _, said = split_reply(error)
-    text = said.lower()
-    if isinstance(error, MovedError | NoPermissionError) or _has_code(error, said):
+    _, reply = split_reply(error)
+    text = reply.lower()
+    if isinstance(error, MovedError | NoPermissionError) or _has_server_code(error, reply):
         return Blame.SERVER
     if any(part in text for part in SERVER_TEXTS):
         return Blame.SERVER
@@ -113,19 +113,19 @@ def blame(error: Exception) -> Blame:
     return Blame.WRITE
 
 
-def _has_code(error: Exception, said: str) -> bool:
-    # redis-py takes the code out of the text where it has a class for it.
-    words = [getattr(error, "status_code", None), *re.findall(r"(?:^|: ?-)([A-Z]+)\b", said)]
-    return not SERVER_CODES.isdisjoint(words)
+def _has_server_code(error: Exception, reply: str) -> bool:
+    # redis-py removes the code from the text where it has a class for it.
+    codes = [getattr(error, "status_code", None), *re.findall(r"(?:^|: ?-)([A-Z]+)\b", reply)]
+    return not SERVER_CODES.isdisjoint(codes)
 
 
 def unavailable(error: Exception) -> QueueUnavailableError:
-    """What the queue says of an error of Redis."""
+    """The queue's error for an error of Redis."""
     return QueueUnavailableError(f"{type(error).__name__}: {error}"[:300])
 
 
 def remedy(command: str, error: Exception) -> str:
-    """What an operator can do about a command that is refused; empty if the answer says it all."""
+    """What an operator can do about a command that is refused; empty if the reply says it all."""
     text = split_reply(error)[1].lower()
     if "access a key" in text or "access one of the keys" in text:
         return "grant the keys: ~{NAMESPACE:*"

@@ -1,7 +1,7 @@
-"""Finds out whether a plain REDIS_URL leads to several servers: a Cluster, or shards behind a proxy.
+"""Detects that a plain REDIS_URL leads to several servers: a Cluster, or shards behind a proxy.
 
-There, a command that names keys of several partitions is refused, and a node of a Cluster refuses what
-another node serves. Nothing here depends on what a server says about itself alone: proxies hide it.
+There a command with keys of several partitions is refused, and a node of a Cluster refuses the keys of
+other nodes. The detection does not depend on a server's INFO alone: proxies hide it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,27 +21,27 @@ from listener.settings.queue_settings import Durability
 log = structlog.get_logger("listener")
 
 ADVICE = "use redis+cluster://HOST:PORT (rediss+cluster:// with TLS) as REDIS_URL"
-# What only servers of a Cluster, and proxies in front of one, answer.
+# The errors that only servers of a Cluster, and proxies in front of one, reply with.
 OF_A_CLUSTER = (AskError, ClusterCrossSlotError, MovedError)
-# A group that nobody has: reading for it shows whether the command passes, and changes nothing.
+# A group that does not exist: reading for it shows whether the command is allowed, and changes nothing.
 NO_GROUP = "fota-check:no-such-group"
-# Nothing is delivered, and no delivery is counted. Behind the very greatest id, Redis begins anew.
+# No entry is delivered, and no delivery is counted. After the very greatest id, Redis begins anew.
 BEHIND_ALL = f"{entry_ids.MAX_PART}-{entry_ids.MAX_PART - 1}"
-# Of so many partitions a message is read to see whether it comes; each may have megabytes.
-MOST_READ = 4
+# A message is read of at most this many partitions; each may have megabytes.
+MAX_STREAMS_READ = 4
 
 
 @dataclass(frozen=True)
 class Shards:
-    """What was found out about a plain address.
+    """What was detected behind a plain address.
 
     Attributes:
         is_cluster: whether the server says that it is a node of a Cluster, or answers as one.
         together: why one command may not read several partitions; empty if it may.
         elsewhere: why a key is not served at this address, by the number of its partition; -1 is
-            the registrar.
-        is_hidden: whether a proxy chooses the server of each command, so that WAIT and WAITAOF, which
-            have no key, may be answered by one that was not written to.
+            the registrar's.
+        is_hidden: whether a proxy chooses the server of each command, so that another server than the
+            one that took a write may answer WAIT and WAITAOF, which have no key.
     """
 
     is_cluster: bool = False
@@ -63,15 +63,15 @@ class Shards:
         return ""
 
     def log_fields(self) -> dict[str, str | list[int]]:
-        """What a line of the log says about it."""
+        """The fields of a line of the log."""
         if self.elsewhere:
-            where = [number for number in self.elsewhere if number >= 0]
-            return {"detail": next(iter(self.elsewhere.values())), "partitions": where}
+            numbers = [number for number in self.elsewhere if number >= 0]
+            return {"detail": next(iter(self.elsewhere.values())), "partitions": numbers}
         return {"detail": self.together or "the server is a node of a Redis Cluster"}
 
 
 def detect(client: "redis.Redis", partitions: Sequence[Partition]) -> Shards:
-    """Asks by commands that change nothing. A client of a Cluster has no shards to be found.
+    """Sends commands that change nothing. Behind a client of a Cluster there is nothing to detect.
 
     Raises:
         redis.RedisError: the server did not answer.
@@ -92,12 +92,12 @@ def warn(client: "redis.Redis", partitions: Sequence[Partition], durability: Dur
         redis.RedisError: the server did not answer.
         SettingsError: the durability cannot be confirmed there.
     """
-    found = detect(client, partitions)
-    if found:
+    result = detect(client, partitions)
+    if result:
         log.warning(
-            "redis is several servers behind one address", **found.log_fields(), advice=ADVICE
+            "redis is several servers behind one address", **result.log_fields(), advice=ADVICE
         )
-    if reason := found.unsupported_reason(durability):
+    if reason := result.unsupported_reason(durability):
         raise SettingsError({"QUEUE_DURABILITY": [f"`{durability}` {reason}"]})
 
 
@@ -120,7 +120,7 @@ def try_read(
 
 
 def _elsewhere(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterator[tuple[int, str]]:
-    keys = {where.number: where.messages for where in partitions}
+    keys = {partition.number: partition.messages for partition in partitions}
     keys[-1] = observations(partitions[0].namespace)
     for number, key in keys.items():
         try:
@@ -128,17 +128,17 @@ def _elsewhere(client: "redis.Redis", partitions: Sequence[Partition]) -> Iterat
         except (MovedError, AskError) as error:
             yield number, f"it names {error.node_addr[0]}:{error.node_addr[1]} instead"
         except redis.ResponseError:
-            # No right to ask: whoever needs the key reports that.
+            # No right to ask: the module that needs the key reports that.
             continue
 
 
 def _together(client: "redis.Redis", partitions: Sequence[Partition]) -> str:
-    streams = [where.messages for where in partitions]
+    streams = [partition.messages for partition in partitions]
     if error := _refusal(client, streams):
-        # Refused alone as well, the number of partitions is not the reason.
-        alone = any(not _refusal(client, [stream]) for stream in streams)
-        return f"{_name(error)}{error}" if alone else ""
-    return _silently(client, streams)
+        # If each is refused alone as well, the number of partitions is not the reason.
+        is_allowed_alone = any(not _refusal(client, [stream]) for stream in streams)
+        return f"{_code(error)}{error}" if is_allowed_alone else ""
+    return _incomplete(client, streams)
 
 
 def _refusal(client: "redis.Redis", streams: Sequence[str]) -> "redis.ResponseError | None":
@@ -146,29 +146,31 @@ def _refusal(client: "redis.Redis", streams: Sequence[str]) -> "redis.ResponseEr
     return None if error and "NOGROUP" in str(error) else error
 
 
-def _silently(client: "redis.Redis", streams: Sequence[str]) -> str:
-    """A proxy may send a command to the server of its first key, which knows nothing of the others."""
+def _incomplete(client: "redis.Redis", streams: Sequence[str]) -> str:
+    """Detects a proxy that sends a command to the server of its first key, which lacks the other keys."""
     try:
-        some = [stream for stream in streams if client.xlen(stream)][:MOST_READ]
-        found: Any = client.xread(dict.fromkeys(some, "0-0"), count=1) if len(some) > 1 else some
+        filled = [stream for stream in streams if client.xlen(stream)][:MAX_STREAMS_READ]
+        reply: Any = (
+            client.xread(dict.fromkeys(filled, "0-0"), count=1) if len(filled) > 1 else filled
+        )
     except redis.ResponseError:
         # A key that is no stream, or no right to ask.
         return ""
-    # One that was trimmed empty meanwhile is no reason, but that is rare, and the next look is right.
-    return "" if len(found) == len(some) else "it finds the messages of only some of them"
+    # A stream that was trimmed empty meanwhile looks the same, but that is rare, and passes.
+    return "" if len(reply) == len(filled) else "it finds the messages of only some of them"
 
 
 def _says_cluster(client: "redis.Redis") -> bool:
     try:
-        told: Any = client.info("cluster")
+        info: Any = client.info("cluster")
     except redis.ResponseError:
         # Proxies and managed servers may refuse it.
         return False
-    return bool(told.get("cluster_enabled"))
+    return bool(info.get("cluster_enabled"))
 
 
 def _masters(client: "redis.Redis") -> int:
-    """How many masters the Cluster has; 0 if nobody says."""
+    """How many masters the Cluster has; 0 if the server does not say."""
     try:
         rows: Any = client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
     except redis.ResponseError:
@@ -176,6 +178,6 @@ def _masters(client: "redis.Redis") -> int:
     return len({tuple(master[:2]) for _, _, master, *_ in rows}) if isinstance(rows, list) else 0
 
 
-def _name(error: Exception) -> str:
-    # redis-py cuts the word that the answer begins with.
+def _code(error: Exception) -> str:
+    # redis-py removes the first word of the reply.
     return "CROSSSLOT " if isinstance(error, ClusterCrossSlotError) else ""

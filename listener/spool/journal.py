@@ -25,16 +25,16 @@ from listener.spool.journal_rows import (
 from listener.spool.journal_rows import insert as insert_rows
 
 LEAD = "drainer.lock"
-# Another process may find the journal corrupt and rename it during a write. A new one lasts as a rule.
+# Another process may find the journal corrupt and rename it during a write. The next one is rarely renamed.
 PUT_ATTEMPTS = 3
-# A row that cannot be read gives way: what waits may be the same message, come whole again.
+# A set-aside row that cannot be read is replaced: the waiting one may be the same message, come whole again.
 SET_ASIDE = f"""
 INSERT INTO set_aside (id, message, reason, since)
 SELECT id, message, :reason, :since FROM message WHERE place = :place AND id = :id
 ON CONFLICT (id) DO UPDATE SET message = excluded.message, reason = excluded.reason, since = excluded.since
 WHERE set_aside.reason LIKE '{DAMAGED}%'
 """  # noqa: S608 (only a constant)
-# As bytes: a text that is no UTF-8 would fail the whole statement.
+# As bytes: text that is not UTF-8 would fail the whole statement.
 OLDEST = """
 SELECT place, id, CAST(message AS BLOB) FROM message WHERE place > ? ORDER BY place LIMIT ?
 """
@@ -49,7 +49,7 @@ class Journal:
     """The messages of the spool on disk, those that wait and those that are set aside.
 
     For one thread at a time. Every method may block for as long as the disk takes, and raises
-    sqlite3.Error or OSError. `notes` lists what should be logged: an event and its details.
+    sqlite3.Error or OSError. `notes` lists events to be logged, each with its details.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -59,9 +59,9 @@ class Journal:
         self.notes = self._database.notes
 
     def put(self, messages: Sequence[Message | SetAside]) -> list[bool]:
-        """Writes messages and syncs them; for each, whether it was there already.
+        """Writes messages and syncs them; returns for each whether it was there already.
 
-        All of them are in the journal that is drained or, if it raises, none is promised to be.
+        Then all of them are in the journal that is drained. If it raises, none is guaranteed to be.
         """
 
         def insert(journal: sqlite3.Connection) -> list[bool]:
@@ -70,31 +70,31 @@ class Journal:
                 return insert_rows(journal, messages)
 
         for _ in range(PUT_ATTEMPTS):
-            found = self._database.run(insert)
+            results = self._database.run(insert)
             # What went into files that were removed meanwhile is not kept yet.
             if self._database.see_to_files():
-                return found
+                return results
         raise sqlite3.OperationalError("the journal was renamed each time while it was written")
 
-    def oldest(self, most: int, most_bytes: int, after: int) -> list[Spooled]:
+    def oldest(self, max_messages: int, max_bytes: int, after: int) -> list[Spooled]:
         """The messages that wait longest, in order; none where there is no journal yet.
 
-        A row that cannot be read (written by another version, or damaged) is set aside: it must not
-        hold up those behind it.
+        A row that cannot be read (written by another version, or damaged) is set aside, so that it does
+        not delay those behind it.
         """
 
         def read(journal: sqlite3.Connection) -> list[Spooled]:
-            found: list[Spooled] = []
+            messages: list[Spooled] = []
             unreadable: list[dict[str, object]] = []
             size = 0
-            # Closed: a statement that is not read to its end would hold up the journal's checkpoints.
-            with closing(journal.execute(OLDEST, (after, most))) as rows:
+            # Closed: a statement that is not read to its end would delay the journal's checkpoints.
+            with closing(journal.execute(OLDEST, (after, max_messages))) as rows:
                 for place, message_id, text in rows:
                     size += len(text)
-                    if found and size > most_bytes:
+                    if messages and size > max_bytes:
                         break
                     try:
-                        found.append(Spooled(place, message_of(text)))
+                        messages.append(Spooled(place, message_of(message_id, text)))
                     except UNREADABLE as error:
                         why = f"{DAMAGED}{type(error).__name__}: {error}"[:300]
                         unreadable.append({"place": place, "id": message_id, "reason": why})
@@ -104,7 +104,7 @@ class Journal:
                     ("message set aside", {k: row[k] for k in ("id", "reason")})
                     for row in unreadable
                 ]
-            return found
+            return messages
 
         return self._database.run(read) if self._database.exists else []
 
@@ -118,7 +118,7 @@ class Journal:
         return int(last[0] or 0)
 
     def waiting_among(self, ids: Sequence[str]) -> set[str]:
-        """Those of the messages with these ids, some hundreds at the most, that wait."""
+        """Those of the messages with these ids, some hundreds at most, that wait."""
         if not self._database.exists:
             return set()
         statement = f"SELECT id FROM message WHERE id IN ({', '.join('?' * len(ids))})"  # noqa: S608
@@ -143,7 +143,7 @@ class Journal:
         self._database.run(lambda journal: self._set_aside(journal, rows))
 
     def retry(self, ids: Sequence[str]) -> int:
-        """Lets messages that are set aside wait again, behind all others; returns how many there were."""
+        """Moves messages that are set aside to the end of those that wait; returns how many there were."""
         return self._settle(ids, (RETRY, DROP))
 
     def drop(self, ids: Sequence[str]) -> int:

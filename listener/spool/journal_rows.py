@@ -1,4 +1,4 @@
-"""What a row of the journal holds: a message that waits, or one that is set aside. Pure but for `insert` and `copy_rows`."""
+"""The rows of the journal: messages that wait, and messages that are set aside; decides what is there already."""
 
 import json
 import sqlite3
@@ -10,13 +10,16 @@ from listener.messages.message import Message
 from listener.times import timestamp
 
 FIELDS = frozenset(field.name for field in fields(Message))
-# What `message_of` raises for a row that is no message.
+# What `message_of` raises for a row that is damaged.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
-# How the reason of a row begins that is set aside because it cannot be read.
+# The beginning of the reason of a row that is set aside because it cannot be read.
 DAMAGED = "unreadable: "
 PUT_ASIDE = "INSERT INTO set_aside (id, message, reason, since) VALUES (?, ?, ?, ?)"
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
-# As bytes: what is no UTF-8 is copied as well.
+# As bytes: text that is not UTF-8 would fail the whole statement.
+WAITING = "SELECT id, CAST(message AS BLOB) FROM message WHERE id IN ({marks})"
+SET_ASIDE = "SELECT id, reason FROM set_aside WHERE id IN ({marks})"
+# As bytes for the same reason.
 COPIED = {
     "message": (
         "SELECT id, CAST(message AS BLOB) FROM message ORDER BY place",
@@ -51,14 +54,25 @@ class SetAside:
     since: str
 
 
-def message_of(text: str | bytes) -> Message:
-    """A message as the journal holds it; what a later version added to it is left out.
+def message_of(message_id: str, text: str | bytes) -> Message:
+    """The message of a row, without members that a later version added.
 
     Raises:
-        UNREADABLE: it is none.
+        UNREADABLE: the row is damaged.
     """
     content = {name: value for name, value in json.loads(text).items() if name in FIELDS}
+    if content["id"] != message_id:
+        raise ValueError("the message has another id than its row")
     return Message(**{**content, "data": content["data"].encode()})
+
+
+def is_readable(message_id: str, text: str | bytes) -> bool:
+    """Whether a row has a message, and so is not damaged."""
+    try:
+        message_of(message_id, text)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def now() -> str:
@@ -67,40 +81,47 @@ def now() -> str:
 
 
 def insert(journal: sqlite3.Connection, items: Sequence[Message | SetAside]) -> list[bool]:
-    """For each, whether it was there already.
+    """Inserts the messages that are not there yet; returns for each whether it was there already.
 
-    A row that is set aside because it cannot be read does not count as there: it gives way to the
-    message, which has come whole again.
+    A row that cannot be read, waiting or set aside, does not count: it is replaced by the message, which
+    has come whole again.
 
-    In few statements: at each, the thread that serves requests may keep the interpreter for 5 ms.
+    Takes few statements: at each, the thread that serves requests may keep the interpreter for 5 ms.
     """
-    ids = [item.message.id if isinstance(item, SetAside) else item.id for item in items]
-    marks = ", ".join("?" * len(ids))
-    known = (
-        f"SELECT id, 0 FROM message WHERE id IN ({marks}) "  # noqa: S608 (only marks and a constant)
-        f"UNION ALL SELECT id, reason LIKE '{DAMAGED}%' FROM set_aside WHERE id IN ({marks})"
-    )
-    rows = journal.execute(known, ids * 2).fetchall()
-    there = {each for each, is_damaged in rows if not is_damaged}
-    damaged = [(each,) for each, is_damaged in rows if is_damaged]
-    if damaged:
-        journal.executemany("DELETE FROM set_aside WHERE id = ?", damaged)
+    there = _existing(journal, [_id(item) for item in items])
     waiting: list[str] = []
-    found = []
-    for each, item in zip(ids, items, strict=True):
-        found.append(each in there)
-        there.add(each)
-        if found[-1]:
+    results = []
+    for item in items:
+        message_id = _id(item)
+        results.append(message_id in there)
+        if message_id in there:
             continue
+        there.add(message_id)
         if isinstance(item, SetAside):
-            row = (each, _text(item.message), item.reason, item.since)
+            row = (message_id, _text(item.message), item.reason, item.since)
             journal.execute(PUT_ASIDE, row)
         else:
-            waiting += (each, _text(item))
+            waiting += (message_id, _text(item))
     if waiting:
         places = ", ".join(["(?, ?)"] * (len(waiting) // 2))
-        journal.execute(f"INSERT INTO message (id, message) VALUES {places}", waiting)  # noqa: S608 (as above)
-    return found
+        journal.execute(f"INSERT INTO message (id, message) VALUES {places}", waiting)  # noqa: S608 (only marks)
+    return results
+
+
+def _existing(journal: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
+    """Those of the ids whose rows can be read; deletes their rows that cannot."""
+    marks = ", ".join("?" * len(ids))
+    waiting = journal.execute(WAITING.format(marks=marks), ids).fetchall()
+    set_aside = journal.execute(SET_ASIDE.format(marks=marks), ids).fetchall()
+    damaged = {
+        "message": [(each,) for each, text in waiting if not is_readable(each, text)],
+        "set_aside": [(each,) for each, reason in set_aside if reason.startswith(DAMAGED)],
+    }
+    for table, rows in damaged.items():
+        if rows:
+            journal.executemany(f"DELETE FROM {table} WHERE id = ?", rows)  # noqa: S608 (one of two names)
+    deleted = {row[0] for rows in damaged.values() for row in rows}
+    return {each for each, _ in (*waiting, *set_aside)} - deleted
 
 
 def copy_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -114,6 +135,10 @@ def copy_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         for select, insert in (COPIED[name] for name in COPIED if name in tables):
             target.executemany(insert, source.execute(select))
     target.execute(f"PRAGMA synchronous = {synced}")
+
+
+def _id(item: Message | SetAside) -> str:
+    return item.message.id if isinstance(item, SetAside) else item.id
 
 
 def _text(message: Message) -> str:

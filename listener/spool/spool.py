@@ -1,4 +1,4 @@
-"""Keeps messages that Redis did not confirm on local disk, within a time limit whatever the disk does."""
+"""Journals messages that Redis did not confirm on local disk, within a time limit whatever the disk does."""
 
 import sqlite3
 import time
@@ -16,6 +16,7 @@ from listener.runtime.group_commit import GroupCommit, Slot
 from listener.runtime.native_thread import NativeThread
 from listener.spool.journal import Journal
 from listener.spool.journal_database import JOURNAL
+from listener.spool.journal_health import JournalHealth
 from listener.spool.journal_rows import SetAside, Spooled, now
 
 __all__ = ["JOURNAL", "SetAside", "Spool", "Spooled", "Ticket"]
@@ -27,30 +28,24 @@ _Item = Message | SetAside
 # A message on its way into the journal.
 Ticket = Slot[_Item, bool]
 
-MOST_MESSAGES = 256
-MOST_BYTES = 16 * 2**20
+MAX_GROUP_MESSAGES = 256
+MAX_GROUP_BYTES = 16 * 2**20
 # How long a check waits for its turn and for the disk: as long as a message would.
-CHECK_S = 1.6
-# What was written so lately shows that more can be written.
-FRESH_S = 1.0
-# How long the drainer and a group wait. Their callers do not: each has its own time limit.
-PATIENCE_S = 5.0
-# How long a journal that failed is left alone, where no message needs it.
-RETRY_S = 2.0
-STEADY_S = 10.0
+CHECK_TIMEOUT_S = 1.6
+# How long the drainer and a group wait. A message has its own, shorter, time limit.
+TIMEOUT_S = 5.0
 
 
 class Spool:
     """A journal on local disk, synced before `put` returns. One for each process; threads share it.
 
-    The journal is used in a native thread, so that no greenlet waits for the disk longer than it wants
-    to. What arrives while the disk is busy goes out together, in one sync.
+    A native thread uses the journal, so that no greenlet waits for the disk longer than its time limit.
+    Messages that arrive while the disk is busy are written together, in one sync.
 
     Guaranteed: after `put` returned, the message survives the crash of every process and of the
-    host, as far as its disk keeps what it was asked to sync. A message that is in the journal is not
-    added again. A journal that is corrupt is renamed, never deleted, and a new one is begun. Not
-    guaranteed: anything when the disk itself is lost; that a message was not written when `put`
-    raised.
+    host, if its disk keeps what it was asked to sync. A message that is in the journal is not added
+    again. A corrupt journal is renamed, never deleted, and a new one is begun. Not guaranteed: anything
+    when the disk itself is lost; that a message was not written when `put` raised.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -62,14 +57,12 @@ class Spool:
         """
         self._journal = Journal(folder, max_bytes)
         self._thread = NativeThread()
-        self._state = _State()
-        # A journal that cannot be read is not opened again at once, unless for a message.
-        self._rests_until, self._unreadable = -float("inf"), ""
+        self._health = JournalHealth()
         self._commit: GroupCommit[_Item, bool] = GroupCommit(
             self._write,
             size=lambda item: _message(item).size,
-            max_items=MOST_MESSAGES,
-            max_bytes=MOST_BYTES,
+            max_items=MAX_GROUP_MESSAGES,
+            max_bytes=MAX_GROUP_BYTES,
         )
 
     def put(self, message: Message, timeout_s: float) -> bool:
@@ -81,7 +74,7 @@ class Spool:
         return self.wait(self.enqueue(message), timeout_s)
 
     def enqueue(self, message: Message) -> Ticket:
-        """Begins to journal a message, behind what was enqueued before, and returns at once."""
+        """Begins to journal a message, after those that were enqueued before, and returns at once."""
         return self._commit.enqueue(message)
 
     def wait(self, ticket: Ticket, timeout_s: float) -> bool:
@@ -92,8 +85,8 @@ class Spool:
         """Journals a message that Redis refuses by itself; true if it is there already, waiting or set aside.
 
         Args:
-            message: what Redis does not take.
-            reason: what Redis said.
+            message: the one that Redis refuses.
+            reason: Redis's reply.
             timeout_s: as for `put`.
 
         Raises:
@@ -101,22 +94,23 @@ class Spool:
         """
         return self.wait(self._commit.enqueue(SetAside(message, reason, now())), timeout_s)
 
-    def oldest(self, most: int, most_bytes: int = MOST_BYTES, *, after: int = 0) -> list[Spooled]:
+    def oldest(
+        self, max_messages: int, max_bytes: int = MAX_GROUP_BYTES, *, after: int = 0
+    ) -> list[Spooled]:
         """The messages that wait longest, in the order of their arrival; none that is set aside.
 
         Args:
-            most: how many.
-            most_bytes: of all of them together, roughly; a single message may have more.
+            max_messages: how many at most.
+            max_bytes: of all of them together, roughly; a single message may have more.
             after: only those behind this place.
 
         Raises:
             QueueUnavailableError: the journal cannot be read.
         """
         try:
-            return self._run(lambda: self._journal.oldest(most, most_bytes, after))
+            return self._run(lambda: self._journal.oldest(max_messages, max_bytes, after))
         except QueueUnavailableError as error:
-            self._rests_until = time.monotonic() + RETRY_S
-            self._unreadable = error.detail
+            self._health.reading_failed(error.detail)
             raise
 
     def last_place(self) -> int:
@@ -136,7 +130,7 @@ class Spool:
         return self._run(lambda: self._journal.waiting_among(ids))
 
     def remove(self, moved: Sequence[Spooled]) -> None:
-        """Forgets messages that Redis has confirmed.
+        """Deletes messages that Redis has confirmed.
 
         Raises:
             QueueUnavailableError: the journal cannot be written; they may all still be there.
@@ -144,13 +138,13 @@ class Spool:
         self._run(lambda: self._journal.remove(moved))
 
     def set_aside(self, spooled: Sequence[Spooled], reason: str) -> None:
-        """Moves waiting messages out of the drainer's way, all or none, each under its id.
+        """Moves waiting messages to those that are set aside, all or none; the drainer skips these.
 
-        One that is no longer waiting is passed over.
+        A message that no longer waits is skipped.
 
         Args:
             spooled: as `oldest` returned them.
-            reason: what Redis said.
+            reason: Redis's reply.
 
         Raises:
             QueueUnavailableError: the journal cannot be written; they may all still be waiting.
@@ -158,7 +152,7 @@ class Spool:
         self._run(lambda: self._journal.set_aside(spooled, reason))
 
     def depth(self) -> int:
-        """How many messages wait; without those that are set aside.
+        """How many messages wait, without those that are set aside.
 
         Raises:
             QueueUnavailableError: the journal cannot be read.
@@ -171,30 +165,29 @@ class Spool:
         Raises:
             QueueUnavailableError: it could not, or not in time.
         """
-        if not self._state.is_proven():
-            self._watch(lambda: self._run(self._journal.check, CHECK_S))
+        if not self._health.is_proven():
+            self._watch(lambda: self._run(self._journal.check, CHECK_TIMEOUT_S))
 
     def lead(self) -> bool:
         """Whether there is a journal, and this process is the one of the host that drains it.
 
-        Asked again and again, it also notices when a journal that failed is well again.
+        Called repeatedly, it also notices when a journal that failed can be used again.
 
         Raises:
-            QueueUnavailableError: that cannot be found out.
+            QueueUnavailableError: the journal cannot be used.
         """
-        if self._state.is_to_retry():
+        if self._health.is_to_retry():
             # A full journal is drained all the same.
             with suppress(QueueUnavailableError):
                 self.check()
-        if time.monotonic() < self._rests_until:
-            raise QueueUnavailableError(self._unreadable)
-        return self._run(self._journal.lead, CHECK_S)
+        self._health.check_readable()
+        return self._run(self._journal.lead, CHECK_TIMEOUT_S)
 
     def close(self) -> None:
-        """Closes this process's connection, once what was put is written; not if the disk hangs."""
+        """Closes this process's connection, once all that was put is written, or after `TIMEOUT_S` on a disk that hangs."""
         self._commit.close()
         try:
-            self._thread.run(self._journal.close, PATIENCE_S)
+            self._thread.run(self._journal.close, TIMEOUT_S)
         except (sqlite3.Error, OSError) as error:
             log.warning("spool not closed", detail=str(error))
 
@@ -209,20 +202,20 @@ class Spool:
         try:
             result = write()
         except QueueUnavailableError as error:
-            self._state.failed(error.detail)
+            self._health.failed(error.detail)
             raise
-        self._state.succeeded()
+        self._health.succeeded()
         return result
 
     def _write(self, group: Sequence[_Item]) -> list[bool]:
         began = time.monotonic()
         try:
-            return self._thread.run(lambda: self._journal.put(group), PATIENCE_S)
+            return self._thread.run(lambda: self._journal.put(group), TIMEOUT_S)
         finally:
             metrics.observe(metrics.SPOOL_COMMIT, time.monotonic() - began)
             self._log_notes()
 
-    def _run(self, action: Callable[[], Result], timeout_s: float = PATIENCE_S) -> Result:
+    def _run(self, action: Callable[[], Result], timeout_s: float = TIMEOUT_S) -> Result:
         try:
             return self._thread.run(action, timeout_s)
         except (sqlite3.Error, OSError) as error:
@@ -231,44 +224,10 @@ class Spool:
             self._log_notes()
 
     def _log_notes(self) -> None:
-        # Logged here, since what logs belongs to the loop's thread.
+        # Logged here, since logging belongs to the loop's thread.
         while self._journal.notes:
             event, details = self._journal.notes.pop(0)
             log.error(event, **details)
-
-
-class _State:
-    """Whether messages can be journalled, as far as this process saw; logs when that changes.
-
-    Of a disk on the edge, that fails every other message, a failure is logged every ten seconds.
-    """
-
-    def __init__(self) -> None:
-        self._is_down = self._is_logged = False
-        self._failed = self._succeeded = self._logged = self._retried = -float("inf")
-
-    def failed(self, detail: str) -> None:
-        self._is_down, self._failed = True, time.monotonic()
-        if not self._is_logged and self._failed - self._logged > STEADY_S:
-            self._is_logged, self._logged = True, self._failed
-            log.error("spool unavailable", detail=detail)
-
-    def succeeded(self) -> None:
-        self._is_down, self._succeeded = False, time.monotonic()
-        if self._is_logged:
-            self._is_logged = False
-            log.info("spool available")
-
-    def is_proven(self) -> bool:
-        """Whether a message was journalled a moment ago, and nothing failed since."""
-        return self._succeeded > max(self._failed, time.monotonic() - FRESH_S)
-
-    def is_to_retry(self) -> bool:
-        """Whether the journal failed and was not tried again for some seconds."""
-        if not self._is_down or time.monotonic() - max(self._failed, self._retried) < RETRY_S:
-            return False
-        self._retried = time.monotonic()
-        return True
 
 
 def _message(item: _Item) -> Message:

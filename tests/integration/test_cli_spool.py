@@ -17,7 +17,7 @@ from click.testing import Result
 from listener.diagnostics import check_spool
 from listener.messages.message import Message
 from listener.spool.spool import Spool
-from listener.spool.status import waiting
+from listener.spool.status import read_status
 from tests import cli_world
 from tests.cli_world import HOSTILE, listed, payload
 from tests.keeper_load import settings
@@ -224,9 +224,9 @@ def test_commands_work_while_the_service_has_the_journal_open(live: Spool, folde
 def test_look_from_within_the_service_leaves_the_journal_writable(folder: Path) -> None:
     crash(folder)
     running = Spool(folder, 2**20)
-    assert waiting(folder, in_service=True).messages == 2
+    assert read_status(folder, in_service=True).messages == 2
     assert running.put(message(7), 1) is False
-    assert waiting(folder, in_service=True).messages == 3
+    assert read_status(folder, in_service=True).messages == 3
     running.close()
 
 

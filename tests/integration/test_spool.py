@@ -19,7 +19,7 @@ from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
 from listener.spool.spool import JOURNAL, Spool
-from listener.spool.status import waiting
+from listener.spool.status import read_status
 from listener.times import timestamp
 from tests.keeper_load import settings
 from tests.service_process import wait_until
@@ -239,12 +239,12 @@ def test_what_waits_is_weighed_not_the_files_which_do_not_shrink(
     with pytest.raises(QueueUnavailableError, match="full"):
         for number in range(1000):
             spool.put(message(number, padding=2000), 1)
-    assert 0.8 * 2**20 < waiting(tmp_path / "spool", in_service=True).bytes <= 2**20
+    assert 0.8 * 2**20 < read_status(tmp_path / "spool", in_service=True).bytes <= 2**20
     while moved := spool.oldest(100):
         spool.remove(moved)
     spool.put(message(1), 1)
     assert (tmp_path / "spool" / JOURNAL).stat().st_size > 0.8 * 2**20
-    assert waiting(tmp_path / "spool", in_service=True).bytes < 0.1 * 2**20
+    assert read_status(tmp_path / "spool", in_service=True).bytes < 0.1 * 2**20
     words = {"SPOOL_DIR": str(tmp_path / "spool"), "SPOOL_MAX_BYTES": str(2**20)}
     found = check_spool.findings(settings("redis://127.0.0.1", **words), NOW, in_service=True)
     # How many there are depends on the user: root is also shown the folder's owner.
@@ -326,7 +326,7 @@ def test_trouble_of_the_journal_is_logged_once_and_its_end_once(tmp_path: Path) 
 def test_end_of_the_trouble_is_noticed_though_no_message_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.spool.spool.RETRY_S", 0.05)
+    monkeypatch.setattr("listener.spool.journal_health.RETRY_S", 0.05)
     tmp_path.joinpath("file").write_text("no folder")
     spool = Spool(tmp_path / "file", 2**20)
     with capture_logs() as logged:
@@ -358,7 +358,7 @@ def test_journal_that_cannot_be_read_is_left_alone_for_a_while(tmp_path: Path) -
 def test_a_full_journal_is_drained_though_it_is_in_trouble(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.spool.spool.RETRY_S", 0.0)
+    monkeypatch.setattr("listener.spool.journal_health.RETRY_S", 0.0)
     with pytest.raises(QueueUnavailableError, match="full"):
         for number in range(1000):
             spool.put(message(number, padding=2000), 1)

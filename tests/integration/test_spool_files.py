@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from listener.messages.message import Message
 from listener.messages.payload import parse
 from listener.spool.journal_opening import LOG_BYTES
 from listener.spool.spool import JOURNAL, Spool
-from listener.spool.status import held
+from listener.spool.status import read_messages
 from sandbox.redis_nodes import Node, started
 from tests.service_process import RECEIVER, Service, wait_until
 
@@ -104,7 +105,7 @@ def test_row_of_a_later_version_is_moved_without_what_that_version_added(tmp_pat
         assert [spooled.message for spooled in spool.oldest(10)] == [message(1)]
 
 
-@pytest.mark.parametrize(
+every_damage = pytest.mark.parametrize(
     "damaged",
     [
         b"",
@@ -115,8 +116,12 @@ def test_row_of_a_later_version_is_moved_without_what_that_version_added(tmp_pat
         b'{"data": 7}',
         b"\xff\xfe\x00",
         b'{"data": "\xe4"}',
+        json.dumps({**asdict(message(1)), "data": "{}"}).encode(),
     ],
 )
+
+
+@every_damage
 def test_row_that_cannot_be_read_is_set_aside_and_holds_up_nothing(
     tmp_path: Path, damaged: bytes
 ) -> None:
@@ -132,7 +137,7 @@ def test_row_that_cannot_be_read_is_set_aside_and_holds_up_nothing(
         assert (message_id, kept) == (message(0).id, damaged), "nothing of it is lost"
         assert reason.startswith("unreadable: ")
     # An operator sees it as any other message that is set aside.
-    [seen] = held(tmp_path, "set-aside")
+    [seen] = read_messages(tmp_path, "set-aside")
     assert (seen.state, seen.message.id, seen.message.data) == ("set-aside", message_id, damaged)
     assert spooled_messages.summary(seen)["bytes"] == len(damaged)
     assert spooled_messages.text(seen)
@@ -164,6 +169,20 @@ def test_message_that_comes_again_whole_takes_the_place_of_its_row_that_cannot_b
         assert [spooled.message for spooled in spool.oldest(10)] == [message(0)]
         [(left, *_)] = set_aside(tmp_path)
         assert left == message(1).id, "what did not come again stays"
+
+
+@every_damage
+def test_waiting_row_that_cannot_be_read_gives_way_to_its_message_that_comes_again(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    with closing(Spool(tmp_path, 2**20)) as spool:
+        for number in range(2):
+            spool.put(message(number), 1)
+        rewrite(tmp_path, 1, lambda _: damaged)
+        assert spool.put(message(0), 1) is False
+        assert spool.put(message(0), 1) is True
+        assert [spooled.message for spooled in spool.oldest(10)] == [message(1), message(0)]
+        assert set_aside(tmp_path) == []
 
 
 def test_message_that_redis_refuses_takes_the_place_of_its_row_that_cannot_be_read(

@@ -12,7 +12,7 @@ from listener.ops.status_page.chart import chart
 from listener.ops.status_page.snapshot import Kept, Overview
 from listener.ops.status_page.summary import Tile, tiles, verdict
 from listener.ops.status_page.upgrades import Upgrade
-from listener.spool.status import Waiting
+from listener.spool.status import SpoolStatus
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 IN_REDIS = Kept("redis")
@@ -92,7 +92,9 @@ def test_an_upgrade_that_was_read_in_part_is_not_called_over() -> None:
 
 
 def test_without_redis_nothing_is_told_that_only_redis_knows() -> None:
-    found = shown(seen(REDIS_FAILS, kept=Kept("spool"), redis=False, spool=Waiting(messages=1234)))
+    found = shown(
+        seen(REDIS_FAILS, kept=Kept("spool"), redis=False, spool=SpoolStatus(messages=1234))
+    )
     told = {name for name, tile in found.items() if tile.value != "unknown"}
     assert told == {"Messages go to", "Spool"}
     assert (found["Messages go to"].value, found["Spool"].value) == ("the spool", "1,234")
@@ -100,7 +102,7 @@ def test_without_redis_nothing_is_told_that_only_redis_knows() -> None:
 
 def test_messages_that_are_set_aside_show_beside_those_that_wait() -> None:
     aside = error("spool", "2 messages set aside", "python -m listener spool list")
-    overview = seen(aside, spool=Waiting(messages=3, set_aside=2))
+    overview = seen(aside, spool=SpoolStatus(messages=3, set_aside=2))
     tile = shown(overview)["Spool"]
     assert (tile.value, tile.about, tile.level) == ("3", "wait, 2 set aside", "error")
     assert verdict(overview)[0] == "error"

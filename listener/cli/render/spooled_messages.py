@@ -8,14 +8,14 @@ import click
 
 from listener.cli.render import tables
 from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
-from listener.spool.status import Held
+from listener.spool.status import JournalMessage
 from listener.text import clean, truncate
 
 MAX_REASON_LENGTH = 60
 """In a table."""
 
 
-def summary(spooled: Held) -> dict[str, Any]:
+def summary(spooled: JournalMessage) -> dict[str, Any]:
     """A line of `list --json`: without the data."""
     fields = _fields(spooled)
     return {
@@ -25,13 +25,13 @@ def summary(spooled: Held) -> dict[str, Any]:
     }
 
 
-def whole(spooled: Held) -> dict[str, Any]:
+def whole(spooled: JournalMessage) -> dict[str, Any]:
     """The whole message as a line of JSON: the fields of its entry, and why it was set aside."""
     fields = _fields(spooled)
     return {**_state(spooled), **fields, "data": data_of(fields)}
 
 
-def text(spooled: Held) -> str:
+def text(spooled: JournalMessage) -> str:
     """The whole message, for people."""
     fields = _fields(spooled)
     facts = {**_state(spooled), **{name: text for name, text in fields.items() if name != "data"}}
@@ -40,7 +40,7 @@ def text(spooled: Held) -> str:
     return "\n".join([*lines, "", "data:", *(f"  {clean(line)}" for line in data.splitlines())])
 
 
-def print_table(messages: Sequence[Held]) -> None:
+def print_table(messages: Sequence[JournalMessage]) -> None:
     """Prints a table."""
     if not messages:
         click.echo("Nothing is in the spool of this host.")
@@ -65,7 +65,7 @@ def print_table(messages: Sequence[Held]) -> None:
     tables.Screen().print(table)
 
 
-def _fields(spooled: Held) -> dict[str, str]:
+def _fields(spooled: JournalMessage) -> dict[str, str]:
     return {
         # A row that cannot be read has arbitrary bytes.
         name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
@@ -73,5 +73,5 @@ def _fields(spooled: Held) -> dict[str, str]:
     }
 
 
-def _state(spooled: Held) -> dict[str, str]:
+def _state(spooled: JournalMessage) -> dict[str, str]:
     return {"state": spooled.state, "reason": spooled.reason, "since": spooled.since}

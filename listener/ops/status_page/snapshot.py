@@ -27,7 +27,7 @@ from listener.queue.keys import Partition
 from listener.queue.queue import StoredIn
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
-from listener.spool.status import Waiting, waiting
+from listener.spool.status import SpoolStatus, read_status
 
 # More would make the page slow in the middle of a campaign, and messages with it: both are the work of
 # the same processes. A list of many devices makes an entry long: one that is longer than `LONGEST` is
@@ -71,7 +71,7 @@ class Overview:
     findings: Sequence[Finding]
     kept: Kept
     counted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    spool: Waiting | None = None
+    spool: SpoolStatus | None = None
     redis: bool = False
     registrations: Sequence[RegistrationState] = ()
     streams: Sequence[StreamStats] = ()
@@ -139,11 +139,11 @@ def overview(settings: Settings, readiness: Readiness) -> Overview:
             return Overview(datetime.now(UTC), found, kept, spool=_spool(settings))
 
 
-def _spool(settings: Settings) -> Waiting | None:
+def _spool(settings: Settings) -> SpoolStatus | None:
     if settings.spool.folder is None:
         return None
     try:
-        return waiting(settings.spool.folder, in_service=True)
+        return read_status(settings.spool.folder, in_service=True)
     except (OSError, sqlite3.Error):
         # The doctor says what is wrong with it.
         return None

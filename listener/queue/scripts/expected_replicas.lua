@@ -1,37 +1,37 @@
--- Tells how many replicas must have confirmed what was just written: all that the master has, and for
--- a while also those that have gone. It is noted at the master itself, for all who write to it: who
--- begins to write while one has gone could not know otherwise.
+-- Decides how many replicas must confirm a write: all that the master has, and for a while also those that
+-- disconnected. The number is stored at the master itself, for all writers: one that begins to write while
+-- a replica is disconnected could not know of it otherwise.
 --
--- KEYS[1]  what is known of the replicas of this master
--- ARGV[1]  for how long one that has gone is missed, in milliseconds
--- ARGV[2]  after how many seconds without a report one counts as gone
+-- KEYS[1]  the stored number of this master's replicas
+-- ARGV[1]  how long a replica that disconnected still counts, in milliseconds
+-- ARGV[2]  after how many seconds without a report a replica counts as disconnected
 --
--- Returns how many must have confirmed the write before this call, and how many are to be asked next.
+-- Returns how many must have confirmed the write before this call, and how many the next write waits for.
 
 local info = redis.call('INFO', 'replication')
--- A server that is promoted or restarted takes a new one, and has replicas of its own.
+-- A server that is promoted or restarted takes a new id, and has replicas of its own.
 local master = string.match(info, 'master_replid:(%x+)')
-local here = 0
+local connected = 0
 for state, offset, lag in string.gmatch(info, '\nslave%d+:[^\r]-state=([%w_]+),offset=(%d+),lag=(%d+)') do
-  -- One that has received its copy and still loads it has not reported an offset yet.
+  -- A replica that has received its copy and still loads it has not reported an offset yet.
   if state == 'online' and tonumber(offset) > 0 and tonumber(lag) <= tonumber(ARGV[2]) then
-    here = here + 1
+    connected = connected + 1
   end
 end
 
-local noted = redis.call('HMGET', KEYS[1], 'master', 'replicas', 'fewer_since')
-local before = noted[1] == master and tonumber(noted[2]) or 0
-local after, fewer_since = here, ''
-if here < before then
+local stored = redis.call('HMGET', KEYS[1], 'master', 'replicas', 'fewer_since')
+local before = stored[1] == master and tonumber(stored[2]) or 0
+local after, fewer_since = connected, ''
+if connected < before then
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local since = tonumber(noted[3]) or now
+  local since = tonumber(stored[3]) or now
   if now - since < tonumber(ARGV[1]) then
     after, fewer_since = before, string.format('%.0f', since)
   end
 end
--- Written only where it changes: it would have to be replicated each time.
-if noted[1] ~= master or before ~= after or noted[3] ~= fewer_since then
+-- Written only when it changes, because each write is replicated.
+if stored[1] ~= master or before ~= after or stored[3] ~= fewer_since then
   redis.call('HSET', KEYS[1], 'master', master, 'replicas', after, 'fewer_since', fewer_since)
 end
 return { math.min(before, after), after }

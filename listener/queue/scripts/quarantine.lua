@@ -1,6 +1,6 @@
 -- Adds refused bodies to the quarantine, each unless it is there already, and drops the oldest beyond its bounds.
--- Takes the same arguments as enqueue.lua. Fingerprints lie in one hash, which begins anew when it is full: then
--- a body may be kept twice.
+-- Takes the same arguments as enqueue.lua. The fingerprints are in one hash, which is emptied when it is full:
+-- then a body may be stored twice.
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  a hash that counts what is added
@@ -13,37 +13,37 @@
 --
 -- Returns for each entry, flat: its entry id, and 1 if it was there already, else 0.
 
--- What the stream may take of Redis's memory: with the greatest body of the default, dozens.
-local most_bytes = 256 * 1024 * 1024
--- Redis serves nobody else meanwhile; what is beyond goes with the next.
-local most_dropped = 1000
+-- The part of Redis's memory that the stream may take: dozens of bodies of the largest default size.
+local max_bytes = 256 * 1024 * 1024
+-- Redis serves no other client meanwhile; the rest is dropped by the next call.
+local max_dropped = 1000
 
-local most = tonumber(ARGV[2])
+local max_length = tonumber(ARGV[2])
 local replies = {}
 local at = 4
 for n = 3, #KEYS do
-  local tally = ARGV[at]
-  if not tally then
+  local counter = ARGV[at]
+  if not counter then
     break
   end
   local size = tonumber(ARGV[at + 1])
   at = at + 1
   local digest = size > 6 and ARGV[at + 10] or ''
   local fingerprint = redis.sha1hex(table.concat({ARGV[at + 2], digest, ARGV[at + 4]}, '\0'))
-  -- A user without the right to this keeps a body more than once.
+  -- For a user without this right a body is stored more than once.
   local known = redis.pcall('HGET', KEYS[n], fingerprint)
   if type(known) == 'string' and #redis.call('XRANGE', KEYS[1], known, known) > 0 then
     replies[#replies + 1] = known
     replies[#replies + 1] = 1
   else
-    local id = redis.call('XADD', KEYS[1], 'MAXLEN', most, '*', unpack(ARGV, at + 1, at + size))
+    local id = redis.call('XADD', KEYS[1], 'MAXLEN', max_length, '*', unpack(ARGV, at + 1, at + size))
     local remembered = redis.pcall('HLEN', KEYS[n])
-    if type(remembered) == 'number' and remembered >= most then
+    if type(remembered) == 'number' and remembered >= max_length then
       redis.pcall('DEL', KEYS[n])
     end
     redis.pcall('HSET', KEYS[n], fingerprint, id)
     redis.pcall('EXPIRE', KEYS[n], ARGV[1])
-    redis.pcall('HINCRBY', KEYS[2], tally, 1)
+    redis.pcall('HINCRBY', KEYS[2], counter, 1)
     replies[#replies + 1] = id
     replies[#replies + 1] = 0
   end
@@ -53,12 +53,12 @@ redis.pcall('EXPIRE', KEYS[2], ARGV[3])
 
 local used = redis.pcall('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 0)
 local left = type(used) == 'number' and redis.call('XLEN', KEYS[1]) or 0
-while left > 1 and used > most_bytes and most_dropped > 0 do
+while left > 1 and used > max_bytes and max_dropped > 0 do
   local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
   for _, part in ipairs(oldest[2]) do
     used = used - #part
   end
   redis.call('XDEL', KEYS[1], oldest[1])
-  left, most_dropped = left - 1, most_dropped - 1
+  left, max_dropped = left - 1, max_dropped - 1
 end
 return replies

@@ -1,28 +1,28 @@
--- Trims a stream: what is old enough, and every consumer group has read and acknowledged. All
--- servers can do so at its old end; from Redis 8.2.1 on what lies behind an entry that somebody has
--- not acknowledged goes as well. Looking at the groups and trimming are one atomic step, so that a group that is
--- made, set back or read with in between loses nothing.
+-- Trims a stream, and decides which entries go: those that are old enough and that every consumer group has
+-- read and acknowledged. All servers can trim the old end; from Redis 8.2.1 on entries behind one that is
+-- pending go as well. Reading the groups and trimming are one atomic step, so that a group that is created,
+-- set back or read with in between loses nothing.
 --
 -- KEYS[1]  the stream
--- KEYS[2]  who looks after it; expires, so that another takes over from one that died
--- ARGV[1]  who calls
--- ARGV[2]  for how long the caller then looks after it, in milliseconds
+-- KEYS[2]  the id of the process that trims it; expires, so that another takes over from one that died
+-- ARGV[1]  the caller's id
+-- ARGV[2]  for how long the caller then trims it, in milliseconds
 -- ARGV[3]  how old an entry must be, in milliseconds
--- ARGV[4]  where to go on: '-', or what the call before returned
+-- ARGV[4]  where to continue: '-', or what the call before returned
 --
--- Returns nil if somebody else looks after the stream; else
+-- Returns nil if another process trims the stream; else
 --   how many entries it had, and how many groups it has (0 if it has no entries),
 --   how many entries were trimmed,
---   where to go on: there may be more, call again; empty if that was all,
---   what the server's INFO says of memory; empty if it does not let us ask.
+--   where to continue: there may be more, call again; empty if that was all,
+--   the memory section of the server's INFO; empty if the user lacks that right.
 
-local keeper = redis.call('GET', KEYS[2])
+local leader = redis.call('GET', KEYS[2])
 -- A key that was set while the server's clock was ahead lasts until that clock is reached again.
-if keeper and keeper ~= ARGV[1] and redis.call('PTTL', KEYS[2]) <= tonumber(ARGV[2]) then
+if leader and leader ~= ARGV[1] and redis.call('PTTL', KEYS[2]) <= tonumber(ARGV[2]) then
   return false
 end
--- A server out of memory refuses this, and is the one where trimming is needed most: several
--- callers at once do no harm.
+-- A server that is out of memory refuses this, and needs the trimming most: several callers at once do
+-- no harm.
 redis.pcall('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 
 local LAST = '18446744073709551615-18446744073709551615'
@@ -56,9 +56,8 @@ local function arrival_of(entry)
   end
 end
 
--- When an entry was written, by this server's clock, from which ids are made. An id may be wrong, where
--- that clock was wrong once: no entry is of the future, and none was written before it arrived. nil: not
--- known.
+-- When an entry was written, by this server's clock, from which ids are made. An id may be wrong if that
+-- clock was wrong once: no entry is of the future, and none was written before it arrived. nil: unknown.
 local function written(entry)
   local id, arrival = time_of_id(entry), arrival_of(entry)
   if id > NOW then
@@ -67,8 +66,8 @@ local function written(entry)
   return arrival and arrival <= NOW and math.max(id, arrival) or id
 end
 
--- Entry by entry, from where to go on. What is not known to be old goes with what comes behind it, and
--- so does the entry of a message that waited long in the spool.
+-- Entry by entry, from where to continue. An entry of unknown age goes with the one behind it, and so does
+-- the entry of a message that waited long in the spool.
 local function first_young()
   local entries = redis.call('XRANGE', KEYS[1], ARGV[4], '+', 'COUNT', AT_ONCE + 1)
   local bound = '0-0'
@@ -84,9 +83,9 @@ local function first_young()
   return bound, #entries > AT_ONCE
 end
 
--- The first entry that is to be kept for its age, and whether there may be more than was looked at.
--- Ids say it at once, unless one of them is wrong.
-local function oldest_to_keep_for_its_age()
+-- The first entry that is too young to go, and whether there may be more than were read. Ids show it at
+-- once, unless one of them is wrong.
+local function first_too_young()
   local by_id = string.format('%.0f-0', math.max(OLDEST, 0))
   local last_old = OLDEST > 0 and redis.call('XREVRANGE', KEYS[1], '(' .. by_id, '-', 'COUNT', 1)[1]
   if last_old and written(last_old) < OLDEST then
@@ -99,7 +98,7 @@ local function oldest_to_keep_for_its_age()
   return first_young()
 end
 
--- The first entry that a group has not read, or `bound` if that comes before it.
+-- The first entry that a group has not read, or `bound` if that comes first.
 local function first_unread(group, bound)
   if group['last-delivered-id'] == LAST then
     -- Redis refuses a range that begins behind it.
@@ -109,7 +108,7 @@ local function first_unread(group, bound)
   return unread[1] and unread[1][1] or bound
 end
 
--- Likewise the first that it has read and not acknowledged. After XGROUP SETID that may come later
+-- The first entry that it has read and not acknowledged, or `bound`. After XGROUP SETID it may come later
 -- than an unread one.
 local function first_pending(group, bound)
   local pending = redis.call('XPENDING', KEYS[1], group.name, '-', bound, 1)
@@ -124,13 +123,13 @@ local function named(pairs_in_a_row)
   return fields
 end
 
--- Redis 8.2.0 may crash when asked for ACKED (redis/redis#14276); others do not know it. Redis 6.2
--- does not tell its version here, and Valkey tells one of Redis 7.
+-- Redis 8.2.0 may crash on ACKED (redis/redis#14276), and earlier ones do not know it. Redis 6.2 does not
+-- give its version here, and Valkey gives one of Redis 7.
 local KNOWS_ACKED = (redis.REDIS_VERSION_NUM or 0) >= 0x00080201
 
 -- Deletes those of the next entries before `bound` that every group has acknowledged, and returns
--- how many, and where to go on. Not XTRIM … ACKED: its LIMIT counts only what goes, so that one call
--- may look at any number of entries that stay; with '~' it trims nothing in 8.2 and 8.4.
+-- how many, and where to continue. Not XTRIM … ACKED: its LIMIT counts only entries that go, so that one
+-- call may read any number of entries that stay; with '~' it trims nothing in 8.2 and 8.4.
 local function sweep(bound)
   local entries = redis.call('XRANGE', KEYS[1], ARGV[4], bound, 'COUNT', AT_ONCE)
   local ids = {}
@@ -149,7 +148,7 @@ local function sweep(bound)
   return deleted, #ids == AT_ONCE and '(' .. ids[#ids] or ''
 end
 
--- Redis serves nobody else meanwhile. Whole nodes of the stream go first, which is cheap, and Redis
+-- Redis serves no other client meanwhile. Whole nodes of the stream go first, which is cheap, and Redis
 -- itself bounds how many at once (LIMIT's default).
 local function trim(first_open, first_unread_by_any)
   local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', '~', first_open)
@@ -161,18 +160,18 @@ local function trim(first_open, first_unread_by_any)
     -- Redis refuses to load its own file (redis/redis#15808).
     return sweep(first_unread_by_any)
   end
-  -- What is left lies in one node.
+  -- The rest is in one node.
   return redis.call('XTRIM', KEYS[1], 'MINID', '=', first_open), ''
 end
 
 local length = redis.call('XLEN', KEYS[1])
-local found = length > 0 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}
-local trimmed, go_on_at = 0, ''
--- Without a group nobody has acknowledged anything, but Redis 8.6 takes ACKED to be no condition then.
-if #found > 0 then
+local rows = length > 0 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}
+local trimmed, continue_at = 0, ''
+-- Without a group no entry is acknowledged, but Redis 8.6 then treats ACKED as no condition.
+if #rows > 0 then
   local groups = {}
-  local unread, is_cut_short = oldest_to_keep_for_its_age()
-  for at, group in ipairs(found) do
+  local unread, is_cut_short = first_too_young()
+  for at, group in ipairs(rows) do
     groups[at] = named(group)
     unread = first_unread(groups[at], unread)
   end
@@ -180,10 +179,10 @@ if #found > 0 then
   for _, group in ipairs(groups) do
     open = first_pending(group, open)
   end
-  trimmed, go_on_at = trim(open, unread)
-  if go_on_at == '' and is_cut_short and trimmed > 0 then
-    go_on_at = '-'
+  trimmed, continue_at = trim(open, unread)
+  if continue_at == '' and is_cut_short and trimmed > 0 then
+    continue_at = '-'
   end
 end
 local memory = redis.pcall('INFO', 'memory')
-return { length, #found, trimmed, go_on_at, type(memory) == 'string' and memory or '' }
+return { length, #rows, trimmed, continue_at, type(memory) == 'string' and memory or '' }
