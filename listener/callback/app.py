@@ -85,7 +85,7 @@ class NoSessions(SessionInterface):
 
 
 class CallbackApp(Flask):
-    """Flask without what the receiver has no use for, and with secrets kept from hooks and instrumentation."""
+    """Flask without sessions, static files and automatic answers, and with secrets hidden from instrumentation."""
 
     request_class = CallbackRequest
     session_interface = NoSessions()
@@ -99,7 +99,7 @@ class CallbackApp(Flask):
         self.config["PROPAGATE_EXCEPTIONS"] = False
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Hides the request's secrets before Flask, or what has wrapped it, sees the environ."""
+        """Serves a request; Flask, and everything that wraps its methods, sees it without its secrets."""
         hide(environ)
         return super().__call__(environ, start_response)
 
@@ -115,7 +115,7 @@ class CallbackApp(Flask):
         The local variables are cleared first, because error reporters send those of each stack frame: bodies,
         and so credentials, are among them.
         """
-        for error in _chain(e):
+        for error in _with_causes(e):
             traceback.clear_frames(error.__traceback__)
         return super().handle_exception(e)
 
@@ -123,10 +123,14 @@ class CallbackApp(Flask):
         """Nothing: the answer is logged, with the traceback, like every other."""
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those that led to it."""
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, those that led to it, and those in their groups, each once."""
+    pending: list[BaseException | None] = [error]
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
+    while pending:
+        each = pending.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            members = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+            pending += (each.__cause__, each.__context__, *members)
