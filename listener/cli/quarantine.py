@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import click
@@ -70,16 +71,13 @@ def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
     instance, and then replay. What is still refused stays; the exit status is then 1.
     """
     common.check_ids_or_all(entry_ids, every)
-    failed = False
     settings = common.read_all_settings()
-    with common.open_queue() as queue:
-        writer = RedisWriter(settings)
-        try:
-            for message in _chosen(queue, entry_ids, ALL_FIELDS):
-                failed |= message is None or not _replay(queue, writer, message, settings)
-        finally:
-            writer.close()
-    if failed:
+    with common.open_queue() as queue, closing(RedisWriter(settings)) as writer:
+        replayed = [
+            message is not None and _replay(queue, writer, message, settings)
+            for message in _chosen(queue, entry_ids, ALL_FIELDS)
+        ]
+    if not all(replayed):
         raise click.exceptions.Exit(common.EXIT_FAILURE)
 
 

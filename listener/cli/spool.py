@@ -57,7 +57,7 @@ def list_(*, state: State | None, limit: int | None, as_json: bool) -> None:
 @click_options.as_json
 def show(*, message_id: str, as_json: bool) -> None:
     """Show a message whole, and why it was set aside."""
-    _check_ids([message_id])
+    _check_message_ids([message_id])
     with _reading() as folder:
         spooled = next(
             (each for each in read_messages(folder) if each.message.id == message_id), None
@@ -84,7 +84,7 @@ def export(
 
     Those with the ids, or all. They stay in the spool.
     """
-    _check_ids(message_ids)
+    _check_message_ids(message_ids)
     path = click_options.output_path(output, force)
     written = set()
     with _reading() as folder, click_options.open_output(path) as file:
@@ -109,11 +109,11 @@ def retry(*, message_ids: tuple[str, ...], every: bool) -> None:
     The service moves them to Redis then. Raise the limit that Redis refused them for, first: what it
     refuses again is set aside again.
     """
-    common.check_ids_or_all(message_ids, every, _check_ids)
+    common.check_ids_or_all(message_ids, every, _check_message_ids)
     with _writing() as (folder, journal):
         chosen = _set_aside(folder, message_ids)
-        done = journal.retry(chosen) if chosen else 0
-    click.echo(f"{counted(done, 'message')} waiting for Redis again.")
+        retried = journal.retry(chosen) if chosen else 0
+    click.echo(f"{counted(retried, 'message')} waiting for Redis again.")
     _fail_if_missing(message_ids, chosen, "set aside")
 
 
@@ -129,14 +129,14 @@ def drop(*, message_ids: tuple[str, ...], every: bool, yes: bool) -> None:
 
     `export` keeps them elsewhere first. What waits for Redis cannot be dropped.
     """
-    common.check_ids_or_all(message_ids, every, _check_ids)
+    common.check_ids_or_all(message_ids, every, _check_message_ids)
     with _writing() as (folder, journal):
         chosen = _set_aside(folder, message_ids)
         if chosen:
             amount = counted(len(chosen), "set-aside message")
             common.confirm(f"Delete {amount} for good?", yes)
-        done = journal.drop(chosen) if chosen else 0
-    click.echo(f"{counted(done, 'message')} dropped.")
+        dropped = journal.drop(chosen) if chosen else 0
+    click.echo(f"{counted(dropped, 'message')} dropped.")
     _fail_if_missing(message_ids, chosen, "set aside")
 
 
@@ -200,7 +200,7 @@ def _set_aside(folder: Path, ids: Sequence[str]) -> list[str]:
     return [message_id for message_id in set_aside if not ids or message_id in ids]
 
 
-def _check_ids(ids: Sequence[str]) -> None:
+def _check_message_ids(ids: Sequence[str]) -> None:
     for message_id in ids:
         if not MESSAGE_ID.fullmatch(message_id):
             example = "8a6bba0e7e8c41681e019c6be2dfe880"

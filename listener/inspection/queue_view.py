@@ -1,4 +1,4 @@
-"""QueueView: where the queue is and a client that decodes replies; Redis's errors as sentences without secrets."""
+"""The queue as operators read it: QueueView, its client, and Redis's errors as sentences without secrets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ class RedisFailedError(ListenerError):
 
 @dataclass(frozen=True)
 class QueueView:
-    """The queue for reading: where it is, and a client that decodes replies."""
+    """Reads the queue of the settings through a client that decodes replies."""
 
     settings: QueueSettings
     client: "redis.Redis"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from listener.cli import tail as tailing
 from listener.cli.render import tables
+from listener.cli.tail import _entries
 from listener.inspection import pending_entries
 from listener.inspection.queue_view import QueueView, decoding_client
 from listener.queue.keys import Partition
@@ -113,9 +113,7 @@ def test_tail_goes_on_behind_what_was_there_without_gap_or_repetition(
     chosen = settings(redis_url).queue
     with decoding_client(chosen, timeout_s=5, name="test") as client:
         for last in (None, 2):
-            found = tailing._entries(
-                QueueView(chosen, client), "0-0", last, lambda _: True, follow=True
-            )
+            found = _entries(QueueView(chosen, client), "0-0", last, lambda _: True, follow=True)
             seen = [next(found).entry_id]
             ids.append(add(redis_client, 9))
             seen += [entry.entry_id for entry in islice(found, last or 3)]

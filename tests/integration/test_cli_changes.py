@@ -12,7 +12,6 @@ import redis
 from structlog.testing import capture_logs
 
 from listener.cli import common
-from listener.cli import export as exporting
 from listener.queue.keys import Partition
 from listener.times import timestamp
 from tests.cli_world import (
@@ -385,7 +384,7 @@ def test_an_export_that_fails_leaves_no_file(
     def fail(*_: object) -> int:
         raise redis.ConnectionError("gone")
 
-    monkeypatch.setattr(exporting, "_write", fail)
+    monkeypatch.setattr("listener.cli.export._write", fail)
     assert run(redis_url, "export", "--output", str(file)).exit_code == 1
     down = f"redis://127.0.0.1:{free_port()}/0"
     assert run(down, "export", "--output", str(file)).exit_code == 1
