@@ -14,8 +14,8 @@ from listener.errors import ProblemType, QueueUnavailableError
 from listener.ops.metrics_endpoint import render_metrics
 from listener.ops.openapi import openapi_document
 from listener.ops.request_guard import guard_requests
-from listener.ops.status_page.page import page
-from listener.ops.status_page.snapshot import Overviews
+from listener.ops.status_page.page import status_page_blueprint
+from listener.ops.status_page.snapshot import CachedSnapshot
 from listener.ops.version import version_info
 from listener.problem_responses import problem_response
 from listener.queue.queue import MessageQueue
@@ -77,7 +77,8 @@ def create_ops_app(
     def openapi() -> Response:
         return jsonify(document(settings))
 
-    app.register_blueprint(page(settings, Overviews(settings, readiness, clock)))
+    snapshot = CachedSnapshot(settings, readiness, clock)
+    app.register_blueprint(status_page_blueprint(settings, snapshot))
     app.register_error_handler(HTTPException, _respond_to_http_error)
     app.register_error_handler(Exception, _respond_to_unexpected)
     app.after_request(_add_security_headers)

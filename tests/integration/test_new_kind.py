@@ -40,8 +40,8 @@ from listener.errors import RefusalError
 from listener.inspection.pages import StreamEntry
 from listener.inspection.entry_text import event_text
 from listener.ops.openapi import openapi_document
-from listener.ops.status_page.page import DRAWN
-from listener.ops.status_page.upgrades import upgrades
+from listener.ops.status_page.page import CHART_KINDS
+from listener.ops.status_page.upgrades import track_upgrades
 from listener.settings.settings import Settings
 
 sample = json.loads(sys.argv[1])
@@ -66,9 +66,9 @@ print(json.dumps({
     "elsewhere": message({"type": "upgradeProgress", "upgradePaused": []}).kind,
     "line": event_text(entry),
     "openapi": "upgrade-paused" in openapi_document(Settings.from_env())["components"]["schemas"],
-    "drawn": "upgrade-paused" in DRAWN,
+    "drawn": "upgrade-paused" in CHART_KINDS,
     "labels": "upgrade-paused" in kinds.KIND_NAMES,
-    "upgrades": [(it.id, it.stage, it.devices) for it in upgrades([entry])],
+    "upgrades": [(it.id, it.stage, it.devices) for it in track_upgrades([entry])],
 }))
 """
 

@@ -185,7 +185,7 @@ def test_a_registration_that_was_taken_is_no_loss_of_what_comes_but_of_what_does
 def test_of_long_messages_fewer_are_read(
     ops: FlaskClient, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "LETTERS_READ", 1000)
+    monkeypatch.setattr(snapshot, "MAX_DATA_CHARS", 1000)
     for _ in range(20):
         add(redis_client, json.dumps({"filler": "x" * 300}))
     assert "As the newest 4 of 20 messages tell" in told(ops)
@@ -202,8 +202,8 @@ def test_of_an_upgrade_that_was_not_read_to_its_beginning_no_bar_claims_how_far_
     page = told(ops)
     assert "1 of 3 devices have ended" in page
     assert "older messages were not read" not in page
-    monkeypatch.setattr(snapshot, "ENTRIES_READ", 1)
-    monkeypatch.setattr(snapshot, "FRESH_S", 0)
+    monkeypatch.setattr(snapshot, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(snapshot, "MAX_AGE_S", 0)
     page = told(ops)
     assert "partly seen" in page
     assert "older messages were not read" in page

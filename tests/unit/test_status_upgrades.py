@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.inspection.pages import StreamEntry
-from listener.ops.status_page.upgrades import upgrades
+from listener.ops.status_page.upgrades import track_upgrades
 
 CONTAINERS = {
     "upgrade-scheduled": "upgradeScheduled",
@@ -58,7 +58,7 @@ CAMPAIGN = [
     ],
 )
 def test_each_device_is_where_its_last_message_says(seen: int, stage: str, over: int) -> None:
-    [upgrade] = upgrades(CAMPAIGN[:seen])
+    [upgrade] = track_upgrades(CAMPAIGN[:seen])
     assert (upgrade.stage, upgrade.ended, len(upgrade.devices)) == (stage, over, 2)
     assert upgrade.rejected == {"3"}
     assert (upgrade.account, upgrade.last) == ("a", CAMPAIGN[seen - 1].fields["time"])
@@ -68,37 +68,39 @@ def test_each_device_is_where_its_last_message_says(seen: int, stage: str, over:
 def test_the_order_of_reading_does_not_matter(chance: random.Random) -> None:
     shuffled = [*CAMPAIGN, *CAMPAIGN[:2]]
     chance.shuffle(shuffled)
-    assert upgrades(shuffled) == upgrades(CAMPAIGN)
+    assert track_upgrades(shuffled) == track_upgrades(CAMPAIGN)
 
 
 def test_a_device_that_begins_again_is_started_again_and_a_late_schedule_undoes_nothing() -> None:
     again = entry(5, "upgrade-started", deviceId="2")
     late = entry(6, "upgrade-scheduled", deviceList=[device("1")])
-    [upgrade] = upgrades([*CAMPAIGN, again, late])
+    [upgrade] = track_upgrades([*CAMPAIGN, again, late])
     assert upgrade.devices == {"1": "succeeded", "2": "started"}
     assert upgrade.stage == "started"
 
 
 def test_an_upgrade_whose_beginning_was_not_read_is_not_called_finished() -> None:
-    [cut] = upgrades(CAMPAIGN[3:], complete=False)
+    [cut] = track_upgrades(CAMPAIGN[3:], complete=False)
     assert (cut.complete, cut.stage) == (False, "partly seen")
-    assert upgrades(CAMPAIGN[3:])[0].stage == "some failed"
-    [begun] = upgrades(CAMPAIGN, complete=False)
+    assert track_upgrades(CAMPAIGN[3:])[0].stage == "some failed"
+    [begun] = track_upgrades(CAMPAIGN, complete=False)
     assert (begun.complete, begun.stage) == (True, "some failed")
 
 
 def test_an_upgrade_of_which_no_device_succeeded_has_failed() -> None:
-    assert upgrades([CAMPAIGN[4]])[0].stage == "failed"
+    assert track_upgrades([CAMPAIGN[4]])[0].stage == "failed"
 
 
 def test_the_upgrade_with_the_newest_message_stands_first() -> None:
     other = entry(9, "upgrade-started", "u2", deviceId="9")
-    assert [upgrade.id for upgrade in upgrades([other, *CAMPAIGN])] == ["u2", "u1"]
+    assert [upgrade.id for upgrade in track_upgrades([other, *CAMPAIGN])] == ["u2", "u1"]
 
 
 def test_messages_that_name_no_device_still_tell_the_stage() -> None:
-    assert upgrades([entry(1, "upgrade-started")])[0].stage == "started"
-    assert upgrades([entry(1, "upgrade-finished", status="UpgradeFailed")])[0].stage == "failed"
+    assert track_upgrades([entry(1, "upgrade-started")])[0].stage == "started"
+    assert (
+        track_upgrades([entry(1, "upgrade-finished", status="UpgradeFailed")])[0].stage == "failed"
+    )
 
 
 json_values = st.recursive(
@@ -119,5 +121,5 @@ def test_nothing_that_a_message_holds_raises(kind: str, container: Any) -> None:
     data = json.dumps({CONTAINERS.get(kind, "x"): container})
     for text in (data, "no json", "[]"):
         fields = {"kind": kind, "subject": "u", "time": "t", "data": text}
-        for upgrade in upgrades([StreamEntry("1-0", fields)]):
+        for upgrade in track_upgrades([StreamEntry("1-0", fields)]):
             assert isinstance(upgrade.stage, str)

@@ -1,4 +1,4 @@
-"""The chart of arrivals: how many messages of each kind a minute, over the last hours. Pure."""
+"""Computes the chart of arrivals: how many messages of each kind arrived per minute, over the last hours. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from listener.inspection.arrivals import ArrivalCounts
 
 HOURS = 3
 MINUTES = 60 * HOURS
-# Across in percent, so that it fits every screen with all of its minutes; down in pixels.
+# The width is in percent, so that every minute fits on any screen; the height is in pixels.
 WIDTH, HEIGHT = 100, 160
-COLUMN = WIDTH / MINUTES
-BAR = round(COLUMN * 0.75, 3)
+COLUMN_WIDTH = WIDTH / MINUTES
+BAR_WIDTH = round(COLUMN_WIDTH * 0.75, 3)
 TICK_MINUTES = 30
 ROW_MINUTES = 10
-# Round numbers for the top of the scale.
-STEPS = (1, 2, 5)
+# The top of the scale is one of these times a power of ten.
+ROUND_DIGITS = (1, 2, 5)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One kind in one minute: a rectangle, in the chart's units, as wide as `BAR`."""
+    """One kind in one minute: a rectangle in the chart's units, `BAR_WIDTH` wide."""
 
     kind: str
     x: float
@@ -30,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Mark:
-    """A line of the scale, or a tick of the time axis: where, and what is written there."""
+    """A line of the scale, or a tick of the time axis: its coordinate and its label."""
 
     at: float
     label: str
@@ -38,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: ten minutes, from `start`, and the count of each kind."""
+    """One row of the table: ten minutes from `start`, with the count of each kind."""
 
     start: str
     counts: tuple[int, ...]
@@ -59,13 +59,13 @@ class Chart:
     peak: int
 
 
-def chart(counts: ArrivalCounts, kinds: Sequence[str], now_minute: int) -> Chart:
+def draw_chart(counts: ArrivalCounts, kinds: Sequence[str], now_minute: int) -> Chart:
     """The chart of the minutes up to and including `now_minute` (since 1970).
 
     Args:
-        counts: what arrived; minutes without anything may be missing.
+        counts: the arrivals; a minute without any may be missing.
         kinds: which to draw, from the bottom to the top.
-        now_minute: the minute that is under way.
+        now_minute: the current minute.
     """
     minutes = range(now_minute - MINUTES + 1, now_minute + 1)
     totals = {
@@ -77,61 +77,69 @@ def chart(counts: ArrivalCounts, kinds: Sequence[str], now_minute: int) -> Chart
         kinds=tuple(kinds),
         bars=[
             bar
-            for place, minute in enumerate(minutes)
-            for bar in _stack(counts.get(minute, {}), kinds, _across(place), HEIGHT / top)
+            for column, minute in enumerate(minutes)
+            for bar in _stack(counts.get(minute, {}), kinds, _x(column), HEIGHT / top)
         ],
-        scale=[Mark(HEIGHT, "0"), *_upper(top)],
+        scale=_scale(top),
         ticks=[
-            Mark(_across(place), _clock(minute))
-            for place, minute in enumerate(minutes)
+            Mark(_x(column), _clock(minute))
+            for column, minute in enumerate(minutes)
             if minute % TICK_MINUTES == 0
         ],
         rows=_rows(counts, kinds, minutes),
         total=sum(totals.values()),
-        # The one under way has only begun.
+        # The last full minute: the current one has only begun.
         last_minute=totals[now_minute - 1],
         peak=peak,
     )
 
 
-def _stack(here: Mapping[str, int], kinds: Sequence[str], x: float, unit: float) -> list[Bar]:
-    bars, below = [], 0
+def _stack(
+    counts: Mapping[str, int], kinds: Sequence[str], x: float, message_height: float
+) -> list[Bar]:
+    """The bars of one minute, one on top of the other."""
+    bars, total = [], 0
     for kind in kinds:
-        if count := here.get(kind, 0):
-            below += count
-            bars.append(Bar(kind, x, round(HEIGHT - below * unit, 2), round(count * unit, 2)))
+        if count := counts.get(kind, 0):
+            total += count
+            y, height = HEIGHT - total * message_height, count * message_height
+            bars.append(Bar(kind, x, round(y, 2), round(height, 2)))
     return bars
 
 
-def _across(place: int) -> float:
-    return round(place * COLUMN, 3)
+def _x(column: int) -> float:
+    return round(column * COLUMN_WIDTH, 3)
 
 
-def _upper(top: int) -> list[Mark]:
+def _scale(top: int) -> list[Mark]:
     half = [Mark(HEIGHT / 2, f"{top // 2:,}")] if top % 2 == 0 else []
-    return [*half, Mark(0, f"{top:,}")]
+    return [Mark(HEIGHT, "0"), *half, Mark(0, f"{top:,}")]
 
 
 def _rows(counts: ArrivalCounts, kinds: Sequence[str], minutes: range) -> list[Row]:
+    """The rows that count anything, the newest first.
+
+    Rows begin at round times, so the first and the last may have fewer than ten minutes.
+    """
     rows = []
-    # Rows begin at round times, the newest first; the first and the last may be cut short.
     first, last = minutes[0] // ROW_MINUTES, minutes[-1] // ROW_MINUTES
     for number in range(last, first - 1, -1):
-        within = [
-            m for m in range(number * ROW_MINUTES, (number + 1) * ROW_MINUTES) if m in minutes
-        ]
-        each = tuple(sum(counts.get(m, {}).get(kind, 0) for m in within) for kind in kinds)
-        if any(each):
-            rows.append(Row(_clock(number * ROW_MINUTES), each, sum(each)))
+        start = number * ROW_MINUTES
+        row_minutes = [minute for minute in range(start, start + ROW_MINUTES) if minute in minutes]
+        totals = tuple(
+            sum(counts.get(minute, {}).get(kind, 0) for minute in row_minutes) for kind in kinds
+        )
+        if any(totals):
+            rows.append(Row(_clock(start), totals, sum(totals)))
     return rows
 
 
 def _round_up(number: int) -> int:
     power = 1
     while True:
-        for step in STEPS:
-            if number <= step * power:
-                return step * power
+        for digit in ROUND_DIGITS:
+            if number <= digit * power:
+                return digit * power
         power *= 10
 
 

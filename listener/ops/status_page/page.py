@@ -1,4 +1,4 @@
-"""The status page: what an operator wants to know on the day of a campaign, at a glance."""
+"""The status page's Flask blueprint: renders the page of the whole service, and the page of one message."""
 
 import json
 from datetime import datetime
@@ -13,31 +13,31 @@ from listener.inspection.pages import Projection, StreamEntry, pages
 from listener.inspection.queue_view import RedisFailedError
 from listener.messages.kinds import KIND_NAMES
 from listener.ops.queue_connection import open_queue_view
-from listener.ops.status_page.chart import BAR, HEIGHT, HOURS, chart
-from listener.ops.status_page.snapshot import Overview, Overviews
-from listener.ops.status_page.summary import tiles, verdict
+from listener.ops.status_page.chart import BAR_WIDTH, HEIGHT, HOURS, draw_chart
+from listener.ops.status_page.snapshot import CachedSnapshot, Snapshot
+from listener.ops.status_page.summary import headline, tiles
 from listener.queue.keys import QUARANTINED, every_partition
 from listener.settings.settings import Settings
 from listener.text import escape, truncate
 from listener.times import format_duration
 
-DRAWN = (*KIND_NAMES, QUARANTINED)
-# Of a text that somebody else wrote, and of things to look at: the page is to be read at a glance.
-LONGEST = 120
-# Of a value of a single message; printing more would hold up the messages that this process receives.
-SHOWN_BYTES = 2**18
-MOST_PROBLEMS = 20
-MOST_DETAILS = 6
-# Its own style sheet and script, and nothing from anywhere else.
-POLICY = (
+CHART_KINDS = (*KIND_NAMES, QUARANTINED)
+# Of a text from outside, such as an account's name: the page is read at a glance.
+MAX_TEXT_LENGTH = 120
+# Of a value on the page of one message; formatting more would delay the messages that this process receives.
+MAX_VALUE_BYTES = 2**18
+MAX_PROBLEMS = 20
+MAX_DETAILS = 6
+# Only the page's own style sheet and script, and nothing of another origin.
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
-def page(settings: Settings, overviews: Overviews) -> Blueprint:
-    """The routes of the page. They show messages, and no secret: none is in what they read."""
-    routes = Blueprint(
+def status_page_blueprint(settings: Settings, cached_snapshot: CachedSnapshot) -> Blueprint:
+    """The routes of the page. They show messages, and no secret: none is in the data that they read."""
+    blueprint = Blueprint(
         "page",
         __name__,
         template_folder="templates",
@@ -45,66 +45,70 @@ def page(settings: Settings, overviews: Overviews) -> Blueprint:
         static_url_path="/static",
     )
 
-    @routes.get("/")
+    @blueprint.get("/")
     def status() -> str:
-        return _rendered("status.html", overviews.current())
+        return _render_status(cached_snapshot.get())
 
-    @routes.get("/messages/<int:partition>/<entry_id>")
+    @blueprint.get("/messages/<int:partition>/<entry_id>")
     def message(partition: int, entry_id: str) -> str:
         try:
-            entry = _entry(settings, partition, entry_id)
+            entry = _read_entry(settings, partition, entry_id)
         except RedisFailedError:
-            # The page says what is wrong with Redis.
+            # The status page says what is wrong with Redis.
             abort(503)
         if entry is None:
             abort(404)
-        # A text of which the end is missing is no JSON, and printing megabytes would hold up messages.
-        whole = entry.cut.get("data", 0)
-        data = escape(entry.fields["data"]) if whole else _printed(data_of(entry.fields))
-        return render_template(
-            "message.html",
-            entry=entry,
-            data=data,
-            whole=whole,
-            shown=SHOWN_BYTES,
-            version=__version__,
-        )
+        return _render_message(entry)
 
-    @routes.app_template_filter("shown")
-    def shown(text: object, most: int = LONGEST) -> str:
-        return truncate(text, most)
+    @blueprint.app_template_filter("printable")
+    def printable(text: object, max_length: int = MAX_TEXT_LENGTH) -> str:
+        return truncate(text, max_length)
 
-    @routes.after_request
-    def restrict(answer: Response) -> Response:
-        answer.headers["Content-Security-Policy"] = POLICY
-        return answer
+    @blueprint.after_request
+    def restrict(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return response
 
-    return routes
+    return blueprint
 
 
-def _rendered(template: str, seen: Overview) -> str:
-    drawn = chart(seen.arrivals, DRAWN, int(seen.counted_at.timestamp()) // 60)
-    level, sentence = verdict(seen)
+def _render_status(snapshot: Snapshot) -> str:
+    chart = draw_chart(snapshot.arrivals, CHART_KINDS, int(snapshot.host_time.timestamp()) // 60)
+    level, sentence = headline(snapshot)
     return render_template(
-        template,
-        seen=seen,
+        "status.html",
+        snapshot=snapshot,
         level=level,
-        verdict=sentence,
-        tiles=tiles(seen, drawn),
-        chart=drawn,
-        bar=BAR,
+        headline=sentence,
+        tiles=tiles(snapshot, chart),
+        chart=chart,
+        bar_width=BAR_WIDTH,
         height=HEIGHT,
         hours=HOURS,
-        says=_says,
+        summary=_summary,
         version=__version__,
-        since=lambda moment: _since(moment, seen.now),
+        age=lambda moment: _age(moment, snapshot.now),
         duration=format_duration,
-        most_problems=MOST_PROBLEMS,
+        max_problems=MAX_PROBLEMS,
     )
 
 
-def _printed(data: Any) -> str:
-    """JSON for people to read; what does not print, or would turn the text round, as in JSON."""
+def _render_message(entry: StreamEntry) -> str:
+    size = entry.cut.get("data", 0)
+    # JSON without its end cannot be parsed, so it is shown as it is.
+    data = escape(entry.fields["data"]) if size else _format_json(data_of(entry.fields))
+    return render_template(
+        "message.html",
+        entry=entry,
+        data=data,
+        size=size,
+        max_bytes=MAX_VALUE_BYTES,
+        version=__version__,
+    )
+
+
+def _format_json(data: Any) -> str:
+    """Indented JSON; characters that are not printable, or would reverse the text, are escaped."""
     try:
         lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
     except RecursionError:
@@ -112,35 +116,38 @@ def _printed(data: Any) -> str:
     return "\n".join(escape(line) for line in lines)
 
 
-def _says(entry: StreamEntry) -> str:
-    """What tells a message from the next, in a few words."""
-    return ", ".join(islice(details(data_of(entry.fields)), MOST_DETAILS))
+def _summary(entry: StreamEntry) -> str:
+    """The members of a message that tell it from others, on one line."""
+    return ", ".join(islice(details(data_of(entry.fields)), MAX_DETAILS))
 
 
-def _since(moment: datetime | str | None, now: datetime) -> str:
-    """How long ago; of a text that is no time, the text."""
+def _age(moment: datetime | str | None, now: datetime) -> str:
+    """How long ago a moment was; a text that is no time is returned as it is."""
     if moment is None:
         return "unknown"
     try:
-        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        return f"{format_duration(max((now - at).total_seconds(), 0))} ago"
+        time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return f"{format_duration(max((now - time).total_seconds(), 0))} ago"
     except (ValueError, TypeError):
-        return truncate(moment, LONGEST)
+        return truncate(moment, MAX_TEXT_LENGTH)
 
 
-def _entry(settings: Settings, partition: int, entry_id: str) -> StreamEntry | None:
-    known = every_partition(settings.queue.namespace, settings.queue.partitions)
-    if partition >= len(known) or not entry_ids.PATTERN.fullmatch(entry_id):
+def _read_entry(settings: Settings, partition: int, entry_id: str) -> StreamEntry | None:
+    """One entry of the queue; None: there is none.
+
+    Raises:
+        RedisFailedError: Redis did not answer.
+    """
+    partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
+    if partition >= len(partitions) or not entry_ids.PATTERN.fullmatch(entry_id):
         return None
     if max(entry_ids.parse(entry_id)) > entry_ids.MAX_PART:
         return None
+    stream = partitions[partition].messages
+    projection = Projection(max_value_bytes=MAX_VALUE_BYTES, max_entries=1)
     with open_queue_view(settings) as view:
-        projection = Projection(max_value_bytes=SHOWN_BYTES, max_entries=1)
-        stream = known[partition].messages
-        page = next(
-            pages(
-                view.client, stream, entry_id, entry_id, projection=projection, partition=partition
-            ),
-            None,
+        found = pages(
+            view.client, stream, entry_id, entry_id, projection=projection, partition=partition
         )
+        page = next(found, None)
     return page.entries[0] if page else None

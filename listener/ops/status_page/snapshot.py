@@ -1,4 +1,4 @@
-"""All that the status page shows, looked up once: what is, in Redis and on this host's disk."""
+"""Reads all data of the status page once, from Redis, this host's spool and the checks, and caches it for 1.5 s."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -14,129 +14,140 @@ from listener.inspection.arrivals import ArrivalCounts, read_arrivals
 from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.pages import Projection, StreamEntry, pages
 from listener.inspection.quarantined_messages import QuarantinedMessage, newest_quarantined
-from listener.inspection.queue_view import (
-    QueueView,
-    RedisFailedError,
-    translating_redis_errors,
-)
+from listener.inspection.queue_view import QueueView, RedisFailedError, translating_redis_errors
 from listener.inspection.registrations import RegistrationState, read_registrations
 from listener.inspection.streams import StreamStats
 from listener.ops.queue_connection import open_queue_view
-from listener.ops.status_page.upgrades import Upgrade, upgrades
+from listener.ops.status_page.upgrades import Upgrade, track_upgrades
 from listener.queue.keys import Partition
 from listener.queue.queue import StoredIn
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
 from listener.spool.status import SpoolStatus, read_status
 
-# More would make the page slow in the middle of a campaign, and messages with it: both are the work of
-# the same processes. A list of many devices makes an entry long: one that is longer than `LONGEST` is
-# counted and listed, and what is in it is not looked at.
-ENTRIES_READ = 2000
-LETTERS_READ = 2 * 2**20
-LONGEST = 2**18
-# What Redis reads for it, returned or not.
-BYTES_READ = 16 * 2**20
-PAGE_BYTES = 2**19
-PARSING_S = 5.0
-SHOWN = 20
-FRESH_S = 1.5
+# Limits of what is read of the queue. The same processes make the page and receive messages, so a page
+# that reads more would slow both in the middle of a campaign.
+MAX_ENTRIES = 2000
+MAX_DATA_CHARS = 2 * 2**20
+# An entry with a longer value, such as a list of many devices, is counted and listed, but not parsed.
+MAX_VALUE_BYTES = 2**18
+# What Redis reads, returned or not.
+MAX_SCANNED_BYTES = 16 * 2**20
+MAX_PAGE_BYTES = 2**19
+PARSE_TIMEOUT_S = 5.0
+# The rows of a table.
+MAX_ROWS = 20
+MAX_AGE_S = 1.5
 
 _thread = NativeThread()
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Where a message would be kept now; None: nowhere, and `problem` says why."""
+class Destination:
+    """Where the next message would be stored; None: nowhere, and `problem` says why."""
 
-    by: StoredIn | None
+    stored_in: StoredIn | None
     problem: str = ""
 
 
 @dataclass(frozen=True)
-class Overview:
-    """The service at one moment, by Redis's clock where it answers.
+class Snapshot:
+    """The service at one moment.
 
     Attributes:
-        findings: what the doctor says (`python -m listener check`), in full.
-        spool: what is on this host's disk; None: there is no spool, or it cannot be read.
-        redis: whether Redis answered; without it the rest is empty.
-        counted_at: the same by this host's clock, which the counts of arrivals go by.
-        read: of how many entries `upgrades` and `newest` tell.
-        too_large: how many of those were too large to be looked into.
-        refused: how many are in the quarantine; `quarantined` are the newest of them.
+        now: by Redis's clock if Redis answered.
+        findings: all findings of the checks (`python -m listener check`).
+        spool: the state of this host's spool; None: there is no spool, or it cannot be read.
+        redis_up: whether Redis answered; if not, all that is read from Redis is empty.
+        host_time: the same moment by this host's clock, which the counts of arrivals go by.
+        entries_read: from how many entries `upgrades` and `newest` are made.
+        entries_too_large: how many of those were too large to be parsed.
+        quarantine_length: how many messages are in the quarantine; `quarantined` are the newest of them.
     """
 
     now: datetime
     findings: Sequence[Finding]
-    kept: Kept
-    counted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    destination: Destination
+    host_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     spool: SpoolStatus | None = None
-    redis: bool = False
+    redis_up: bool = False
     registrations: Sequence[RegistrationState] = ()
     streams: Sequence[StreamStats] = ()
     groups: Sequence[GroupStats] = ()
     arrivals: ArrivalCounts = field(default_factory=dict)
     upgrades: Sequence[Upgrade] = ()
     newest: Sequence[StreamEntry] = ()
-    read: int = 0
-    too_large: int = 0
-    refused: int = 0
+    entries_read: int = 0
+    entries_too_large: int = 0
+    quarantine_length: int = 0
     quarantined: Sequence[QuarantinedMessage] = ()
 
     @property
     def problems(self) -> list[Finding]:
-        """What somebody should look at, the worst first."""
-        found = [finding for finding in self.findings if finding.level != "ok"]
-        return sorted(found, key=lambda finding: finding.level != "error")
+        """The findings that need attention, errors first."""
+        problems = [finding for finding in self.findings if finding.level != "ok"]
+        return sorted(problems, key=lambda finding: finding.level != "error")
 
     @property
-    def messages(self) -> int:
-        """How many are in the queue, read or not."""
+    def queue_length(self) -> int:
+        """The number of messages in the queue, read by consumers or not."""
         return sum(stream.entries for stream in self.streams)
 
     @property
-    def dead(self) -> int:
-        """What groups gave up on."""
+    def dead_letters(self) -> int:
+        """The number of dead letters of all groups."""
         return sum(group.dead for group in self.groups)
 
 
-class Overviews:
-    """Looks when asked, but not more often than every one and a half seconds, for all who ask."""
+class CachedSnapshot:
+    """Takes a snapshot at most every `MAX_AGE_S`, however many browsers show the page.
+
+    Args:
+        settings: of the listener.
+        readiness: where the next message would be stored.
+        clock: monotonic seconds.
+    """
 
     def __init__(
         self, settings: Settings, readiness: Readiness, clock: Callable[[], float]
     ) -> None:
-        """Connects to nothing yet; the clock counts monotonic seconds."""
         self._settings = settings
         self._readiness = readiness
         self._clock = clock
         self._lock = Lock()
-        self._looked = -float("inf")
-        self._seen: Overview | None = None
+        self._taken_at = -float("inf")
+        self._snapshot: Snapshot | None = None
 
-    def current(self) -> Overview:
-        """How things are. Never raises for a Redis that fails."""
+    def get(self) -> Snapshot:
+        """The current snapshot. Never raises for a Redis that fails."""
         with self._lock:
-            if self._seen is None or self._clock() - self._looked >= FRESH_S:
-                self._seen = overview(self._settings, self._readiness)
-                self._looked = self._clock()
-            return self._seen
+            if self._snapshot is None or self._clock() - self._taken_at >= MAX_AGE_S:
+                self._snapshot = take_snapshot(self._settings, self._readiness)
+                self._taken_at = self._clock()
+            return self._snapshot
 
 
-def overview(settings: Settings, readiness: Readiness) -> Overview:
-    """Looks once."""
-    with open_queue_view(settings) as look:
-        # Before anything else: the doctor's own words for a Redis that fails are the page's. It does not
-        # search all keys: that would keep Redis busy for as long as anybody has the page open.
-        found, kept = list(findings(settings, look, search=False)), _kept(readiness)
+def take_snapshot(settings: Settings, readiness: Readiness) -> Snapshot:
+    """Runs the checks and reads the data. Never raises for a Redis that fails."""
+    with open_queue_view(settings) as view:
+        # The checks run first, because their sentence about a Redis that fails is the one to show. They do
+        # not search all keys: Redis would be busy with it as long as the page is open somewhere.
+        results = list(findings(settings, view, search=False))
+        destination = _destination(readiness)
         try:
             with translating_redis_errors(settings.queue):
-                return _in_redis(settings, look, found, kept)
+                return _read(settings, view, results, destination)
         except RedisFailedError as failure:
-            if not any(one.topic == "redis" and one.level == "error" for one in found):
-                found.append(redis_failed(settings, failure))
-            return Overview(datetime.now(UTC), found, kept, spool=_spool(settings))
+            if not any(one.topic == "redis" and one.level == "error" for one in results):
+                results.append(redis_failed(settings, failure))
+            return Snapshot(datetime.now(UTC), results, destination, spool=_spool(settings))
+
+
+def _destination(readiness: Readiness) -> Destination:
+    try:
+        return Destination(readiness.check())
+    except QueueUnavailableError as problem:
+        return Destination(None, problem.detail or problem.reason)
 
 
 def _spool(settings: Settings) -> SpoolStatus | None:
@@ -145,85 +156,86 @@ def _spool(settings: Settings) -> SpoolStatus | None:
     try:
         return read_status(settings.spool.folder, in_service=True)
     except (OSError, sqlite3.Error):
-        # The doctor says what is wrong with it.
+        # The finding of the spool's check says what is wrong with it.
         return None
 
 
-def _kept(readiness: Readiness) -> Kept:
-    try:
-        return Kept(readiness.check())
-    except QueueUnavailableError as problem:
-        return Kept(None, problem.detail or problem.reason)
-
-
-def _in_redis(settings: Settings, look: QueueView, findings: list[Finding], kept: Kept) -> Overview:
-    client, partitions, now = look.client, look.partitions, look.now()
-    counted_at = datetime.now(UTC)
-    messages = sum(stream.entries for stream in look.streams)
-    newest = _newest(look)
-    complete = len(newest) >= messages
-    # In a native thread, which gives way to the messages of this process every few milliseconds.
-    found = _thread.run(lambda: upgrades(newest, complete=complete), PARSING_S)
-    return Overview(
+def _read(
+    settings: Settings, view: QueueView, results: list[Finding], destination: Destination
+) -> Snapshot:
+    """A snapshot with all data. Raises redis.RedisError."""
+    client, partitions, now = view.client, view.partitions, view.now()
+    host_time = datetime.now(UTC)
+    queue_length = sum(stream.entries for stream in view.streams)
+    newest = _newest_entries(view)
+    complete = len(newest) >= queue_length
+    # In a native thread, so that the messages of this process wait a few milliseconds at most.
+    upgrades = _thread.run(lambda: track_upgrades(newest, complete=complete), PARSE_TIMEOUT_S)
+    return Snapshot(
         now=now,
-        findings=findings,
-        kept=kept,
-        counted_at=counted_at,
+        findings=results,
+        destination=destination,
+        host_time=host_time,
         spool=_spool(settings),
-        redis=True,
-        registrations=read_registrations(client, look.settings.namespace),
-        streams=look.streams,
-        groups=look.groups,
-        arrivals=read_arrivals(client, partitions, counted_at),
-        upgrades=found[:SHOWN],
-        newest=newest[:SHOWN],
-        read=len(newest),
-        too_large=sum(bool(entry.cut) for entry in newest),
-        refused=client.xlen(partitions[0].quarantine),
-        quarantined=newest_quarantined(client, partitions[0], SHOWN),
+        redis_up=True,
+        registrations=read_registrations(client, view.settings.namespace),
+        streams=view.streams,
+        groups=view.groups,
+        arrivals=read_arrivals(client, partitions, host_time),
+        upgrades=upgrades[:MAX_ROWS],
+        newest=newest[:MAX_ROWS],
+        entries_read=len(newest),
+        entries_too_large=sum(bool(entry.cut) for entry in newest),
+        quarantine_length=client.xlen(partitions[0].quarantine),
+        quarantined=newest_quarantined(client, partitions[0], MAX_ROWS),
     )
 
 
-def _newest(look: QueueView) -> list[StreamEntry]:
-    """The newest entries, the newest first: of each partition its share, one partition after the other."""
-    found: list[StreamEntry] = []
-    share = len(look.partitions)
-    for where in look.partitions:
-        found += _newest_of(look, where, share)
-    return sorted(found, key=lambda entry: entry.order, reverse=True)
+def _newest_entries(view: QueueView) -> list[StreamEntry]:
+    """The newest entries of all partitions, the newest first; each partition has an equal share of the limits."""
+    share = len(view.partitions)
+    entries = [
+        entry
+        for partition in view.partitions
+        for entry in _newest_of_partition(view, partition, share)
+    ]
+    return sorted(entries, key=lambda entry: entry.order, reverse=True)
 
 
-def _newest_of(look: QueueView, where: Partition, share: int) -> list[StreamEntry]:
-    """Holds no more than its share, but for an entry of `LONGEST`. At least one entry, if there is one."""
-    most = max(ENTRIES_READ // share, 1)
+def _newest_of_partition(view: QueueView, partition: Partition, share: int) -> list[StreamEntry]:
+    """Holds one `share`-th of the limits and one entry more at most. At least one entry, if there is one."""
+    max_entries = max(MAX_ENTRIES // share, 1)
+    max_scanned = MAX_SCANNED_BYTES // share
     projection = Projection(
-        max_value_bytes=LONGEST, max_entries=most, max_bytes=min(PAGE_BYTES, BYTES_READ // share)
+        max_value_bytes=MAX_VALUE_BYTES,
+        max_entries=max_entries,
+        max_bytes=min(MAX_PAGE_BYTES, max_scanned),
     )
-    found: list[StreamEntry] = []
-    letters = read = 0
+    entries: list[StreamEntry] = []
+    chars = scanned = 0
     for page in pages(
-        look.client,
-        where.messages,
+        view.client,
+        partition.messages,
         "+",
         "-",
         projection=projection,
         newest_first=True,
-        partition=where.number,
+        partition=partition.number,
     ):
-        read += page.bytes
+        scanned += page.bytes
         for entry in page.entries:
-            found.append(_without_the_long(entry))
-            letters += len(found[-1].fields.get("data", ""))
-            if len(found) >= most or letters > LETTERS_READ // share:
-                return found
-        if read >= BYTES_READ // share:
+            entries.append(_without_cut_fields(entry))
+            chars += len(entries[-1].fields.get("data", ""))
+            if len(entries) >= max_entries or chars > MAX_DATA_CHARS // share:
+                return entries
+        if scanned >= max_scanned:
             break
-    return found
+    return entries
 
 
-def _without_the_long(entry: StreamEntry) -> StreamEntry:
-    """Without the beginnings of what was too long: half a JSON text says nothing."""
+def _without_cut_fields(entry: StreamEntry) -> StreamEntry:
+    """Drops the beginnings of values that were too long: half a JSON text cannot be parsed."""
     if not entry.cut:
         return entry
-    kept = {name: text for name, text in entry.fields.items() if name not in entry.cut}
-    return replace(entry, fields=kept)
+    fields = {name: text for name, text in entry.fields.items() if name not in entry.cut}
+    return replace(entry, fields=fields)

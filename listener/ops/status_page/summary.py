@@ -1,135 +1,150 @@
-"""The top of the status page: one sentence on all of it, and one tile for each thing that matters. Pure."""
+"""Decides the status page's headline, by the checks' findings, and its tiles, one for each important figure. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from listener.diagnostics.finding import Finding
+from listener.diagnostics.finding import Level
 from listener.ops.status_page.chart import Chart
-from listener.ops.status_page.snapshot import Overview
+from listener.ops.status_page.snapshot import Snapshot
 from listener.text import truncate
 
-Level = Literal["ok", "warning", "error", "plain"]
+TileLevel = Level | Literal["plain"]
 
 UNKNOWN = "unknown"
 NO_REDIS = "no Redis"
 # A tile is narrow.
-LONGEST = 20
+MAX_GROUP_LENGTH = 20
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One thing: its name, how it is, what the figure is about, and the place on the page that tells more."""
+    """One figure.
+
+    Attributes:
+        name: what it is about.
+        value: the figure.
+        caption: what explains it.
+        anchor: the id of the element on the page with the details.
+        level: how bad it is.
+    """
 
     name: str
     value: str
-    about: str
-    place: str
-    level: Level = "plain"
+    caption: str
+    anchor: str
+    level: TileLevel = "plain"
 
 
-def verdict(seen: Overview) -> tuple[Level, str]:
-    """One sentence on all of it, and how bad it is."""
-    errors = [finding for finding in seen.problems if finding.level == "error"]
-    if errors and not seen.kept.by:
+def headline(snapshot: Snapshot) -> tuple[Level, str]:
+    """The state of the whole service in one sentence, and how bad it is."""
+    errors = [finding for finding in snapshot.problems if finding.level == "error"]
+    if errors and not snapshot.destination.stored_in:
         return "error", "No message can be kept"
     if any(finding.topic != "redis" for finding in errors):
         return "error", "Messages may be lost"
     if errors:
         return "error", "Messages are kept; act before they are not"
-    if seen.problems:
+    if snapshot.problems:
         return "warning", "Messages are kept; something needs a look"
     return "ok", "All is well"
 
 
-def tiles(seen: Overview, chart: Chart) -> list[Tile]:
-    """What an operator asks first, in this order; `unknown` where Redis does not tell."""
+def tiles(snapshot: Snapshot, chart: Chart) -> list[Tile]:
+    """The tiles in the order of an operator's questions; `unknown` where only Redis has the figure and is down."""
     return [
-        _registered(seen),
-        _kept(seen),
-        _spool(seen),
-        *(_in_redis(seen, chart) if seen.redis else _untold()),
+        _registration_tile(snapshot),
+        _destination_tile(snapshot),
+        _spool_tile(snapshot),
+        *(_redis_tiles(snapshot, chart) if snapshot.redis_up else _unknown_tiles()),
     ]
 
 
-def _in_redis(seen: Overview, chart: Chart) -> Iterator[Tile]:
+def worst_level(snapshot: Snapshot, *topics: str) -> TileLevel:
+    """The level of the worst problem of these topics; `plain` if they have none."""
+    levels = [finding.level for finding in snapshot.problems if finding.topic in topics]
+    return levels[0] if levels else "plain"
+
+
+def _redis_tiles(snapshot: Snapshot, chart: Chart) -> Iterator[Tile]:
     yield Tile("Last minute", f"{chart.last_minute:,}", f"busiest {chart.peak:,}", "arrivals")
-    yield _upgrades(seen)
-    yield _unread(seen)
-    yield Tile("Dead", f"{seen.dead:,}", "given up on", "dead", _worst(seen, "dead letters"))
-    level = _worst(seen, "quarantine")
-    yield Tile("Quarantine", f"{seen.refused:,}", "refused, kept", "quarantine", level)
+    yield _upgrades_tile(snapshot)
+    yield _unread_tile(snapshot)
+    level = worst_level(snapshot, "dead letters")
+    yield Tile("Dead", f"{snapshot.dead_letters:,}", "given up on", "dead", level)
+    level = worst_level(snapshot, "quarantine")
+    length = f"{snapshot.quarantine_length:,}"
+    yield Tile("Quarantine", length, "refused, kept", "quarantine", level)
 
 
-def _untold() -> Iterator[Tile]:
+def _unknown_tiles() -> Iterator[Tile]:
     for name in ("Last minute", "Upgrades", "Unread", "Dead", "Quarantine"):
-        place = {"Last minute": "arrivals", "Unread": "groups"}.get(name, name.lower())
-        yield Tile(name, UNKNOWN, NO_REDIS, place)
+        anchor = {"Last minute": "arrivals", "Unread": "groups"}.get(name, name.lower())
+        yield Tile(name, UNKNOWN, NO_REDIS, anchor)
 
 
-def _registered(seen: Overview) -> Tile:
-    """As bad as the worst of the accounts."""
-    name, place, slots = "Registration", "registration", seen.registrations
-    if not slots:
-        return Tile(name, UNKNOWN, NO_REDIS if not seen.redis else "no registrar", place, "warning")
-    ours = sum(one.ours is True for one in slots)
-    about = f"{ours} of {len(slots)}"
-    lost = [one for one in slots if one.ours is False]
-    if any(not one.deregistered_on_purpose for one in lost):
-        return Tile(name, "not ours", about, place, "error")
+def _registration_tile(snapshot: Snapshot) -> Tile:
+    """As bad as the worst of the registrations."""
+
+    def tile(value: str, caption: str, level: TileLevel) -> Tile:
+        return Tile("Registration", value, caption, "registration", level)
+
+    registrations = snapshot.registrations
+    if not registrations:
+        return tile(UNKNOWN, "no registrar" if snapshot.redis_up else NO_REDIS, "warning")
+    ours = sum(registration.ours is True for registration in registrations)
+    caption = f"{ours} of {len(registrations)}"
+    lost = [registration for registration in registrations if registration.ours is False]
+    if any(not registration.deregistered_on_purpose for registration in lost):
+        return tile("not ours", caption, "error")
     if lost:
-        return Tile(name, "removed", about, place, "warning")
-    if ours < len(slots):
-        return Tile(name, UNKNOWN, about, place, "warning")
-    if any(one.is_stale(seen.now) for one in slots):
-        return Tile(name, "ours before", f"{about}, not looked at lately", place, "warning")
-    return Tile(name, "ours", about, place, "ok")
+        return tile("removed", caption, "warning")
+    if ours < len(registrations):
+        return tile(UNKNOWN, caption, "warning")
+    if any(registration.is_stale(snapshot.now) for registration in registrations):
+        return tile("ours before", f"{caption}, not looked at lately", "warning")
+    return tile("ours", caption, "ok")
 
 
-def _kept(seen: Overview) -> Tile:
-    name, place = "Messages go to", "keeping"
-    if seen.kept.by == "redis":
-        return Tile(name, "Redis", f"{seen.messages:,} in the queue", place, "ok")
-    if seen.kept.by == "spool":
-        return Tile(name, "the spool", "not to Redis", place, "warning")
-    return Tile(name, "nowhere", "answered 503", place, "error")
+def _destination_tile(snapshot: Snapshot) -> Tile:
+    name, anchor = "Messages go to", "keeping"
+    if snapshot.destination.stored_in == "redis":
+        return Tile(name, "Redis", f"{snapshot.queue_length:,} in the queue", anchor, "ok")
+    if snapshot.destination.stored_in == "spool":
+        return Tile(name, "the spool", "not to Redis", anchor, "warning")
+    return Tile(name, "nowhere", "answered 503", anchor, "error")
 
 
-def _spool(seen: Overview) -> Tile:
-    level = _worst(seen, "spool")
-    if seen.spool is None:
-        return Tile(
-            "Spool", "none" if level != "error" else UNKNOWN, "on this host", "spool", level
-        )
-    aside = seen.spool.set_aside
-    about = f"wait, {aside:,} set aside" if aside else "wait on this host"
-    return Tile("Spool", f"{seen.spool.messages:,}", about, "spool", level)
+def _spool_tile(snapshot: Snapshot) -> Tile:
+    level = worst_level(snapshot, "spool")
+    if snapshot.spool is None:
+        value = UNKNOWN if level == "error" else "none"
+        return Tile("Spool", value, "on this host", "spool", level)
+    set_aside = snapshot.spool.set_aside
+    caption = f"wait, {set_aside:,} set aside" if set_aside else "wait on this host"
+    return Tile("Spool", f"{snapshot.spool.messages:,}", caption, "spool", level)
 
 
-def _upgrades(seen: Overview) -> Tile:
-    """Of one that was read in part only it is not known whether it is over."""
-    under_way = sum(one.complete and one.stage in {"scheduled", "started"} for one in seen.upgrades)
-    partly = sum(not one.complete for one in seen.upgrades)
-    about = f"{under_way} under way" + (f", {partly} partly seen" if partly else "")
-    return Tile("Upgrades", f"{len(seen.upgrades)}", about, "upgrades")
+def _upgrades_tile(snapshot: Snapshot) -> Tile:
+    """An upgrade whose messages were not all read may be over or not, so it is counted apart."""
+    complete = [upgrade for upgrade in snapshot.upgrades if upgrade.complete]
+    under_way = sum(upgrade.stage in {"scheduled", "started"} for upgrade in complete)
+    partly = len(snapshot.upgrades) - len(complete)
+    caption = f"{under_way} under way" + (f", {partly} partly seen" if partly else "")
+    return Tile("Upgrades", f"{len(snapshot.upgrades)}", caption, "upgrades")
 
 
-def _unread(seen: Overview) -> Tile:
-    """The group that is furthest behind, over all its partitions."""
+def _unread_tile(snapshot: Snapshot) -> Tile:
+    """The group with the greatest lag, over all its partitions."""
     lags: dict[str, int] = defaultdict(int)
     exact: dict[str, bool] = defaultdict(lambda: True)
-    for group in seen.groups:
+    for group in snapshot.groups:
         lags[group.name] += group.lag.entries
         exact[group.name] &= group.lag.exact
     if not lags:
         return Tile("Unread", "all", "nobody reads", "groups", "warning")
     last = max(lags, key=lambda name: lags[name])
     value = f"{lags[last]:,}{'' if exact[last] else '+'}"
-    level = _worst(seen, *(f"group {name}" for name in lags))
-    return Tile("Unread", value, f"by {truncate(last, LONGEST)}", "groups", level)
-
-
-def _worst(seen: Overview, *topics: str) -> Level:
-    found: list[Finding] = [one for one in seen.problems if one.topic in topics]
-    return found[0].level if found else "plain"
+    level = worst_level(snapshot, *(f"group {name}" for name in lags))
+    return Tile("Unread", value, f"by {truncate(last, MAX_GROUP_LENGTH)}", "groups", level)

@@ -1,7 +1,7 @@
-"""The state of upgrades, as far as the newest messages show it. Pure.
+"""Tracks how far each upgrade and its devices are, from the newest messages. Pure.
 
 The members inside the containers are modelled on replies of the provider's REST API and are only
-likely [?]: a member that is missing or of another form is left out, and never raises.
+likely [?]: a member that is missing or has another form is ignored, and never raises.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,14 +21,14 @@ REJECTED = "reject"
 
 @dataclass
 class Upgrade:
-    """One upgrade, with the stage of each of its devices by the last message about it.
+    """One upgrade, with the stage of each of its devices by the last message about that device.
 
     Attributes:
         id: ThingSpace's upgradeId.
         last: when the newest message about it arrived, RFC 3339.
-        devices: the stage of each device that a message named.
+        devices: the stage of each device that a message named, by its id.
         rejected: devices that were not accepted when it was scheduled.
-        stage_without_devices: the stage in the newest message that named no device.
+        stage_without_devices: the stage by the newest message that named no device.
         complete: whether all messages about it were read; otherwise there may be more devices.
     """
 
@@ -63,13 +63,13 @@ class Upgrade:
         return "started" if self.ended or self.count("started") else "scheduled"
 
 
-def upgrades(entries: Iterable[StreamEntry], *, complete: bool = True) -> list[Upgrade]:
-    """The upgrades that some messages are about, the one with the newest message first.
+def track_upgrades(entries: Iterable[StreamEntry], *, complete: bool = True) -> list[Upgrade]:
+    """The upgrades that the messages are about, the one with the newest message first.
 
     Args:
-        entries: of message streams, in any order; they are taken in the order of their `time`.
-        complete: whether there are no older messages than these. Otherwise the messages of an
-            upgrade are complete only from the one that it was scheduled.
+        entries: of message streams, in any order; they are applied in the order of their `time`.
+        complete: whether there are no older messages than these. If there are, an upgrade is complete
+            only if the message that it was scheduled is among them.
     """
     by_id: dict[str, Upgrade] = {}
     for entry in sorted(entries, key=lambda entry: entry.fields.get("time", "")):
@@ -90,7 +90,7 @@ def _apply(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:
     stage = _stage(kind, _text(container, "status"))
     devices = container.get("deviceList")
     if device := _text(container, "deviceId"):
-        _move(upgrade, device, stage)
+        _set_stage(upgrade, device, stage)
     elif isinstance(devices, list) and devices:
         for item in devices:
             _apply_listed(upgrade, item, stage)
@@ -110,11 +110,11 @@ def _apply_listed(upgrade: Upgrade, item: Any, stage: Stage) -> None:
     if stage == "scheduled" and REJECTED in _text(item, "status").lower():
         upgrade.rejected.add(device)
     else:
-        _move(upgrade, device, stage)
+        _set_stage(upgrade, device, stage)
 
 
-def _move(upgrade: Upgrade, device: str, stage: Stage) -> None:
-    # A message that an upgrade was scheduled, again or late, does not undo that it began.
+def _set_stage(upgrade: Upgrade, device: str, stage: Stage) -> None:
+    # A message that the upgrade was scheduled, repeated or late, does not undo that it started.
     if stage != "scheduled" or device not in upgrade.devices:
         upgrade.devices[device] = stage
     upgrade.rejected.discard(device)

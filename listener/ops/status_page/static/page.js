@@ -1,9 +1,9 @@
 "use strict";
-// Fetches the page anew every two seconds and puts in what has changed, section by section, so that
-// the reader's place, focus and opened details stay. While the service does not answer, says so.
+// Fetches the page every two seconds and replaces the sections that changed, so that the reader's scroll
+// position, focus and opened details stay. While the service does not answer, the page says so.
 
 const INTERVAL_MS = 2000;
-const SILENT = "No answer from the service; what stands below is old";
+const NO_ANSWER = "No answer from the service; what stands below is old";
 
 function replace(old, fresh) {
   if (old.outerHTML === fresh.outerHTML) return;
@@ -23,19 +23,19 @@ function replace(old, fresh) {
   if (summary) fresh.querySelector("summary")?.focus({ preventScroll: true });
 }
 
-// Read aloud by a screen reader when it changes.
-function announce(verdict) {
+// A screen reader reads the headline aloud when it changes.
+function announce(headline) {
   const before = document.querySelector("h1").textContent;
-  if (verdict !== before) document.querySelector("#announcer").textContent = verdict;
+  if (headline !== before) document.querySelector("#announcer").textContent = headline;
 }
 
-// A green verdict must not stay when nobody stands behind it any more.
-function doubt() {
-  const verdict = document.querySelector("h1");
+// A green headline must not stay when the service no longer answers.
+function showNoAnswer() {
+  const headline = document.querySelector("h1");
   document.title = "No answer · ThingSpace firmware listener";
-  announce(SILENT);
-  verdict.textContent = SILENT;
-  verdict.className = "error";
+  announce(NO_ANSWER);
+  headline.textContent = NO_ANSWER;
+  headline.className = "error";
 }
 
 async function refresh() {
@@ -52,12 +52,12 @@ async function refresh() {
       if (old) replace(old, document.adoptNode(section));
     }
   } catch (problem) {
-    doubt();
+    showNoAnswer();
     freshness.className = "error";
   }
 }
 
-async function forever() {
+async function refreshForever() {
   for (;;) {
     await new Promise((done) => { setTimeout(done, INTERVAL_MS); });
     if (!document.hidden) await refresh();
@@ -65,4 +65,4 @@ async function forever() {
 }
 
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-forever();
+refreshForever();
