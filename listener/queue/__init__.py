@@ -1,1 +1,1 @@
-"""The durable queue on Redis Streams."""
+"""The durable queue: Redis Streams, with the spool behind them."""

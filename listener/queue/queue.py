@@ -1,4 +1,4 @@
-"""Stores each message, in Redis if it confirms in time, else in the spool: here an outage of Redis is bridged."""
+"""The queue: stores each message in Redis, or in the spool when Redis does not confirm it in time."""
 
 import time
 from datetime import datetime

@@ -26,7 +26,6 @@ MAX_BATCH_BYTES = 4 * 2**20
 # was cut or timed out each time. Between two tries a check has to succeed.
 TRIES_REFUSED = 2
 TRIES_UNANSWERED = 3
-
 size_of = attrgetter("size")
 
 
@@ -58,15 +57,7 @@ class Receipt(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A stream of a partition, and how it is written to.
-
-    Attributes:
-        partition: the stream's.
-        stream: its key.
-        script: adds entries to it.
-        max_length: roughly; 0: unbounded.
-        window_s: how long a fingerprint is remembered.
-    """
+    """A stream's key, the script that adds to it, its length roughly (0: unbounded), a fingerprint's lifetime."""
 
     partition: Partition
     stream: str
@@ -96,8 +87,8 @@ class StreamWriter:
 
         Args:
             target: where to write.
-            durable: sends a write.
-            check: returns if writing is possible at all, or raises QueueUnavailableError.
+            durable: sends the writes.
+            check: raises QueueUnavailableError if writing is impossible.
             clock: seconds since 1970.
             observe: is called with the size of each group.
             down_partitions: where outages are recorded; None: each entry is tried.
@@ -142,10 +133,9 @@ class StreamWriter:
         return outcome
 
     def put_all(self, entries: Sequence[Entry]) -> list[Outcome[Receipt]]:
-        """Adds entries that no request waits for: one that gets no reply is tried again.
+        """Adds entries that no request waits for, and tries those again that get no reply.
 
-        Returns:
-            For each entry what `put` would return or raise.
+        Returns for each entry what `put` would return or raise.
         """
         return self._batcher.write(entries, partial(self._write, retries=True))
 
@@ -159,7 +149,7 @@ class StreamWriter:
         self._closing.set()
 
     def close(self) -> None:
-        """Ends the thread, once all that was submitted is written."""
+        """Ends the thread once all that was submitted is written."""
         self._commit.close()
 
     def _submit(self, entry: Entry) -> Slot[Entry, Outcome[Receipt]]:
@@ -229,7 +219,7 @@ class StreamWriter:
         self._check()
 
     def _try(self, entries: Sequence[Entry], *, retries: bool) -> list[Receipt]:
-        """Calls the script once. Raises redis.RedisError, UnicodeError or QueueUnavailableError."""
+        """Calls the script once; raises redis.RedisError, UnicodeError or QueueUnavailableError."""
         if retries and self._closing.is_set():
             raise QueueUnavailableError("the service stops")
         partition, stream, _, max_length, window_s = self._target

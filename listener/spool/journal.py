@@ -1,4 +1,4 @@
-"""The spool's SQLite database, shared by the processes of a host. Every call blocks for its disk."""
+"""The messages in the spool's SQLite journal: put, read in order, set aside, deleted; and which process drains it."""
 
 import fcntl
 import os
@@ -71,7 +71,7 @@ class Journal:
 
         for _ in range(PUT_ATTEMPTS):
             results = self._database.run(insert)
-            # What went into files that were removed meanwhile is not kept yet.
+            # Rows in files that were removed meanwhile are not durable yet.
             if self._database.see_to_files():
                 return results
         raise sqlite3.OperationalError("the journal was renamed each time while it was written")
@@ -180,7 +180,7 @@ class Journal:
         self._database.run(write)
 
     def lead(self) -> bool:
-        """Whether there is a journal, and this process is the one of the host that drains it.
+        """Whether there is a journal, and this process of the host drains it.
 
         The operating system frees the lock of a process that dies.
         """

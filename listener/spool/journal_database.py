@@ -1,4 +1,4 @@
-"""The journal's database: opened when first needed, synced in a way that processes share, and saved when its files go."""
+"""The journal's SQLite connection: opened when first needed, synced after each commit, saved when its files are removed."""
 
 import os
 import sqlite3
@@ -49,7 +49,7 @@ class JournalDatabase:
             self._close()
 
     def check_size(self, journal: sqlite3.Connection) -> None:
-        """Raises sqlite3.OperationalError where the log cannot shrink, and has as much as the journal may have."""
+        """Raises sqlite3.OperationalError if the log cannot shrink, and is as large as the journal may be."""
         most = self._max_pages * PAGE_BYTES + LOG_BYTES
         if self._files.bytes > most:
             journal.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -59,7 +59,7 @@ class JournalDatabase:
                 )
 
     def run(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
-        """What `action` makes of the open database; a corrupt one is renamed, and `action` gets a new one."""
+        """Returns the result of `action` on the open database; renames a corrupt one, and retries on a new one."""
         try:
             return action(self._opened())
         except sqlite3.DatabaseError as error:
@@ -123,7 +123,7 @@ class JournalDatabase:
             if journal.in_transaction:
                 journal.execute("ROLLBACK")
             raise
-        # Also where nothing changed: another process may have committed it, and not synced it yet.
+        # Also if nothing changed: another process may have committed it, and not synced it yet.
         if self._has_log:
             self._sync_log()
 
@@ -131,7 +131,7 @@ class JournalDatabase:
         try:
             log = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
-            # It was removed. `put` saves what is in it before anybody is answered.
+            # It was removed. `put` saves its rows before any message is acknowledged.
             if self._files.is_in_place():
                 raise
             return

@@ -1,4 +1,4 @@
-"""Opens a journal such that processes never share a log or memory for different databases, and replaces those whose files were removed."""
+"""Opens a journal so that its log belongs to one database only, and replaces a journal whose files were removed."""
 
 import os
 import sqlite3
