@@ -1,6 +1,7 @@
 """What the commands share: settings, the connection, checks of arguments, lists, and how a command ends."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from listener import entry_ids
 from listener.errors import SettingsError
 from listener.inspection.consumer_groups import group_names
 from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
@@ -26,6 +26,8 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 # Drawing a table of tens of thousands takes half a minute, and nobody reads it.
 MAX_TABLE_ROWS = 50
+# Unlike `entry_ids.PATTERN` it requires the number.
+ENTRY_ID = re.compile(r"[0-9]+-[0-9]+")
 
 
 class Commands(click.Group):
@@ -132,29 +134,28 @@ def resolve_time_option(
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-def check_entry_ids(ids: Sequence[str]) -> None:
-    """Raises BadParameter for an argument that is no entry id."""
-    for entry_id in ids:
-        match = entry_ids.PATTERN.fullmatch(entry_id)
-        if not match or match[2] is None:
-            raise click.BadParameter(
-                clean(f"{entry_id!r} is no entry id such as 1795397513221-0"), param_hint="ID"
-            )
+def check_ids(
+    ids: Sequence[str],
+    form: re.Pattern[str] = ENTRY_ID,
+    description: str = "entry id such as 1795397513221-0",
+) -> None:
+    """Raises BadParameter for an argument that does not have the form of an id."""
+    for text in ids:
+        if not form.fullmatch(text):
+            raise click.BadParameter(clean(f"{text!r} is no {description}"), param_hint="ID")
 
 
 def check_ids_or_all(
-    ids: Sequence[str],
-    every: bool,
-    check_ids: Callable[[Sequence[str]], None] = check_entry_ids,
+    ids: Sequence[str], every: bool, check: Callable[[Sequence[str]], None] = check_ids
 ) -> None:
-    """Checks that either ids or --all are given, and the ids by `check_ids`.
+    """Checks that either ids or --all are given, and the form of the ids.
 
     Raises:
         UsageError: neither, both, or something that is no id.
     """
     if bool(ids) == every:
         raise click.UsageError("name the ids of what you mean, or --all")
-    check_ids(ids)
+    check(ids)
 
 
 def confirm(question: str, assumed: bool) -> None:

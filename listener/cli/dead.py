@@ -48,7 +48,7 @@ def list_(*, group: str | None, limit: int | None, as_json: bool) -> None:
 @click_options.as_json
 def show(*, entry_id: str, group: str | None, as_json: bool) -> None:
     """Show all there is of a dead letter: the message, the error, the traceback."""
-    common.check_entry_ids([entry_id])
+    common.check_ids([entry_id])
     with common.open_queue() as queue:
         letters = list(_all(queue, _groups(queue, group), ALL_FIELDS, only=entry_id))
     if not letters:

@@ -48,7 +48,7 @@ def list_(*, limit: int | None, as_json: bool) -> None:
 @click_options.as_json
 def show(*, entry_id: str, as_json: bool) -> None:
     """Show one whole."""
-    common.check_entry_ids([entry_id])
+    common.check_ids([entry_id])
     with common.open_queue() as queue:
         message = next(read_quarantine(queue.client, queue.partitions[0], only=entry_id), None)
     if message is None:

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,9 +17,13 @@ from listener.spool.folder_checks import owner_of
 from listener.spool.journal import Journal
 from listener.spool.journal_database import JOURNAL
 from listener.spool.status import State, read_messages
-from listener.text import clean, counted, json_line
+from listener.text import counted, json_line
 
-MESSAGE_ID = re.compile(r"[0-9a-f]{32}")
+_check_ids = partial(
+    common.check_ids,
+    form=re.compile(r"[0-9a-f]{32}"),
+    description="message id such as 8a6bba0e7e8c41681e019c6be2dfe880",
+)
 
 state_option = click.option(
     "--state",
@@ -57,7 +62,7 @@ def list_(*, state: State | None, limit: int | None, as_json: bool) -> None:
 @click_options.as_json
 def show(*, message_id: str, as_json: bool) -> None:
     """Show a message whole, and why it was set aside."""
-    _check_message_ids([message_id])
+    _check_ids([message_id])
     with _reading() as folder:
         spooled = next(
             (each for each in read_messages(folder) if each.message.id == message_id), None
@@ -84,7 +89,7 @@ def export(
 
     Those with the ids, or all. They stay in the spool.
     """
-    _check_message_ids(message_ids)
+    _check_ids(message_ids)
     path = click_options.output_path(output, force)
     written = set()
     with _reading() as folder, click_options.open_output(path) as file:
@@ -109,7 +114,7 @@ def retry(*, message_ids: tuple[str, ...], every: bool) -> None:
     The service moves them to Redis then. Raise the limit that Redis refused them for, first: what it
     refuses again is set aside again.
     """
-    common.check_ids_or_all(message_ids, every, _check_message_ids)
+    common.check_ids_or_all(message_ids, every, _check_ids)
     with _writing() as (folder, journal):
         chosen = _set_aside(folder, message_ids)
         retried = journal.retry(chosen) if chosen else 0
@@ -129,7 +134,7 @@ def drop(*, message_ids: tuple[str, ...], every: bool, yes: bool) -> None:
 
     `export` keeps them elsewhere first. What waits for Redis cannot be dropped.
     """
-    common.check_ids_or_all(message_ids, every, _check_message_ids)
+    common.check_ids_or_all(message_ids, every, _check_ids)
     with _writing() as (folder, journal):
         chosen = _set_aside(folder, message_ids)
         if chosen:
@@ -198,14 +203,6 @@ def _run_as(path: Path) -> str:
 def _set_aside(folder: Path, ids: Sequence[str]) -> list[str]:
     set_aside = [spooled.message.id for spooled in read_messages(folder, "set-aside")]
     return [message_id for message_id in set_aside if not ids or message_id in ids]
-
-
-def _check_message_ids(ids: Sequence[str]) -> None:
-    for message_id in ids:
-        if not MESSAGE_ID.fullmatch(message_id):
-            example = "8a6bba0e7e8c41681e019c6be2dfe880"
-            text = f"{message_id!r} is no message id such as {example}"
-            raise click.BadParameter(clean(text), param_hint="ID")
 
 
 def _fail_if_missing(ids: Sequence[str], existing: Collection[str], place: str) -> None:

@@ -9,14 +9,7 @@ from typing import Any
 import redis
 
 from listener import entry_ids
-from listener.inspection.pages import (
-    ALL_FIELDS,
-    IDS_ONLY,
-    Projection,
-    StreamEntry,
-    pages,
-    stream_info,
-)
+from listener.inspection.pages import ALL_FIELDS, Projection, StreamEntry, pages, stream_info
 from listener.queue.keys import Partition
 
 # A merge holds a page of each partition: the partitions share the bytes of one page, at least this many each.
@@ -109,9 +102,9 @@ def snapshot(
         partition: the number that each entry gets as its partition.
         projection: what to read of each entry.
     """
-    newest = next(pages(client, stream, "+", "-", projection=IDS_ONLY, newest_first=True), None)
-    if newest:
-        first, last = (only, only) if only else ("-", newest.entries[0].entry_id)
+    info = stream_info(client, stream)
+    if info and info["last-entry"]:
+        first, last = (only, only) if only else ("-", info["last-entry"][0])
         yield from _entries(client, stream, first, last, projection=projection, partition=partition)
 
 

@@ -3,13 +3,11 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 
 from listener.queue.keys import observations
-
-Value = TypeVar("Value")
 
 # The registrar's reasons for: refused logins have stopped all further logins.
 NO_MORE_LOGINS = frozenset(("breaker-open", "account-locked"))
@@ -77,14 +75,14 @@ def parse_registration(slot: str, text: str) -> RegistrationState:
         return RegistrationState(
             account=account,
             version=version,
-            url=_optional(stored["registered_url"], str),
-            ours=_optional(stored["ours"], bool),
+            url=_checked(stored["registered_url"], str | None),
+            ours=_checked(stored["ours"], bool | None),
             observed_at=observed_at,
-            result=_text(stored["result"]),
-            reason=_text(stored["reason"]),
-            detail=_text(stored.get("detail", "")),
+            result=_checked(stored["result"], str),
+            reason=_checked(stored["reason"], str),
+            detail=_checked(stored.get("detail", ""), str),
             token_age_s=age if isinstance(age, int | float) else None,
-            contender=_optional(stored.get("contender"), str),
+            contender=_checked(stored.get("contender"), str | None),
             interval_s=interval_s if isinstance(interval_s, int | float) else None,
         )
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError):
@@ -92,14 +90,8 @@ def parse_registration(slot: str, text: str) -> RegistrationState:
         return RegistrationState(account, version, None, None, None, "unreadable", "", "", None)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(str)
-    return value
-
-
-def _optional(value: Any, kind: type[Value]) -> Value | None:
-    """The value, if it is None or of its kind. Raises TypeError."""
-    if not isinstance(value, kind | None):
+def _checked(value: Any, kind: Any) -> Any:
+    """The value, if it is of a kind such as `str | None`. Raises TypeError."""
+    if not isinstance(value, kind):
         raise TypeError(kind)
     return value
