@@ -159,13 +159,6 @@ class Journal:
 
         return self._database.run(settle)
 
-    def depth(self) -> int:
-        """How many messages wait."""
-        if not self._database.exists:
-            return 0
-        count = self._database.run(lambda db: db.execute("SELECT count(*) FROM message").fetchone())
-        return int(count[0])
-
     def check(self) -> None:
         """Returns if a message of up to a page could be written now."""
 

@@ -151,14 +151,6 @@ class Spool:
         """
         self._run(lambda: self._journal.set_aside(spooled, reason))
 
-    def depth(self) -> int:
-        """How many messages wait, without those that are set aside.
-
-        Raises:
-            QueueUnavailableError: the journal cannot be read.
-        """
-        return self._run(self._journal.depth)
-
     def check(self) -> None:
         """Returns if a message of up to a page could be journalled now, or was a moment ago.
 

@@ -75,7 +75,7 @@ class World:
     def spooled(self) -> int:
         spool = Spool(self.folder / "spool", 2**20)
         try:
-            return spool.depth()
+            return len(spool.oldest(10_000))
         finally:
             spool.close()
 

@@ -166,7 +166,7 @@ def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
             before = len(load.acknowledged)
             wait_until(lambda: keeper.check() == "redis" and len(load.acknowledged) > before + 50)
         spool = Spool(tmp_path, 2**30)
-        wait_until(lambda: spool.depth() == 0)
+        wait_until(lambda: len(spool.oldest(10_000)) == 0)
         spool.close()
     empty.rejoin(old)
     assert load.refused == 0
