@@ -111,21 +111,17 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
         log.error("this worker counts nothing: there is no room for metrics", detail=str(error))  # noqa: TRY400
 
 
-def post_worker_init(_worker: Any) -> None:
+def post_worker_init(worker: Any) -> None:
     """Starts the queue's threads and tunes the garbage collector, once the worker has loaded the application."""
     if wsgi := sys.modules.get("listener.wsgi"):
         wsgi.queue.start()
+        # Not in `worker_exit`: that hook is free for an operator's own configuration.
+        worker.close_application = wsgi.queue.close
     # The application's own objects stay, so the collector need not visit them again.
     gc.collect()
     gc.freeze()
     # A message creates some hundred objects without a reference cycle, so they are freed without a collection.
     gc.set_threshold(GC_THRESHOLD, 20, 20)
-
-
-def worker_exit(_arbiter: Any, _worker: Any) -> None:
-    """Closes the queue after a worker's last request; also called in a worker that failed to load the application."""
-    if wsgi := sys.modules.get("listener.wsgi"):
-        wsgi.queue.close()
 
 
 def child_exit(_arbiter: Any, _worker: Any) -> None:

@@ -14,7 +14,7 @@ from gunicorn.arbiter import Arbiter
 
 from listener.server import gunicorn_options
 
-CONFIGURATION = Path(__file__).parents[1] / "gunicorn.conf.py"
+CONFIGURATION = Path(__file__).parents[2] / "gunicorn.conf.py"
 # The exit status of invalid settings as well.
 REFUSED = 2
 # The exit status of a worker at which gunicorn stops. At any other except 3 it starts workers without end.

@@ -1,6 +1,7 @@
 """gunicorn's gevent worker with deadlines and limits for each connection, and refusals as problem+json."""
 
 import resource
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn import util
@@ -49,10 +50,19 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         self.alive: bool = True
         self._problems = ProblemResponder()
         self._config = http_exchange.freeze_config(self.cfg)
+        # Set by gunicorn.conf.py once the application is loaded.
+        self.close_application: Callable[[], None] = lambda: None
         # Below the size of gunicorn's pool, whose last places are for connections that are being closed.
         files = _allowed_files()
         places = min(self.worker_connections, max(files - OTHER_FILES, files // 4))
         self._limiter = ConnectionLimiter(max(places * 9 // 10, 1), MAX_UNFINISHED_BYTES)
+
+    def run(self) -> None:
+        """Serves until the worker stops, then calls `close_application`, after the last request."""
+        try:
+            super().run()
+        finally:
+            self.close_application()
 
     def notify(self) -> None:
         """Reports to the master that the worker is alive; gunicorn calls it every second, also while stopping."""

@@ -11,7 +11,7 @@ import redis
 
 from tests.registrar_process import gone, sending
 from tests.sandbox_process import Sandbox
-from tests.service_process import RECEIVER, SUPERVISED, Service, wait_until
+from tests.service_process import RECEIVER, ROOT, SUPERVISED, Service, wait_until
 
 LOGIN = {"CALLBACK_USERNAME": "listener", "CALLBACK_PASSWORD": "correct-horse-battery"}
 EVERY_S = 0.05
@@ -149,9 +149,28 @@ def test_a_second_gunicorn_master_does_not_outlive_the_registration(redis_url: s
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_worker_that_ends_closes_its_journal(end: signal.Signals) -> None:
+    check_that_the_journal_is_closed(RECEIVER, end)
+
+
+def test_worker_closes_its_journal_beside_a_worker_exit_of_the_operators_own(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        f"import runpy\nglobals().update(runpy.run_path({str(ROOT / 'gunicorn.conf.py')!r}))\n"
+        "def worker_exit(arbiter, worker): arbiter.log.info('mine')\n"
+    )
+    log = check_that_the_journal_is_closed(
+        ("gunicorn", "-c", str(own), "listener.wsgi:app"), signal.SIGTERM
+    )
+    assert "mine" in log
+
+
+def check_that_the_journal_is_closed(command: tuple[str, ...], end: signal.Signals) -> str:
+    """Runs a receiver with one message in its spool, ends it, and returns its log."""
     # SQLite removes its write-ahead log when the last connection is closed, and only then.
     settings = {**LOGIN, "REDIS_URL": "redis://127.0.0.1:1", "WEB_CONCURRENCY": "1"}
-    with Service(*RECEIVER, **settings) as service:
+    with Service(*command, **settings) as service:
         service.wait_until_ready()
         login = {"username": "listener", "password": LOGIN["CALLBACK_PASSWORD"]}
         assert service.post(json.dumps(login)).status_code == 200
@@ -161,3 +180,4 @@ def test_worker_that_ends_closes_its_journal(end: signal.Signals) -> None:
         assert service.wait() == 0
         assert [*spool.glob("*.db")]
         assert not [*spool.glob("*-wal")], service.log()
+        return service.log()
