@@ -6,7 +6,7 @@ from functools import cache
 
 import structlog
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from listener.callback.readiness import Readiness
 from listener.callback.responses import from_problem
@@ -88,9 +88,12 @@ def create_ops_app(
 def _respond_to_http_error(error: HTTPException) -> Response:
     """Responds in the same form as the public port; the reason word is the status phrase."""
     reason = error.name.lower().replace(" ", "-")
-    allow = [(name, value) for name, value in error.get_headers() if name == "Allow"]
+    headers = []
+    if isinstance(error, MethodNotAllowed):
+        # werkzeug's own header has the methods of a set, in another order in each process.
+        headers.append(("Allow", ", ".join(sorted(error.valid_methods or ()))))
     return from_problem(
-        problem_response(reason, ProblemType(error.code or 500, error.name), *allow)
+        problem_response(reason, ProblemType(error.code or 500, error.name), *headers)
     )
 
 
