@@ -34,39 +34,29 @@ def render_metrics(settings: Settings, accept: str) -> tuple[bytes, str]:
     Raises:
         TimeoutError: the files of the processes could not be added up in time.
     """
-    gauges = Gauges()
-    _set_gauges(gauges, settings)
+    scrape = Scrape(_process_metrics())
+    _set_gauges(scrape, settings)
     encode, content_type = choose_encoder(accept)
-    return encode(MetricFamilies([*_process_metrics(), *gauges.collect()])), content_type
+    return encode(scrape), content_type
 
 
-class MetricFamilies:
-    """Metrics for prometheus-client's encoders."""
+class Scrape:
+    """The metrics of one scrape: those that the processes count, and the gauges that are set."""
 
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        """The metrics in their order; called by the encoder."""
-        return self._families
-
-
-class Gauges:
-    """Collects the values of `metrics.SCRAPE_GAUGES` for one scrape."""
-
-    def __init__(self) -> None:
-        self._families: dict[str, GaugeMetricFamily] = {}
+    def __init__(self, process_metrics: Iterable[Metric]) -> None:
+        self._process_metrics = process_metrics
+        self._gauges: dict[str, GaugeMetricFamily] = {}
 
     def set(self, gauge: metrics.GaugeSpec, value: float, *labels: str) -> None:
         """Sets a gauge; the labels in the order in which they are declared."""
-        family = self._families.setdefault(
+        family = self._gauges.setdefault(
             gauge.name, GaugeMetricFamily(gauge.name, gauge.documentation, labels=gauge.labels)
         )
         family.add_metric(labels, value)
 
     def collect(self) -> Iterable[Metric]:
-        """The gauges that have a value."""
-        return self._families.values()
+        """All metrics; called by prometheus-client's encoder."""
+        return [*self._process_metrics, *self._gauges.values()]
 
 
 def _process_metrics() -> Iterable[Metric]:
@@ -105,64 +95,64 @@ def _merge(files: list[Path]) -> Iterable[Metric]:
     return families
 
 
-def _set_gauges(gauges: Gauges, settings: Settings) -> None:
+def _set_gauges(scrape: Scrape, settings: Settings) -> None:
     """Sets every gauge that can be read now; the others are missing from the response."""
     version = version_info()
-    gauges.set(metrics.BUILD, 1, str(version["version"]), str(version["commit"] or ""))
-    _set_spool_gauges(gauges, settings)
+    scrape.set(metrics.BUILD, 1, str(version["version"]), str(version["commit"] or ""))
+    _set_spool_gauges(scrape, settings)
     try:
         with open_queue_view(settings) as view:
-            _set_queue_gauges(gauges, view)
-            _set_registration_gauges(gauges, view)
-        gauges.set(metrics.REDIS_UP, 1)
+            _set_queue_gauges(scrape, view)
+            _set_registration_gauges(scrape, view)
+        scrape.set(metrics.REDIS_UP, 1)
     except RedisFailedError:
         # Not logged: the receiver, which needs Redis for messages, logs why.
-        gauges.set(metrics.REDIS_UP, 0)
+        scrape.set(metrics.REDIS_UP, 0)
 
 
-def _set_spool_gauges(gauges: Gauges, settings: Settings) -> None:
+def _set_spool_gauges(scrape: Scrape, settings: Settings) -> None:
     if settings.spool.folder is None:
         return
-    gauges.set(metrics.SPOOL_LIMIT, settings.spool.max_bytes)
+    scrape.set(metrics.SPOOL_LIMIT, settings.spool.max_bytes)
     try:
         spool = read_status(settings.spool.folder, in_service=True)
     except (OSError, sqlite3.Error):
         # The alert on the spool fires on the missing metric.
         return
-    gauges.set(metrics.CORRUPT_JOURNALS, len(spool.corrupt))
-    gauges.set(metrics.SPOOL_SET_ASIDE, spool.set_aside)
-    gauges.set(metrics.SPOOL, spool.messages)
-    gauges.set(metrics.SPOOL_BYTES, spool.bytes)
+    scrape.set(metrics.CORRUPT_JOURNALS, len(spool.corrupt))
+    scrape.set(metrics.SPOOL_SET_ASIDE, spool.set_aside)
+    scrape.set(metrics.SPOOL, spool.messages)
+    scrape.set(metrics.SPOOL_BYTES, spool.bytes)
     age_s = (datetime.now(UTC) - spool.oldest).total_seconds() if spool.oldest else 0
-    gauges.set(metrics.SPOOL_OLDEST, max(age_s, 0))
+    scrape.set(metrics.SPOOL_OLDEST, max(age_s, 0))
 
 
-def _set_queue_gauges(gauges: Gauges, view: QueueView) -> None:
+def _set_queue_gauges(scrape: Scrape, view: QueueView) -> None:
     now = view.now()
     streams = {stream.partition: stream for stream in view.streams}
     for partition in view.partitions:
         stream, number = streams.get(partition.number), str(partition.number)
-        gauges.set(metrics.QUEUE, stream.entries if stream else 0, number)
+        scrape.set(metrics.QUEUE, stream.entries if stream else 0, number)
         if stream and stream.oldest:
-            gauges.set(metrics.OLDEST, entry_age_s(stream.oldest, now), number)
+            scrape.set(metrics.OLDEST, entry_age_s(stream.oldest, now), number)
     for group in view.groups:
         labels = (group.name, str(group.partition))
-        gauges.set(metrics.LAG, group.lag.entries, *labels)
-        gauges.set(metrics.PENDING, group.pending, *labels)
-        gauges.set(metrics.DEAD, group.dead, *labels)
-    gauges.set(metrics.QUARANTINED, view.client.xlen(view.partitions[0].quarantine))
+        scrape.set(metrics.LAG, group.lag.entries, *labels)
+        scrape.set(metrics.PENDING, group.pending, *labels)
+        scrape.set(metrics.DEAD, group.dead, *labels)
+    scrape.set(metrics.QUARANTINED, view.client.xlen(view.partitions[0].quarantine))
 
 
-def _set_registration_gauges(gauges: Gauges, view: QueueView) -> None:
+def _set_registration_gauges(scrape: Scrape, view: QueueView) -> None:
     registrations = read_registrations(view.client, view.settings.namespace)
     for registration in registrations:
         labels = (registration.account, registration.version)
         if registration.ours is not None:
-            gauges.set(metrics.REGISTRATION, registration.ours, *labels)
+            scrape.set(metrics.REGISTRATION, registration.ours, *labels)
         if registration.observed_at:
-            gauges.set(metrics.OBSERVED, registration.observed_at.timestamp(), *labels)
+            scrape.set(metrics.OBSERVED, registration.observed_at.timestamp(), *labels)
         if registration.token_age_s is not None:
-            gauges.set(metrics.TOKEN_AGE, registration.token_age_s, *labels)
+            scrape.set(metrics.TOKEN_AGE, registration.token_age_s, *labels)
     if registrations:
         is_open = any(registration.reason in NO_MORE_LOGINS for registration in registrations)
-        gauges.set(metrics.BREAKER, is_open)
+        scrape.set(metrics.BREAKER, is_open)

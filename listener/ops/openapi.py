@@ -1,16 +1,15 @@
-"""`/openapi.json`: describes both ports in OpenAPI 3.1, made of the schemas, the problem types and the settings. Pure."""
+"""`/openapi.json`: describes both ports in OpenAPI 3.1, made of the kinds of messages, the problem types and the settings. Pure."""
 
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote, urlsplit
 
 from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import Schema, fields, validate
 
 from listener import __version__
 from listener.errors import PROBLEM_TYPES
 from listener.messages import json_schemas
 from listener.messages.kinds import KIND_NAMES
+from listener.queue.queue import StoredIn
 from listener.settings.parsers import TOKEN_PATTERN
 from listener.settings.settings import Settings
 
@@ -26,65 +25,56 @@ CROSS_SITE = "At the operating port: a page of another site has a browser ask (S
 MISDIRECTED = (
     "At the operating port: the Host is neither an IP address, localhost, nor in OPS_HOSTS."
 )
+STRING: Part = {"type": "string"}
 OBJECT: Part = {"type": "object"}
 HEADERS_BY_STATUS = {405: {"Allow": ALLOW}, 503: {"Retry-After": RETRY_AFTER}}
 
 
-# The names of these classes are the names of the schemas in the document.
-class Kept(Schema):
-    """A message is kept."""
-
-    id = fields.String(
-        required=True,
-        validate=validate.Regexp(r"^[0-9a-f]{32}$"),
-        metadata={"description": "The same content has the same id."},
-    )
-    duplicate = fields.Boolean(
-        required=True, metadata={"description": "Whether it was there already."}
-    )
+def _object(**properties: Part) -> Part:
+    """The schema of an object with exactly these members."""
+    required = sorted(properties)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
 
 
-class Problem(Schema):
-    """An error, as RFC 9457 has it. Nothing of the request is repeated."""
-
-    type = fields.String(required=True, validate=validate.Equal("about:blank"))
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    reason = fields.String(required=True, validate=validate.OneOf(list(PROBLEM_TYPES)))
+def _enum(*texts: str) -> Part:
+    return {**STRING, "enum": [*texts]}
 
 
-class Alive(Schema):
-    """The process answers."""
-
-    status = fields.String(required=True, validate=validate.Equal("alive"))
-
-
-class Ready(Schema):
-    """A message could be kept now, and where."""
-
-    status = fields.String(required=True, validate=validate.Equal("ready"))
-    keeper = fields.String(required=True, validate=validate.OneOf(["redis", "spool"]))
-
-
-class NotReady(Schema):
-    """A message could not be kept now: what the operating port says of it."""
-
-    status = fields.String(required=True, validate=validate.Equal("not-ready"))
-    reason = fields.String(required=True, validate=validate.Equal("queue-unavailable"))
-    detail = fields.String(required=True)
-
-
-class Version(Schema):
-    """What runs here."""
-
-    name = fields.String(required=True)
-    version = fields.String(required=True)
-    commit = fields.String(required=True, allow_none=True)
-    python = fields.String(required=True)
-    libraries = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-
-
-RESPONSE_SCHEMAS = (Kept, Problem, Alive, Ready, NotReady, Version)
+RESPONSE_SCHEMAS = {
+    "Kept": _object(
+        id={
+            **STRING,
+            "pattern": "^[0-9a-f]{32}$",
+            "description": "The same content has the same id.",
+        },
+        duplicate={"type": "boolean", "description": "Whether it was there already."},
+    ),
+    # RFC 9457.
+    "Problem": _object(
+        type=_enum("about:blank"),
+        title=STRING,
+        status={"type": "integer"},
+        reason=_enum(*PROBLEM_TYPES),
+    ),
+    "Alive": _object(status=_enum("alive")),
+    "Ready": _object(status=_enum("ready"), keeper=_enum(*get_args(StoredIn))),
+    # At the operating port; the public one responds with a problem.
+    "NotReady": _object(
+        status=_enum("not-ready"), reason=_enum("queue-unavailable"), detail=STRING
+    ),
+    "Version": _object(
+        name=STRING,
+        version=STRING,
+        commit={"type": ["string", "null"]},
+        python=STRING,
+        libraries={"type": "object", "additionalProperties": STRING},
+    ),
+}
 
 
 def openapi_document(settings: Settings) -> Part:
@@ -97,14 +87,12 @@ def openapi_document(settings: Settings) -> Part:
         title="ThingSpace firmware callback listener",
         version=__version__,
         openapi_version="3.1.0",
-        plugins=[MarshmallowPlugin()],
         info={"license": {"name": "MIT", "identifier": "MIT"}},
         jsonSchemaDialect=json_schemas.DIALECT,
     )
-    for schema in RESPONSE_SCHEMAS:
-        spec.components.schema(schema.__name__, schema=schema)
-    for kind in KIND_NAMES:
-        spec.components.schema(kind, json_schemas.schema_of(kind))
+    schemas = RESPONSE_SCHEMAS | {kind: json_schemas.schema_of(kind) for kind in KIND_NAMES}
+    for name, schema in schemas.items():
+        spec.components.schema(name, schema)
     # Both ports may have the same path with different methods, so each operation names its servers.
     for path, operation in _get_operations(settings).items():
         spec.path(path, operations={"get": operation})
@@ -134,7 +122,7 @@ def _post_operation(settings: Settings) -> Part:
         "servers": [_public_server(settings)],
         "parameters": [_token_parameter()] if settings.callback_token else [],
         "requestBody": {"required": True, "content": {JSON: {"schema": _body_schema(settings)}}},
-        "responses": {"200": _json("The message is kept.", Kept), **problems},
+        "responses": {"200": _json("The message is kept.", "Kept"), **problems},
     }
 
 
@@ -148,7 +136,7 @@ def _body_schema(settings: Settings) -> Part:
     if settings.callback_password is None:
         return kinds
     names = ["username", "password"]
-    credentials: Part = {"properties": {name: {"type": "string"} for name in names}}
+    credentials: Part = {"properties": dict.fromkeys(names, STRING)}
     if settings.credentials_may_be_missing:
         credentials["dependentRequired"] = {"username": ["password"], "password": ["username"]}
     else:
@@ -162,7 +150,7 @@ def _problem(status: int, *reasons: str) -> Part:
     return {
         "description": "\n".join(f"- `{name}`: {PROBLEM_TYPES[name].title}" for name in reasons),
         "headers": HEADERS_BY_STATUS.get(status, {}),
-        "content": {PROBLEM: {"schema": {"allOf": [_reference(Problem.__name__), narrowed]}}},
+        "content": {PROBLEM: {"schema": {"allOf": [_reference("Problem"), narrowed]}}},
     }
 
 
@@ -171,8 +159,8 @@ def _get_operations(settings: Settings) -> dict[str, Part]:
     operating: Part = {"url": "/", "description": "The operating port, where this document is."}
     both = [_public_server(settings), operating]
     not_ready = _problem(503, "queue-unavailable")
-    not_ready["content"][JSON] = {"schema": _reference(NotReady.__name__)}
-    text = {"schema": {"type": "string"}}
+    not_ready["content"][JSON] = {"schema": _reference("NotReady")}
+    text = {"schema": STRING}
     html = _content("A page.", "text/html", text)
     not_found = _content("There is none.", PROBLEM, {"schema": OBJECT})
     operations: dict[str, Part] = {
@@ -192,14 +180,14 @@ def _get_operations(settings: Settings) -> dict[str, Part]:
             {"200": _content("A file.", "text/*", text), "404": not_found},
             _path_parameter("filename", {"enum": ["page.css", "page.js"]}),
         ),
-        "/healthz": _operation(both, "Is the process alive?", {"200": _json("Yes.", Alive)}),
+        "/healthz": _operation(both, "Is the process alive?", {"200": _json("Yes.", "Alive")}),
         "/readyz": _operation(
             both,
             "Could a message be kept now? The public port says why not as a problem.",
-            {"200": _json("Yes, and where.", Ready), "503": not_ready},
+            {"200": _json("Yes, and where.", "Ready"), "503": not_ready},
         ),
         "/version": _operation(
-            [operating], "What runs here?", {"200": _json("Versions.", Version)}
+            [operating], "What runs here?", {"200": _json("Versions.", "Version")}
         ),
         "/metrics": _operation(
             [operating],
@@ -237,8 +225,8 @@ def _public_server(settings: Settings) -> Part:
     return {"url": f"{url.scheme}://{url.netloc}", "description": "The public port."}
 
 
-def _json(description: str, schema: type[Schema]) -> Part:
-    return _content(description, JSON, {"schema": _reference(schema.__name__)})
+def _json(description: str, schema: str) -> Part:
+    return _content(description, JSON, {"schema": _reference(schema)})
 
 
 def _content(description: str, media_type: str, content: Part) -> Part:

@@ -13,14 +13,10 @@ class PortDispatcher:
     """The WSGI application that gunicorn serves.
 
     Nothing that a sender writes decides: neither a header nor a path leads from one port to the other.
-
-    Args:
-        public: the WSGI application of the public port.
-        operating: that of the operating port.
-        bind: the address of the operating port; None: there is no such port.
     """
 
     def __init__(self, *, public: Any, operating: Any, bind: Address | None) -> None:
+        """Takes both WSGI applications, and the address of the operating port if there is one."""
         self._public = public
         self._operating = operating
         self._operating_port = str(bind[1]) if bind else None

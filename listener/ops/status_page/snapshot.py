@@ -12,14 +12,14 @@ from listener.diagnostics.run_checks import findings, redis_failed
 from listener.errors import QueueUnavailableError
 from listener.inspection.arrivals import ArrivalCounts, read_arrivals
 from listener.inspection.consumer_groups import GroupStats
-from listener.inspection.pages import Projection, StreamEntry, pages
+from listener.inspection.entries import newest_first
+from listener.inspection.pages import Projection, StreamEntry
 from listener.inspection.quarantined_messages import QuarantinedMessage, newest_quarantined
 from listener.inspection.queue_view import QueueView, RedisFailedError, translating_redis_errors
 from listener.inspection.registrations import RegistrationState, read_registrations
 from listener.inspection.streams import StreamStats
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page.upgrades import Upgrade, track_upgrades
-from listener.queue.keys import Partition
 from listener.queue.queue import StoredIn
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
@@ -30,10 +30,9 @@ from listener.spool.status import SpoolStatus, read_status
 MAX_ENTRIES = 2000
 MAX_DATA_CHARS = 2 * 2**20
 # An entry with a longer value, such as a list of many devices, is counted and listed, but not parsed.
-MAX_VALUE_BYTES = 2**18
-# What Redis reads, returned or not.
+PROJECTION = Projection(max_value_bytes=2**18, max_bytes=2**19)
+# What Redis reads, values that it does not return included.
 MAX_SCANNED_BYTES = 16 * 2**20
-MAX_PAGE_BYTES = 2**19
 PARSE_TIMEOUT_S = 5.0
 # The rows of a table.
 MAX_ROWS = 20
@@ -100,13 +99,7 @@ class Snapshot:
 
 
 class CachedSnapshot:
-    """Takes a snapshot at most every `MAX_AGE_S`, however many browsers show the page.
-
-    Args:
-        settings: of the listener.
-        readiness: where the next message would be stored.
-        clock: monotonic seconds.
-    """
+    """Takes a snapshot at most every `MAX_AGE_S`, however many browsers show the page."""
 
     def __init__(
         self, settings: Settings, readiness: Readiness, clock: Callable[[], float]
@@ -192,43 +185,14 @@ def _read(
 
 
 def _newest_entries(view: QueueView) -> list[StreamEntry]:
-    """The newest entries of all partitions, the newest first; each partition has an equal share of the limits."""
-    share = len(view.partitions)
-    entries = [
-        entry
-        for partition in view.partitions
-        for entry in _newest_of_partition(view, partition, share)
-    ]
-    return sorted(entries, key=lambda entry: entry.order, reverse=True)
-
-
-def _newest_of_partition(view: QueueView, partition: Partition, share: int) -> list[StreamEntry]:
-    """Holds one `share`-th of the limits and one entry more at most. At least one entry, if there is one."""
-    max_entries = max(MAX_ENTRIES // share, 1)
-    max_scanned = MAX_SCANNED_BYTES // share
-    projection = Projection(
-        max_value_bytes=MAX_VALUE_BYTES,
-        max_entries=max_entries,
-        max_bytes=min(MAX_PAGE_BYTES, max_scanned),
-    )
+    """The newest entries of all partitions within the limits, the newest first; at least one, if there is one."""
     entries: list[StreamEntry] = []
     chars = scanned = 0
-    for page in pages(
-        view.client,
-        partition.messages,
-        "+",
-        "-",
-        projection=projection,
-        newest_first=True,
-        partition=partition.number,
-    ):
-        scanned += page.bytes
-        for entry in page.entries:
-            entries.append(_without_cut_fields(entry))
-            chars += len(entries[-1].fields.get("data", ""))
-            if len(entries) >= max_entries or chars > MAX_DATA_CHARS // share:
-                return entries
-        if scanned >= max_scanned:
+    for entry in newest_first(view.client, view.partitions, projection=PROJECTION):
+        entries.append(_without_cut_fields(entry))
+        chars += len(entries[-1].fields.get("data", ""))
+        scanned += sum(map(len, entry.fields.values())) + sum(entry.cut.values())
+        if len(entries) >= MAX_ENTRIES or chars > MAX_DATA_CHARS or scanned >= MAX_SCANNED_BYTES:
             break
     return entries
 
