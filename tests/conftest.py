@@ -6,12 +6,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
 from sandbox import embedded_redis
 
 MESSAGES = Path(__file__).parent / "messages"
+
+# How long an example takes depends on what else the machine does: no test fails by that.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
