@@ -146,8 +146,8 @@ def _read_entry(settings: Settings, partition: int, entry_id: str) -> StreamEntr
     stream = partitions[partition].messages
     projection = Projection(max_value_bytes=MAX_VALUE_BYTES, max_entries=1)
     with open_queue_view(settings) as view:
-        found = pages(
+        entry_pages = pages(
             view.client, stream, entry_id, entry_id, projection=projection, partition=partition
         )
-        page = next(found, None)
+        page = next(entry_pages, None)
     return page.entries[0] if page else None

@@ -131,7 +131,9 @@ def take_snapshot(settings: Settings, readiness: Readiness) -> Snapshot:
             with translating_redis_errors(settings.queue):
                 return _read(settings, view, results, destination)
         except RedisFailedError as failure:
-            if not any(one.topic == "redis" and one.level == "error" for one in results):
+            if not any(
+                finding.topic == "redis" and finding.level == "error" for finding in results
+            ):
                 results.append(redis_failed(settings, failure))
             return Snapshot(datetime.now(UTC), results, destination, spool=_spool(settings))
 
