@@ -1,4 +1,4 @@
-"""Structured logs on standard error: one event a line, JSON or text, free of secrets.
+"""Structured logs on standard error: one event a line, JSON or text; known secrets are replaced by `***`.
 
 Our own lines go from structlog straight to standard error; what libraries and gunicorn log by the standard
 library gets the same format. No process waits for its log (`listener.runtime.stderr`): a line that cannot be

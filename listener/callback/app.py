@@ -12,7 +12,7 @@ from werkzeug.exceptions import InternalServerError
 from werkzeug.routing import MapAdapter
 
 from listener.callback.health import health_checks
-from listener.callback.readiness import Readiness
+from listener.callback.readiness_cache import Readiness
 from listener.callback.request import CallbackRequest, current_request, hide
 from listener.callback.responses import from_problem
 from listener.callback.routing import route_all_methods

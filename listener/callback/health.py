@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from listener.callback.readiness import Readiness
+from listener.callback.readiness_cache import Readiness
 from listener.callback.request import current_request
 from listener.callback.responses import from_problem, json_response
 from listener.callback.routing import route_all_methods

@@ -1,4 +1,4 @@
-"""A request to the public port: its path and body, hidden from Flask's hooks and instrumentation, and its headers."""
+"""A request to the public port: its body (up to MAX_BODY_BYTES), path and headers, without secrets for hooks."""
 
 import os
 import re

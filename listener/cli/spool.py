@@ -13,10 +13,10 @@ import click
 from listener.cli import click_options, common
 from listener.cli.render import spooled_messages
 from listener.settings.spool_settings import SpoolSettings
+from listener.spool.contents import State, read_messages
 from listener.spool.folder_checks import owner_of
 from listener.spool.journal import Journal
 from listener.spool.journal_database import JOURNAL
-from listener.spool.status import State, read_messages
 from listener.text import counted, json_line
 
 _check_ids = partial(

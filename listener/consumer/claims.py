@@ -1,4 +1,4 @@
-"""The Redis commands that claim pending messages of a partition: idle ones, or those of one consumer.
+"""The Redis commands that claim pending messages: idle ones, or those of one consumer. `maintenance.py` decides when.
 
 `scripts/claim.lua` decides which of them may be claimed.
 """

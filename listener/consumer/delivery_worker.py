@@ -1,4 +1,4 @@
-"""Gives deliveries to their handlers, one after the other, and retries or dead-letters those that fail."""
+"""Gives deliveries to their handlers, one after the other; retries those that fail, or makes them dead letters."""
 
 import time
 import traceback

@@ -1,4 +1,4 @@
-"""Renews what is in flight, claims what dead consumers left, and deletes unused consumer names."""
+"""Claims what stale consumers left, renews what is in flight, and deletes unused consumer names."""
 
 import time
 from collections import defaultdict

@@ -9,8 +9,8 @@ from pathlib import Path
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.queue.queue import SPOOL_ALONE_S
 from listener.settings.settings import Settings
+from listener.spool.contents import SpoolStatus, read_status
 from listener.spool.folder_checks import existing_folder, owner_of, sync_time_s, unsafe_reasons
-from listener.spool.status import SpoolStatus, read_status
 from listener.text import counted
 from listener.times import format_duration
 

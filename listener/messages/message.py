@@ -1,4 +1,4 @@
-"""A validated message, made from a payload in one pass: kind, fingerprint, subject, account. Pure."""
+"""A validated message, made from a JSON payload in one pass: kind, fingerprint, subject, account. Pure."""
 
 import hashlib
 from collections.abc import Mapping

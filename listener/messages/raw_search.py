@@ -1,7 +1,7 @@
 """Searches a body that could not be parsed for texts that may be a secret. Pure.
 
 The work done depends on the body alone, never on the secret: the body is taken apart into texts that
-may be values, and keyed digests of them are compared (`auth.holds_password`).
+may be values, and keyed digests of them are compared (`auth.password_among`).
 """
 
 import re

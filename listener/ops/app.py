@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
-from listener.callback.readiness import Readiness
+from listener.callback.readiness_cache import Readiness
 from listener.callback.responses import from_problem
 from listener.errors import ProblemType, QueueUnavailableError
 from listener.ops.metrics_endpoint import render_metrics

@@ -19,7 +19,7 @@ from listener.ops.version import version_info
 from listener.runtime import metric_files, multiprocess_dir
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
-from listener.spool.status import read_status
+from listener.spool.contents import read_status
 from listener.times import entry_age_s
 
 # Well below the ten seconds that Prometheus waits by default.

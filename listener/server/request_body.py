@@ -1,4 +1,4 @@
-"""Reads a request's body for `wsgi.input`: whole or with an error of `listener.errors`, chunk framing limited."""
+"""`wsgi.input`: reads a request's body whole, or raises; limits the chunk framing, not the size."""
 
 import math
 from typing import Any

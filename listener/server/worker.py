@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker with deadlines and limits for each connection, and refusals as problem+json."""
+"""gunicorn's gevent worker with deadlines and limits for each connection (idle time: `keepalive` in gunicorn.conf.py)."""
 
 import resource
 from collections.abc import Callable

@@ -18,11 +18,11 @@ from listener.spool.journal_rows import (
     UNREADABLE,
     SetAside,
     Spooled,
+    insert_rows,
     message_of,
     now,
     place_of,
 )
-from listener.spool.journal_rows import insert as insert_rows
 
 LEAD = "drainer.lock"
 # Another process may find the journal corrupt and rename it during a write. The next one is rarely renamed.

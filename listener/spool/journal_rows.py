@@ -80,7 +80,7 @@ def now() -> str:
     return timestamp(datetime.now(UTC))
 
 
-def insert(journal: sqlite3.Connection, items: Sequence[Message | SetAside]) -> list[bool]:
+def insert_rows(journal: sqlite3.Connection, items: Sequence[Message | SetAside]) -> list[bool]:
     """Inserts the messages that are not there yet; returns for each whether it was there already.
 
     A row that cannot be read, waiting or set aside, does not count: it is replaced by the message, which

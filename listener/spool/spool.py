@@ -1,4 +1,4 @@
-"""Journals messages that Redis did not confirm on local disk, within a time limit whatever the disk does."""
+"""Keeps messages that Redis did not confirm on local disk: synced before `put` returns, or an error within a time limit."""
 
 import sqlite3
 import time

@@ -16,8 +16,8 @@ from click.testing import Result
 
 from listener.diagnostics import check_spool
 from listener.messages.message import Message
+from listener.spool.contents import read_status
 from listener.spool.spool import Spool
-from listener.spool.status import read_status
 from tests import cli_world
 from tests.cli_world import HOSTILE, listed, payload
 from tests.keeper_load import settings

@@ -18,8 +18,8 @@ from listener.diagnostics import check_spool
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
+from listener.spool.contents import read_status
 from listener.spool.spool import JOURNAL, Spool
-from listener.spool.status import read_status
 from listener.times import timestamp
 from tests.keeper_load import settings
 from tests.service_process import wait_until

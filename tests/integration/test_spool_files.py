@@ -18,9 +18,9 @@ from listener.cli.render import spooled_messages
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
 from listener.messages.payload import parse
+from listener.spool.contents import read_messages
 from listener.spool.journal_opening import LOG_BYTES
 from listener.spool.spool import JOURNAL, Spool
-from listener.spool.status import read_messages
 from sandbox.redis_nodes import Node, started
 from tests.service_process import RECEIVER, Service, wait_until
 

@@ -98,6 +98,18 @@ def misplaced_libraries() -> list[str]:
     )
 
 
+def aliases() -> list[str]:
+    """The imports of the listener's own modules and classes under another name."""
+    return sorted(
+        f"{path.relative_to(ROOT)} imports {alias.name} as {alias.asname}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    )
+
+
 def crowded() -> dict[str, int]:
     """The folders with too many modules, and how many they have."""
     folders = [path.parent for path in modules()]

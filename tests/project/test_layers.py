@@ -20,3 +20,8 @@ def test_every_part_stands_in_one_layer() -> None:
 
 def test_no_folder_has_more_modules_than_a_reader_can_survey() -> None:
     assert layers.crowded() == {}
+
+
+def test_no_two_imports_of_a_file_share_a_name() -> None:
+    """Python replaces the first one silently; ruff refuses that, so that one of them needs an alias."""
+    assert layers.aliases() == []

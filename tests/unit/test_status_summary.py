@@ -12,7 +12,7 @@ from listener.ops.status_page.chart import draw_chart
 from listener.ops.status_page.snapshot import Destination, Snapshot
 from listener.ops.status_page.summary import Tile, headline, tiles
 from listener.ops.status_page.upgrades import Upgrade
-from listener.spool.status import SpoolStatus
+from listener.spool.contents import SpoolStatus
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 IN_REDIS = Destination("redis")

@@ -8,7 +8,7 @@ import click
 
 from listener.cli.render import tables
 from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
-from listener.spool.status import JournalMessage
+from listener.spool.contents import JournalMessage
 from listener.text import clean, truncate
 
 MAX_REASON_LENGTH = 60

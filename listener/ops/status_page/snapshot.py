@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Lock
 
-from listener.callback.readiness import Readiness
+from listener.callback.readiness_cache import Readiness
 from listener.diagnostics.finding import Finding
 from listener.diagnostics.run_checks import findings, redis_failed
 from listener.errors import QueueUnavailableError
@@ -23,7 +23,7 @@ from listener.ops.status_page.upgrades import Upgrade, track_upgrades
 from listener.queue.queue import StoredIn
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
-from listener.spool.status import SpoolStatus, read_status
+from listener.spool.contents import SpoolStatus, read_status
 
 # Limits of what is read of the queue. The same processes make the page and receive messages, so a page
 # that reads more would slow both in the middle of a campaign.

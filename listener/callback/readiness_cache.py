@@ -1,4 +1,4 @@
-"""Whether a message could be kept now; the queue is asked at most once a second."""
+"""Whether a message could be kept now, asked of the queue no more than once a second."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The status and the messages of this host's spool, read without making or changing a file of it."""
+"""What this host's spool holds, as other processes see it: no file is made or changed."""
 
 import fcntl
 import json
