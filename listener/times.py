@@ -93,4 +93,5 @@ def _parse_time(text: str, now: datetime) -> datetime:
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339, UTC, microseconds, `Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

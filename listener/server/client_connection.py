@@ -19,6 +19,7 @@ REQUEST_TIMEOUT_S = 10.0
 # Otherwise gunicorn's keepalive applies, because load balancers connect up to a minute before they send.
 FIRST_BYTE_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
+MIN_TIMEOUT_S = 0.001
 # gunicorn searches all of an incomplete head whenever more of it arrives, and limits only its lines.
 MAX_HEAD_BYTES = 64 * 1024
 # gunicorn asks for at most this much unless it knows that all of it is content.
@@ -189,8 +190,14 @@ class Connection:
         Raises:
             TimeoutError: the client does not read its response.
         """
+        deadline = time.monotonic() + self._write_timeout_s
         self._sock.settimeout(self._write_timeout_s)
-        self._sock.sendall(data)
+        # gevent's `sendall` makes a timer and asks for the size of the buffer, in which nearly every response fits.
+        sent = self._sock.send(data)
+        if sent < len(data):
+            # Zero would mean: do not wait.
+            self._sock.settimeout(max(deadline - time.monotonic(), MIN_TIMEOUT_S))
+            self._sock.sendall(memoryview(data)[sent:])
 
     def evict(self) -> None:
         """Ends all reading; a request that was already read is still answered."""
