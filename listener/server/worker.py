@@ -58,11 +58,16 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         self._limiter = ConnectionLimiter(max(places * 9 // 10, 1), MAX_UNFINISHED_BYTES)
 
     def run(self) -> None:
-        """Serves until the worker stops, then calls `close_application`, after the last request."""
+        """Serves until the worker stops, then calls `close_application`, after the last request.
+
+        A worker whose master died ends at once, as gunicorn has it, in the middle of requests: an application
+        that is being closed would answer them 503.
+        """
         try:
             super().run()
         finally:
-            self.close_application()
+            if not self.alive:
+                self.close_application()
 
     def notify(self) -> None:
         """Reports to the master that the worker is alive; gunicorn calls it every second, also while stopping."""
