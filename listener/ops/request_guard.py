@@ -21,7 +21,8 @@ from listener.text import truncate
 log = structlog.get_logger("listener")
 
 LOCALHOST = "localhost"
-SAME_SITE_VALUES = ("same-origin", "none")
+# Of Sec-Fetch-Site. `same-site` is not among them: another port of this machine is the same site.
+ALLOWED_FETCH_SITES = ("same-origin", "none")
 ADVICE = "if it is one of yours, add it to OPS_HOSTS"
 MAX_LOGGED_CHARS = 100
 # Host and port by RFC 9110 section 7.2: no user, no path, no list of several.
@@ -99,7 +100,7 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
     Args:
         headers: by names such as `Sec-Fetch-Site`.
     """
-    if headers.get("Sec-Fetch-Site", "none") in SAME_SITE_VALUES:
+    if headers.get("Sec-Fetch-Site", "none") in ALLOWED_FETCH_SITES:
         return False
     is_navigation = headers.get("Sec-Fetch-Mode") == "navigate"
     return not (is_navigation and headers.get("Sec-Fetch-Dest") == "document")
