@@ -31,7 +31,7 @@ class ProblemResponse(NamedTuple):
 
 
 class ProblemResponder:
-    """Counts, logs and answers errors; each process has its own."""
+    """Counts, logs and answers errors; each process has two, the worker's and the public application's."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Takes a monotonic clock in seconds."""

@@ -42,7 +42,7 @@ class LogRateLimiter:
 
 
 class RefusalLog:
-    """Writes the log lines of refusals; each process has its own.
+    """Writes the log lines of refusals, for one `ProblemResponder`.
 
     Anybody can be refused as often as it likes, so the refusals of unauthenticated senders share one line
     for each reason in `INTERVAL_S`, which has the number of those without a line. An authenticated sender's
