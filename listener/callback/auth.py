@@ -26,7 +26,7 @@ KEYED_HASH = hashlib.sha256(secrets.token_bytes(32))
 
 
 class Generation(Enum):
-    """Of a secret that is being replaced, the previous value is accepted beside the current one."""
+    """Which value of a secret it is: while a secret is being replaced, the previous one is accepted too."""
 
     CURRENT = 0
     PREVIOUS = 1
@@ -51,7 +51,7 @@ class Authentication:
 
     @property
     def previous_secrets(self) -> Iterator[Literal["token", "password"]]:
-        """The secrets of which the sender has the previous value."""
+        """The names of the secrets for which the sender still uses the previous value."""
         if self.token is Generation.PREVIOUS:
             yield "token"
         if self.password is Generation.PREVIOUS:

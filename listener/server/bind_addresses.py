@@ -39,7 +39,7 @@ def public_addresses(port: int) -> list[str]:
 
 
 def with_operating_port(bind: Sequence[str], settings: Settings) -> list[str]:
-    """The addresses to listen on, including `OPS_BIND`, whoever chose the others.
+    """The addresses to listen on: those given to gunicorn, and `OPS_BIND` if it is set.
 
     An operating port that cannot be bound is left out and logged: messages must not wait for it.
 

@@ -117,7 +117,7 @@ def _format_json(data: Any) -> str:
 
 
 def _summary(entry: StreamEntry) -> str:
-    """The members of a message that tell it from others, on one line."""
+    """The first few details of a message on one line, such as its device and its status."""
     return ", ".join(islice(details(data_of(entry.fields)), MAX_DETAILS))
 
 
