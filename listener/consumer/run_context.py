@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import redis
@@ -15,7 +15,7 @@ from listener.consumer.in_flight import InFlight
 from listener.consumer.options import Options
 from listener.consumer.outages import AdaptiveSize, Outages
 from listener.consumer.redis_group import RedisGroup
-from listener.queue.keys import every_partition
+from listener.queue.keys import Partition, every_partition
 from listener.redis_client.client import connect
 from listener.settings.queue_settings import QueueSettings
 
@@ -98,34 +98,49 @@ def build_run_context(
         for partition in every_partition(queue.namespace, queue.partitions)
         if partition.number in only
     ]
-    reply_bytes = AdaptiveSize(MAX_REPLY_BYTES, MIN_REPLY_BYTES)
+    groups = {
+        partition.number: RedisGroup(client, partition, group, consumer) for partition in partitions
+    }
     return RunContext(
         client=client,
         read_client=read_client,
         group=group,
         consumer=consumer,
-        groups={
-            partition.number: RedisGroup(client, partition, group, consumer)
-            for partition in partitions
-        },
-        claims={
-            partition.number: Claims(
-                client,
-                read_client,
-                partition,
-                group,
-                consumer,
-                stuck_s=options.takeover_idle_s,
-                reply_bytes=reply_bytes,
-            )
-            for partition in partitions
-        },
+        groups=groups,
+        claims=_build_claims(
+            client, read_client, partitions, group, consumer, stuck_s=options.takeover_idle_s
+        ),
         in_flight=InFlight(batch=options.batch, ordered=options.ordered),
         handlers=handlers,
         options=options,
         observer=observer,
         read_size=AdaptiveSize(options.batch, initial=INITIAL_READ),
     )
+
+
+def _build_claims(
+    client: "redis.Redis",
+    read_client: "redis.Redis",
+    partitions: Iterable[Partition],
+    group: str,
+    consumer: str,
+    *,
+    stuck_s: float,
+) -> dict[int, Claims]:
+    """The claims by the numbers of their partitions; they share one size of replies."""
+    reply_bytes = AdaptiveSize(MAX_REPLY_BYTES, MIN_REPLY_BYTES)
+    return {
+        partition.number: Claims(
+            client,
+            read_client,
+            partition,
+            group,
+            consumer,
+            stuck_s=stuck_s,
+            reply_bytes=reply_bytes,
+        )
+        for partition in partitions
+    }
 
 
 def _unique_name() -> str:
