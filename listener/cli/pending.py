@@ -63,10 +63,10 @@ def _data(pending: PendingEntry) -> dict[str, Any]:
 
 def _oldest(queue: QueueView, groups: list[str], limit: int) -> list[PendingEntry]:
     lists = [
-        pending_entries(queue.client, partition, group)
+        pending_entries(queue.client, partition, info["name"])
         for partition in queue.partitions
-        for group in groups
-        if any(info["name"] == group for info in group_infos(queue.client, partition))
+        for info in group_infos(queue.client, partition)
+        if info["name"] in groups
     ]
     return list(islice(heapq.merge(*lists, key=lambda pending: pending.entry.order), limit))
 
