@@ -20,22 +20,22 @@ from listener.settings.settings import Settings
 REDIS_DOWN = "start Redis, or correct REDIS_URL"
 
 
-def findings(settings: Settings, view: QueueView, *, search: bool = True) -> Iterator[Finding]:
+def findings(settings: Settings, view: QueueView, *, in_service: bool = False) -> Iterator[Finding]:
     """What every check found. While Redis is down, the checks that do without it run all the same.
 
     Args:
         settings: of the listener.
         view: its queue.
-        search: search every key of the database for what destroyed groups left behind, and measure the
-            spool's disk; not in the service itself, which runs the checks again and again.
+        in_service: whether the service itself runs the checks, again and again: they then neither search
+            every key of the database for what destroyed groups left behind, nor measure the spool's disk.
     """
     yield from check_settings.findings(settings, os.environ)
     try:
         with translating_redis_errors(settings.queue):
-            yield from _in_redis(settings, view, search=search)
+            yield from _in_redis(settings, view, search=not in_service)
     except RedisFailedError as failure:
         yield redis_failed(settings, failure)
-    yield from check_spool.findings(settings, datetime.now(UTC), in_service=not search)
+    yield from check_spool.findings(settings, datetime.now(UTC), in_service=in_service)
 
 
 def redis_failed(settings: Settings, failure: RedisFailedError) -> Finding:

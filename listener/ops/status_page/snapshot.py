@@ -125,7 +125,7 @@ def take_snapshot(settings: Settings, readiness: Readiness) -> Snapshot:
     with open_queue_view(settings) as view:
         # The checks run first, because their sentence about a Redis that fails is the one to show. They do
         # not search all keys: Redis would be busy with it as long as the page is open somewhere.
-        results = list(findings(settings, view, search=False))
+        results = list(findings(settings, view, in_service=True))
         destination = _destination(readiness)
         try:
             with translating_redis_errors(settings.queue):
