@@ -4,16 +4,15 @@ import random
 import re
 import threading
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import redis
 import structlog
-from redis.exceptions import NoScriptError
 
 from listener.queue.keys import Partition, every_partition
 from listener.redis_client.client import connect
-from listener.redis_client.script import Script
+from listener.redis_client.script import EvalScript, Script
 from listener.settings.settings import Settings
 
 log = structlog.get_logger("listener.retention")
@@ -69,7 +68,8 @@ class Retention:
         self._every_s = every_s
         self._keep_ms = settings.retention_hours * HOUR_MS
         self._redis = connect(settings.queue.url, timeout_s=TIMEOUT_S, name="fota-retention")
-        self._script = Script.load("listener.queue", "retention.lua")
+        text = Script.load("listener.queue", "retention.lua").text
+        self._script = EvalScript(self._redis, text)
         self._partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
         self._own_id = uuid4().hex
         # The partitions about which a warning was logged, by its topic.
@@ -125,20 +125,11 @@ class Retention:
     def _call(self, partition: Partition, continue_at: str) -> TrimResult | None:
         leads_ms = int(LEADS_FOR * self._every_s * 1000)
         keys = [partition.messages, partition.retention]
-        reply = self._call_script(
-            len(keys), *keys, self._own_id, leads_ms, self._keep_ms, continue_at
-        )
+        reply = self._script(keys, [self._own_id, leads_ms, self._keep_ms, continue_at])
         if reply is None:
             return None
         entries, groups, trimmed, next_at, info = reply
         return TrimResult(entries, groups, trimmed, memory_share(info.decode()), next_at.decode())
-
-    def _call_script(self, *args: Any) -> Any:
-        try:
-            return self._redis.evalsha(self._script.sha, *args)
-        except NoScriptError:
-            # Not SCRIPT LOAD, which needs a right that few users have.
-            return self._redis.eval(self._script.text, *args)
 
     def _warn(self, results: dict[int, TrimResult], failed: dict[int, str]) -> None:
         if new := self._newly("failed", failed):
