@@ -13,7 +13,7 @@ from typing import Literal
 from listener.messages.message import Message
 from listener.runtime.native_thread import NativeThread
 from listener.spool.journal_database import JOURNAL
-from listener.spool.journal_files import locked
+from listener.spool.journal_files import locked, parts
 from listener.spool.journal_rows import UNREADABLE, message_of
 
 State = Literal["waiting", "set-aside"]
@@ -145,7 +145,7 @@ def _reading(folder: Path, *, in_service: bool) -> Iterator[sqlite3.Connection |
 
 
 def _options(path: Path, in_service: bool) -> str:
-    log = Path(f"{path}-wal")
+    _, log, _ = parts(path)
     if not log.exists() or not log.stat().st_size:
         # The database has all messages.
         return "&immutable=1"

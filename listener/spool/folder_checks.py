@@ -10,6 +10,7 @@ from listener.runtime import safe_files
 from listener.runtime.native_thread import NativeThread
 from listener.spool.journal import LEAD
 from listener.spool.journal_database import JOURNAL
+from listener.spool.journal_files import parts
 from listener.spool.journal_opening import PAGE_BYTES
 
 # The status page waits no longer for a disk that hangs.
@@ -57,7 +58,7 @@ def unsafe_reasons(folder: Path) -> tuple[list[str], str | None]:
     def find() -> tuple[list[str], str | None]:
         if not folder.is_dir():
             return [], None
-        files = [folder / name for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", LEAD)]
+        files = (*parts(folder / JOURNAL), folder / LEAD)
         unsafe = [f"{path} {why}" for path in files if (why := safe_files.unsafe_reason(path))]
         return unsafe, safe_files.unsafe_folder_reason(folder)
 

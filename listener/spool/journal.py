@@ -1,6 +1,5 @@
 """The messages in the spool's SQLite journal: put, read in order, set aside, deleted; and which process drains it."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from listener.messages.message import Message
+from listener.runtime import file_locks
 from listener.runtime.safe_files import open_safely
 from listener.spool.journal_database import JournalDatabase
 from listener.spool.journal_files import lies_at
@@ -186,7 +186,7 @@ class Journal:
             self._lead = None
         if self._lead is None:
             try:
-                self._lead = _locked(self._folder / LEAD, fcntl.LOCK_NB)
+                self._lead = _locked(self._folder / LEAD)
             except BlockingIOError:
                 return False
         return True
@@ -204,11 +204,11 @@ class Journal:
             journal.executemany(DELETE, rows)
 
 
-def _locked(path: Path, flags: int = 0) -> IO[bytes]:
-    """A file that this process has locked; closing it frees it. Raises OSError."""
+def _locked(path: Path) -> IO[bytes]:
+    """A file that this process has locked; closing it frees it. Raises OSError, as `file_locks.lock` does."""
     file = os.fdopen(open_safely(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | flags)
+        file_locks.lock(file.fileno())
     except BaseException:
         file.close()
         raise
