@@ -16,7 +16,7 @@ from listener.runtime.safe_files import open_safely, replace_safely
 
 # Which files the processes that have the journal open share; beside the database.
 RECORD = "spool.files"
-MOST_OF_RECORD = 1000
+MAX_RECORD_BYTES = 1000
 
 # Device and inode; None: there is no such file.
 Identity = tuple[int, int] | None
@@ -28,8 +28,9 @@ class JournalFiles:
     """The files of one journal, as a connection has opened them.
 
     SQLite finds log and shared memory by the name of the database alone. Two processes that have different
-    databases under one name, or one database with different logs, overwrite each other's messages. So the first process that opens a database records
-    its files in `spool.files`, and another one joins only if exactly these lie there.
+    databases under one name, or one database with different logs, overwrite each other's messages. So the
+    first process that opens a database records its files in `spool.files`, and another one joins only if
+    exactly these lie there.
 
     Args:
         path: of the database.
@@ -124,7 +125,7 @@ class JournalFiles:
     def _recorded(self) -> Files | None:
         try:
             with os.fdopen(open_safely(self._record, os.O_RDONLY), "rb") as file:
-                database, log, shared = json.loads(file.read(MOST_OF_RECORD))
+                database, log, shared = json.loads(file.read(MAX_RECORD_BYTES))
             return _identity(database), _identity(log), _identity(shared)
         except (OSError, ValueError, TypeError):
             return None
