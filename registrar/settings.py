@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Literal, cast
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 from marshmallow.validate import OneOf, Range
 
-from listener.settings.env import EnvReader
+from listener.settings.env import EnvReader, read_environ
 from listener.settings.secret import Secret
 from listener.settings.settings import Settings
 from listener.settings.spool_settings import DEFAULT_FOLDER
@@ -90,10 +91,7 @@ class RegistrarSettings:
         Raises:
             listener.errors.SettingsError: with every problem of both.
         """
-        env = EnvReader(environ)
-        settings = cls.read(env, by_hand=by_hand)
-        env.seal()
-        return settings
+        return read_environ(environ, partial(cls.read, by_hand=by_hand))
 
     @classmethod
     def read(cls, env: EnvReader, *, by_hand: bool = False) -> "RegistrarSettings":

@@ -80,6 +80,18 @@ class EnvReader(Env):
             raise SettingsError(problems) from None
 
 
+def read_environ(environ: Mapping[str, str], read: Callable[[EnvReader], T]) -> T:
+    """Returns what `read` makes of the variables.
+
+    Raises:
+        SettingsError: with every problem.
+    """
+    env = EnvReader(environ)
+    settings = read(env)
+    env.seal()
+    return settings
+
+
 class ParsedField(Field[Any]):
     """A text that a function parses."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from marshmallow.validate import Range
 
 from listener.settings import parsers
-from listener.settings.env import EnvReader
+from listener.settings.env import EnvReader, read_environ
 from listener.settings.redis_url import RedisUrl
 from listener.settings.secret import Secret
 
@@ -64,10 +64,7 @@ class QueueSettings:
         Raises:
             SettingsError: with every problem.
         """
-        env = EnvReader(environ)
-        settings = cls._read_address(env)
-        env.seal()
-        return settings
+        return read_environ(environ, cls._read_address)
 
     @classmethod
     def read(cls, env: EnvReader) -> "QueueSettings":

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from urllib.parse import unquote, urlsplit
 
 from marshmallow.validate import OneOf, Range
 
 from listener import thingspace
 from listener.settings import parsers
-from listener.settings.env import EnvReader
+from listener.settings.env import EnvReader, read_environ
 from listener.settings.parsers import Network
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.redis_url import Address
@@ -75,10 +75,7 @@ class Settings:
         Raises:
             SettingsError: with every problem.
         """
-        env = EnvReader(environ)
-        settings = cls.read(env, require_sender_proof=require_sender_proof)
-        env.seal()
-        return settings
+        return read_environ(environ, partial(cls.read, require_sender_proof=require_sender_proof))
 
     @classmethod
     def read(cls, env: EnvReader, *, require_sender_proof: bool = True) -> "Settings":

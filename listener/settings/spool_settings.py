@@ -7,7 +7,7 @@ from pathlib import Path
 
 from marshmallow.validate import Range
 
-from listener.settings.env import EnvReader
+from listener.settings.env import EnvReader, read_environ
 
 DEFAULT_FOLDER = Path("var/spool")
 
@@ -31,10 +31,7 @@ class SpoolSettings:
         Raises:
             SettingsError: with every problem.
         """
-        env = EnvReader(environ)
-        settings = cls.read(env)
-        env.seal()
-        return settings
+        return read_environ(environ, cls.read)
 
     @classmethod
     def read(cls, env: EnvReader) -> "SpoolSettings":
