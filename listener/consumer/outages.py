@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import redis
 
 from listener.consumer.options import Backoff
+from listener.queue.redis_errors import describe_error
 from listener.safe_logger import SafeLogger
 
 log = SafeLogger("listener.consumer")
@@ -75,7 +76,7 @@ class Outages:
             for number in partitions:
                 self._failing.setdefault(number, set()).add(activity)
         if new:
-            detail = f"{type(error).__name__}: {error}"[:300]
+            detail = describe_error(error)
             log.warning("redis fails; the consumer waits for it", partitions=new, detail=detail)
 
     def end(self, activity: str, partitions: Iterable[int]) -> None:

@@ -12,6 +12,7 @@ from listener.consumer.outages import ConsecutiveFailures
 from listener.consumer.redis_group import RedisGroup, is_missing
 from listener.consumer.run_context import RunContext
 from listener.queue import shards
+from listener.queue.redis_errors import describe_error
 from listener.redis_client.client import reset_connections
 from listener.safe_logger import SafeLogger
 
@@ -180,7 +181,7 @@ class Reader:
         log.warning(
             "redis takes no command for several partitions; each is read by itself",
             partitions=self._partitions,
-            detail=f"{type(error).__name__}: {error}"[:300],
+            detail=describe_error(error),
             advice=shards.ADVICE,
         )
         while len(self._partitions) > 1:

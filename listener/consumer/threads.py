@@ -12,6 +12,7 @@ from listener.consumer.delivery_worker import DeliveryWorker
 from listener.consumer.maintenance import Maintenance
 from listener.consumer.reader import Reader
 from listener.consumer.run_context import RunContext
+from listener.queue.redis_errors import describe_error
 from listener.redis_client.cluster import ClusterClient
 from listener.safe_logger import SafeLogger
 
@@ -107,7 +108,7 @@ class ConsumerThreads:
                 handed_back += self._leave_partition(numbers[0])
                 del numbers[0]
         except redis.RedisError as error:
-            detail = f"{type(error).__name__}: {error}"[:300]
+            detail = describe_error(error)
             log.warning("redis fails; a partition is not left", partition=numbers[0], detail=detail)
         if left := sorted(unacknowledged.union(numbers)):
             event = "stopped; others take over what was in hand"

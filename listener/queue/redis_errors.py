@@ -119,9 +119,14 @@ def _has_server_code(error: Exception, reply: str) -> bool:
     return not SERVER_CODES.isdisjoint(codes)
 
 
+def describe_error(error: Exception) -> str:
+    """The class and the text of an error, for a line of the log."""
+    return f"{type(error).__name__}: {error}"[:300]
+
+
 def unavailable(error: Exception) -> QueueUnavailableError:
     """The queue's error for an error of Redis."""
-    return QueueUnavailableError(f"{type(error).__name__}: {error}"[:300])
+    return QueueUnavailableError(describe_error(error))
 
 
 def remedy(command: str, error: Exception) -> str:

@@ -11,6 +11,7 @@ import redis
 import structlog
 
 from listener.queue.keys import Partition, every_partition
+from listener.queue.redis_errors import describe_error
 from listener.redis_client.client import connect
 from listener.redis_client.script import EvalScript, Script
 from listener.settings.settings import Settings
@@ -99,7 +100,7 @@ class Retention:
                 if result := self._trim(partition):
                     results[partition.number] = result
             except redis.RedisError as error:
-                failed[partition.number] = f"{type(error).__name__}: {error}"[:300]
+                failed[partition.number] = describe_error(error)
         self._warn(results, failed)
 
     def _run(self) -> None:

@@ -15,7 +15,7 @@ from listener.queue.batches import Batcher, BatchTooLargeError, Outcome
 from listener.queue.down_partitions import DownPartitions
 from listener.queue.durability import DurableWriter
 from listener.queue.keys import ARRIVALS_TTL_S, Partition, counter_field, hour_of, minute_of
-from listener.queue.redis_errors import Blame, blame, unavailable
+from listener.queue.redis_errors import Blame, blame, describe_error, unavailable
 from listener.redis_client.script import Script
 from listener.runtime.group_commit import GroupCommit, Slot
 
@@ -205,7 +205,7 @@ class StreamWriter:
             except (redis.RedisError, UnicodeError) as again:
                 self._raise_in_outage(again, [entry], retries=retries)
                 error = again
-        detail = unavailable(error).detail
+        detail = describe_error(error)
         raise MessageRefusedError(detail, certain=blame(error) is Blame.WRITE) from error
 
     def _raise_in_outage(self, error: Exception, batch: Sequence[Entry], *, retries: bool) -> None:
