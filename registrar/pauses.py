@@ -45,7 +45,7 @@ class Pauses:
         self._until = float("-inf")
 
     def own_left_s(self) -> float:
-        """How long the pause lasts of which this process knows, in seconds; asks nobody. 0: there is none."""
+        """The seconds that are left of the pause that this process last read; 0 without one. Redis is not asked."""
         return max(self._until - self._clock(), 0.0)
 
     def left_s(self) -> float:

@@ -33,7 +33,7 @@ Try it by hand:
   see how it does, in a browser: http://{ops}/ (its metrics: http://{ops}/metrics)
   read the queue, and have everything looked at
     {redis}.venv/bin/python -m listener tail --from start --json
-    {redis}.venv/bin/python -m listener check
+    {redis}ALLOW_ANY_SENDER=true .venv/bin/python -m listener check
 
 Ctrl-C deregisters and stops everything."""
 
