@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import redis
 import requests
 
+from listener.redis_client.script import EvalScript
 from tests.service_process import RECEIVER, Service
 
 # As a Python built for FIPS mode: what FIPS does not approve is refused, MD5 and SHA-1 except where
@@ -50,3 +52,14 @@ def test_message_is_kept_and_probe_answered_in_fips_mode(
         nonce = {"X-Probe-Nonce": "nonce-1"}
         probed = requests.get(service.url + path, headers=nonce, timeout=10)
         assert len(probed.json()["answer"]) == 64, service.log()
+
+
+def test_script_has_the_digest_of_redis_in_fips_mode(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "return 1"
+    known = redis_client.script_load(text)
+    monkeypatch.setattr("hashlib.sha1", None)
+    script = EvalScript(redis_client, text)
+    assert script.sha == known
+    assert script() == 1
