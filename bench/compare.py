@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench import messages, session, store
-from bench.contender import Contender
-from bench.figures import Run, Spread, select
-from bench.session import MOST_CONNECTIONS, Session
+from bench.load import messages
+from bench.report.stats import Run, Spread, select
+from bench.rig import session, store
+from bench.rig.contender import Contender
+from bench.rig.session import MOST_CONNECTIONS, Session
 
 
 @dataclass(frozen=True)

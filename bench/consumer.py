@@ -24,10 +24,10 @@ import redis
 from listener.messages.message import Message
 from listener.messages.payload import parse
 from listener.queue.keys import Partition
-from sandbox import embedded_redis
+from testbed import redis_process
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = ROOT / "tests" / "messages" / "upgrade-finished.json"
+SAMPLE = ROOT / "tests" / "data" / "messages" / "upgrade-finished.json"
 STREAM = Partition("fota", 0).messages
 GROUP = "bench"
 WANTED_PER_S = 10_000
@@ -44,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="fota-") as folder,
-        embedded_redis.running(Path(folder)) as url,
+        redis_process.running(Path(folder)) as url,
         redis.Redis.from_url(url) as client,
     ):
         began = time.monotonic()
@@ -91,7 +91,7 @@ def fields() -> Iterator[dict[Any, Any]]:
 def consume(url: str, options: argparse.Namespace) -> None:
     """Runs the consumer and prints what it says of itself."""
     arguments = [options.messages, options.batch, options.concurrency, GROUP]
-    words = [sys.executable, "-m", "bench.counting", url, *map(str, arguments)]
+    words = [sys.executable, "-m", "bench.consumer_child", url, *map(str, arguments)]
     found = []
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():

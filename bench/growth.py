@@ -11,15 +11,17 @@ from typing import Any
 import redis
 from rich.table import Table
 
-from bench import accounting, contender, environment, figures, filling, messages, report, session
-from bench import store as stores
-from bench.figures import Run, Spread
-from bench.load import Numbers
-from bench.measure import account
-from bench.session import MOST_CONNECTIONS, Session
-from bench.store import Store
-from sandbox import embedded_cluster
-from sandbox.redis_nodes import Node
+from bench.load import messages
+from bench.load.closed import Numbers
+from bench.report import rendering, stats
+from bench.report.stats import Run, Spread
+from bench.rig import contender, environment, fill, process_usage, session
+from bench.rig import store as stores
+from bench.rig.measure import account
+from bench.rig.session import MOST_CONNECTIONS, Session
+from bench.rig.store import Store
+from testbed import redis_cluster
+from testbed.redis_nodes import Node
 
 PARTS = ("queue", "bodies", "partitions", "spool", "memory")
 SIZES = {"0.5 KB": None, "1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000}
@@ -59,7 +61,7 @@ class Growth:
         numbers = Numbers()
         with stores.running("everysec") as full:
             self._say(f"growth: filling a queue with {self._options.entries:,} entries")
-            filling.fill(full, self._options.entries)
+            fill.fill(full, self._options.entries)
             for number in range(self._options.rounds):
                 for name, where in (("empty", None), ("full", full)):
                     with session.running(self._ours, where=where, numbers=numbers) as running:
@@ -80,7 +82,7 @@ class Growth:
         """One to four partitions on a Cluster of three masters with a replica each."""
         with (
             tempfile.TemporaryDirectory(prefix="cluster-", dir=_disk()) as folder,
-            embedded_cluster.running(Path(folder), options={"appendfsync": "everysec"}) as cluster,
+            redis_cluster.running(Path(folder), options={"appendfsync": "everysec"}) as cluster,
         ):
             for number in range(self._options.rounds):
                 for count in PARTITIONS:
@@ -117,7 +119,7 @@ class Growth:
             while sent < self._options.messages:
                 told = running.send(self._parts, MOST_CONNECTIONS, self._seconds_for(step))
                 sent += told["kept"]
-                found = accounting.largest(running.server.processes())
+                found = process_usage.largest(running.server.processes())
                 self.memory.append(
                     {"messages": sent, "rss_mb": found.rss_mb, "pss_mb": found.pss_mb}
                 )
@@ -164,7 +166,9 @@ class Growth:
         run = {"part": part, "name": name, "round": number, **found}
         self.runs.append(run)
         self._say(
-            report.line({"fsync": part, "contender": name, "connections": MOST_CONNECTIONS, **run})
+            rendering.line(
+                {"fsync": part, "contender": name, "connections": MOST_CONNECTIONS, **run}
+            )
         )
 
 
@@ -199,16 +203,16 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
         for line in cells:
             table.add_row(*line)
         yield table
-    yield report.targets_table(found["targets"])
+    yield rendering.targets_table(found["targets"])
 
 
 def as_markdown(found: dict[str, Any]) -> str:
     """The part of docs/benchmarks.md that a run of `bench/run growth` fills."""
-    parts = [report.conditions(found)] if found["runs"] else []
+    parts = [rendering.conditions(found)] if found["runs"] else []
     for title, headings, cells in _all_cells(found):
-        parts += [f"**{title}**", report.markdown(headings, cells)]
-    targets = [report.target_cells(target) for target in found["targets"]]
-    parts += [report.markdown(report.TARGET_HEADINGS, targets)]
+        parts += [f"**{title}**", rendering.markdown(headings, cells)]
+    targets = [rendering.target_cells(target) for target in found["targets"]]
+    parts += [rendering.markdown(rendering.TARGET_HEADINGS, targets)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -218,16 +222,16 @@ TITLES = {
     "partitions": "Partitions, on a Cluster of three masters with a replica each",
     "spool": "Redis there, and Redis stopped",
 }
-HEADINGS = ("", *report.HEADINGS[3:])
+HEADINGS = ("", *rendering.HEADINGS[3:])
 MEMORY_HEADINGS = ("messages so far", "RSS MB", "PSS MB")
 
 
 def _all_cells(found: dict[str, Any]) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
     for part, title in TITLES.items():
-        runs = figures.select(found["runs"], part=part)
+        runs = stats.select(found["runs"], part=part)
         if runs:
             names = dict.fromkeys(run["name"] for run in runs)
-            cells = [[name, *report.cells(figures.select(runs, name=name))] for name in names]
+            cells = [[name, *rendering.cells(stats.select(runs, name=name))] for name in names]
             yield title, HEADINGS, cells
     if found["memory"]:
         cells = [
@@ -237,24 +241,22 @@ def _all_cells(found: dict[str, Any]) -> Iterator[tuple[str, Sequence[str], list
         yield "A worker's memory, the largest", MEMORY_HEADINGS, cells
 
 
-def _targets(growth: Growth) -> Iterator[figures.Target]:
+def _targets(growth: Growth) -> Iterator[stats.Target]:
     for part, one, other, what, wanted in (
         ("queue", "full", "empty", "messages/s with a full queue over an empty one's", 0.95),
         ("spool", "spool", "Redis", "messages/s with Redis stopped over those with it", 0.5),
     ):
-        there = figures.ratio(
+        there = stats.ratio(
             growth.runs, "per_s", {"part": part, "name": one}, {"part": part, "name": other}
         )
         if there:
-            yield figures.Target(what, there.median, wanted)
+            yield stats.Target(what, there.median, wanted)
     if len(growth.memory) > 1:
         memory = Spread.of([at["rss_mb"] for at in growth.memory])
         half = growth.memory[len(growth.memory) // 2]["rss_mb"]
-        yield figures.Target("MB of a worker, greatest", memory.greatest, 80, at_most=True)
+        yield stats.Target("MB of a worker, greatest", memory.greatest, 80, at_most=True)
         last = growth.memory[-1]["rss_mb"] / half
-        yield figures.Target(
-            "its memory at the end over that at half time", last, 1.02, at_most=True
-        )
+        yield stats.Target("its memory at the end over that at half time", last, 1.02, at_most=True)
 
 
 def _disk() -> Path:
@@ -263,7 +265,7 @@ def _disk() -> Path:
 
 
 @contextmanager
-def _in_cluster(cluster: embedded_cluster.Cluster, partitions: int) -> Iterator[Store]:
+def _in_cluster(cluster: redis_cluster.Cluster, partitions: int) -> Iterator[Store]:
     """The Cluster, emptied, as the store of so many partitions."""
     for master in cluster.masters():
         master.ask("FLUSHALL", "SYNC")

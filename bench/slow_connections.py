@@ -20,8 +20,8 @@ from pathlib import Path
 
 import click
 
-from sandbox import embedded_redis
-from tests.service_process import RECEIVER, Service
+from testbed import redis_process
+from testbed.service import RECEIVER, Service
 
 HOST = "127.0.0.1"
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
@@ -157,7 +157,7 @@ def main(connections: int, seconds: float, rate: float) -> None:
     proof = {"CALLBACK_USERNAME": LOGIN["username"], "CALLBACK_PASSWORD": LOGIN["password"]}
     with (
         tempfile.TemporaryDirectory(prefix="fota-") as folder,
-        embedded_redis.running(Path(folder)) as url,
+        redis_process.running(Path(folder)) as url,
         Service(*RECEIVER, **proof, REDIS_URL=url) as service,
     ):
         service.wait_until_ready()

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import click
 
-from sandbox import embedded_redis
-from tests.service_process import RECEIVER, Service
+from testbed import redis_process
+from testbed.service import RECEIVER, Service
 
 LETTERS = string.ascii_letters + string.digits
 LENGTH = 32
@@ -98,7 +98,7 @@ def main(requests: int) -> None:
     classes = list(range(ELSEWHERE, LENGTH))
     with (
         tempfile.TemporaryDirectory(prefix="fota-") as folder,
-        embedded_redis.running(Path(folder)) as url,
+        redis_process.running(Path(folder)) as url,
         Service(*RECEIVER, CALLBACK_TOKEN=TOKEN, REDIS_URL=url, WEB_CONCURRENCY="1") as service,
     ):
         service.wait_until_ready()

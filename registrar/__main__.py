@@ -13,14 +13,15 @@ from rich.console import Console
 from listener import logs
 from listener.errors import SettingsError
 from listener.runtime import memory_protection, stderr
-from registrar import assembly, by_hand
-from registrar.client import Client
+from registrar import app
+from registrar.coordination.shared import Shared
 from registrar.errors import RegistrarError
+from registrar.login_breaker.record import LOCKED_AT
 from registrar.observation import Observation
+from registrar.reconcile import manual
 from registrar.settings import RegistrarSettings
-from registrar.shared import Shared
 from registrar.status import gather
-from registrar.strikes import LOCKED_AT
+from registrar.thingspace.client import Client
 
 log = structlog.get_logger("registrar")
 
@@ -73,21 +74,21 @@ def run(command: tuple[str, ...]) -> None:
     settings = _settings()
     if not (settings.enabled or command):
         raise click.UsageError("with REGISTRAR=off there is nothing to run but COMMAND: name one")
-    sys.exit(assembly.run(settings, command))
+    sys.exit(app.run(settings, command))
 
 
 @main.command(epilog="Example: python -m registrar register --json")
 @as_json
 def register(as_json: bool) -> None:
     """Register now, in place of whatever is registered."""
-    _by_hand(by_hand.register, as_json, good={"as-desired", "registered"})
+    _by_hand(manual.register, as_json, good={"as-desired", "registered"})
 
 
 @main.command(epilog="Example: python -m registrar deregister")
 @as_json
 def deregister(as_json: bool) -> None:
     """Deregister what is ours, and nothing else. While `run` runs, its next tick registers again."""
-    _by_hand(by_hand.deregister, as_json, good={"deregistered", "left"})
+    _by_hand(manual.deregister, as_json, good={"deregistered", "left"})
 
 
 @main.command(epilog="Example, as a health check: python -m registrar status --stored")
@@ -96,9 +97,9 @@ def deregister(as_json: bool) -> None:
 def status(as_json: bool, stored: bool) -> None:
     """Show what is registered. Exit status 0 only if all is as desired."""
     settings = _settings(by_hand=True)
-    with assembly.parts_of(settings) as parts:
+    with app.parts_of(settings) as parts:
         client, shared = parts.client, parts.shared
-        look = None if stored else lambda: by_hand.look(settings, client, shared)
+        look = None if stored else lambda: manual.look(settings, client, shared)
         report = gather(settings, shared, parts.breaker, look)
     if as_json:
         click.echo(report.to_json())
@@ -116,7 +117,7 @@ def unlock() -> None:
     in a row, and unlocking here does not change what it has counted.
     """
     settings = _settings(by_hand=True)
-    with assembly.parts_of(settings) as parts:
+    with app.parts_of(settings) as parts:
         try:
             failed = parts.breaker.unlock().failed
         except RegistrarError as error:
@@ -131,7 +132,7 @@ def unlock() -> None:
 
 def _by_hand(work: Work, as_json: bool, *, good: Collection[str]) -> None:
     settings = _settings(by_hand=True)
-    with assembly.parts_of(settings) as parts:
+    with app.parts_of(settings) as parts:
         try:
             seen = work(settings, parts.client, parts.shared)
         except RegistrarError as error:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from listener.logs import Redactor
 from registrar.errors import RegistrarError
+from registrar.model import Desired, Registration, Slot
 from registrar.plan import FLAP_LIMIT, Action, owns
-from registrar.protocol import Desired, Registration, Slot
-from registrar.shown import shown_url
+from registrar.url_display import shown_url
 
 Result = Literal["as-desired", "registered", "deregistered", "yielded", "left", "failed"]
 

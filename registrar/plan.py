@@ -20,7 +20,7 @@ rolls back and forth, a password that is rotated) is no fight, and is not counte
 from dataclasses import dataclass
 from typing import Literal
 
-from registrar.protocol import Desired, Registration, same_url
+from registrar.model import Desired, Registration, same_url
 
 Takeover = Literal["boot", "always", "never"]
 Kind = Literal["nothing", "register", "yield", "deregister"]

@@ -18,9 +18,8 @@ from listener.settings.env import EnvReader, read_environ
 from listener.settings.secret import Secret
 from listener.settings.settings import Settings
 from listener.settings.spool_settings import DEFAULT_FOLDER
+from registrar.model import Credentials, Desired, Registration, Slot
 from registrar.plan import FLAP_WINDOW_INTERVALS, Takeover
-from registrar.protocol import Desired, Registration, Slot
-from registrar.signin import Credentials
 
 BASE_URL = "https://thingspace.verizon.com/api"
 CREDENTIAL_NAMES = (

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import redis
 
-from registrar.breaker import LoginBreaker
-from registrar.lease import Roll
+from registrar.coordination.membership import Roll
+from registrar.coordination.shared import Shared
+from registrar.login_breaker.breaker import LoginBreaker
 from registrar.observation import Observation
-from registrar.report import Report, Row
 from registrar.settings import RegistrarSettings
-from registrar.shared import Shared
+from registrar.status_report import Report, Row
 
 
 def gather(

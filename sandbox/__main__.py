@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from sandbox import facts
+from sandbox import provider_facts
 from sandbox.app import create_app
 from sandbox.server import listen, serving, stop_event
 from sandbox.settings import DEAD_SESSIONS, EMPTY_FORMS, QUERY_FORMS, Settings
@@ -20,7 +20,7 @@ Example:
   python -m sandbox --port 8900 --key k --secret s --username u --password p \\
       --account 0242078689-00001
   # register a URL at http://127.0.0.1:8900/api/fota/v1/callbacks/…, then:
-  curl -d @tests/messages/upgrade-started.json 'http://127.0.0.1:8900/sandbox/messages?wait=1'
+  curl -d @tests/data/messages/upgrade-started.json 'http://127.0.0.1:8900/sandbox/messages?wait=1'
   curl http://127.0.0.1:8900/sandbox/deliveries
   curl -d '{"path": "/api/fota", "shape": "html-bad-gateway", "count": 2}' \\
       http://127.0.0.1:8900/sandbox/faults
@@ -43,9 +43,9 @@ def accounts(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:
     for account in given:
-        if not facts.ACCOUNT_OF_ANOTHER_FORM.fullmatch(account):
+        if not provider_facts.ACCOUNT_OF_ANOTHER_FORM.fullmatch(account):
             raise click.BadParameter(f"{account!r} is not of the form ##########-#####.")
-        if not facts.ACCOUNT.fullmatch(account):
+        if not provider_facts.ACCOUNT.fullmatch(account):
             click.echo(f"{account!r} is not of the usual form, ##########-#####.", err=True)
     return given
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from sandbox import callbacks, errors
+from sandbox import callbacks, replies
 from sandbox.body import json_object
-from sandbox.errors import ApiError, Reply
-from sandbox.facts import Version
+from sandbox.provider_facts import Version
 from sandbox.registrations import Cause, Registration
+from sandbox.replies import ApiError, Reply
 from sandbox.state import state
 
 api = Blueprint("api", __name__, url_prefix="/api")
@@ -35,9 +35,9 @@ def issue_token() -> Response:
     """[doc, sdk] The scope's text is [?]."""
     given = request.authorization
     if given is None or given.type != "basic":
-        raise ApiError(errors.MISSING_BASIC)
+        raise ApiError(replies.MISSING_BASIC)
     if request.form.get("grant_type") != "client_credentials":
-        raise ApiError(errors.GRANT_TYPE)
+        raise ApiError(replies.GRANT_TYPE)
     token, expires_in = state().credentials.issue_token(given.username or "", given.password or "")
     return jsonify(
         {
@@ -52,7 +52,7 @@ def issue_token() -> Response:
 @api.post("/m2m/v1/session/login")
 def log_in() -> Response:
     _check_bearer()
-    body = _json_object(errors.BLANK_LOGIN)
+    body = _json_object(replies.BLANK_LOGIN)
     username, password = body.get("username"), body.get("password")
     return jsonify(sessionToken=state().credentials.log_in(str(username), str(password)))
 
@@ -81,7 +81,7 @@ def register(version: Version, account: str) -> Response:
 def modify(version: Version, account: str) -> Response:
     """[doc] v1 has none; for the others it registers, whether or not anything was registered."""
     if version == "v1":
-        raise ApiError(errors.NO_RESOURCE)
+        raise ApiError(replies.NO_RESOURCE)
     return _write(version, account, "PUT")
 
 
@@ -89,7 +89,7 @@ def modify(version: Version, account: str) -> Response:
 def deregister(version: Version, account: str) -> Response:
     """[doc, sdk] v1 names the service in its path."""
     if version == "v1":
-        raise ApiError(errors.NO_RESOURCE)
+        raise ApiError(replies.NO_RESOURCE)
     return _remove(version, account)
 
 
@@ -105,7 +105,7 @@ def deregister_v1(account: str, service: str) -> Response:
 def no_resource(rest: str) -> Response:
     """[doc] The gateway knows no other path. That a wrong method is answered likewise is [?]."""
     del rest
-    raise ApiError(errors.NO_RESOURCE)
+    raise ApiError(replies.NO_RESOURCE)
 
 
 def _write(version: Version, account: str, cause: Cause) -> Response:
@@ -116,7 +116,7 @@ def _write(version: Version, account: str, cause: Cause) -> Response:
 
 
 def _registration(version: Version) -> Registration:
-    body = _json_object(errors.EMPTY_BODY)
+    body = _json_object(replies.EMPTY_BODY)
     return callbacks.parse(version, body, allow_http=state().settings.allow_http)
 
 

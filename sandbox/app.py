@@ -11,8 +11,8 @@ from sandbox.api import api, respond
 from sandbox.body import json_object
 from sandbox.control import control
 from sandbox.faults import Fault
-from sandbox.journal import Call
 from sandbox.registrations import without_login
+from sandbox.request_log import Call
 from sandbox.state import EXTENSION, State, state
 
 

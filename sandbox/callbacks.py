@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox import errors, facts
-from sandbox.errors import ApiError, Reply
-from sandbox.facts import Version
+from sandbox import provider_facts, replies
+from sandbox.provider_facts import Version
 from sandbox.registrations import Login, Registration
+from sandbox.replies import ApiError, Reply
 from sandbox.settings import EmptyForm, Settings
 
 _EMPTY: Mapping[EmptyForm, Reply] = {
@@ -17,10 +17,10 @@ _EMPTY: Mapping[EmptyForm, Reply] = {
     "list": Reply(200, "[]"),
     "object": Reply(200, "{}"),
     "no-content": Reply(204),
-    "not-found": errors.NOT_FOUND,
+    "not-found": replies.NOT_FOUND,
     "not-found-empty": Reply(404),
-    "not-registered-403": errors.NOT_REGISTERED,
-    "not-registered-400": errors.NOT_REGISTERED_400,
+    "not-registered-403": replies.NOT_REGISTERED,
+    "not-registered-400": replies.NOT_REGISTERED_400,
 }
 
 
@@ -32,9 +32,9 @@ def check_account(account: str, known: Collection[str]) -> None:
     """
     if account in known:
         return
-    if not facts.ACCOUNT.fullmatch(account):
-        raise ApiError(errors.ACCOUNT_FORMAT)
-    raise ApiError(errors.UNKNOWN_ACCOUNT)
+    if not provider_facts.ACCOUNT.fullmatch(account):
+        raise ApiError(replies.ACCOUNT_FORMAT)
+    raise ApiError(replies.UNKNOWN_ACCOUNT)
 
 
 def check_service(name: object) -> None:
@@ -43,8 +43,8 @@ def check_service(name: object) -> None:
     Raises:
         ApiError: it is another, or none.
     """
-    if name != facts.SERVICE_NAME:
-        raise ApiError(errors.SERVICE_NAME)
+    if name != provider_facts.SERVICE_NAME:
+        raise ApiError(replies.SERVICE_NAME)
 
 
 def parse(version: Version, body: Mapping[str, Any], *, allow_http: bool) -> Registration:
@@ -70,7 +70,7 @@ def query_reply(
         return _empty(settings.empty, version)
     if version != "v1":
         return Reply(200, json.dumps({"url": found.url}))
-    entry = {"aname": account, "name": facts.SERVICE_NAME, "url": found.url}
+    entry = {"aname": account, "name": provider_facts.SERVICE_NAME, "url": found.url}
     entry |= {name: value for name, value in vars(found.login).items() if value is not None}
     return Reply(200, json.dumps([entry] if settings.v1_query == "list" else entry))
 
@@ -85,7 +85,9 @@ def removed_reply(settings: Settings, *, removed: bool) -> Reply:
 def written_reply(version: Version, account: str, url: str) -> Reply:
     """[doc, sdk] What POST and PUT answer."""
     if version == "v1":
-        return Reply(200, json.dumps({"accountName": account, "serviceName": facts.SERVICE_NAME}))
+        return Reply(
+            200, json.dumps({"accountName": account, "serviceName": provider_facts.SERVICE_NAME})
+        )
     return Reply(200, json.dumps({"url": url}))
 
 
@@ -105,9 +107,9 @@ def _url(body: Mapping[str, Any], *, http: bool) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise ApiError(errors.URL)
+        raise ApiError(replies.URL)
     if parts.scheme == "http" and not http:
-        raise ApiError(errors.URL_SCHEME)
+        raise ApiError(replies.URL_SCHEME)
     return str(url)
 
 

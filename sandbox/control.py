@@ -27,9 +27,9 @@ from werkzeug.exceptions import BadRequest, NotFound
 from sandbox import callbacks
 from sandbox.body import json_object
 from sandbox.deliveries import RESULTS
-from sandbox.errors import SHAPES, ApiError
-from sandbox.facts import VERSIONS, Version
 from sandbox.faults import FaultSchema
+from sandbox.provider_facts import VERSIONS, Version
+from sandbox.replies import SHAPES, ApiError
 from sandbox.state import state
 
 control = Blueprint("control", __name__, url_prefix="/sandbox")

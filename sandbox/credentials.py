@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox import errors
-from sandbox.errors import ApiError
+from sandbox import replies
+from sandbox.replies import ApiError
 from sandbox.settings import Settings
 
 
@@ -48,7 +48,7 @@ class Credentials:
             ApiError: key or secret is wrong.
         """
         if not _same((key, secret), (self._settings.key, self._settings.secret)):
-            raise ApiError(errors.INVALID_CLIENT)
+            raise ApiError(replies.INVALID_CLIENT)
         with self._mutex:
             now = self._clock()
             if self._token is None or self._token.expires_at <= now:
@@ -62,11 +62,11 @@ class Credentials:
             ApiError: there is none, or it is wrong or expired.
         """
         if not value:
-            raise ApiError(errors.MISSING_BEARER)
+            raise ApiError(replies.MISSING_BEARER)
         with self._mutex:
             token = self._token
         if token is None or token.expires_at <= self._clock() or not _same(value, token.value):
-            raise ApiError(errors.INVALID_BEARER)
+            raise ApiError(replies.INVALID_BEARER)
 
     def log_in(self, username: str, password: str) -> str:
         """A new session's token; the sessions before it live on [?].
@@ -80,10 +80,10 @@ class Credentials:
         right = (self._settings.username, self._settings.password)
         with self._mutex:
             if self._failed_logins >= self._settings.lock_after:
-                raise ApiError(errors.LOCKED)
+                raise ApiError(replies.LOCKED)
             if not _same((username, password), right):
                 self._failed_logins += 1
-                raise ApiError(errors.wrong_password(self._settings.refused_login))
+                raise ApiError(replies.wrong_password(self._settings.refused_login))
             self._failed_logins = 0
             session = self._new_secret()
             self._last_use[session] = self._clock()
@@ -99,9 +99,9 @@ class Credentials:
             now = self._clock()
             last_use = self._last_use.get(session or "")
             if last_use is None:
-                raise ApiError(self._dead_session(errors.SESSION_INVALID))
+                raise ApiError(self._dead_session(replies.SESSION_INVALID))
             if now - last_use >= self._settings.session_idle_s:
-                raise ApiError(self._dead_session(errors.SESSION_EXPIRED))
+                raise ApiError(self._dead_session(replies.SESSION_EXPIRED))
             self._last_use[session or ""] = now
 
     def log_out(self, session: str) -> None:
@@ -135,9 +135,9 @@ class Credentials:
                 "live_sessions": sum(used > horizon for used in self._last_use.values()),
             }
 
-    def _dead_session(self, by_cause: errors.Reply) -> errors.Reply:
+    def _dead_session(self, by_cause: replies.Reply) -> replies.Reply:
         chosen = self._settings.dead_session
-        return by_cause if chosen == "by-cause" else errors.SHAPES[chosen]
+        return by_cause if chosen == "by-cause" else replies.SHAPES[chosen]
 
 
 def _same(given: str | tuple[str, ...], right: str | tuple[str, ...]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from sandbox.facts import Version
+from sandbox.provider_facts import Version
 
 Kind: TypeAlias = Literal["first", "retry", "duplicate"]
 Result: TypeAlias = Literal["pending", "acknowledged", "lost", "unregistered"]

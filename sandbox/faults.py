@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from sandbox.errors import SHAPES, Reply, throttled
+from sandbox.replies import SHAPES, Reply, throttled
 
 _DEEDS = ("status", "shape", "delay_s", "drop", "expire", "next_access_s")
 # A line break in a header would end it, and begin another.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from sandbox.facts import VERSIONS, Version
+from sandbox.provider_facts import VERSIONS, Version
 
 Cause: TypeAlias = Literal["POST", "PUT", "DELETE", "outside"]
 _Key: TypeAlias = tuple[Version, str]

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import requests
 
 from sandbox.deliveries import Deliveries, Delivery, Kind
-from sandbox.facts import USER_AGENT, Version
+from sandbox.provider_facts import USER_AGENT, Version
 from sandbox.registrations import Login, Registration, Registrations, without_login
 from sandbox.settings import Settings
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sandbox import facts
+from sandbox import provider_facts
 
 EmptyForm: TypeAlias = Literal[
     "by-version",
@@ -40,20 +40,20 @@ class Settings:
     secret: str = "sandbox-secret"  # noqa: S105 - the stand-in's own, guarding nothing
     username: str = "sandbox-user"
     password: str = "sandbox-password"  # noqa: S105 - likewise
-    accounts: tuple[str, ...] = (facts.EXAMPLE_ACCOUNT,)
+    accounts: tuple[str, ...] = (provider_facts.EXAMPLE_ACCOUNT,)
 
-    token_life_s: float = facts.TOKEN_LIFE_S
-    session_idle_s: float = facts.SESSION_IDLE_S
-    lock_after: int = facts.FAILED_LOGINS_TO_LOCK
+    token_life_s: float = provider_facts.TOKEN_LIFE_S
+    session_idle_s: float = provider_facts.SESSION_IDLE_S
+    lock_after: int = provider_facts.FAILED_LOGINS_TO_LOCK
     refused_login: int = 400
     dead_session: DeadSession = "by-cause"
     empty: EmptyForm = "by-version"
     v1_query: QueryForm = "list"
     allow_http: bool = False
 
-    retry_after_min_s: float = facts.RETRY_AFTER_MIN_S
-    retry_after_max_s: float = facts.RETRY_AFTER_MAX_S
-    duplicate_after_s: float = facts.DUPLICATE_AFTER_S
-    give_up_after_s: float = facts.GIVE_UP_AFTER_S
-    rotation_lag_s: float = facts.ROTATION_LAG_S
+    retry_after_min_s: float = provider_facts.RETRY_AFTER_MIN_S
+    retry_after_max_s: float = provider_facts.RETRY_AFTER_MAX_S
+    duplicate_after_s: float = provider_facts.DUPLICATE_AFTER_S
+    give_up_after_s: float = provider_facts.GIVE_UP_AFTER_S
+    rotation_lag_s: float = provider_facts.ROTATION_LAG_S
     ca_file: str | None = None

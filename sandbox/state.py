@@ -11,8 +11,8 @@ from flask import current_app
 from sandbox.credentials import Credentials
 from sandbox.deliveries import Deliveries
 from sandbox.faults import Faults
-from sandbox.journal import Journal
 from sandbox.registrations import Registrations
+from sandbox.request_log import Journal
 from sandbox.sender import Sender
 from sandbox.settings import Settings
 

@@ -10,9 +10,9 @@ import hypothesis
 import pytest
 import redis
 
-from sandbox import embedded_redis
+from testbed import redis_process
 
-MESSAGES = Path(__file__).parent / "messages"
+MESSAGES = Path(__file__).parent / "data" / "messages"
 
 # How long an example takes depends on what else the machine does: no test fails by that.
 hypothesis.settings.register_profile(
@@ -25,15 +25,15 @@ hypothesis.settings.load_profile("untimed")
 def redis_server() -> Iterator[str]:
     """The URL of a real Redis server, one for each test process."""
     try:
-        embedded_redis.find_server()
-    except embedded_redis.ServerNotFoundError as problem:
+        redis_process.find_server()
+    except redis_process.ServerNotFoundError as problem:
         if os.environ.get("CI"):
             pytest.fail(str(problem))
         pytest.skip(str(problem))
     # Not pytest's own folder: a Unix socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="fota-"))
     try:
-        with embedded_redis.running(folder) as url:
+        with redis_process.running(folder) as url:
             yield url
     finally:
         shutil.rmtree(folder)

@@ -1,7 +1,7 @@
 """gunicorn's options that operators may set, and why the others must stay as gunicorn.conf.py sets them.
 
 Pure: only checks values. Each option of the pinned gunicorn is in exactly one of `FREE`, `AT_LEAST` and
-`FIXED`; `tests/unit/test_gunicorn_options.py` compares them with gunicorn's own list.
+`FIXED`; `tests/unit/listener/test_gunicorn_options.py` compares them with gunicorn's own list.
 """
 
 from collections.abc import Mapping

@@ -4,8 +4,8 @@ import sys
 
 from playwright.sync_api import sync_playwright
 
-from tests.system.test_status_page import QUIET, VIEWS
-from tests.tools import needed
+from testbed.tools import needed
+from tests.system.status_page.test_page import QUIET, VIEWS
 
 
 def main(url: str, path: str) -> None:

@@ -1,37 +1,83 @@
-"""The layers of the listener: which part may import which. `python -m tests.project.layers` prints them."""
+"""The layers of the packages: which part may import which. `python -m tests.project.layers` prints them."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MODULES_IN_A_FOLDER = 15
-# From top to bottom. A part imports parts of lower layers only; parts that share a layer do not
-# import each other.
-LAYERS = (
-    ("wsgi", "__main__"),
-    ("cli",),
-    ("ops",),
-    ("diagnostics",),
-    ("callback", "consumer", "server"),
-    ("inspection",),
-    ("queue",),
-    ("spool",),
-    ("redis_client",),
-    ("messages",),
-    ("problem_responses",),
-    ("refusal_log", "safe_logger"),
-    ("logs", "metrics"),
-    ("settings", "runtime"),
-    ("times",),
-    ("errors", "text", "entry_ids", "thingspace"),
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of layers.
+
+    Attributes:
+        name: the folder's.
+        layers: from top to bottom. A part, which is a folder or a module at the top, imports parts of
+            lower layers only; parts that share a layer do not import each other.
+        libraries: which parts alone import a library.
+    """
+
+    name: str
+    layers: tuple[tuple[str, ...], ...]
+    libraries: Mapping[str, set[str]]
+
+
+LISTENER = Package(
+    "listener",
+    (
+        ("wsgi", "__main__"),
+        ("cli",),
+        ("ops",),
+        ("diagnostics",),
+        ("callback", "consumer", "server"),
+        ("inspection",),
+        ("queue",),
+        ("spool",),
+        ("redis_client",),
+        ("messages",),
+        ("problem_responses",),
+        ("refusal_log", "safe_logger"),
+        ("logs", "metrics"),
+        ("settings", "runtime"),
+        ("times",),
+        ("errors", "text", "entry_ids", "thingspace"),
+    ),
+    {
+        "gunicorn": {"server"},
+        "redis": {"redis_client", "queue", "inspection", "consumer"},
+        "flask": {"callback", "ops"},
+    },
 )
-# Only these parts import the library.
-LIBRARIES = {
-    "gunicorn": {"server"},
-    "redis": {"redis_client", "queue", "inspection", "consumer"},
-    "flask": {"callback", "ops"},
-}
+REGISTRAR = Package(
+    "registrar",
+    (
+        ("__main__",),
+        ("app",),
+        ("status",),
+        ("status_report",),
+        ("reconcile",),
+        ("login_breaker", "public_url", "process"),
+        ("thingspace",),
+        ("coordination",),
+        ("metrics",),
+        ("settings",),
+        ("observation",),
+        ("plan",),
+        ("http",),
+        ("model", "fan_out", "url_display"),
+        ("errors",),
+    ),
+    {"requests": {"http", "thingspace", "public_url", "process"}},
+)
+PACKAGES = (LISTENER, REGISTRAR)
+
+
+def root_of(module: str) -> str:
+    """The package of a dotted name: `redis` of `redis.exceptions`."""
+    return module.split(".", maxsplit=1)[0]
 
 
 def part_of(module: str) -> str:
@@ -41,12 +87,7 @@ def part_of(module: str) -> str:
 
 def part_at(path: Path) -> str:
     """The folder or top-level module that a file lies in."""
-    return path.relative_to(ROOT / "listener").parts[0].removesuffix(".py")
-
-
-def root_of(module: str) -> str:
-    """The package of a dotted name: `redis` of `redis.exceptions`."""
-    return module.split(".", maxsplit=1)[0]
+    return path.relative_to(ROOT).parts[1].removesuffix(".py")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -59,50 +100,50 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def modules() -> list[Path]:
-    """Every module of the listener."""
-    return sorted((ROOT / "listener").rglob("*.py"))
+def modules(package: Package) -> list[Path]:
+    """Every module of the package."""
+    return sorted((ROOT / package.name).rglob("*.py"))
 
 
-def arrows() -> Iterator[tuple[str, str, Path]]:
+def arrows(package: Package) -> Iterator[tuple[str, str, Path]]:
     """From which part to which other one an import leads, and the file that has it."""
-    for path in modules():
+    for path in modules(package):
         own = part_at(path)
         for name in imports(path):
-            other = part_of(name) if name.startswith("listener.") else ""
+            other = part_of(name) if root_of(name) == package.name else ""
             if other and other not in (own, "__version__") and own != "__init__":
                 yield own, other, path
 
 
-def rising() -> list[str]:
+def rising(package: Package) -> list[str]:
     """The imports that lead to the same or a higher layer, each as a line of text."""
-    rank = {part: number for number, layer in enumerate(LAYERS) for part in layer}
+    rank = {part: number for number, layer in enumerate(package.layers) for part in layer}
     return sorted(
         {
-            f"{path.relative_to(ROOT)} imports listener.{other}"
-            for own, other, path in arrows()
+            f"{path.relative_to(ROOT)} imports {package.name}.{other}"
+            for own, other, path in arrows(package)
             if rank[other] <= rank[own]
         }
     )
 
 
-def misplaced_libraries() -> list[str]:
+def misplaced_libraries(package: Package) -> list[str]:
     """The imports of a library outside the parts that may import it, each as a line of text."""
     return sorted(
         {
             f"{path.relative_to(ROOT)} imports {library}"
-            for path in modules()
+            for path in modules(package)
             for library in map(root_of, imports(path))
-            if part_at(path) not in LIBRARIES.get(library, {part_at(path)})
+            if part_at(path) not in package.libraries.get(library, {part_at(path)})
         }
     )
 
 
-def aliases() -> list[str]:
-    """The imports of the listener's own modules and classes under another name."""
+def aliases(package: Package) -> list[str]:
+    """The imports of the package's own modules and classes under another name."""
     return sorted(
         f"{path.relative_to(ROOT)} imports {alias.name} as {alias.asname}"
-        for path in modules()
+        for path in modules(package)
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
@@ -110,23 +151,26 @@ def aliases() -> list[str]:
     )
 
 
-def crowded() -> dict[str, int]:
+def crowded(package: Package) -> dict[str, int]:
     """The folders with too many modules, and how many they have."""
-    folders = [path.parent for path in modules()]
+    folders = [path.parent for path in modules(package)]
     counts = {str(folder.relative_to(ROOT)): folders.count(folder) for folder in set(folders)}
     return {name: count for name, count in counts.items() if count > MODULES_IN_A_FOLDER}
 
 
-def main() -> None:
+def print_layers(package: Package) -> None:
     """Prints each layer with what it imports."""
     leads: dict[str, set[str]] = {}
-    for own, other, _ in arrows():
+    for own, other, _ in arrows(package):
         leads.setdefault(own, set()).add(other)
-    for number, layer in enumerate(LAYERS, start=1):
+    print(package.name)  # noqa: T201
+    for number, layer in enumerate(package.layers, start=1):
         for part in layer:
             print(f"{number:>2}  {part:<13} -> {', '.join(sorted(leads.get(part, ()))) or '-'}")  # noqa: T201
-    print(*rising(), *(f"{name}: {count} modules" for name, count in crowded().items()), sep="\n")  # noqa: T201
+    crowds = (f"{name}: {count} modules" for name, count in crowded(package).items())
+    print(*rising(package), *crowds, sep="\n")  # noqa: T201
 
 
 if __name__ == "__main__":
-    main()
+    for each in PACKAGES:
+        print_layers(each)

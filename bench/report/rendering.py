@@ -1,0 +1,141 @@
+"""What was found, as tables: on a terminal, and in Markdown for the documentation. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from bench.report.stats import Run, Spread, select
+
+COLUMNS = (
+    ("messages/s", "per_s", "{:,.0f}"),
+    ("p50 ms", "p50_ms", "{:.1f}"),
+    ("p99 ms", "p99_ms", "{:.1f}"),
+    ("p99.9 ms", "p999_ms", "{:.1f}"),
+    ("CPU µs", "cpu_us", "{:.0f}"),
+    ("Redis µs", "redis_cpu_us", "{:.0f}"),
+    ("RSS MB", "rss_mb", "{:.0f}"),
+    ("PSS MB", "pss_mb", "{:.0f}"),
+)
+GROUPS = ("load", "fsync", "connections", "contender")
+TARGET_HEADINGS = ("what", "wanted", "found", "met")
+LOADS = {"closed": "as fast as it can", "open": "at a fixed rate"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The medians of the rounds of one contender under one load."""
+
+    load: str
+    fsync: str
+    connections: int
+    contender: str
+    medians: dict[str, float]
+
+    def cells(self) -> list[str]:
+        """As texts."""
+        figures = _texts(self.medians)
+        return [self.fsync, str(self.connections), self.contender, *figures]
+
+
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """One for each contender and load, in the order in which they were first measured."""
+    groups = dict.fromkeys(tuple(run[name] for name in GROUPS) for run in runs)
+    order = sorted(groups, key=lambda group: (group[0], FSYNCS.index(group[1]), group[2]))
+    named = [dict(zip(GROUPS, group, strict=True)) for group in order]
+    return [Row(**names, medians=_medians(select(runs, **names))) for names in named]
+
+
+FSYNCS = ("everysec", "always")
+HEADINGS = ("appendfsync", "connections", "contender", *(heading for heading, _, _ in COLUMNS))
+
+
+def table(found: Iterable[Row], load: str) -> Table:
+    """For a terminal."""
+    result = Table(title=LOADS[load], title_justify="left")
+    for heading in HEADINGS[:3]:
+        result.add_column(heading)
+    for heading in HEADINGS[3:]:
+        result.add_column(heading, justify="right")
+    for row in found:
+        if row.load == load:
+            result.add_row(*row.cells(), end_section=row.contender == "fastify")
+    return result
+
+
+def targets_table(targets: Iterable[dict[str, Any]]) -> Table:
+    """For a terminal."""
+    result = Table(title="what it must show", title_justify="left")
+    for heading in TARGET_HEADINGS:
+        result.add_column(heading)
+    for target in targets:
+        result.add_row(*target_cells(target))
+    return result
+
+
+def markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    """A table for a Markdown file."""
+    lines = [headings, ["---"] * len(headings), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def comparison_markdown(report: dict[str, Any]) -> str:
+    """The part of docs/benchmarks.md that a run of `bench/run` fills."""
+    found = rows(report["runs"])
+    parts = [conditions(report)]
+    for load, title in LOADS.items():
+        cells = [row.cells() for row in found if row.load == load]
+        if cells:
+            parts += [f"**{title.capitalize()}**{_rates(report, load)}", markdown(HEADINGS, cells)]
+    targets = [target_cells(target) for target in report["targets"]]
+    parts += ["**What it must show**", markdown(TARGET_HEADINGS, targets)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def conditions(report: dict[str, Any]) -> str:
+    """On what, when, and how quiet it was there."""
+    machine = report["machine"]
+    foreign = Spread.of([run["foreign"] for run in report["runs"]])
+    options = ", ".join(f"{name} {value}" for name, value in report["options"].items())
+    versions = ", ".join(f"{name} {text}" for name, text in machine["versions"].items() if text)
+    return (
+        f"{machine['date']}, commit {machine['commit']}: {machine['cores']} cores of "
+        f"{machine['processor']}, {machine['memory_gb']} GB, Linux {machine['kernel']}. Options: "
+        f"{options}. Other programs took {foreign.median:.0%} of the machine (median of the runs; "
+        f"at the most {foreign.greatest:.0%}).\n\nVersions: {versions}."
+    )
+
+
+def line(run: Run) -> str:
+    """A line of progress."""
+    return (
+        f"{run['fsync']:8} {run['contender'][-24:]:24} {run['connections']:3} connections: "
+        f"{run['per_s']:7.0f}/s  p50 {run['p50_ms']:7.2f}  p99 {run['p99_ms']:7.2f} ms  "
+        f"CPU {run['cpu_us']:5.0f} + {run['redis_cpu_us']:4.0f} µs  others {run['foreign']:4.0%}"
+    )
+
+
+def _rates(report: dict[str, Any], load: str) -> str:
+    rates = {run["fsync"]: run["rate"] for run in select(report["runs"], load=load)}
+    told = ", ".join(f"{rate:.0f}/s with {fsync}" for fsync, rate in rates.items() if rate)
+    return f" (half of what FastAPI can: {told})" if told else ""
+
+
+def target_cells(target: dict[str, Any]) -> list[str]:
+    """One of `figures.Target.as_dict` as texts, in the order of `TARGET_HEADINGS`."""
+    met = "yes" if target["met"] else "no"
+    return [target["what"], target["wanted"], f"{target['found']:.2f}", met]
+
+
+def cells(runs: Sequence[Run]) -> list[str]:
+    """The medians of some runs as texts, in the order of `COLUMNS`."""
+    return _texts(_medians(runs))
+
+
+def _texts(medians: dict[str, float]) -> list[str]:
+    return [form.format(medians[name]) for _, name, form in COLUMNS]
+
+
+def _medians(runs: Sequence[Run]) -> dict[str, float]:
+    return {name: Spread.of([run[name] for run in runs]).median for _, name, _ in COLUMNS}

@@ -1,0 +1,1 @@
+"""What the replicas of a namespace share in Redis: mutex, members, observations, pauses."""

@@ -1,0 +1,1 @@
+"""Bounded HTTP requests: one request, its connections, and why it failed."""

@@ -1,0 +1,1 @@
+"""The login breaker: at most two refused logins, whatever restarts."""

@@ -1,0 +1,1 @@
+"""The processes: COMMAND, signals, readiness, and the order in which they end."""

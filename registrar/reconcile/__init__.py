@@ -1,0 +1,1 @@
+"""The reconcile loop: queries, plans, writes, verifies, and deregisters at the end."""

@@ -1,0 +1,1 @@
+"""The callback API of ThingSpace: its requests, replies, sign-in and transport."""

@@ -1,0 +1,71 @@
+"""Which refusals a new login may mend, and how often it is tried. Pure but for its clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from registrar.errors import Grant, RegistrarError, RenewError
+from registrar.model import Call
+
+# How a dead session is refused is [?]: after this many refusals in a row, of any kind, a new one is tried.
+SUSPECT_AFTER = 2
+# A new session that was refused as well is followed by the next one after a pause, which doubles.
+FIRST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 3600.0
+# The session as such, whatever was called with it.
+SESSION = ""
+
+
+@dataclass(frozen=True)
+class _Pace:
+    in_vain: int
+    until_s: float
+
+
+class Renewals:
+    """What this process knows of refused calls.
+
+    Every login that it allows still has to pass the breaker. What it prevents is a login on every tick
+    because one account is refused for good: such logins succeed, so the breaker does not count them.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Takes a clock of monotonic seconds."""
+        self._clock = clock
+        self._refused_in_a_row = 0
+        self._paces: dict[str, _Pace] = {}
+        # The calls whose last answer was a refusal that names no token.
+        self._suspects: set[str] = set()
+
+    def worked(self, call: Call) -> None:
+        """Notes that a call was accepted. A new session has helped only if that same call was refused before."""
+        key = _key(call)
+        self._refused_in_a_row = 0
+        self._paces.pop(key, None)
+        if key in self._suspects:
+            self._suspects.discard(key)
+            self._paces.pop(SESSION, None)
+
+    def after(self, call: Call, refusal: RegistrarError) -> frozenset[Grant]:
+        """What to renew before the refused call is tried once more; nothing: give it up."""
+        key = _key(call)
+        self._refused_in_a_row += 1
+        if isinstance(refusal, RenewError):
+            allowed = "session" not in refusal.grants or self._allow(key)
+            return refusal.grants if allowed else frozenset()
+        self._suspects.add(key)
+        suspect = self._refused_in_a_row >= SUSPECT_AFTER and self._allow(SESSION)
+        return frozenset({"session"}) if suspect else frozenset()
+
+    def _allow(self, key: str) -> bool:
+        now = self._clock()
+        pace = self._paces.get(key, _Pace(0, now))
+        if now < pace.until_s:
+            return False
+        pause = min(FIRST_PAUSE_S * 2.0**pace.in_vain, LONGEST_PAUSE_S)
+        self._paces[key] = _Pace(pace.in_vain + 1, now + pause)
+        return True
+
+
+def _key(call: Call) -> str:
+    """The method too: a GET that is accepted says nothing of the POST of the same path."""
+    return f"{call.method} {call.path}"

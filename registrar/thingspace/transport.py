@@ -1,0 +1,95 @@
+"""Sends one call to ThingSpace: no retries, no meaning, limits of time and size."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from listener.logs import Redactor
+from listener.settings.secret import Secret
+from registrar.errors import UnavailableError
+from registrar.http.failures import unavailable
+from registrar.http.reply import Reply
+from registrar.http.request import HttpSession, Limits, NoAnswerError
+from registrar.metrics import Telemetry
+from registrar.model import Call
+from registrar.settings import Timing
+
+USER_AGENT = "thingspace-fota-listener"
+
+
+class Transport:
+    """Calls to one API base over kept connections; a call does not follow redirects.
+
+    What the provider repeats of a secret in an error or a page goes no further than this, be it one of
+    the settings or a token that the call showed: error texts are shown to people and stored. The answers that
+    are data are left as they are.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        timing: Timing,
+        secrets: Iterable[Secret] = (),
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        """Connects to nothing yet; takes the secrets that may be repeated."""
+        self._telemetry = telemetry or Telemetry()
+        self._secrets = tuple(secrets)
+        self._base_url = base_url
+        self._http = HttpSession(
+            Limits(timing.connect_timeout_s, timing.read_timeout_s),
+            # http is for this machine alone: a proxy would get the credentials in clear.
+            trust_env=urlsplit(base_url).scheme != "http",
+        )
+
+    def send(self, call: Call, headers: Mapping[str, str]) -> Reply:
+        """The answer, whatever it says.
+
+        Raises:
+            UnavailableError: there was none. Its `sent` is False only if the request certainly did
+                not reach the provider.
+        """
+        started = time.monotonic()
+        result = "mistake"
+        try:
+            reply = self._exchange(call, headers)
+            result = "ok" if reply.ok else str(reply.status)
+        except UnavailableError as error:
+            result = error.reason
+            raise
+        finally:
+            self._telemetry.called(call, result, time.monotonic() - started)
+        return self._redacted(reply, headers)
+
+    def close(self) -> None:
+        """Closes the kept connections."""
+        self._http.close()
+
+    def _exchange(self, call: Call, headers: Mapping[str, str]) -> Reply:
+        url = self._base_url + call.path
+        try:
+            return self._http.exchange(
+                call.method,
+                url,
+                json=call.json,
+                data=call.form,
+                headers=_headers(call, headers),
+            )
+        except NoAnswerError as failure:
+            raise unavailable(failure.error, url, sent=failure.sent) from failure
+
+    def _redacted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
+        if reply.ok and not reply.body.lstrip().startswith(b"<"):
+            return reply
+        # With and without the word before it: "Bearer", "Basic".
+        shown = (Secret(word) for value in headers.values() for word in (value, value.split()[-1]))
+        redactor = Redactor((*self._secrets, *shown))
+        return replace(reply, body=redactor.redact(reply.text).encode())
+
+
+def _headers(call: Call, headers: Mapping[str, str]) -> dict[str, str]:
+    # Some of the provider's pages require the content type on GET and DELETE too. [doc]
+    kind = "application/json" if call.form is None else "application/x-www-form-urlencoded"
+    usual = {"Accept": "application/json", "Content-Type": kind, "User-Agent": USER_AGENT}
+    return {**usual, **headers}

@@ -1,0 +1,1 @@
+"""What bin/run shows: the whole service on this machine, and a small campaign played to it."""

@@ -1,0 +1,173 @@
+"""Starts the service as an operator does, as real processes, and looks at it from outside.
+
+It imports none of our packages, so that system tests can use it.
+"""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import requests
+
+from testbed.tools import log_file
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+RECEIVER = ("gunicorn", "listener.wsgi:app")
+SUPERVISED = ("python", "-m", "registrar", "run", "--", *RECEIVER)
+# The operating system's own choice of ports for outgoing connections begins above this range.
+PORTS = range(20_000, 30_000)
+BUS = 10_000
+DEADLINE_S = 30.0
+
+
+class Service:
+    """A command with settings of its own, on a free port; a context manager that leaves nothing.
+
+    Args:
+        command: what to run, found beside this interpreter first.
+        settings: its environment, besides the PATH and what every service of the tests has.
+
+    Attributes:
+        stderr: set before the start, a file descriptor for its standard error in place of the log, such
+            as that of a pipe that nobody reads (`testbed.log_reader`). `log` does not show what goes there.
+    """
+
+    stderr: int | None = None
+
+    def __init__(self, *command: str, **settings: str) -> None:
+        self.port = free_port()
+        self.ops_port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ops_url = f"http://127.0.0.1:{self.ops_port}"
+        self._folder = tempfile.TemporaryDirectory(prefix="fota-")
+        self.settings = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PORT": str(self.port),
+            "OPS_BIND": f"127.0.0.1:{self.ops_port}",
+            "WEB_CONCURRENCY": "2",
+            "PUBLIC_URL": f"{self.url}/cb",
+            "SPOOL_DIR": f"{self._folder.name}/spool",
+            **settings,
+        }
+        self._command = command
+        self._log = log_file()
+        self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._log.close()
+        self._folder.cleanup()
+
+    def start(self) -> None:
+        """Starts it, or starts it again."""
+        self.process = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=self.settings,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT if self.stderr is None else self.stderr,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_until_ready(self) -> None:
+        """Returns once `/readyz` answers 200."""
+        wait_until(lambda: self.ready() or self.ended(), self.log)
+        assert self.ready(), self.log()
+
+    def ready(self) -> bool:
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                return session.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def post(self, data: Any, path: str = "/cb", **options: Any) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.post(f"{self.url}{path}", data=data, timeout=10, **options)
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = DEADLINE_S) -> int:
+        """Waits for its end; its exit status."""
+        assert self.process is not None
+        return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        """Ends it and everything that it started, without ceremony."""
+        if self.process is None:
+            return
+        for process in self.family():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                # It ended in the meantime.
+                pass
+        self.process.wait()
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all its descendants that are alive."""
+        assert self.process is not None
+        try:
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def log(self) -> str:
+        """All that it and its children have written."""
+        with open(self._log.fileno(), closefd=False) as log:
+            log.seek(0)
+            return log.read()
+
+    def ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+
+def wait_until(
+    condition: Callable[[], object],
+    explain: Callable[[], str] = str,
+    timeout_s: float = DEADLINE_S,
+) -> None:
+    """Polls until the condition holds; fails with what `explain` says when the time is up."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {timeout_s} s: {explain()}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens; no other call gives it away while we live.
+
+    A bound UDP socket is the claim, as in `testbed.redis_nodes`: not at the port itself, where an HTTP/3
+    server may want one, but where a Redis node's would be whose Cluster bus lies at this port.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket(type=socket.SOCK_DGRAM) as claim, socket.socket() as candidate:
+            try:
+                claim.bind(("127.0.0.1", port - BUS))
+                candidate.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            claim.detach()
+            return port
+    raise AssertionError("no free port")

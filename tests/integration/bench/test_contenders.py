@@ -1,0 +1,118 @@
+"""The contenders of bench/run do the same work; where a stack is not installed, it is left out, but not in CI."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from bench.load import closed, messages
+from bench.rig import contender, environment, store
+from bench.rig.contender import Contender, Server
+from bench.rig.store import Store
+from testbed.tools import lacking, needed
+
+ROOT = Path(__file__).parents[3]
+SAMPLES = sorted((ROOT / "tests" / "data" / "messages").glob("*.json"))
+IDS = {
+    "firmware-available": "7e71d2bd5667c473e928106a4eeefde3",
+    "upgrade-finished": "6a7210cedf9c7f4cd840f9c8d1bdc5f8",
+    "upgrade-scheduled": "2dec9dc0ceb2a8fe35a6b4da953460b6",
+    "upgrade-started": "31f14885bda48f2b3f120191f774672a",
+}
+
+
+def entry(kind: str) -> dict[str, Any]:
+    """As docs/queue.md has it; `data` read, and without what differs from run to run."""
+    data = json.loads((ROOT / "tests" / "data" / "messages" / f"{kind}.json").read_text())
+    del data["username"], data["password"]
+    upgrades = [data[name]["upgradeId"] for name in messages.CONTAINERS if data.get(name)]
+    fields = {
+        "specversion": "1.0",
+        "id": IDS[kind],
+        "source": "/thingspace/fota/0242078689-00001",
+        "type": f"com.verizon.thingspace.fota.{data['type']}",
+        **({"subject": upgrades[0]} if upgrades else {}),
+        "datacontenttype": "application/json",
+        "data": data,
+        "kind": kind,
+        "account": "0242078689-00001",
+    }
+    return {**fields, "fields": sorted([*fields, "time", "requestid"])}
+
+
+def found(name: str) -> Contender:
+    """As far as it is there: tests install nothing."""
+    needed("wrk")
+    if name == "ours":
+        return contender.ours()
+    if name == "fastify":
+        if not (environment.NODE / "installed").exists():
+            lacking("the Node contender is not installed: python -m bench.rig.environment")
+    elif name == "fastapi" and not (environment.VENV / "installed").exists():
+        lacking("the Python contenders are not installed: python -m bench.rig.environment")
+    elif name == "flask":
+        # All that it needs the service needs as well.
+        return contender.PYTHON_CONTENDERS[name](sys.executable)
+    one = contender.find(name)
+    assert one
+    return one
+
+
+@pytest.fixture(params=contender.NAMES)
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Store]]:
+    one = found(request.param)
+    with store.running("everysec") as where, contender.running(one, where.url) as server:
+        yield server, where
+
+
+def post(server: Server, body: bytes) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        url = f"http://127.0.0.1:{server.port}{closed.PATH}"
+        return session.post(url, body, headers={"Content-Type": "application/json"}, timeout=10)
+
+
+def test_a_contender_does_what_all_of_them_must(
+    running: tuple[Server, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closed, "SETTLE_S", 0)
+    server, where = running
+    # The samples: the last one has no credentials, and so is refused.
+    answers = {path.stem: post(server, path.read_bytes()) for path in SAMPLES}
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        "firmware-available": 200,
+        "unrecognised-v2": 401,
+        "upgrade-finished": 200,
+        "upgrade-scheduled": 200,
+        "upgrade-started": 200,
+    }
+    first = json.loads(SAMPLES[0].read_text())
+    assert post(server, json.dumps({**first, "password": "wrong"}).encode()).status_code == 401
+    assert post(server, json.dumps({**first, "upgradeFinished": 7}).encode()).status_code == 400
+    assert post(server, b"{").status_code == 400
+    # Once more, members in another order: the same message.
+    again = post(server, json.dumps(dict(reversed(first.items()))).encode()).json()
+    assert again == {"id": IDS["firmware-available"], "duplicate": True}
+    assert store.sample(where) == {IDS[kind]: entry(kind) for kind in IDS}
+    # Both generators, and the account of what they sent.
+    parts = messages.samples()
+    told = closed.closed(server.port, parts, tmp_path, connections=4, seconds=1, first=1)
+    assert not told["refused"]
+    store.check_count(where, 4, told["kept"], under_way=4)
+    before = where.length()
+    told = closed.at_rate(server.port, parts, rate=100, connections=4, seconds=1, first=closed.STEP)
+    assert (told["kept"], told["broken"]) == (100, 0)
+    store.check_count(where, before, 100, under_way=0)
+
+
+def test_the_command_tells_what_it_does() -> None:
+    for words, told in ((["--help"], "--quick"), (["growth", "--help"], "--entries")):
+        done = subprocess.run(
+            [ROOT / "bench" / "run", *words], capture_output=True, text=True, check=True
+        )
+        assert told in done.stdout

@@ -1,0 +1,464 @@
+"""Redis with the spool behind it: an outage costs nothing, and leaves no double."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from listener.errors import QueueUnavailableError
+from listener.messages.message import Message
+from listener.messages.payload import parse
+from listener.queue import fingerprints
+from listener.queue.drainer import Drainer
+from listener.queue.keys import partition_number
+from listener.queue.queue import DurableQueue
+from listener.queue.stream_writer import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
+from listener.queue.writer import RedisWriter
+from listener.redis_client.server_info import inspect
+from listener.settings.settings import Settings
+from listener.spool.spool import Spool
+from testbed import redis_process
+from testbed.service import wait_until
+
+STREAM = "{fota:0}:messages"
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def message(number: int) -> Message:
+    return Message.from_payload({"type": "new", "n": number}, arrived=NOW, request_id="r")
+
+
+class World:
+    """A folder for a Redis server that comes and goes, and for a spool."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"unix://{folder}/redis.sock"
+
+    def server(self, **options: str) -> Any:
+        return redis_process.running(self.folder, options=options)
+
+    def settings(self, **environ: str) -> Settings:
+        defaults = {
+            "REDIS_URL": self.url,
+            "ALLOW_ANY_SENDER": "true",
+            "SPOOL_DIR": f"{self.folder}/spool",
+            # Enough for a busy machine with a slow disk: few tests have to wait for its end.
+            "ACK_BUDGET_MS": "2000",
+        }
+        return Settings.from_env({**defaults, **environ})
+
+    @contextmanager
+    def keeper(self, **environ: str) -> Iterator[DurableQueue]:
+        keeper = DurableQueue(self.settings(**environ))
+        keeper.start()
+        try:
+            yield keeper
+        finally:
+            keeper.close()
+
+    def stream(self, partition: int = 0) -> list[int]:
+        with redis.Redis.from_url(self.url, decode_responses=True) as client:
+            entries: Any = client.xrange(f"{{fota:{partition}}}:messages")
+        return [parse(fields["data"].encode())["n"] for _, fields in entries]
+
+    def spooled(self) -> int:
+        spool = Spool(self.folder / "spool", 2**20)
+        try:
+            return len(spool.oldest(10_000))
+        finally:
+            spool.close()
+
+
+@pytest.fixture
+def world(redis_server: str) -> Iterator[World]:
+    with TemporaryDirectory(prefix="fota-") as folder:
+        yield World(Path(folder))
+
+
+def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(world: World) -> None:
+    with world.keeper() as keeper:
+        with world.server():
+            assert keeper.put(message(0)) == (False, "redis")
+            assert keeper.check() == "redis"
+        for number in range(1, 50):
+            assert keeper.put(message(number)) == (False, "spool")
+        assert keeper.put(message(7)) == (True, "spool"), "a duplicate is known in the spool too"
+        assert keeper.check() == "spool"
+        with world.server():
+            wait_until(lambda: world.spooled() == 0)
+            assert world.stream() == list(range(50))
+            assert keeper.check() == "redis"
+            assert keeper.put(message(7)) == (True, "redis")
+
+
+def test_once_the_outage_is_noticed_nobody_waits_for_redis(world: World) -> None:
+    with world.keeper(ACK_BUDGET_MS="1000") as keeper, world.server():
+        keeper.put(message(0))
+        with redis.Redis.from_url(world.url) as client:
+            info: Any = client.info("server")
+        os.kill(info["process_id"], signal.SIGSTOP)
+        try:
+            keeper.put(message(1))
+            started = time.monotonic()
+            for number in range(2, 12):
+                keeper.put(message(number))
+            # Ten times the budget would be ten seconds; the journal takes milliseconds.
+            assert time.monotonic() - started < 5
+        finally:
+            os.kill(info["process_id"], signal.SIGCONT)
+        wait_until(lambda: world.spooled() == 0)
+        # What hung may have been written after all, and was spooled too: once is enough.
+        assert sorted(world.stream()) == list(range(12))
+
+
+def test_a_redis_out_of_memory_costs_nothing(world: World) -> None:
+    with world.keeper() as keeper, world.server():
+        with redis.Redis.from_url(world.url) as client:
+            client.config_set("maxmemory", "1")
+            for number in range(5):
+                keeper.put(message(number))
+            assert client.xlen(STREAM) == 0
+            client.config_set("maxmemory", "0")
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == list(range(5))
+
+
+def test_a_key_that_is_no_stream_is_one_outage_until_it_is_gone(world: World) -> None:
+    with world.keeper() as keeper, world.server(), redis.Redis.from_url(world.url) as client:
+        client.set(STREAM, "somebody else's")
+        keeper.put(message(1))
+        began = keeper._down_partitions.numbers
+        assert began == {0}
+        with pytest.raises(QueueUnavailableError, match="WRONGTYPE"):
+            keeper._writer.check()
+        assert keeper.check() == "spool"
+        client.delete(STREAM)
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == [1]
+
+
+def test_what_a_dead_process_left_is_moved_by_the_next(world: World) -> None:
+    spool = Spool(world.folder / "spool", 2**20)
+    for number in range(600):
+        spool.put(message(number), 1)
+    spool.close()
+    with world.keeper(), world.server():
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == list(range(600))
+
+
+def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_all, sizes = RedisWriter.put_all, []
+
+    def weigh(writer: RedisWriter, partition: int, group: Sequence[Message]) -> None:
+        sizes.append(sum(len(each.data) for each in group))
+        put_all(writer, partition, group)
+
+    monkeypatch.setattr(RedisWriter, "put_all", weigh)
+    spool = Spool(world.folder / "spool", 2**30)
+    for number in range(10):
+        payload = {"type": "new", "n": number, "padding": "x" * 1_000_000}
+        spool.put(Message.from_payload(payload, arrived=NOW, request_id="r"), 10)
+    spool.close()
+    with world.server(), world.keeper():
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == list(range(10))
+    assert max(sizes) <= MAX_BATCH_BYTES
+
+
+def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(world: World) -> None:
+    by_partition: dict[int, list[int]] = {0: [], 1: []}
+    spool = Spool(world.folder / "spool", 2**24)
+    for number in range(600):
+        payload = {"type": "new", "n": number, "accountName": f"a-{number % 7}"}
+        sent = Message.from_payload(payload, arrived=NOW, request_id="r")
+        spool.put(sent, 1)
+        by_partition[partition_number(sent, 2)].append(number)
+    spool.close()
+    with world.server(), redis.Redis.from_url(world.url) as client:
+        client.set(STREAM, "somebody else's")
+        with world.keeper(QUEUE_PARTITIONS="2"):
+            wait_until(lambda: world.spooled() == len(by_partition[0]))
+            assert world.stream(1) == by_partition[1]
+            client.delete(STREAM)
+            wait_until(lambda: world.spooled() == 0)
+        assert (world.stream(0), world.stream(1)) == (by_partition[0], by_partition[1])
+
+
+def spool_for(world: World, accounts: Sequence[str]) -> dict[int, list[int]]:
+    """Spools a message of each account, in order; returns their numbers by partition, of two."""
+    by_partition: dict[int, list[int]] = {0: [], 1: []}
+    with closing(Spool(world.folder / "spool", 2**24)) as spool:
+        for number, account in enumerate(accounts):
+            payload = {"type": "new", "n": number, "accountName": account}
+            sent = Message.from_payload(payload, arrived=NOW, request_id="r")
+            spool.put(sent, 1)
+            by_partition[partition_number(sent, 2)].append(number)
+    return by_partition
+
+
+def account_in(partition: int) -> str:
+    """An account whose messages are in this partition, of two."""
+    for name in map(str, range(100)):
+        payload = {"type": "new", "accountName": name}
+        sent = Message.from_payload(payload, arrived=NOW, request_id="r")
+        if partition_number(sent, 2) == partition:
+            return name
+    raise AssertionError
+
+
+@contextmanager
+def turning(world: World) -> Iterator[Drainer]:
+    """A drainer of two partitions whose turns are the test's."""
+    keeper = DurableQueue(world.settings(QUEUE_PARTITIONS="2"))
+    try:
+        yield keeper._drainer
+    finally:
+        keeper.close()
+
+
+@pytest.mark.parametrize(
+    "before", [MAX_BATCH_MESSAGES - 1, MAX_BATCH_MESSAGES, 3 * MAX_BATCH_MESSAGES]
+)
+def test_one_turn_moves_what_waits_behind_many_messages_of_a_partition_that_is_down(
+    world: World, before: int
+) -> None:
+    waiting = spool_for(world, [account_in(0)] * before + [account_in(1)])
+    with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
+        client.set(STREAM, "somebody else's")
+        drainer.run_once()
+        assert world.stream(1) == waiting[1] == [before]
+        assert world.spooled() == before
+        client.delete(STREAM)
+        drainer.run_once()
+        assert world.stream(0) == waiting[0]
+
+
+@pytest.mark.parametrize("ends_after", [1, 2, 4])
+def test_the_end_of_an_outage_is_noticed_while_messages_of_others_move(
+    world: World, monkeypatch: pytest.MonkeyPatch, ends_after: int
+) -> None:
+    waiting = spool_for(world, [account_in(number % 3 % 2) for number in range(1000)])
+    put_all, groups = RedisWriter.put_all, []
+    with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
+
+        def count(writer: RedisWriter, partition: int, group: Sequence[Message]) -> None:
+            groups.append(partition)
+            if partition == 1 and groups.count(1) == ends_after:
+                client.delete(STREAM)
+            put_all(writer, partition, group)
+
+        client.set(STREAM, "somebody else's")
+        monkeypatch.setattr(RedisWriter, "put_all", count)
+        monkeypatch.setattr("listener.queue.drainer.CHECK_EVERY_S", 0)
+        # By a clock that stands no check takes long, so that one follows each batch.
+        monkeypatch.setattr(drainer, "_clock", lambda: 0.0)
+        drainer.run_once()
+        assert (world.stream(0), world.stream(1)) == (waiting[0], waiting[1])
+        assert world.spooled() == 0
+
+
+def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.folder / "file").write_text("no folder")
+    turn, turns = Drainer.run_once, []
+
+    def count(drainer: Drainer) -> None:
+        turns.append(drainer)
+        turn(drainer)
+
+    monkeypatch.setattr(Drainer, "run_once", count)
+    folder = f"{world.folder}/file/spool"
+    with capture_logs() as logs, world.server(), world.keeper(SPOOL_DIR=folder) as keeper:
+        assert not keeper.put(message(1)).duplicate
+        wait_until(lambda: len(turns) > 3)
+    assert [line["event"] for line in logs if "draining" in line["event"]] == ["draining stopped"]
+
+
+def test_who_stops_waits_for_one_partition_that_hangs_not_for_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def stop_meanwhile(_: RedisWriter, partition: int) -> None:
+        looked.append(partition)
+        drainer.stop()
+        raise QueueUnavailableError("hangs")
+
+    monkeypatch.setattr(RedisWriter, "check", stop_meanwhile)
+    drainer = DurableQueue(world.settings(QUEUE_PARTITIONS="4"))._drainer
+    for partition in range(4):
+        drainer._down_partitions.mark_down(partition, "hangs")
+    drainer.run_once()
+    assert len(looked) == 1
+
+
+def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = Spool.remove
+    failed: list[Any] = []
+
+    def fail_for_a_while(spool: Spool, moved: Any) -> None:
+        if len(failed) < 8:
+            failed.append(moved)
+            raise QueueUnavailableError("spool: OperationalError: database or disk is full")
+        remove(spool, moved)
+
+    monkeypatch.setattr(Spool, "remove", fail_for_a_while)
+    with world.keeper(DEDUPE_WINDOW_S="1") as keeper:
+        keeper.put(message(1))
+        with world.server():
+            # Eight looks of the drainer take two seconds, twice the window.
+            wait_until(lambda: world.spooled() == 0)
+            assert world.stream() == [1]
+
+
+def test_after_an_outage_longer_than_the_window_what_was_written_before_it_is_not_doubled(
+    world: World,
+) -> None:
+    payload = {"type": "new", "n": 1}
+    sent = Message.from_payload(payload, arrived=datetime.now(UTC), request_id="r")
+    with world.server(), redis.Redis.from_url(world.url) as client:
+        with client.pipeline(transaction=False) as others:
+            for _ in range(fingerprints.PAGE + 1):
+                others.xadd(STREAM, {"id": "another", "data": '{"n": 0}'})
+            others.execute()
+        with world.keeper(QUEUE_DURABILITY="replicas:1", DEDUPE_WINDOW_S="1") as unsure:
+            # Written, and not confirmed, because there is no replica.
+            unsure.put(sent)
+        assert world.spooled() == 1
+        wait_until(lambda: not client.keys("*:seen:*"))
+        with world.keeper(DEDUPE_WINDOW_S="4") as keeper:
+            spool = Spool(world.folder / "spool", 2**20)
+            spool.put(message(2), 1)
+            spool.close()
+            wait_until(lambda: world.spooled() == 0)
+            assert keeper.put(sent).duplicate
+    with world.server():
+        assert [number for number in world.stream() if number] == [1, 2]
+
+
+def test_one_process_of_a_host_drains_and_another_takes_over(world: World) -> None:
+    with world.server(), world.keeper() as second:
+        with world.keeper():
+            second.put(message(1))
+        spool = Spool(world.folder / "spool", 2**20)
+        spool.put(message(2), 1)
+        spool.close()
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == [1, 2]
+
+
+def test_a_queue_that_is_closed_leaves_no_thread_and_can_be_closed_again(world: World) -> None:
+    before = set(threading.enumerate())
+    with world.server(), world.keeper() as keeper:
+        keeper.put(message(1))
+        keeper.quarantine("{}", reason="not-json", arrived=NOW)
+        keeper.close()
+        wait_until(lambda: set(threading.enumerate()) <= before)
+        keeper.close()
+        with pytest.raises(QueueUnavailableError):
+            keeper.put(message(2))
+
+
+def test_a_queue_closes_in_time_while_redis_hangs(world: World) -> None:
+    with world.server(), redis.Redis.from_url(world.url) as client:
+        info: Any = client.info("server")
+        with world.keeper(ACK_BUDGET_MS="200") as keeper:
+            keeper.put(message(1))
+            os.kill(info["process_id"], signal.SIGSTOP)
+            try:
+                assert keeper.put(message(2)).stored_in == "spool"
+                began = time.monotonic()
+                keeper.close()
+                # The drainer's check at most: connecting, a write, and what else it needs.
+                assert time.monotonic() - began < 10
+            finally:
+                os.kill(info["process_id"], signal.SIGCONT)
+    assert world.spooled() == 1
+
+
+def test_without_a_spool_an_outage_is_an_error(world: World) -> None:
+    with world.keeper(SPOOL_DIR="") as keeper:
+        with pytest.raises(QueueUnavailableError):
+            keeper.put(message(1))
+        with pytest.raises(QueueUnavailableError):
+            keeper.check()
+        with world.server():
+            assert not keeper.put(message(1)).duplicate
+
+
+def test_with_redis_down_and_the_spool_full_it_is_an_error(world: World) -> None:
+    with world.keeper(SPOOL_MAX_BYTES=str(2**16)) as keeper:
+        padded = "x" * 10_000
+        with pytest.raises(QueueUnavailableError, match="spool"):
+            for number in range(20):
+                payload = {"n": number, "padding": padded}
+                keeper.put(Message.from_payload(payload, arrived=NOW, request_id="r"))
+
+
+@pytest.mark.parametrize("durability", ["server", "fsync", "replicas:1"])
+def test_a_durability_that_is_met_keeps_messages_in_redis(world: World, durability: str) -> None:
+    with world.server(), world.keeper(QUEUE_DURABILITY=durability) as keeper:
+        keeper.put(message(1))
+        keeper.put(message(1))
+        # There is no replica: the message is in Redis, but that is not what was asked for.
+        assert world.stream() == [1]
+        assert world.spooled() == (1 if durability == "replicas:1" else 0)
+
+
+def knows_waitaof(world: World) -> bool:
+    with redis.Redis.from_url(world.url) as client:
+        return inspect(client).supports_waitaof
+
+
+@pytest.mark.parametrize("appendfsync", ["everysec", "no"])
+def test_fsync_waits_for_the_disk_where_the_server_can_tell(world: World, appendfsync: str) -> None:
+    options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": "", "ACK_BUDGET_MS": "3000"}
+    with world.server(appendfsync=appendfsync), world.keeper(**options) as keeper:
+        if not knows_waitaof(world):
+            with pytest.raises(QueueUnavailableError, match="WAITAOF"):
+                keeper.put(message(1))
+        elif appendfsync == "everysec":
+            assert not keeper.put(message(1)).duplicate
+            assert keeper.put(message(1)).duplicate
+        else:
+            # Nobody asks the disk to sync, so it is never confirmed, and never acknowledged.
+            with pytest.raises(QueueUnavailableError, match="WAITAOF: 0 of 1"):
+                keeper.put(message(1))
+
+
+def test_a_duplicate_waits_for_the_first_writing_too(world: World) -> None:
+    options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": ""}
+    with (
+        world.server(appendfsync="no"),
+        world.keeper(**{**options, "QUEUE_DURABILITY": "server"}) as careless,
+        world.keeper(**options) as careful,
+    ):
+        careless.put(message(1))
+        with pytest.raises(QueueUnavailableError):
+            careful.put(message(1))
+
+
+def test_fsync_is_not_pretended_where_the_server_cannot(world: World) -> None:
+    with (
+        world.server(appendonly="no"),
+        world.keeper(QUEUE_DURABILITY="fsync", SPOOL_DIR="") as keeper,
+        pytest.raises(QueueUnavailableError, match="append-only file"),
+    ):
+        keeper.put(message(1))

@@ -1,0 +1,204 @@
+"""The order of a partition's messages where they pass from Redis to the spool and back."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import redis
+
+from listener.errors import QueueUnavailableError
+from listener.messages.message import Message
+from listener.messages.payload import parse
+from listener.queue.keys import partition_number
+from listener.queue.queue import DurableQueue, PutResult
+from listener.spool.spool import Spool
+from testbed.service import wait_until
+from tests.integration.listener.test_durable_queue import NOW, World, message
+
+# Longer than any test takes: what waits so long has to be woken.
+FOREVER_S = 60.0
+
+
+@pytest.fixture
+def world(redis_server: str) -> Iterator[World]:
+    with TemporaryDirectory(prefix="fota-") as folder:
+        yield World(Path(folder))
+
+
+@contextmanager
+def paused(client: "redis.Redis") -> Iterator[None]:
+    """Has Redis hold every write until the end, and answer it then."""
+    client.client_pause(60_000, all=False)
+    try:
+        yield
+    finally:
+        client.client_unpause()
+
+
+@contextmanager
+def frozen(client: "redis.Redis") -> Iterator[None]:
+    """Stops the server's process; it answers later what it was sent meanwhile."""
+    info: Any = client.info("server")
+    os.kill(info["process_id"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(info["process_id"], signal.SIGCONT)
+
+
+def is_waiting(keeper: DurableQueue, partition: int, count: int) -> bool:
+    """Whether the writer is at a group of a partition, and that many messages wait behind it."""
+    commit = keeper._writer._streams[partition]._commit
+    return bool(commit._writing) and len(commit._waiting) == count
+
+
+def is_down(keeper: DurableQueue, sent: Message) -> bool:
+    return keeper._writer.partition_of(sent).number in keeper._down_partitions.numbers
+
+
+def put_one_by_one(
+    keeper: DurableQueue, pool: ThreadPoolExecutor, sent: Sequence[Message], partition: int = 0
+) -> list[Future[PutResult]]:
+    """Puts a first message, which is being written then, and the others behind it, in their order."""
+    futures = []
+    for behind, each in enumerate(sent):
+        futures.append(pool.submit(keeper.put, each))
+        wait_until(partial(is_waiting, keeper, partition, behind))
+        # Only the first one runs out of time.
+        keeper._writer.budget_s = FOREVER_S
+    return futures
+
+
+def test_messages_that_wait_when_redis_hangs_are_spooled_before_later_ones(world: World) -> None:
+    with (
+        world.server(),
+        redis.Redis.from_url(world.url) as client,
+        world.keeper(ACK_BUDGET_MS="1000") as keeper,
+        ThreadPoolExecutor(10) as pool,
+    ):
+        keeper.put(message(0))
+        with frozen(client):
+            waiting = put_one_by_one(keeper, pool, [message(number) for number in range(1, 5)])
+            assert waiting[0].result().stored_in == "spool"
+            assert keeper.put(message(5)).stored_in == "spool"
+            assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == list(range(6))
+
+
+def test_messages_that_wait_when_an_outage_ends_at_once_do_not_overtake_its_first(
+    world: World,
+) -> None:
+    with (
+        world.server(),
+        redis.Redis.from_url(world.url) as client,
+        world.keeper(ACK_BUDGET_MS="1000") as keeper,
+        ThreadPoolExecutor(10) as pool,
+    ):
+        keeper.put(message(0))
+        with paused(client):
+            waiting = put_one_by_one(keeper, pool, [message(number) for number in range(1, 5)])
+            waiting[0].result()
+        # The writer's next attempt succeeds.
+        assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
+        wait_until(lambda: world.spooled() == 0 and len(world.stream()) == 5)
+        assert world.stream() == list(range(5))
+
+
+def test_messages_that_a_full_redis_refuses_are_spooled_before_later_ones(world: World) -> None:
+    with (
+        world.server(),
+        redis.Redis.from_url(world.url) as client,
+        world.keeper(ACK_BUDGET_MS="4000") as keeper,
+        ThreadPoolExecutor(10) as pool,
+    ):
+        keeper.put(message(0))
+        client.config_set("maxmemory", "1")
+        with paused(client):
+            waiting = put_one_by_one(keeper, pool, [message(number) for number in range(1, 5)])
+        waiting[0].result()
+        # Those behind it would be taken again.
+        client.config_set("maxmemory", "0")
+        assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
+        wait_until(lambda: world.spooled() == 0 and len(world.stream()) == 5)
+        assert world.stream() == list(range(5))
+
+
+def test_messages_that_wait_when_redis_ends_are_spooled_before_later_ones(world: World) -> None:
+    with (
+        world.keeper(ACK_BUDGET_MS="4000") as keeper,
+        ThreadPoolExecutor(10) as pool,
+    ):
+        with world.server(), redis.Redis.from_url(world.url) as client:
+            client.client_pause(60_000, all=False)
+            waiting = put_one_by_one(keeper, pool, [message(number) for number in range(4)])
+        waiting[0].result()
+        keeper.put(message(4))
+        assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
+        with world.server():
+            wait_until(lambda: world.spooled() == 0)
+            assert world.stream() == list(range(5))
+
+
+def test_each_partition_keeps_its_order_while_others_are_given_up(world: World) -> None:
+    sent: dict[int, list[Message]] = {0: [], 1: [], 2: []}
+    for number in range(60):
+        payload = {"type": "new", "n": number, "accountName": f"a-{number}"}
+        each = Message.from_payload(payload, arrived=NOW, request_id="r")
+        sent[partition_number(each, 3)].append(each)
+    with (
+        world.server(),
+        redis.Redis.from_url(world.url) as client,
+        world.keeper(ACK_BUDGET_MS="1000", QUEUE_PARTITIONS="3") as keeper,
+        ThreadPoolExecutor(60) as pool,
+    ):
+        with frozen(client):
+            waiting = []
+            for partition, group in sent.items():
+                keeper._writer.budget_s = 2.0 + partition
+                waiting += put_one_by_one(keeper, pool, group[:-1], partition)
+            for group in sent.values():
+                wait_until(partial(is_down, keeper, group[-1]))
+                keeper.put(group[-1])
+            assert {future.result(10).stored_in for future in waiting} == {"spool"}
+        wait_until(lambda: world.spooled() == 0)
+        for partition, group in sent.items():
+            assert world.stream(partition) == [parse(each.data)["n"] for each in group]
+
+
+def test_what_somebody_else_finds_down_is_spooled_in_order_at_once(world: World) -> None:
+    with (
+        world.server(),
+        redis.Redis.from_url(world.url) as client,
+        world.keeper(ACK_BUDGET_MS="4000") as keeper,
+        ThreadPoolExecutor(10) as pool,
+    ):
+        with paused(client):
+            waiting = put_one_by_one(keeper, pool, [message(number) for number in range(4)])
+            # As the drainer and the readiness check do.
+            keeper._writer.give_up(0, QueueUnavailableError("found down"))
+            keeper.put(message(4))
+            assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
+        wait_until(lambda: world.spooled() == 0)
+        assert world.stream() == list(range(5))
+
+
+def test_new_messages_and_those_that_the_drainer_moves_each_keep_their_order(world: World) -> None:
+    spool = Spool(world.folder / "spool", 2**24)
+    for number in range(600):
+        spool.put(message(number), 5)
+    spool.close()
+    with world.server(), world.keeper() as keeper:
+        for number in range(600, 700):
+            keeper.put(message(number))
+        wait_until(lambda: world.spooled() == 0)
+        stream = world.stream()
+    assert [number for number in stream if number < 600] == list(range(600))
+    assert [number for number in stream if number >= 600] == list(range(600, 700))

@@ -1,0 +1,407 @@
+"""Redis, or what stands before it, refuses one thing and takes others: nothing else is held up, and nothing is lost."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from listener.diagnostics import startup
+from listener.errors import MessageRefusedError, QueueUnavailableError, SettingsError
+from listener.messages.message import Message
+from listener.messages.payload import parse
+from listener.queue.queue import DurableQueue
+from listener.redis_client.server_info import inspect
+from listener.settings.settings import Settings
+from listener.spool.spool import JOURNAL, Spool
+from testbed import redis_process
+from testbed.resp_proxy import RespProxy
+from testbed.service import wait_until
+from tests.support.cli import run
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+STREAM = "{fota:0}:messages"
+MIB = 2**20
+OUTAGE = ("redis does not confirm; spooling", "redis confirms again")
+
+
+def message(number: int, size: int = 0, **more: str) -> Message:
+    payload = {"type": "new", "n": number, "padding": "x" * size, **more}
+    return Message.from_payload(payload, arrived=NOW, request_id="r")
+
+
+class World:
+    """A Redis server, a proxy before it, and a folder for a spool."""
+
+    def __init__(self, folder: Path, proxy: RespProxy, client: Any) -> None:
+        self.folder = folder
+        self.proxy = proxy
+        self.redis = client
+
+    def settings(self, **environ: str) -> Settings:
+        defaults = {
+            "REDIS_URL": self.proxy.url,
+            "ALLOW_ANY_SENDER": "true",
+            "SPOOL_DIR": f"{self.folder}/spool",
+            "ACK_BUDGET_MS": "2000",
+        }
+        return Settings.from_env({**defaults, **environ})
+
+    @contextmanager
+    def keeper(self, **environ: str) -> Iterator[DurableQueue]:
+        keeper = DurableQueue(self.settings(**environ))
+        keeper.start()
+        try:
+            yield keeper
+        finally:
+            keeper.close()
+
+    def spool(self, *spooled: Message) -> None:
+        with closing(Spool(self.folder / "spool", 2**30)) as spool:
+            for each in spooled:
+                spool.put(each, 10)
+
+    def spooled(self) -> int:
+        with closing(Spool(self.folder / "spool", 2**30)) as spool:
+            return len(spool.oldest(10_000))
+
+    def set_aside(self) -> dict[str, str]:
+        """The reason for each message id."""
+        with closing(sqlite3.connect(self.folder / "spool" / JOURNAL)) as journal:
+            return dict(journal.execute("SELECT id, reason FROM set_aside"))
+
+    def numbers(self, partition: int = 0) -> list[int]:
+        entries = self.redis.xrange(f"{{fota:{partition}}}:messages")
+        return [parse(fields[b"data"])["n"] for _, fields in entries]
+
+    def user(self, *rules: str) -> str:
+        """The URL of a new user with these rights, past the proxy."""
+        self.redis.execute_command("ACL", "SETUSER", "app", "reset", "on", ">p", *rules)
+        return f"unix://{self.folder}/redis.sock?username=app&password=p"
+
+    def check(self, url: str, **environ: str) -> Any:
+        spool = {"ALLOW_ANY_SENDER": "true", "SPOOL_DIR": f"{self.folder}/spool"}
+        return run(url, "check", **spool, **environ)
+
+
+@pytest.fixture
+def world(redis_server: str) -> Iterator[World]:
+    with (
+        TemporaryDirectory(prefix="fota-") as name,
+        redis_process.running(Path(name)) as url,
+        redis.Redis.from_url(url) as client,
+        RespProxy(Path(name) / redis_process.SOCKET).running() as proxy,
+    ):
+        yield World(Path(name), proxy, client)
+
+
+def limit_requests(world: World) -> None:
+    world.proxy.most_bytes = MIB
+
+
+def cut_large_requests(world: World) -> None:
+    world.proxy.cut_bytes = MIB
+
+
+def limit_bulks(world: World) -> None:
+    world.redis.config_set("proto-max-bulk-len", MIB)
+
+
+def answer_as_envoy(world: World) -> None:
+    world.proxy.most_bytes = MIB
+    world.proxy.error = b"-upstream failure\r\n"
+
+
+LIMITS = pytest.mark.parametrize(
+    "limit", [limit_requests, cut_large_requests, limit_bulks, answer_as_envoy]
+)
+Limit = Callable[[World], None]
+
+
+@LIMITS
+def test_a_spooled_message_that_is_refused_alone_holds_up_nothing(
+    world: World, limit: Limit
+) -> None:
+    limit(world)
+    large = message(0, 1_500_000)
+    world.spool(large, *map(message, range(1, 101)))
+    with capture_logs() as logs, world.keeper() as keeper:
+        wait_until(lambda: world.spooled() == 0)
+        assert world.numbers() == list(range(1, 101))
+        assert keeper.put(message(101)) == (False, "redis")
+        assert keeper.check() == "redis"
+    assert list(world.set_aside()) == [large.id]
+    assert not [line for line in logs if line["event"] in OUTAGE]
+
+
+@LIMITS
+def test_a_large_message_costs_those_that_come_with_it_nothing(world: World, limit: Limit) -> None:
+    limit(world)
+    large = message(0, 1_500_000)
+    with capture_logs() as logs, world.keeper() as keeper, ThreadPoolExecutor(20) as pool:
+        sent = [*map(message, range(1, 60)), large, *map(message, range(60, 120))]
+        kept = dict(zip([m.id for m in sent], pool.map(keeper.put, sent), strict=True))
+        assert kept.pop(large.id) == (False, "spool")
+        assert set(kept.values()) == {(False, "redis")}
+        wait_until(lambda: world.spooled() == 0)
+        assert list(world.set_aside()) == [large.id]
+        assert keeper.put(large).duplicate, "it is known although it is set aside"
+    assert sorted(world.numbers()) == list(range(1, 120))
+    assert not [line for line in logs if line["event"] in OUTAGE]
+
+
+@LIMITS
+def test_groups_that_are_too_large_are_halved_and_all_of_them_kept(
+    world: World, limit: Limit
+) -> None:
+    limit(world)
+    with world.keeper() as keeper, ThreadPoolExecutor(12) as pool:
+        sent = [message(number, 300_000) for number in range(24)]
+        assert {kept.stored_in for kept in pool.map(keeper.put, sent)} == {"redis"}
+        world.spool(*(message(number, 300_000) for number in range(24, 48)))
+        wait_until(lambda: len(world.numbers()) == 48)
+        wait_until(lambda: world.spooled() == 0)
+        assert world.numbers()[24:] == list(range(24, 48))
+
+
+def test_batches_that_are_too_slow_become_smaller(world: World) -> None:
+    world.proxy.seconds_per_mib = 0.5
+    world.spool(*(message(number, 400_000) for number in range(10)))
+    # Four times the budget for what waited: 1.2 s, and all of it would take two.
+    with world.keeper(ACK_BUDGET_MS="300"):
+        wait_until(lambda: world.spooled() == 0)
+        assert world.numbers() == list(range(10))
+
+
+def test_without_a_spool_a_refused_message_is_an_error_and_the_others_are_kept(
+    world: World,
+) -> None:
+    limit_requests(world)
+    with world.keeper(SPOOL_DIR="") as keeper, ThreadPoolExecutor(8) as pool:
+        refused = pool.submit(keeper.put, message(0, 1_500_000))
+        kept = list(pool.map(keeper.put, map(message, range(1, 50))))
+        with pytest.raises(MessageRefusedError, match="max request size"):
+            refused.result()
+        assert {each.stored_in for each in kept} == {"redis"}
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_key_of_one_message_that_holds_something_else_concerns_that_message_alone(
+    world: World, *, waits: bool
+) -> None:
+    harmed = message(5)
+    world.redis.rpush(f"{{fota:0}}:seen:{harmed.id}", "somebody else's")
+    with capture_logs() as logs:
+        if waits:
+            world.spool(*map(message, range(10)))
+        with world.keeper() as keeper, ThreadPoolExecutor(10) as pool:
+            kept = list(pool.map(keeper.put, () if waits else map(message, range(10))))
+            for number, each in enumerate(kept):
+                assert each == (False, "spool" if number == 5 else "redis"), number
+            wait_until(lambda: world.spooled() == 0)
+    assert sorted(world.numbers()) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert "WRONGTYPE" in world.set_aside()[harmed.id]
+    assert not [line for line in logs if line["event"] in OUTAGE]
+
+
+def test_order_within_an_upgrade_is_kept_behind_a_refused_message(world: World) -> None:
+    limit_requests(world)
+    sent = [message(number, 1_500_000 if number == 3 else 0, upgradeId="u") for number in range(30)]
+    world.spool(*sent)
+    with world.keeper():
+        wait_until(lambda: world.spooled() == 0)
+    assert world.numbers() == [number for number in range(30) if number != 3]
+
+
+def test_a_connection_that_is_cut_now_and_then_sets_nothing_aside(world: World) -> None:
+    stopped = threading.Event()
+
+    def cut() -> None:
+        while not stopped.wait(0.02):
+            world.redis.client_kill_filter(_type="normal", skipme=True)
+
+    world.spool(*map(message, range(1000)))
+    cutting = threading.Thread(target=cut)
+    cutting.start()
+    try:
+        with world.keeper() as keeper:
+            for number in range(1000, 1100):
+                keeper.put(message(number))
+            wait_until(lambda: world.spooled() == 0)
+    finally:
+        stopped.set()
+        cutting.join()
+    assert sorted(world.numbers()) == list(range(1100))
+    assert world.set_aside() == {}
+
+
+NEEDED = ("evalsha", "eval", "xadd", "set", "get", "xrange")
+
+
+@pytest.mark.parametrize("command", NEEDED)
+def test_a_missing_right_is_named_everywhere_and_is_one_outage(world: World, command: str) -> None:
+    url = world.user("~*", "+@all", f"-{command}")
+    with pytest.raises(SettingsError, match=rf"grant \+{command}"):
+        startup.check(world.settings(REDIS_URL=url, SPOOL_DIR=""))
+    with capture_logs() as logs:
+        startup.check(world.settings(REDIS_URL=url))
+        with world.keeper(REDIS_URL=url) as keeper:
+            assert keeper.check() == "spool"
+            assert keeper.put(message(1)).stored_in == "spool"
+            looks = world.redis.info("commandstats")
+            wait_until(lambda: _more_calls(world, looks))
+            world.redis.execute_command("ACL", "SETUSER", "app", f"+{command}")
+            wait_until(lambda: world.spooled() == 0)
+            assert keeper.check() == "redis"
+    events = [line["event"] for line in logs]
+    assert "redis cannot keep messages" in events
+    assert [events.count(event) for event in OUTAGE] == [1, 1]
+    assert world.numbers() == [1]
+
+
+def _more_calls(world: World, before: Any) -> bool:
+    """Whether the drainer has looked some times more."""
+    client = world.redis.info("commandstats")
+    asked = [sum(each["rejected_calls"] for each in stats.values()) for stats in (before, client)]
+    return bool(asked[1] >= asked[0] + 4)
+
+
+@pytest.mark.parametrize("command", NEEDED)
+def test_check_is_an_error_where_a_right_is_missing(world: World, command: str) -> None:
+    checked = world.check(world.user("~*", "+@all", f"-{command}"))
+    assert checked.exit_code == 1
+    assert f"grant +{command}" in checked.stdout
+
+
+@pytest.mark.parametrize("command", ["EVALSHA", "XADD"])
+def test_a_command_that_is_not_passed_on_is_named(world: World, command: str) -> None:
+    world.proxy.unsupported = frozenset((command,))
+    checked = world.check(world.proxy.url)
+    assert checked.exit_code == 1
+    assert f"{command} is refused" in checked.stdout
+    assert "does not pass it on" in checked.stdout
+
+
+def test_what_durability_needs_is_asked_for(world: World) -> None:
+    checked = world.check(world.user("~*", "+@all", "-wait"), QUEUE_DURABILITY="replicas:1")
+    assert checked.exit_code == 1
+    assert "WAIT is refused" in checked.stdout
+    assert "grant +wait" in checked.stdout
+
+
+def test_one_partition_that_is_refused_leaves_the_other_alone(world: World) -> None:
+    url = world.user("~{fota:0}*", "+@all")
+    sent = [message(number, accountName=f"a-{number % 7}") for number in range(60)]
+    with capture_logs() as logs, world.keeper(REDIS_URL=url, QUEUE_PARTITIONS="2") as keeper:
+        kept = [keeper.put(each).stored_in for each in sent]
+        assert {"redis", "spool"} == set(kept)
+        assert world.spooled() == kept.count("spool")
+        assert keeper.check() == "spool"
+        checked = world.check(url, QUEUE_PARTITIONS="2")
+        world.redis.execute_command("ACL", "SETUSER", "app", "~{fota:1}*")
+        wait_until(lambda: world.spooled() == 0)
+    assert sorted([*world.numbers(0), *world.numbers(1)]) == list(range(60))
+    assert checked.exit_code == 1
+    assert "partition 1" in checked.stdout
+    assert "grant the keys" in checked.stdout
+    assert [line["partition"] for line in logs if line["event"] in OUTAGE] == [1, 1]
+
+
+@pytest.mark.parametrize("partitions", [2, 20])
+def test_readiness_looks_at_every_partition_also_without_a_spool(
+    world: World, partitions: int
+) -> None:
+    last = partitions - 1
+    others = [f"~{{fota:{number}}}*" for number in range(last)]
+    chosen = {"QUEUE_PARTITIONS": str(partitions), "SPOOL_DIR": ""}
+    url = world.user(*others, "+@all")
+    with pytest.raises(SettingsError, match=f"in partition {last}: .*grant the keys"):
+        startup.check(world.settings(REDIS_URL=url, **chosen))
+    with world.keeper(REDIS_URL=url, **chosen) as keeper:
+        with pytest.raises(QueueUnavailableError, match=f"in partition {last}: "):
+            for _ in range(partitions):
+                keeper.check()
+        world.redis.execute_command("ACL", "SETUSER", "app", f"~{{fota:{last}}}*")
+        assert {keeper.check() for _ in range(partitions)} == {"redis"}
+
+
+def test_a_state_that_passes_is_no_reason_not_to_start(world: World) -> None:
+    world.redis.config_set("maxmemory", "1")
+    with capture_logs() as logs:
+        startup.check(world.settings(SPOOL_DIR=""))
+    found = [line for line in logs if line["event"] == "redis cannot keep messages"]
+    assert "OutOfMemory" in found[0]["detail"]
+
+
+ORNAMENTS = ("client|setname", "hincrby", "expire", "info", "time", "config", "ping")
+
+
+@pytest.mark.parametrize("command", ORNAMENTS)
+def test_without_an_ornament_messages_flow_and_check_warns(world: World, command: str) -> None:
+    if command == "client|setname" and world.redis.info("server")["redis_version"] < "7":
+        # Redis 6.2 does not know rights by subcommand that are taken away.
+        url = world.user("~*", "+@all", "-client")
+    else:
+        url = world.user("~*", "+@all", f"-{command}")
+    startup.check(world.settings(REDIS_URL=url))
+    with world.keeper(REDIS_URL=url) as keeper:
+        assert keeper.put(message(1)) == (False, "redis")
+        world.spool(message(2))
+        wait_until(lambda: world.spooled() == 0)
+    checked = world.check(url)
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    if command != "config":
+        assert f"{command.replace('|', ' ').upper()} is refused" in checked.stdout
+    assert world.numbers() == [1, 2]
+
+
+def test_a_connection_that_is_cut_on_its_name_costs_no_message(world: World) -> None:
+    world.proxy.deadly = frozenset(("CLIENT",))
+    with capture_logs() as logs, world.keeper() as keeper:
+        assert keeper.put(message(1)) == (False, "redis")
+    assert not [line for line in logs if line["event"] in OUTAGE]
+
+
+def test_fsync_does_without_info(world: World) -> None:
+    url = world.user("~*", "+@all", "-info")
+    with world.keeper(REDIS_URL=url, QUEUE_DURABILITY="fsync") as keeper:
+        assert keeper.put(message(1)).stored_in == (
+            "redis" if inspect(world.redis).supports_waitaof else "spool"
+        )
+
+
+def test_a_flood_of_refused_messages_takes_one_connection_and_none_is_lost(world: World) -> None:
+    with world.keeper() as keeper, ThreadPoolExecutor(60) as pool:
+        keeper.put(message(1))
+        before = world.proxy.connections
+        refused = [
+            pool.submit(keeper.quarantine, f"{{{n}", reason="not-json", arrived=NOW)
+            for n in range(600)
+        ]
+        for each in refused:
+            each.result()
+        # The writer's, the drainer's and the trimming's, whoever needs one first.
+        assert world.proxy.connections - before <= 3
+    assert world.redis.xlen("{fota:0}:quarantine") == 600
+
+
+def test_a_refused_body_that_is_too_large_costs_the_others_nothing(world: World) -> None:
+    limit_requests(world)
+    with world.keeper() as keeper, ThreadPoolExecutor(20) as pool:
+        sent = ["{" + "x" * 1_500_000, *(f"{{{n}" for n in range(50))]
+        jobs = [
+            pool.submit(keeper.quarantine, data, reason="not-json", arrived=NOW) for data in sent
+        ]
+        with pytest.raises(QueueUnavailableError, match="max request size"):
+            jobs[0].result()
+        for job in jobs[1:]:
+            job.result()
+    assert world.redis.xlen("{fota:0}:quarantine") == 50

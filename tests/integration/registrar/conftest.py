@@ -1,0 +1,44 @@
+"""Fixtures of the registrar's integration tests: one sandbox a module, replicas at will."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from registrar import app
+from registrar.settings import RegistrarSettings, Timing
+from testbed.sandbox_client import Sandbox
+from tests.support.registrar_replica import ACCOUNTS, Replica, Replicas, environment
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Sandbox]:
+    with Sandbox(accounts=ACCOUNTS, allow_http=True) as running:
+        yield running
+
+
+@pytest.fixture
+def thingspace(provider: Sandbox) -> Sandbox:
+    """One sandbox for the module, with nothing registered and no fault."""
+    provider.clear_faults()
+    provider.unlock()
+    for version in ("v1", "v2", "v3"):
+        for account in ACCOUNTS:
+            provider.deregister_outside(version=version, account=account)
+    return provider
+
+
+@pytest.fixture
+def replica(thingspace: Sandbox, redis_url: str, tmp_path: Path) -> Iterator[Replicas]:
+    """Builds replicas that differ as the arguments say."""
+    with ExitStack() as stack:
+
+        def build(timing: Timing | None = None, **chosen: str) -> Replica:
+            environ = environment(thingspace, redis_url, tmp_path, **chosen)
+            settings = replace(RegistrarSettings.from_env(environ), timing=timing or Timing())
+            parts = stack.enter_context(app.parts_of(settings))
+            return Replica(settings, parts)
+
+        yield build

@@ -1,0 +1,257 @@
+"""Whoever answers (ThingSpace, a proxy, what DNS leads to) wants memory or time of the registrar: both are bounded.
+
+Each attack is tried with every class of status, because libraries read the bodies of some of them on their own account.
+"""
+
+import gc
+import gzip
+import socket
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from registrar.http.reply import Reply
+from registrar.http.request import HttpSession, Limits, NoAnswerError, exchange
+from registrar.public_url import probe
+
+LIMITS = Limits(connect_s=0.2, read_s=0.6)
+# What an exchange may take beyond its limit on a busy machine. Without the bounds, each attack here lasts as long as
+# the attacker likes, or takes hundreds of MiB.
+ENOUGH_S = 10.0
+ENOUGH_BYTES = 8 * 1024 * 1024
+# The status and what belongs to it. A redirect's target is one that would be followed.
+STATUSES = (
+    "101 Switching Protocols\r\n",
+    "103 Early Hints\r\n",
+    "200 OK\r\n",
+    "204 No Content\r\n",
+    "206 Partial Content\r\n",
+    "301 Moved\r\nLocation: /elsewhere\r\n",
+    "302 Found\r\n",
+    "303 See Other\r\nLocation: https://127.0.0.1:1/\r\n",
+    "304 Not Modified\r\nLocation: /\r\n",
+    "307 Again\r\nLocation: /elsewhere\r\n",
+    "401 Unauthorized\r\nWWW-Authenticate: Basic\r\n",
+    "404 Not Found\r\n",
+    "407 Proxy\r\n",
+    "503 Unavailable\r\nRetry-After: 1\r\n",
+    "999 What\r\n",
+)
+MUCH = 64 * 1024
+PIECE = b"x" * MUCH
+
+Attack = Callable[[socket.socket, str, threading.Event], None]
+
+
+def zeros(compress: Callable[[bytes], bytes]) -> bytes:
+    """Hundreds of KiB that become 128 MiB."""
+    return compress(bytes(128 * 1024 * 1024))
+
+
+def raw_deflate(content: bytes) -> bytes:
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(content) + compressor.flush()
+
+
+def fast_gzip(content: bytes) -> bytes:
+    return gzip.compress(content, 1)
+
+
+GZIP = zeros(fast_gzip)
+BOMBS = {
+    "gzip": ("gzip", GZIP),
+    "twice gzip": ("gzip, gzip", gzip.compress(GZIP)),
+    "deflate": ("deflate", zeros(lambda content: zlib.compress(content, 1))),
+    "raw deflate": ("deflate", zeros(raw_deflate)),
+    "many members": ("gzip", fast_gzip(bytes(1024 * 1024)) * 128),
+    # What is not installed is not unpacked, and read like any body.
+    "brotli": ("br", GZIP),
+    "zstandard": ("zstd", GZIP),
+}
+
+
+def bomb(name: str, framing: str) -> Attack:
+    encoding, content = BOMBS[name]
+
+    def attack(connection: socket.socket, status: str, _over: threading.Event) -> None:
+        connection.sendall(f"HTTP/1.1 {status}Content-Encoding: {encoding}\r\n".encode())
+        if framing == "length":
+            connection.sendall(b"Content-Length: %d\r\n\r\n" % len(content) + content)
+        elif framing == "chunk":
+            chunk = b"%x\r\n%b\r\n" % (len(content), content)
+            connection.sendall(b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n")
+        else:
+            connection.sendall(b"Connection: close\r\n\r\n" + content)
+            connection.shutdown(socket.SHUT_WR)
+
+    return attack
+
+
+def without_end(head: bytes, piece: bytes, *, start: bytes = b"HTTP/1.1 STATUS") -> Attack:
+    """Sends a head, and then a piece again and again, as fast as it is read."""
+
+    def attack(connection: socket.socket, status: str, over: threading.Event) -> None:
+        connection.sendall(start.replace(b"STATUS", status.encode()))
+        connection.sendall(head)
+        while not over.is_set():
+            connection.sendall(piece)
+
+    return attack
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+FLOODS = {
+    "body with a length": without_end(b"Content-Length: 2000000000\r\n\r\n", PIECE),
+    "body without a length": without_end(b"\r\n", PIECE),
+    "length that is none": without_end(b"Content-Length: -5\r\n\r\n", PIECE),
+    "two lengths": without_end(b"Content-Length: 5\r\nContent-Length: 999999999\r\n\r\n", PIECE),
+    "length of many digits": without_end(b"Content-Length: " + b"9" * 9999 + b"\r\n\r\n", PIECE),
+    "chunks": without_end(CHUNKED, b"10000\r\n" + PIECE + b"\r\n"),
+    "chunks of one byte": without_end(CHUNKED, b"1\r\nx\r\n" * 5000),
+    "chunk of a huge size": without_end(CHUNKED + b"FFFFFFFFFFFF\r\n", PIECE),
+    "size of a chunk": without_end(CHUNKED, b"0" * MUCH),
+    "extension of a chunk": without_end(CHUNKED + b"1;", PIECE),
+    "extension of each chunk": without_end(CHUNKED, b"1;" + PIECE[:60_000] + b"\r\nx\r\n"),
+    "trailers": without_end(CHUNKED + b"0\r\n", b"X-More: " + PIECE[:60_000] + b"\r\n"),
+    "line of a trailer": without_end(CHUNKED + b"0\r\n", PIECE),
+    "length and chunks": without_end(b"Content-Length: 5\r\n" + CHUNKED + b"FFFFFF\r\n", PIECE),
+    "headers": without_end(b"", b"X-More: y\r\n" * 1000),
+    "long headers": without_end(b"", b"X-More: " + PIECE[:60_000] + b"\r\n"),
+    "line of a header": without_end(b"X-More: ", PIECE),
+    "folded header": without_end(b"X-More: y\r\n", b" " + PIECE[:60_000] + b"\r\n"),
+    "as many long headers as are read": without_end(
+        (b"X-More: " + PIECE[:60_000] + b"\r\n") * 98 + b"\r\n", PIECE
+    ),
+    "line of the status": without_end(b"", PIECE, start=b"HTTP/1.1 200 "),
+    "no http": without_end(b"", bytes(MUCH), start=b""),
+    "empty lines": without_end(b"", b"\r\n" * 10_000, start=b""),
+    "interim answers": without_end(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, start=b""),
+    "interim answers with headers": without_end(
+        b"", b"HTTP/1.1 100 Continue\r\n" + b"X-More: y\r\n" * 90 + b"\r\n", start=b""
+    ),
+}
+# Little of each of these is kept, so that only the time ends them: fewer statuses will do.
+ENDED_BY_TIME = {"chunks of one byte", "extension of each chunk", "trailers"}
+
+
+@contextmanager
+def attacker(attack: Attack, status: str) -> Iterator[str]:
+    """Serves one connection as the attack does; ends with the block."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                # A client that has closed its end may leave us waiting for room.
+                connection.settimeout(1)
+                try:
+                    connection.recv(65536)
+                    attack(connection, status, over)
+                except OSError:
+                    # The other side has had enough, which is what the test is about.
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            over.set()
+            gc.collect()
+            thread.join()
+
+
+def assert_bounded(attack: Attack, status: str) -> None:
+    with attacker(attack, status) as url:
+        session = HttpSession(LIMITS)
+        began = time.monotonic()
+        tracemalloc.start()
+        try:
+            reply: Reply | None = session.exchange("GET", url)
+        except NoAnswerError:
+            # There was none, or none that can be read: as good.
+            reply = None
+        finally:
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            session.close()
+        assert time.monotonic() - began < ENOUGH_S
+    assert peak < ENOUGH_BYTES, f"{peak / 2**20:.0f} MiB"
+    assert reply is None or reply.status == int(status[:3])
+
+
+@pytest.mark.parametrize("framing", ["length", "chunk", "close"])
+@pytest.mark.parametrize("name", BOMBS)
+def test_compressed_answer_is_unpacked_to_its_bound_whatever_its_status(
+    name: str, framing: str
+) -> None:
+    for status in STATUSES:
+        assert_bounded(bomb(name, framing), status)
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_answer_without_end_is_read_to_its_bound_whatever_its_status(name: str) -> None:
+    for status in STATUSES[::5] if name in ENDED_BY_TIME else STATUSES:
+        assert_bounded(FLOODS[name], status)
+
+
+@contextmanager
+def many_addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A host name with two hundred addresses, of which none ever answers: its queue of connections is full."""
+    resolve = socket.getaddrinfo
+    with socket.socket() as full:
+        full.bind(("0.0.0.0", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+
+        def addresses(host: str, *rest: object, **more: object) -> object:
+            if host != "many.example.com":
+                return resolve(host, *rest, **more)  # type: ignore[arg-type]
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            return [(*kind, (f"127.0.1.{number}", port)) for number in range(1, 201)]
+
+        waiting = [socket.socket() for _ in range(4)]
+        try:
+            for one in waiting:
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", port))
+            monkeypatch.setattr(socket, "getaddrinfo", addresses)
+            yield "many.example.com", port
+        finally:
+            for one in waiting:
+                one.close()
+
+
+def test_host_with_two_hundred_addresses_has_the_time_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with many_addresses(monkeypatch) as (host, port):
+        began = time.monotonic()
+        with pytest.raises(requests.RequestException):
+            exchange("GET", f"http://{host}:{port}/", LIMITS)
+        assert probe._object_to_certificate(f"https://{host}:{port}/", 0.5) == []
+        assert time.monotonic() - began < ENOUGH_S
+
+
+def test_handshake_that_trickles_ends_in_time() -> None:
+    def trickle(connection: socket.socket, _status: str, over: threading.Event) -> None:
+        # A record of the handshake that announces 16 KiB.
+        connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
+        while not over.wait(0.02):
+            connection.sendall(b"\0")
+
+    with attacker(trickle, "") as url, pytest.raises(requests.RequestException):
+        began = time.monotonic()
+        exchange("GET", url.replace("http:", "https:"), LIMITS)
+    assert time.monotonic() - began < ENOUGH_S
+    with attacker(trickle, "") as url:
+        began = time.monotonic()
+        assert probe._object_to_certificate(url.replace("http:", "https:"), 0.5) == []
+    assert time.monotonic() - began < ENOUGH_S

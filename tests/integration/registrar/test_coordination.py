@@ -1,0 +1,462 @@
+"""Leases, the mutex and the login breaker with a real Redis: what must be atomic, and what expires."""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from listener.redis_client.client import connect
+from listener.settings.secret import Secret
+from registrar.coordination.heartbeat import Heartbeat
+from registrar.coordination.keys import Keys
+from registrar.coordination.membership import Card, Lease, Roll, new_name, read_roll
+from registrar.coordination.mutex import Mutex
+from registrar.coordination.state import Store
+from registrar.errors import NotAloneError, StopError, UnavailableError
+from registrar.login_breaker.breaker import LoginBreaker
+from registrar.login_breaker.record import Strikes
+from registrar.login_breaker.stores import FileStore, RedisStore
+from registrar.model import Slot
+from registrar.observation import Observation
+
+KEYS = Keys("tests")
+SOON_S = 20.0
+SLOT = Slot("0242078689-00001", "v1")
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator["redis.Redis"]:
+    with connect(Secret(redis_url), timeout_s=10, name="tests") as connected:
+        yield connected
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def lease(
+    client: "redis.Redis", name: str, deployment: str = "a", *, ttl_s: float = 30, age_s: float = 0
+) -> Lease:
+    card = Card(name, deployment, f"url-of-{deployment}")
+    return Lease(client, KEYS, card, ttl_s=ttl_s, age_s=lambda: age_s)
+
+
+def mutex(client: "redis.Redis", name: str, ttl_s: float = 30) -> Mutex:
+    return Mutex(client, KEYS, name, ttl_s=ttl_s)
+
+
+def wait(seconds: float) -> bool:
+    return threading.Event().wait(seconds)
+
+
+def test_members_join_and_leave(client: "redis.Redis") -> None:
+    one, two = lease(client, "one"), lease(client, "two")
+    assert one.join().names == ("one",)
+    assert two.join().names == ("one", "two")
+    assert one.leave() == 1
+    assert read_roll(client, KEYS).names == ("two",)
+    assert two.leave() == 0
+    assert two.leave() == 0
+
+
+def test_a_member_that_does_not_renew_is_none(client: "redis.Redis") -> None:
+    lease(client, "killed", ttl_s=0.2).join()
+    one = lease(client, "one")
+    one.join()
+    eventually(lambda: one.renew().names == ("one",))
+    assert one.leave() == 0
+
+
+def test_leaving_counts_only_those_whose_lease_lasts(client: "redis.Redis") -> None:
+    lease(client, "killed", ttl_s=0.05).join()
+    one = lease(client, "one")
+    one.join()
+    eventually(lambda: (client.zscore(KEYS.leases, "killed") or 0) < redis_now_ms(client))
+    assert one.leave() == 0
+
+
+def redis_now_ms(client: Any) -> float:
+    seconds, micros = client.time()
+    return float(seconds * 1000 + micros / 1000)
+
+
+def test_a_lease_that_lapsed_is_joined_again_in_the_old_place(client: "redis.Redis") -> None:
+    old = lease(client, "old", "old", age_s=100)
+    new = lease(client, "new", "new", age_s=10)
+    old.join()
+    new.join()
+    client.delete(KEYS.leases, KEYS.members)
+    assert new.renew().rejoined
+    roll = old.renew()
+    assert roll.rejoined
+    assert not old.renew().rejoined
+    assert (roll.supersedes("old"), roll.supersedes("new")) == (True, False)
+
+
+def test_the_deployment_that_joined_last_supersedes(client: "redis.Redis") -> None:
+    for name, deployment, age_s in (("1", "a", 30), ("2", "b", 20), ("3", "a", 10)):
+        lease(client, name, deployment, age_s=age_s).join()
+    roll = read_roll(client, KEYS)
+    assert (roll.supersedes("a"), roll.supersedes("b")) == (False, True)
+    assert roll.supersedes("of nobody") is False
+    assert Roll().supersedes("a") is False
+
+
+def test_the_last_of_many_that_leave_at_once_is_one(client: "redis.Redis") -> None:
+    leases = [lease(client, str(number)) for number in range(20)]
+    for one in leases:
+        one.join()
+    with ThreadPoolExecutor(10) as pool:
+        remaining = list(pool.map(Lease.leave, leases))
+    assert sorted(count for count in remaining if count is not None) == list(range(20))
+
+
+def test_leaving_never_raises() -> None:
+    with connect(Secret("redis://127.0.0.1:1/0"), timeout_s=1, name="tests") as nowhere:
+        assert lease(nowhere, "one").leave() is None
+
+
+def test_a_name_is_readable_and_ones_own() -> None:
+    assert new_name() != new_name()
+    assert new_name().count("-") >= 2
+
+
+def test_one_at_a_time_holds_the_mutex(client: "redis.Redis") -> None:
+    inside, worst, lock = 0, 0, threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal inside, worst
+        with mutex(client, str(number)).held(wait, for_at_most_s=SOON_S) as hold:
+            with lock:
+                inside += 1
+                worst = max(worst, inside)
+            time.sleep(0.005)
+            with lock:
+                inside -= 1
+            return hold.token
+
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(work, range(16)))
+    assert worst == 1
+    assert sorted(tokens) == list(range(1, 17))
+
+
+def test_a_mutex_that_stays_busy_is_told(client: "redis.Redis") -> None:
+    with (
+        mutex(client, "one").held(wait, for_at_most_s=1),
+        pytest.raises(NotAloneError),
+        mutex(client, "two").held(wait, for_at_most_s=0.2),
+    ):
+        raise AssertionError("held twice")
+
+
+def test_a_slow_redis_does_not_prolong_the_wait_for_the_mutex(
+    client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, polls = 0.0, 0
+    slow = Mutex(client, KEYS, "slow", ttl_s=10, clock=lambda: now)
+
+    def lock(**_: object) -> int:
+        nonlocal now, polls
+        now += 1.9
+        polls += 1
+        return 0
+
+    monkeypatch.setattr(slow, "_lock", lock)
+    with pytest.raises(NotAloneError), slow.held(lambda _: False, for_at_most_s=6):
+        raise AssertionError("held")
+    assert polls == 4, "not the sixty that a tenth of a second each would be"
+
+
+def test_the_mutex_of_one_that_was_killed_becomes_free(client: "redis.Redis") -> None:
+    mutex(client, "killed", ttl_s=0.2).held(wait, for_at_most_s=1).__enter__()
+    with mutex(client, "one").held(wait, for_at_most_s=SOON_S) as hold:
+        assert hold.token == 2
+
+
+def test_who_was_too_slow_is_told_and_takes_nothing_from_the_next(client: "redis.Redis") -> None:
+    slow = mutex(client, "slow", ttl_s=0.05)
+    with slow.held(wait, for_at_most_s=1) as hold:
+        eventually(lambda: not client.exists(KEYS.mutex))
+        with mutex(client, "next").held(wait, for_at_most_s=1), pytest.raises(NotAloneError):
+            hold.confirm()
+    assert not client.exists(KEYS.mutex)
+
+
+def test_taking_it_bears_being_sent_twice(client: "redis.Redis") -> None:
+    one = mutex(client, "one")
+    first, second = (one._take(wait, 0.1) for _ in range(2))
+    assert (first, second) == (1, 2)
+    for other in ("two", "ne", "another-one"):
+        with pytest.raises(NotAloneError):
+            mutex(client, other)._take(wait, 0.1)
+
+
+def test_confirming_lets_it_last_anew(client: "redis.Redis") -> None:
+    with mutex(client, "one", ttl_s=30).held(wait, for_at_most_s=1) as hold:
+        client.pexpire(KEYS.mutex, 5000)
+        hold.confirm()
+        assert 5000 < int(client.pttl(KEYS.mutex)) <= 30_000
+
+
+def test_the_observation_of_whoever_held_the_mutex_later_stays(client: "redis.Redis") -> None:
+    store = Store(client, KEYS, digest=str, window_s=60)
+    blank = Observation.unknown(SLOT)
+
+    def seen(fence: int) -> Observation:
+        return replace(blank, fence=fence)
+
+    store.observe(seen(7))
+    store.observe(seen(6))
+    assert store.observation(SLOT) == seen(7)
+    store.observe(seen(8))
+    assert store.observation(SLOT) == seen(8)
+
+
+def test_takeovers_count_within_the_window_only(client: "redis.Redis") -> None:
+    store = Store(client, KEYS, digest=str, window_s=0.2)
+    store.note_takeover(SLOT, "url", fence=1)
+    store.note_takeover(SLOT, "url", fence=2)
+    assert store.takeovers(SLOT, "other") == 0
+    eventually(lambda: store.takeovers(SLOT, "url") == 0)
+
+
+def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
+    client: "redis.Redis",
+) -> None:
+    changes = threading.Semaphore(0)
+    beating = Heartbeat(lease(client, "one", "old", ttl_s=0.9), ttl_s=0.9)
+    assert beating.join()
+    beating.promote()
+    beating.start(changed=changes.release)
+    try:
+        other = lease(client, "two", "new")
+        other.join()
+        assert changes.acquire(timeout=SOON_S)
+        other.leave()
+        assert changes.acquire(timeout=SOON_S)
+        client.flushall()
+        assert changes.acquire(timeout=SOON_S)
+        assert read_roll(client, KEYS).names == ("one",)
+    finally:
+        beating.stop()
+
+
+def test_a_process_that_could_not_join_at_its_start_joins_long_before_a_third_of_the_lease(
+    client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = lease(client, "late", ttl_s=3000)
+
+    def fails() -> Roll:
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(late, "join_as_candidate", fails)
+        beating = Heartbeat(late, ttl_s=3000)
+        assert not beating.join()
+    beating.start(changed=lambda: None)
+    try:
+        eventually(lambda: read_roll(client, KEYS).names == ("late",))
+    finally:
+        beating.stop()
+
+
+def test_what_another_version_wrote_about_a_member_is_read_as_far_as_it_goes(
+    client: "redis.Redis",
+) -> None:
+    lease(client, "one", "mine").join()
+    for name, written in (("more", "7 a u extra"), ("fewer", "7"), ("other", b"\xff")):
+        client.zadd(KEYS.leases, {name: 9e15})
+        client.hset(KEYS.members, name, written)
+    roll = read_roll(client, KEYS)
+    assert roll.names == ("fewer", "more", "one", "other")
+    assert not roll.supersedes("mine")
+
+
+def test_the_heartbeat_survives_a_mistake(client: "redis.Redis") -> None:
+    beats = threading.Semaphore(0)
+
+    class Mistaken(Lease):
+        def renew(self) -> Roll:
+            beats.release()
+            raise ValueError("not what was expected")
+
+    card = Card("one", "a", "url")
+    mistaken = Mistaken(client, KEYS, card, ttl_s=0.3, age_s=lambda: 0)
+    beating = Heartbeat(mistaken, ttl_s=0.3)
+    beating.start(changed=lambda: None)
+    try:
+        for _ in range(3):
+            assert beats.acquire(timeout=SOON_S)
+    finally:
+        beating.stop()
+
+
+# The breaker's rules are in the unit ring; here it is what two stores and many processes do.
+
+
+def breaker(client: "redis.Redis", folder: Path, digest: str = "digest") -> LoginBreaker:
+    return LoginBreaker((FileStore(folder, digest), RedisStore(client, KEYS, digest)))
+
+
+def refused(one: LoginBreaker) -> None:
+    one.reserve().refused(locked=False)
+
+
+def test_many_at_once_try_twice_in_all(client: "redis.Redis", tmp_path: Path) -> None:
+    tried = []
+
+    def attempt(_: int) -> None:
+        try:
+            attempt = breaker(client, tmp_path).reserve()
+        except (StopError, UnavailableError):
+            return
+        tried.append(1)
+        attempt.refused(locked=False)
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(attempt, range(30)))
+    assert len(tried) == 2
+    assert breaker(client, tmp_path).read().open
+
+
+def test_reading_the_breaker_makes_no_file_and_no_key(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    folder = tmp_path / "spool"
+    assert not breaker(client, folder).read().open
+    assert not folder.exists()
+    assert not client.exists(KEYS.breaker)
+    refused(breaker(client, folder))
+    before = {path: path.stat() for path in folder.iterdir()}
+    assert breaker(client, folder).read().refused == 1
+    assert {path: path.stat() for path in folder.iterdir()} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_what_root_writes_by_hand_belongs_to_the_owner_of_the_folder_above(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    os.chown(tmp_path, 4711, 4712)
+    folder = tmp_path / "spool"
+    refused(breaker(client, folder))
+    for path in (folder, *folder.iterdir()):
+        assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712), path
+        assert not path.stat().st_mode & 0o077
+
+
+@pytest.mark.parametrize("lost", ["redis", "file"])
+def test_either_store_keeps_it_open(lost: str, client: "redis.Redis", tmp_path: Path) -> None:
+    for _ in range(2):
+        refused(breaker(client, tmp_path))
+    if lost == "redis":
+        client.flushall()
+    else:
+        (tmp_path / "login-breaker.json").unlink()
+    with pytest.raises(StopError):
+        breaker(client, tmp_path).reserve()
+
+
+def test_unlocking_on_one_machine_counts_on_the_others(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    here, there = breaker(client, tmp_path / "here"), breaker(client, tmp_path / "there")
+    refused(here)
+    refused(there)
+    with pytest.raises(StopError):
+        here.reserve()
+    assert here.unlock().failed == 2
+    there.reserve().accepted()
+
+
+def test_unlocking_again_and_again_grants_one_attempt_each(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    one = breaker(client, tmp_path)
+    for _ in range(2):
+        refused(one)
+    for failed in (2, 3, 4):
+        assert one.unlock().failed == failed
+        refused(one)
+        with pytest.raises(StopError):
+            one.reserve()
+
+
+def test_a_success_on_one_machine_counts_on_the_others(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    here, there = breaker(client, tmp_path / "here"), breaker(client, tmp_path / "there")
+    refused(here)
+    there.reserve().accepted()
+    refused(here)
+    assert not here.read().open
+
+
+def test_other_credentials_have_a_record_of_their_own(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    for _ in range(2):
+        refused(breaker(client, tmp_path))
+    breaker(client, tmp_path, "corrected").reserve().accepted()
+
+
+def test_a_file_that_cannot_be_read_leaves_one_attempt_and_can_be_written(
+    client: "redis.Redis", tmp_path: Path
+) -> None:
+    (tmp_path / "login-breaker.json").write_text("{")
+    refused(breaker(client, tmp_path))
+    with pytest.raises(StopError):
+        breaker(client, tmp_path).reserve()
+    assert [path.name for path in tmp_path.glob("*.new")] == []
+
+
+def test_a_write_that_was_cut_short_leaves_the_record_before(tmp_path: Path) -> None:
+    one = LoginBreaker([FileStore(tmp_path, "digest")])
+    refused(one)
+    (tmp_path / "login-breaker.new").write_text('{"digest": "{')
+    assert one.read().refused == 1
+    refused(one)
+    assert one.read().open
+
+
+def test_full_disk_is_logged_once_and_redis_alone_counts(
+    client: "redis.Redis", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    one = breaker(client, tmp_path)
+    with capture_logs() as logged:
+        refused(one)
+        refused(one)
+    said = [(line["where"], line["why"]) for line in logged]
+    assert said == [(str(tmp_path / "login-breaker.json"), "No space left on device")]
+    with pytest.raises(StopError):
+        one.reserve()
+    alone = LoginBreaker([FileStore(tmp_path / "other", "digest")])
+    with pytest.raises(UnavailableError) as caught:
+        alone.reserve()
+    assert "login-breaker.json: No space left on device" in caught.value.detail
+
+
+def test_without_any_store_no_login_is_tried(tmp_path: Path) -> None:
+    (tmp_path / "no-folder").write_text("")
+    with connect(Secret("redis://127.0.0.1:1/0"), timeout_s=1, name="tests") as nowhere:
+        helpless = breaker(nowhere, tmp_path / "no-folder")
+        with pytest.raises(UnavailableError) as caught:
+            helpless.reserve()
+    assert caught.value.reason == "breaker-unwritable"
+    assert helpless.read() == Strikes()

@@ -1,0 +1,123 @@
+"""A provider that trickles, floods or repeats what it was shown: an exchange ends all the same."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from listener.settings.secret import Secret
+from registrar.errors import RegistrarError, UnavailableError
+from registrar.http.request import MAX_REPLY_BYTES, Limits, exchange
+from registrar.model import Call
+from registrar.settings import Timing
+from registrar.thingspace.replies import check
+from registrar.thingspace.transport import Transport
+
+LIMITS = Limits(connect_s=0.2, read_s=0.3)
+ENOUGH_S = 20.0
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+Behave = Callable[[socket.socket, threading.Event], None]
+
+
+@contextmanager
+def server(behave: Behave) -> Iterator[str]:
+    """Answers one connection as it is told to; ends with the block."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                try:
+                    connection.recv(65536)
+                    behave(connection, over)
+                except OSError:
+                    # The other side has had enough, which is what the test is about.
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            over.set()
+            thread.join()
+
+
+def trickle(head: bytes, drop: bytes) -> Behave:
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(head)
+        while not over.wait(0.02):
+            connection.sendall(drop)
+
+    return behave
+
+
+def flood(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(HEAD + b"Content-Length: 2000000000\r\n\r\n")
+    while not over.is_set():
+        connection.sendall(b"x" * 65536)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        trickle(HEAD, b"X-More: b\r\n"),
+        trickle(HEAD + b"Content-Length: 1000000\r\n\r\n", b"x"),
+        trickle(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        trickle(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+        trickle(HEAD + b"Connection: close\r\n\r\n", b"x"),
+    ],
+    ids=["headers", "body", "chunks", "size-of-a-chunk", "without-length"],
+)
+def test_an_answer_that_trickles_ends_in_time(behave: Behave) -> None:
+    with server(behave) as url:
+        began = time.monotonic()
+        with pytest.raises(requests.Timeout):
+            exchange("GET", url, LIMITS)
+        # Each byte came in time; all of them together did not.
+        assert time.monotonic() - began < ENOUGH_S
+
+
+def test_the_calls_of_the_provider_are_bounded_likewise() -> None:
+    timing = Timing(connect_timeout_s=LIMITS.connect_s, read_timeout_s=LIMITS.read_s)
+    with (
+        server(trickle(HEAD + b"Content-Length: 9999\r\n\r\n", b" ")) as url,
+        pytest.raises(UnavailableError) as caught,
+    ):
+        Transport(url, timing).send(Call("query", "GET", ""), {})
+    assert (caught.value.reason, caught.value.sent) == ("timeout", True)
+
+
+def test_an_answer_without_end_is_read_as_far_as_it_is_of_use() -> None:
+    with server(flood) as url:
+        reply = exchange("GET", url, Limits(5, 10))
+    assert MAX_REPLY_BYTES < len(reply.body) <= 2 * MAX_REPLY_BYTES
+
+
+def test_what_cannot_be_sent_is_an_error_of_the_tree() -> None:
+    transport = Transport("http://127.0.0.1:1/api", Timing())
+    for headers in ({"Authorization": "Bearer \u20ac"}, {"VZ-M2M-Token": "a\nb: c"}):
+        with pytest.raises(UnavailableError) as caught:
+            transport.send(Call("query", "GET", "/x"), headers)
+        assert (caught.value.reason, caught.value.sent) == ("unsendable", False)
+
+
+def test_tokens_that_the_provider_repeats_are_not_told() -> None:
+    said = b'{"errorCode": "X", "errorMessage": "the-session of Bearer the-token for the-basic"}'
+
+    def repeat(connection: socket.socket, _over: threading.Event) -> None:
+        head = f"HTTP/1.1 403 No\r\nContent-Length: {len(said)}\r\n\r\n"
+        connection.sendall(head.encode() + said)
+
+    with server(repeat) as url:
+        transport = Transport(url, Timing(), [Secret("the-basic")])
+        shown = {"Authorization": "Bearer the-token", "VZ-M2M-Token": "the-session"}
+        with pytest.raises(RegistrarError) as caught:
+            check(transport.send(Call("query", "GET", ""), shown))
+    assert caught.value.detail == "HTTP 403 X *** of *** for ***"

@@ -1,0 +1,424 @@
+"""Several replicas with a real Redis between them, and without it."""
+
+import threading
+import time
+from collections.abc import Callable
+from copy import copy
+
+import pytest
+import redis
+import structlog
+
+from registrar.coordination.keys import Keys
+from registrar.errors import NotAloneError
+from registrar.model import Slot
+from registrar.reconcile import manual
+from registrar.reconcile.deregistration import Farewell, Remover
+from registrar.reconcile.loop import Service
+from registrar.settings import Timing
+from registrar.thingspace.client import Client, Permit
+from testbed.sandbox_client import Sandbox
+from tests.support.registrar_replica import (
+    ACCOUNTS,
+    FOREIGN,
+    FOTA,
+    TOKEN,
+    URL,
+    Replicas,
+    calls,
+    now,
+    told,
+    writes,
+)
+
+
+def test_the_newer_deployment_decides_and_the_older_does_not_fight_back(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    old = replica(REGISTRAR_TAKEOVER="always")
+    old.join()
+    old.tick()
+    new = replica(REGISTRAR_TAKEOVER="always", PUBLIC_URL="http://127.0.0.1:9001/new")
+    new.join()
+    assert told(new.tick()[0]) == ("registered", "sibling")
+    assert told(old.tick()[0]) == ("yielded", "superseded")
+    old.leave()
+    assert thingspace.registered_url() == f"http://127.0.0.1:9001/new/{TOKEN}"
+    new.leave()
+    assert thingspace.registered_url() is None
+
+
+@pytest.mark.parametrize("policy", ["last", "always", "never"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"PUBLIC_URL": "http://127.0.0.1:9001/new"},
+        {"CALLBACK_TOKEN": "another-token-of-the-tests", "CALLBACK_TOKEN_PREVIOUS": TOKEN},
+        {"CALLBACK_PASSWORD": "new-password"},
+    ],
+    ids=["url", "token", "password"],
+)
+def test_a_superseded_replica_overwrites_no_observation(
+    thingspace: Sandbox, replica: Replicas, change: dict[str, str], policy: str
+) -> None:
+    common = {"REGISTRAR_DEREGISTER": policy, "CALLBACK_USERNAME": "listener"}
+    old = replica(**common, CALLBACK_PASSWORD="old-password")
+    old.join()
+    old.tick()
+    new = replica(**common, **{"CALLBACK_PASSWORD": "old-password", **change})
+    new.join()
+    [seen] = new.tick()
+    assert seen.result == "registered"
+    with structlog.testing.capture_logs() as lines:
+        assert told(old.tick()[0]) == ("yielded", "superseded")
+    assert not [line for line in lines if line["log_level"] != "info"]
+    assert new.parts.shared.store.observation(seen.slot) == seen
+    thingspace.fault(FOTA, status=503, count=10)
+    assert old.tick()[0].result == "failed"
+    thingspace.clear_faults()
+    old.leave()
+    if policy == "always" and "PUBLIC_URL" not in change:
+        # A URL that both have is the leaving one's as well, and `always` says that it goes.
+        return
+    assert new.parts.shared.store.observation(seen.slot) == seen
+
+
+def test_a_password_that_was_never_registered_is_registered_by_the_deployment_that_has_one(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    """Without it every message would come without a password, and be refused."""
+    old = replica()
+    old.join()
+    old.tick()
+    new = replica(CALLBACK_USERNAME="listener", CALLBACK_PASSWORD="correct-horse-battery")
+    new.join()
+    assert told(new.tick()[0]) == ("registered", "credentials-not-shown")
+    assert told(new.tick()[0]) == ("as-desired", "as-desired")
+
+
+def test_a_takeover_policy_of_never_is_about_strangers_and_not_about_a_roll_out(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    old = replica(REGISTRAR_TAKEOVER="never")
+    old.join()
+    old.tick()
+    new = replica(REGISTRAR_TAKEOVER="never", PUBLIC_URL="http://127.0.0.1:9001/new")
+    new.join()
+    assert told(new.tick()[0]) == ("registered", "sibling")
+    old.leave()
+    assert told(new.tick()[0]) == ("as-desired", "as-desired")
+    thingspace.register_outside(FOREIGN)
+    assert told(new.tick()[0]) == ("yielded", "another-owner")
+    assert thingspace.registered_url() == FOREIGN
+
+
+def test_after_redis_lost_its_data_a_leaving_member_deletes_nothing(
+    thingspace: Sandbox, replica: Replicas, redis_client: "redis.Redis"
+) -> None:
+    """The others are members as well, and join again within seconds."""
+    one, two = replica(), replica()
+    for each in (one, two):
+        each.join()
+        each.tick()
+    redis_client.flushall()
+    one.leave()
+    assert thingspace.registered_url() == URL
+    two.parts.shared.lease.renew()
+    two.leave()
+    assert thingspace.registered_url() is None
+
+
+def test_a_member_whose_promotion_was_lost_is_promoted_by_its_next_renewal(
+    replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = replica(), replica(PUBLIC_URL="http://127.0.0.1:9001/new")
+    old.join()
+    new.heartbeat.join()
+    lease = new.parts.shared.lease
+
+    def fails(**_: object) -> None:
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lease, "_join", fails)
+        new.heartbeat.promote()
+    assert not old.parts.shared.read_roll().supersedes(old.parts.shared.lease.card.deployment)
+    lease.renew()
+    assert old.parts.shared.read_roll().supersedes(old.parts.shared.lease.card.deployment)
+
+
+@pytest.mark.parametrize(
+    ("url", "waits"), [("http://127.0.0.1:9001/new", True), ("http://127.0.0.1:50559/cb", False)]
+)
+def test_a_leaving_member_waits_until_a_new_url_can_be_registered(
+    thingspace: Sandbox, replica: Replicas, url: str, waits: bool
+) -> None:
+    old, new = replica(), replica(PUBLIC_URL=url)
+    old.join()
+    old.tick()
+    new.heartbeat.join()
+    shared = old.parts.shared
+    farewell = Farewell(old.settings, shared, Remover(old.settings, old.parts.client, shared))
+    waited = 0
+
+    def wait(_: float) -> bool:
+        nonlocal waited
+        waited += 1
+        if waited == 3:
+            new.heartbeat.promote()
+        return False
+
+    assert farewell.wait_for_successor(wait, 60) == waits
+    assert waited == (3 if waits else 0)
+
+
+def test_after_a_roll_back_the_older_deployment_takes_over_again(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    old = replica()
+    old.join()
+    old.tick()
+    new = replica(PUBLIC_URL="http://127.0.0.1:9001/new")
+    new.join()
+    new.tick()
+    assert told(old.tick()[0]) == ("yielded", "superseded")
+    new.leave()
+    assert told(old.tick()[0]) == ("registered", "sibling")
+    assert thingspace.registered_url() == URL
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"), [("last", [URL, None]), ("never", [URL, URL]), ("always", [None, None])]
+)
+def test_who_leaves_deregisters_as_the_policy_says(
+    policy: str, left: list[str | None], thingspace: Sandbox, replica: Replicas
+) -> None:
+    both = [replica(REGISTRAR_DEREGISTER=policy) for _ in range(2)]
+    for one in both:
+        one.join()
+        one.tick()
+    found = []
+    for one in both:
+        one.leave()
+        found.append(thingspace.registered_url())
+    assert found == left
+
+
+def test_a_strangers_url_is_never_deregistered(thingspace: Sandbox, replica: Replicas) -> None:
+    one = replica(REGISTRAR_DEREGISTER="always")
+    one.join()
+    one.tick()
+    thingspace.register_outside(FOREIGN)
+    start = now(thingspace)
+    one.leave()
+    assert thingspace.registered_url() == FOREIGN
+    assert writes(thingspace, start) == []
+
+
+def test_who_joins_while_the_last_one_leaves_registers_again(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    """The DELETE is slow; the new member's tick waits for it, and then finds nothing."""
+    old, new = replica(), replica()
+    old.join()
+    old.tick()
+    thingspace.fault(FOTA, method="DELETE", delay_s=0.5)
+    start = now(thingspace)
+    leaving = threading.Thread(target=old.leave)
+    leaving.start()
+    eventually(lambda: "DELETE" in calls(thingspace, start))
+    new.join()
+    assert told(new.tick()[0]) == ("registered", "absent")
+    leaving.join()
+    assert thingspace.registered_url() == URL
+
+
+def test_without_redis_it_registers_and_never_deregisters(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica(REDIS_URL="redis://127.0.0.1:1/0")
+    assert told(one.tick()[0]) == ("registered", "absent")
+    one.leave()
+    assert thingspace.registered_url() == URL
+
+
+def test_without_redis_flapping_is_noticed_all_the_same(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica(REDIS_URL="redis://127.0.0.1:1/0", REGISTRAR_TAKEOVER="always")
+    done = []
+    for _ in range(3):
+        thingspace.register_outside(FOREIGN)
+        done.append(told(one.tick()[0]))
+    assert done == [("registered", "takeover")] * 2 + [("yielded", "flapping")]
+
+
+def test_a_busy_mutex_is_waited_for_and_then_left_alone(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    holder, other = replica(), replica(REGISTRAR_LEASE_TTL_S="1")
+    start = now(thingspace)
+    with (
+        holder.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1),
+        pytest.raises(NotAloneError),
+    ):
+        other.tick()
+    assert calls(thingspace, start) == []
+
+
+def test_who_has_lost_the_mutex_does_not_write(
+    thingspace: Sandbox, replica: Replicas, redis_client: "redis.Redis"
+) -> None:
+    one = replica()
+    with one.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1) as hold:
+        redis_client.delete(Keys("fota").mutex)
+        start = now(thingspace)
+        slot, wanted = Slot(ACCOUNTS[0], "v1"), one.settings.wanted("v1")
+        with pytest.raises(NotAloneError):
+            one.parts.client.register(slot, wanted, before=hold.confirm)
+    assert writes(thingspace, start) == []
+
+
+def test_an_account_that_is_slow_costs_the_others_nothing(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    """All attempts for the first one together take longer than the mutex lasts."""
+    hasty = Timing(connect_timeout_s=0.2, read_timeout_s=0.9, mutex_margin_s=0.5)
+    one = replica(hasty, THINGSPACE_ACCOUNTS=",".join(ACCOUNTS), REGISTRAR_LEASE_TTL_S="3")
+    slow = f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}"
+    thingspace.fault(slow, method="GET", delay_s=1.4, count=9)
+    first, second = one.tick()
+    assert told(first) == ("failed", "timeout")
+    assert told(second) == ("registered", "absent")
+
+
+def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    one, two = replica(REGISTRAR_LEASE_TTL_S="1"), replica(REGISTRAR_LEASE_TTL_S="1")
+    thingspace.fault(FOTA, method="POST", delay_s=2.0)
+    start = now(thingspace)
+    writing = threading.Thread(target=one.tick)
+    writing.start()
+    eventually(lambda: "POST" in calls(thingspace, start))
+    with (
+        pytest.raises(NotAloneError),
+        two.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1.3),
+    ):
+        raise AssertionError("held twice")
+    assert writing.is_alive()
+    writing.join()
+
+
+def test_a_delete_whose_answer_is_lost_does_not_take_the_next_owners_registration(
+    thingspace: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = replica()
+    one.join()
+    one.tick()
+    deregister = Client.deregister
+
+    def lost(self: Client, slot: Slot, *, before: Permit) -> None:
+        try:
+            deregister(self, slot, before=before)
+        finally:
+            assert thingspace.registered_url() is None
+            thingspace.register_outside(FOREIGN)
+
+    monkeypatch.setattr(Client, "deregister", lost)
+    thingspace.fault(FOTA, method="DELETE", when="after", drop=True)
+    start = now(thingspace)
+    one.leave()
+    assert thingspace.registered_url() == FOREIGN
+    assert writes(thingspace, start) == ["DELETE"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_delete_without_an_answer_is_looked_after(
+    when: str, thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica()
+    one.tick()
+    thingspace.fault(FOTA, method="DELETE", when=when, drop=True)
+    start = now(thingspace)
+    seen = manual.deregister(one.settings, one.parts.client, one.parts.shared)
+    assert told(seen[0]) == ("deregistered", "ours")
+    assert thingspace.registered_url() is None
+    assert len(writes(thingspace, start)) == (2 if when == "before" else 1)
+
+
+def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
+    thingspace: Sandbox, replica: Replicas
+) -> None:
+    one = replica()
+    thingspace.fault(FOTA, method="GET", delay_s=0.3)
+    over = threading.Event()
+    service = Service(
+        one.settings,
+        one.parts.client,
+        one.parts.shared,
+        one.heartbeat,
+        ready=lambda _wait: True,
+        answerers=lambda _url: (),
+        ended=over.set,
+    )
+    start = now(thingspace)
+    service.start()
+    eventually(lambda: calls(thingspace, start))
+    service.abandon()
+    assert over.wait(20)
+    assert not service.running
+    assert writes(thingspace, start) == []
+
+
+def test_a_mistake_of_ours_ends_neither_the_thread_nor_the_shutdown(
+    thingspace: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, over, boots = replica(), threading.Event(), []
+
+    def ready(_wait: object) -> bool:
+        boots.append(1)
+        if len(boots) == 1:
+            raise UnicodeError("label too long")
+        return True
+
+    def fails(*_: object) -> None:
+        raise OverflowError
+
+    # Only for the service: the fixture closes it too.
+    client = copy(one.parts.client)
+    monkeypatch.setattr(client, "close", fails)
+    service = Service(
+        one.settings,
+        client,
+        one.parts.shared,
+        one.heartbeat,
+        ready=ready,
+        answerers=lambda _url: (),
+        ended=over.set,
+    )
+    service.start()
+    eventually(lambda: thingspace.registered_url() == URL)
+    service.stop()
+    assert over.wait(20)
+    assert not service.running
+    assert thingspace.registered_url() is None
+
+
+def test_the_mutex_that_could_not_be_given_back_is_taken_again_by_its_holder(
+    thingspace: Sandbox, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = replica()
+    one.join()
+    with monkeypatch.context() as patched:
+        patched.setattr("registrar.coordination.mutex._give_back", lambda *_: None)
+        one.tick()
+    one.leave()
+    assert thingspace.registered_url() is None
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

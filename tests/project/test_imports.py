@@ -1,0 +1,121 @@
+"""Imports point one way; the pure modules import neither Flask, requests nor Redis."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("listener", "registrar", "sandbox", "testbed")
+FORBIDDEN = {
+    "listener": {"registrar", "sandbox"},
+    "registrar": {"sandbox"},
+    "sandbox": {"listener", "registrar"},
+    "testbed": {"listener", "registrar", "sandbox", "bench", "tests"},
+}
+# What of the listener the registrar may use; everything else of it is the web workers' affair.
+SHARED = {
+    "listener.server.address_report",
+    "listener.settings.env",
+    "listener.errors",
+    "listener.settings.secret",
+    "listener.settings.spool_settings",
+    "listener.logs",
+    "listener.metrics",
+    "listener.runtime.multiprocess_dir",
+    "listener.runtime.safe_files",
+    "listener.runtime.memory_protection",
+    "listener.callback.ownership_probe",
+    "listener.runtime.scratch_folders",
+    "listener.redis_client.client",
+    "listener.settings.settings",
+    "listener.runtime.stderr",
+    "listener.thingspace",
+}
+SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
+PURE = (
+    "listener/callback/auth.py",
+    "listener/messages/decoding.py",
+    "listener/diagnostics/finding.py",
+    "listener/text.py",
+    "listener/times.py",
+    "listener/cli/render/csv_rows.py",
+    "listener/consumer/in_flight.py",
+    "listener/consumer/messages.py",
+    "listener/consumer/options.py",
+    "listener/errors.py",
+    "listener/messages/json_schemas.py",
+    "listener/messages/json_reader.py",
+    "listener/messages/kinds.py",
+    "listener/messages/members.py",
+    "listener/settings/secret.py",
+    "listener/messages/message.py",
+    "listener/messages/payload.py",
+    "listener/callback/ownership_probe.py",
+    "listener/messages/raw_search.py",
+    "listener/callback/redaction.py",
+    "listener/entry_ids.py",
+    "listener/settings/redis_url.py",
+    "listener/messages/schemas.py",
+    "listener/settings/env.py",
+    "listener/settings/parsers.py",
+    "listener/settings/queue_settings.py",
+    "listener/settings/settings.py",
+    "listener/settings/spool_settings.py",
+    "listener/thingspace.py",
+    "registrar/reconcile/verification.py",
+    "registrar/observation.py",
+    "registrar/plan.py",
+    "registrar/thingspace/requests.py",
+    "registrar/public_url/checks.py",
+    "registrar/thingspace/replies.py",
+    "registrar/url_display.py",
+    "registrar/thingspace/signin.py",
+    "registrar/login_breaker/record.py",
+    "sandbox/demo/campaign.py",
+)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports; of `from a import b` both `a` and `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_arrow_points_the_wrong_way(package: str) -> None:
+    assert modules(package)
+    for path in modules(package):
+        tops = {name.partition(".")[0] for name in imports(path)}
+        assert not tops & FORBIDDEN[package], path
+
+
+def test_the_registrar_uses_only_what_the_listener_shares() -> None:
+    for path in modules("registrar"):
+        for name in imports(path):
+            if name.startswith("listener"):
+                shared = any(name == it or name.startswith(f"{it}.") for it in SHARED)
+                leads_there = any(it.startswith(f"{name}.") for it in SHARED)
+                assert shared or leads_there, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_do_no_input_or_output(name: str) -> None:
+    tops = {found.partition(".")[0] for found in imports(ROOT / name)}
+    assert not tops & SHELLS
+
+
+def test_the_walk_sees_what_it_should(tmp_path: Path) -> None:
+    module = tmp_path / "m.py"
+    module.write_text("import a.b\nfrom c import d\ndef f():\n    from e import g\n")
+    assert set(imports(module)) == {"a.b", "c", "c.d", "e", "e.g"}

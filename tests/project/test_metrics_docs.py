@@ -1,0 +1,74 @@
+"""Metrics, their documentation, the alerts and the dashboard are in step; promtool accepts the rules."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from listener import metrics
+from listener.ops.metrics_table import metrics_table
+from testbed.tools import needed
+
+ROOT = Path(__file__).parents[2]
+ALERTS = ROOT / "deploy/prometheus/alerts.yml"
+DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+def exposed() -> set[str]:
+    """Every sample's name that /metrics may hold."""
+    described = [next(iter(metric.describe())) for metric in metrics.PROCESS_METRICS]
+    events = {f"{one.name}{suffix}" for one in described for suffix in SUFFIXES[one.type]}
+    return events | {state.name for state in metrics.SCRAPE_GAUGES}
+
+
+def expressions() -> list[str]:
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [rule["expr"] for rule in rules] + [
+        target["expr"] for panel in panels for target in panel["targets"]
+    ]
+
+
+def test_the_page_on_metrics_is_what_the_declarations_say() -> None:
+    assert (ROOT / "docs/metrics.md").read_text().endswith(metrics_table())
+
+
+def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are() -> None:
+    asked = {name for text in expressions() for name in re.findall(r"fota_\w+", text)}
+    assert asked
+    assert asked <= exposed()
+
+
+def test_every_metric_has_a_name_by_the_conventions() -> None:
+    for name in exposed():
+        assert re.fullmatch(r"fota_[a-z_]+", name), name
+    for one in metrics.PROCESS_METRICS:
+        if next(iter(one.describe())).type == "histogram":
+            assert re.search(r"_(seconds|messages)$", next(iter(one.describe())).name)
+
+
+def test_every_alert_is_told_in_the_operations_guide() -> None:
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    guide = (ROOT / "docs/operations.md").read_text()
+    for rule in rules:
+        assert f"`{rule['alert']}`" in guide, rule["alert"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "rules", "deploy/prometheus/alerts.yml"),
+        ("check", "config", "deploy/prometheus/prometheus.yml"),
+        ("test", "rules", "tests/alerts_test.yml"),
+    ],
+    ids=" ".join,
+)
+def test_promtool_accepts_the_files(words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [needed("promtool"), *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,85 @@
+"""Reads the files under `deploy/` and their kin for tests. It imports none of our packages."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions, in order, each with its arguments on one line."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    lines = text.replace("\\\n", " ").splitlines()
+    words = [line.split(maxsplit=1) for line in lines if line.strip()]
+    return [(word.upper(), re.sub(r"\s+", " ", rest).strip()) for word, rest in words]
+
+
+def last_stage() -> list[tuple[str, str]]:
+    """The instructions of the stage that becomes the image."""
+    found = instructions()
+    start = max(i for i, (word, _) in enumerate(found) if word == "FROM")
+    return found[start:]
+
+
+def image_environment() -> dict[str, str]:
+    """What the image sets."""
+    texts = [rest for word, rest in last_stage() if word == "ENV"]
+    return dict(pair.split("=", 1) for text in texts for pair in text.split())
+
+
+def image_sources() -> list[str]:
+    """What the build copies from the checkout into the folder of the service."""
+    found = instructions()
+    copies = [rest for word, rest in found if word == "COPY" and not rest.startswith("--from")]
+    return [text.split()[0].rstrip("/") for text in copies]
+
+
+def unit() -> dict[str, list[str]]:
+    """The systemd unit's settings, whatever their section; one may occur several times."""
+    text = (DEPLOY / "systemd" / "thingspace-fota.service").read_text().replace("\\\n", " ")
+    settings = defaultdict(list)
+    for line in text.splitlines():
+        if "=" in line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            settings[name].append(value)
+    return settings
+
+
+def unit_environment() -> dict[str, str]:
+    """What the unit sets."""
+    return dict(text.split("=", 1) for text in unit()["Environment"])
+
+
+def compose() -> Any:
+    """The compose file."""
+    return yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
+
+
+def manifests(path: Path) -> list[Any]:
+    """The Kubernetes objects of a file."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def manifest(kind: str, name: str = "thingspace-fota") -> Any:
+    """The one Kubernetes object of a kind and a name."""
+    paths = sorted((DEPLOY / "kubernetes").rglob("*.yaml"))
+    everything = [found for path in paths for found in manifests(path)]
+    [one] = [o for o in everything if (o["kind"], o["metadata"]["name"]) == (kind, name)]
+    return one
+
+
+def nginx() -> str:
+    """The nginx example, without its comments."""
+    text = (DEPLOY / "nginx" / "thingspace-fota.conf").read_text()
+    return re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
+
+
+def caddy() -> str:
+    """The Caddyfile, without its comments."""
+    text = (DEPLOY / "caddy" / "Caddyfile").read_text()
+    return re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)

@@ -1,0 +1,67 @@
+"""`bin/run` as a newcomer meets it, less the installation: `python -m sandbox.demo`."""
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from testbed.service import Service, wait_until
+
+
+@pytest.fixture
+def demo(redis_server: str, tmp_path: Path) -> Iterator[Service]:
+    # The fixture's server is not used, but where there is none this test cannot run either.
+    with Service("python", "-m", "sandbox.demo", str(tmp_path)) as running:
+        yield running
+
+
+def test_the_demonstration_shows_a_campaign_and_leaves_nothing(demo: Service) -> None:
+    wait_until(lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log)
+    shown = demo.log()
+    assert f"Registered with the stand-in: {demo.url}/CallbackListener/" in shown
+    messages = re.findall(r"^  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \w+-\w+ .*$", shown, re.MULTILINE)
+    assert len(messages) >= 8
+    assert sum("firmware-available" in line for line in messages) == 1
+    assert any("UpgradeFailed" in line for line in messages)
+    assert "12 deliveries, 12 acknowledged, 11 messages in the queue" in shown
+
+    family = demo.family()
+    assert len(family) > 5, "redis, sandbox, registrar, gunicorn with workers, tail"
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0, demo.log()
+    assert "Deregistered" in demo.log()
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_a_redis_that_the_user_names_is_used(demo: Service, redis_url: str) -> None:
+    demo.kill()
+    demo.settings["REDIS_URL"] = redis_url
+    demo.start()
+    wait_until(lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log)
+    assert "using the Redis server that REDIS_URL names" in demo.log()
+    assert "11 messages in the queue" in demo.log()
+    os.kill(demo.family()[0].pid, signal.SIGTERM)
+    assert demo.wait() == 0
+
+
+def test_a_service_that_does_not_come_up_is_told_with_its_log(demo: Service) -> None:
+    demo.kill()
+    demo.settings["LOG_LEVEL"] = "nonsense"
+    demo.start()
+    assert demo.wait() == 1
+    assert "LOG_LEVEL: " in demo.log()
+    assert "Traceback" not in demo.log()
+
+
+def test_a_port_that_is_taken_is_told(demo: Service) -> None:
+    demo.kill()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        demo.settings["PORT"] = str(other.getsockname()[1])
+        demo.start()
+        assert demo.wait() == 1
+    assert "is taken by another process" in demo.log()
