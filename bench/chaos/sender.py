@@ -18,7 +18,7 @@ from bench.chaos.ledger import Attempt, Ledger, Sent
 
 SAMPLES = [
     json.loads(sample.read_text())
-    for sample in sorted((Path(__file__).parents[1] / "data" / "messages").glob("*.json"))
+    for sample in sorted((Path(__file__).parents[2] / "tests" / "data" / "messages").glob("*.json"))
 ]
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 # Enough for a few seconds without an answer at the highest rate.
