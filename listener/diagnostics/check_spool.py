@@ -103,9 +103,8 @@ def _owner(folder: Path) -> Iterator[Finding]:
     if os.geteuid() == 0:
         existing, _ = existing_folder(folder)
         name = owner_of(existing)
-        yield ok(
-            TOPIC, f"{existing} belongs to {name}: the service has to run as {name} or as root"
-        )
+        users = name if name == "root" else f"{name} or as root"
+        yield ok(TOPIC, f"{existing} belongs to {name}: the service has to run as {users}")
 
 
 def _private(folder: Path) -> Iterator[Finding]:

@@ -54,7 +54,9 @@ def refused_partitions(settings: Settings) -> list[str]:
         writer.close()
     shown = problems[:MAX_SHOWN]
     if more := len(problems) - len(shown):
-        shown.append(f"{more} more partitions are refused as well")
+        shown.append(
+            f"{more} more {'partition is' if more == 1 else 'partitions are'} refused as well"
+        )
     return shown
 
 

@@ -3,13 +3,13 @@
 from importlib.resources import files
 
 import redis
-from redis.commands.core import Script
+
+from listener.redis_client.script import EvalScript
 
 
-def script(client: "redis.Redis", name: str, *, prelude: str | None = None) -> Script:
+def script(client: "redis.Redis", name: str, *, prelude: str | None = None) -> EvalScript:
     """The script in `<name>.lua`, with that of `prelude` before it, ready to call."""
     parts = [part for part in (prelude, name) if part]
     folder = files("registrar.coordination").joinpath("lua")
-    return client.register_script(
-        "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in parts)
-    )
+    text = "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    return EvalScript(client, text)

@@ -29,6 +29,7 @@ SHARED = {
     "listener.callback.ownership_probe",
     "listener.runtime.scratch_folders",
     "listener.redis_client.client",
+    "listener.redis_client.script",
     "listener.settings.settings",
     "listener.runtime.stderr",
     "listener.thingspace",

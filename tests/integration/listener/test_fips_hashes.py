@@ -8,6 +8,7 @@ import redis
 import requests
 
 from listener.redis_client.script import EvalScript
+from registrar.coordination import scripts
 from testbed.service import RECEIVER, Service
 
 # As a Python built for FIPS mode: what FIPS does not approve is refused, MD5 and SHA-1 except where
@@ -63,3 +64,12 @@ def test_script_has_the_digest_of_redis_in_fips_mode(
     script = EvalScript(redis_client, text)
     assert script.sha == known
     assert script() == 1
+
+
+def test_scripts_of_the_registrar_run_in_fips_mode(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hashlib.sha1", None)
+    seconds, micros = scripts.script(redis_client, "now")(keys=["any"])
+    assert int(seconds) > 0
+    assert 0 <= int(micros) < 1_000_000

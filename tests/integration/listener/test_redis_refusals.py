@@ -315,6 +315,23 @@ def test_one_partition_that_is_refused_leaves_the_other_alone(world: World) -> N
     assert [line["partition"] for line in logs if line["event"] in OUTAGE] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("partitions", "last"),
+    [
+        (3, "in partition 2: "),
+        (4, "1 more partition is refused as well"),
+        (5, "2 more partitions are refused as well"),
+    ],
+)
+def test_three_refused_partitions_are_named_and_the_others_counted(
+    world: World, partitions: int, last: str
+) -> None:
+    settings = world.settings(
+        REDIS_URL=world.user("~elsewhere", "+@all"), QUEUE_PARTITIONS=str(partitions)
+    )
+    assert last in startup.refused_partitions(settings)[-1]
+
+
 @pytest.mark.parametrize("partitions", [2, 20])
 def test_readiness_looks_at_every_partition_also_without_a_spool(
     world: World, partitions: int

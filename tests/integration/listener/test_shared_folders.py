@@ -297,10 +297,14 @@ def test_service_starts_and_keeps_messages_among_what_others_left(tmp_path: Path
 
 
 @needs_root
-@pytest.mark.parametrize("owner", [0, 4711])
-def test_check_as_root_says_whose_the_folder_is(folder: Path, owner: int) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name", "users"),
+    [(0, "root", "root"), (4711, "the user 4711", "the user 4711 or as root")],
+)
+def test_check_as_root_says_whose_the_folder_is(
+    folder: Path, owner: int, name: str, users: str
+) -> None:
     os.chown(folder, owner, -1)
     settings = Settings.from_env({"SPOOL_DIR": str(folder), "ALLOW_ANY_SENDER": "true"})
     texts = [found.text for found in check_spool.findings(settings, NOW, in_service=False)]
-    name = "root" if owner == 0 else "the user 4711"
-    assert f"{folder} belongs to {name}: the service has to run as {name} or as root" in texts
+    assert f"{folder} belongs to {name}: the service has to run as {users}" in texts
