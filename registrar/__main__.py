@@ -20,7 +20,7 @@ from registrar.login_breaker.record import LOCKED_AT
 from registrar.observation import Observation
 from registrar.reconcile import manual
 from registrar.settings import RegistrarSettings
-from registrar.status import gather
+from registrar.status import collect
 from registrar.thingspace.client import Client
 
 log = structlog.get_logger("registrar")
@@ -100,7 +100,7 @@ def status(as_json: bool, stored: bool) -> None:
     with app.parts_of(settings) as parts:
         client, shared = parts.client, parts.shared
         look = None if stored else lambda: manual.look(settings, client, shared)
-        report = gather(settings, shared, parts.breaker, look)
+        report = collect(settings, shared, parts.breaker, look)
     if as_json:
         click.echo(report.to_json())
     else:

@@ -26,10 +26,10 @@ from registrar.coordination.state import Store
 from registrar.fan_out import fan_out
 from registrar.login_breaker.breaker import LoginBreaker, digest_of
 from registrar.login_breaker.stores import FileStore, RedisStore
-from registrar.metrics import Counting, Telemetry
+from registrar.metrics import Metrics, PrometheusMetrics
 from registrar.model import canonical
-from registrar.process.child import Command, adopt_orphans
-from registrar.process.readiness import Listening, until_free, until_ready
+from registrar.process.child import Child, adopt_orphans
+from registrar.process.readiness import Listening, wait_for_free_port, wait_until_ready
 from registrar.process.signals import Signals, received
 from registrar.process.supervisor import CAUGHT, ENDING, WRONG_SETTINGS, Supervisor
 from registrar.public_url.probe import Probe
@@ -71,7 +71,7 @@ def run(settings: RegistrarSettings, argv: Sequence[str]) -> int:
     """Starts COMMAND and the registrar, and returns the exit status when both have ended."""
     allow_owner_access()
     with ExitStack() as stack:
-        telemetry = stack.enter_context(_counting()) if settings.enabled and argv else None
+        metrics = stack.enter_context(_counting()) if settings.enabled and argv else None
         signals = stack.enter_context(received(CAUGHT))
         if is_socket_activated(os.environ):
             log.error(
@@ -89,12 +89,12 @@ def run(settings: RegistrarSettings, argv: Sequence[str]) -> int:
         if report:
             environ[address_report.VARIABLE] = str(report)
         if settings.enabled:
-            worker, named = _worker(settings, signals, telemetry, listening if argv else None)
+            worker, named = _worker(settings, signals, metrics, listening if argv else None)
             environ |= named
         adopt_orphans()
         try:
-            # Before any thread: see Command.start.
-            command = Command.start(argv, environ) if argv else None
+            # Before any thread: see Child.start.
+            command = Child.start(argv, environ) if argv else None
         except OSError as error:
             log.error("the command cannot be started", command=argv[0], why=error.strerror)  # noqa: TRY400
             if worker:
@@ -102,7 +102,7 @@ def run(settings: RegistrarSettings, argv: Sequence[str]) -> int:
             return 1
         if worker:
             worker.start()
-        count = telemetry.count_lost_lines if telemetry else None
+        count = metrics.count_lost_lines if metrics else None
         return Supervisor(signals, command, worker, settings.timing, count=count).run()
 
 
@@ -130,10 +130,10 @@ def redis_of(settings: RegistrarSettings) -> "redis.Redis":
 
 
 def client_of(
-    settings: RegistrarSettings, breaker: LoginBreaker, telemetry: Telemetry | None = None
+    settings: RegistrarSettings, breaker: LoginBreaker, metrics: Metrics | None = None
 ) -> Client:
     """The client of the callback API, with its tokens."""
-    transport = Transport(settings.base_url, settings.timing, settings.secrets, telemetry)
+    transport = Transport(settings.base_url, settings.timing, settings.secrets, metrics)
     return Client(transport, Tokens(transport, settings.credentials, breaker, time.monotonic))
 
 
@@ -150,7 +150,7 @@ def shared_of(settings: RegistrarSettings, client: "redis.Redis", keys: Keys) ->
     began = time.monotonic()
     ttl_s = settings.lease_ttl_s
     return Shared(
-        mutex=Mutex(client, keys, card.name, ttl_s=settings.mutex_life_s),
+        mutex=Mutex(client, keys, card.name, ttl_s=settings.mutex_ttl_s),
         lease=Lease(client, keys, card, ttl_s=ttl_s, age_s=lambda: time.monotonic() - began),
         store=Store(
             client,
@@ -164,21 +164,21 @@ def shared_of(settings: RegistrarSettings, client: "redis.Redis", keys: Keys) ->
 
 
 @contextmanager
-def _counting() -> Iterator[Telemetry | None]:
+def _counting() -> Iterator[Metrics | None]:
     """What counts in the same folder as COMMAND's processes, which serve the sums; None: no room."""
     if problem := multiprocess_dir.prepare():
         log.error("no metrics: there is no folder for them", detail=problem)
         yield None
         return
     try:
-        yield Counting()
+        yield PrometheusMetrics()
     finally:
         multiprocess_dir.clean_up()
 
 
 def _free(port: int, signals: Signals) -> bool:
     """Whether COMMAND can have its port; tells if it cannot."""
-    if until_free(port, lambda wait_s: any(n in ENDING for n in signals.wait(wait_s))):
+    if wait_for_free_port(port, lambda wait_s: any(n in ENDING for n in signals.wait(wait_s))):
         return True
     log.error("the command is not started: another program listens at PORT", port=port)
     return False
@@ -187,7 +187,7 @@ def _free(port: int, signals: Signals) -> bool:
 def _worker(
     settings: RegistrarSettings,
     signals: Signals,
-    telemetry: Telemetry | None,
+    metrics: Metrics | None,
     listening: Listening | None,
 ) -> tuple[Service, dict[str, str]]:
     """The registrar's thread, not started but a member already; and what COMMAND's environment gets of it."""
@@ -200,17 +200,19 @@ def _worker(
 
     def ready(wait: Callable[[float], bool]) -> bool:
         # Standing alone, the listener may be on another machine: then the probe has to do.
-        return (listening is None or until_ready(listening, wait)) and probe.gate(wait)
+        return (
+            listening is None or wait_until_ready(listening, wait)
+        ) and probe.wait_until_allowed(wait)
 
     service = Service(
         settings,
-        client_of(settings, breaker_of(settings, client, keys), telemetry),
+        client_of(settings, breaker_of(settings, client, keys), metrics),
         shared,
         heartbeat,
         ready=ready,
         answerers=probe.answerers,
         ended=signals.wake,
-        telemetry=telemetry,
+        metrics=metrics,
     )
     return service, {QUEUE_ID_VARIABLE: queue_id} if queue_id else {}
 

@@ -1,19 +1,19 @@
 """Every way in which registering fails: one tree, split by what the caller does next.
 
-`StopError`: nothing but a change by people helps. `RenewError`: renew what is named, once, and try
-once more. `UnavailableError`: try again later. `RejectedError` and `NotAloneError`: give up this tick.
+`StopError`: nothing but a change by people helps. `AuthExpiredError`: renew what is named, once, and try
+once more. `UnavailableError`: try again later. `RejectedError` and `NotExclusiveError`: give up this tick.
 """
 
 from collections.abc import Callable, Collection
 from typing import Literal
 
-Grant = Literal["token", "session"]
+TokenKind = Literal["token", "session"]
 
-LONGEST_DETAIL = 200
+MAX_DETAIL_CHARS = 200
 
 # Reasons whose cause is on this machine or on the way, and whose detail is ours alone: asking again at once
 # cannot help, and another detail is news for the log.
-OURS_TO_MEND = frozenset(
+LOCAL_CAUSES = frozenset(
     (
         *("certificates-unreadable", "certificate-refused", "tls-failed", "unsendable"),
         *("proxy-unusable", "proxy-refused", "proxy-unreachable", "unknown-host"),
@@ -38,13 +38,13 @@ class StopError(RegistrarError):
     """Trying again with the same settings cannot help, and may lock the customer's account."""
 
 
-class RenewError(RegistrarError):
-    """The provider no longer accepts a token; `grants` names what to renew before trying again."""
+class AuthExpiredError(RegistrarError):
+    """The provider no longer accepts a token; `stale` names what to renew before trying again."""
 
-    def __init__(self, reason: str, detail: str, grants: Collection[Grant]) -> None:
+    def __init__(self, reason: str, detail: str, stale: Collection[TokenKind]) -> None:
         """Takes the reason, what the provider said, and what is to be renewed."""
         super().__init__(reason, detail)
-        self.grants: frozenset[Grant] = frozenset(grants)
+        self.stale: frozenset[TokenKind] = frozenset(stale)
 
 
 class UnavailableError(RegistrarError):
@@ -63,12 +63,12 @@ class UnavailableError(RegistrarError):
         *,
         retry_after_s: float | None = None,
         sent: bool,
-        status: int | None = None,
+        http_status: int | None = None,
     ) -> None:
         super().__init__(reason, detail)
         self.retry_after_s = retry_after_s
         self.sent = sent
-        self.status = status
+        self.http_status = http_status
 
 
 class RejectedError(RegistrarError):
@@ -91,7 +91,7 @@ class NotVerifiedError(RejectedError):
         super().__init__("not-verified", detail)
 
 
-class NotAloneError(RegistrarError):
+class NotExclusiveError(RegistrarError):
     """Another process may be writing now, so this one must not."""
 
 
@@ -107,7 +107,7 @@ class PausedError(RegistrarError):
         self.left_s = left_s
 
 
-class StoppingError(NotAloneError):
+class StoppingError(NotExclusiveError):
     """This process is to end: it begins nothing any more."""
 
     def __init__(self) -> None:
@@ -127,4 +127,4 @@ def failure_of(attempt: Callable[[], object]) -> RegistrarError | None:
 def cut(text: str) -> str:
     """The text on one line, no longer than a log line bears, without what a terminal would obey."""
     line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"
+    return line if len(line) <= MAX_DETAIL_CHARS else line[: MAX_DETAIL_CHARS - 1] + "…"

@@ -7,20 +7,20 @@ from registrar.observation import Observation
 DRIFT_REASONS = frozenset({"absent", "takeover", "another-owner", "flapping"})
 
 
-class Telemetry:
+class Metrics:
     """Counts nothing."""
 
-    def called(self, call: Call, result: str, seconds: float) -> None:
+    def provider_call(self, call: Call, result: str, seconds: float) -> None:
         """A call to ThingSpace ended: `ok`, the status of a refusal, or why there was no answer."""
 
-    def ticked(self, seen: Observation, before: Observation | None) -> None:
+    def reconciled(self, seen: Observation, before: Observation | None) -> None:
         """A tick is over; `before` is the last word on the same slot, whoever had it."""
 
     def count_lost_lines(self) -> None:
         """Log lines may have been lost since the last call."""
 
 
-class Counting(Telemetry):
+class PrometheusMetrics(Metrics):
     """Counts for the `/metrics` of the listener that this process started."""
 
     def __init__(self) -> None:
@@ -30,12 +30,12 @@ class Counting(Telemetry):
 
         self._metrics = metrics
 
-    def called(self, call: Call, result: str, seconds: float) -> None:
+    def provider_call(self, call: Call, result: str, seconds: float) -> None:
         """See above."""
         self._metrics.count(self._metrics.PROVIDER_CALLS, call.name, result)
         self._metrics.observe(self._metrics.PROVIDER_CALL, seconds, call.name)
 
-    def ticked(self, seen: Observation, before: Observation | None) -> None:
+    def reconciled(self, seen: Observation, before: Observation | None) -> None:
         """See above."""
         self._metrics.count(self._metrics.TICKS, seen.account, seen.version, seen.result)
         acted = seen.result in {"registered", "yielded"} and seen.reason in DRIFT_REASONS

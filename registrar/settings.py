@@ -48,16 +48,16 @@ class Timing:
     # After a failure the next tick comes sooner than the interval. Well below ten seconds, so that the URL
     # is registered within ten seconds of ThingSpace's return.
     first_retry_s: float = 0.5
-    longest_retry_s: float = 7.0
+    max_retry_s: float = 7.0
     # Below Heroku's thirty seconds between SIGTERM and SIGKILL.
     shutdown_s: float = 25.0
     # Of these, what deregistering may take: the rest is COMMAND's, and gunicorn's own is ten.
-    farewell_s: float = 12.0
+    deregister_s: float = 12.0
     # For so long COMMAND goes on receiving after the DELETE: a message may have been sent before it, and be
     # tried again 1.2 to 1.7 s after an attempt that failed, as was seen on a sibling service.
-    linger_s: float = 2.0
+    drain_s: float = 2.0
     # What is left to COMMAND after a second SIGTERM or SIGINT.
-    hurry_s: float = 3.0
+    second_signal_s: float = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ class RegistrarSettings:
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16]
 
     @property
-    def mutex_life_s(self) -> float:
+    def mutex_ttl_s(self) -> float:
         """For how long the mutex is held after it was confirmed: longer than any call takes."""
         timing = self.timing
         call_s = timing.connect_timeout_s + timing.read_timeout_s

@@ -14,7 +14,7 @@ from registrar.settings import RegistrarSettings
 from registrar.status_report import Report, Row
 
 
-def gather(
+def collect(
     settings: RegistrarSettings,
     shared: Shared,
     breaker: LoginBreaker,

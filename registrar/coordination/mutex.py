@@ -10,7 +10,7 @@ from redis.commands.core import Script
 
 from registrar.coordination.keys import Keys
 from registrar.coordination.scripts import script
-from registrar.errors import NotAloneError
+from registrar.errors import NotExclusiveError
 
 # How often one who waits for the mutex looks again, in seconds.
 POLL_S = 0.1
@@ -59,7 +59,7 @@ class Mutex:
             for_at_most_s: how long to wait for it, however long Redis takes over each reply.
 
         Raises:
-            NotAloneError: another process held it all the time.
+            NotExclusiveError: another process held it all the time.
             redis.RedisError: Redis cannot say.
         """
         token = self._take(wait, for_at_most_s)
@@ -79,16 +79,16 @@ class Mutex:
                 return int(taken)
             left_s = until - self._clock()
             if left_s <= 0 or wait(min(POLL_S, left_s)):
-                raise NotAloneError("mutex-busy", "another process is at work")
+                raise NotExclusiveError("mutex-busy", "another process is at work")
 
 
 def _confirm(extend: Script, key: str, value: str, ttl_ms: int) -> None:
     try:
         kept = extend(keys=[key], args=[value, ttl_ms])
     except redis.RedisError as error:
-        raise NotAloneError("mutex-unknown", type(error).__name__) from error
+        raise NotExclusiveError("mutex-unknown", type(error).__name__) from error
     if not kept:
-        raise NotAloneError("mutex-lost", "this process was too slow")
+        raise NotExclusiveError("mutex-lost", "this process was too slow")
 
 
 def _give_back(release: Script, key: str, value: str) -> None:

@@ -62,7 +62,7 @@ class Pauses:
 
         One throttled answer among failures decides the pace; the pause is as long as the longest that is asked for.
         """
-        answered = [error for error in errors if error.status is not None]
+        answered = [error for error in errors if error.http_status is not None]
         if not answered:
             return
         pace = THROTTLED if any(map(_throttles, answered)) else FAILING
@@ -90,4 +90,4 @@ class Pauses:
 
 
 def _throttles(error: UnavailableError) -> bool:
-    return error.reason == "throttled" or error.status == 429
+    return error.reason == "throttled" or error.http_status == 429

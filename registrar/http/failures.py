@@ -18,7 +18,7 @@ BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXY_AUTHENTICATION = re.compile(r"Tunnel connection failed: (\d{3}[^'\")]*)")
 
 
-def unavailable(error: Exception, url: str, *, sent: bool) -> UnavailableError:
+def translate(error: Exception, url: str, *, sent: bool) -> UnavailableError:
     """The error of this program's own tree.
 
     Its detail holds no secret: a proxy's URL, which may have a password, is named by its variable.

@@ -24,7 +24,7 @@ MAX_IDLE_S = 5.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class Timeouts:
     """Seconds to connect, and to wait for each next byte; together, of the whole exchange."""
 
     connect_s: float
@@ -57,12 +57,12 @@ class HttpSession:
     unless `trust_env` is False; `~/.netrc` is never read.
     """
 
-    def __init__(self, limits: Limits, *, trust_env: bool = True) -> None:
+    def __init__(self, limits: Timeouts, *, trust_env: bool = True) -> None:
         self._limits = limits
         self._session = _session(trust_env=trust_env)
         self._used_at = time.monotonic()
 
-    def exchange(self, method: str, url: str, **request: Any) -> Reply:
+    def request(self, method: str, url: str, **request: Any) -> Reply:
         """The answer, whatever it says. A body beyond `MAX_REPLY_BYTES` is cut there.
 
         Args:
@@ -106,8 +106,8 @@ class HttpSession:
             return Reply(response.status_code, _body(response), named)
 
 
-def exchange(
-    method: str, url: str, limits: Limits, *, trust_env: bool = True, **request: Any
+def request(
+    method: str, url: str, limits: Timeouts, *, trust_env: bool = True, **request: Any
 ) -> Reply:
     """One exchange over a connection of its own.
 
@@ -116,7 +116,7 @@ def exchange(
     """
     session = HttpSession(limits, trust_env=trust_env)
     try:
-        return session.exchange(method, url, **request)
+        return session.request(method, url, **request)
     except NoAnswerError as failure:
         if isinstance(failure.error, requests.RequestException):
             raise failure.error from failure

@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
-class Command:
+class Child:
     """COMMAND in a session of its own, so that Ctrl-C in a terminal reaches us and not it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
@@ -23,7 +23,7 @@ class Command:
         self._terminated: set[bool] = set()
 
     @classmethod
-    def start(cls, argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> "Command":
+    def start(cls, argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> "Child":
         """Starts it without the provider's credentials. Call it before any thread is started.
 
         If our own process is killed, Linux sends it SIGTERM; elsewhere it goes on by itself.
@@ -37,7 +37,7 @@ class Command:
                 env={k: v for k, v in environ.items() if k not in CREDENTIAL_NAMES},
                 start_new_session=True,
                 # No thread runs yet, so what is done between fork and exec is safe.
-                preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509
+                preexec_fn=_terminate_with_parent(os.getpid()),  # noqa: PLW1509
             )
         )
 
@@ -90,7 +90,7 @@ class Command:
             return False
         return True
 
-    def reaped(self, status: int) -> None:
+    def set_wait_status(self, status: int) -> None:
         """Takes what `waitpid` told of it."""
         code = os.waitstatus_to_exitcode(status)
         self._status = code if code >= 0 else 128 - code
@@ -98,7 +98,7 @@ class Command:
         self._process.returncode = code
 
 
-def reap(command: Command | None) -> None:
+def reap(command: Child | None) -> None:
     """Collects every child that has ended: COMMAND, and, as process 1, orphans that came to us."""
     while True:
         try:
@@ -108,7 +108,7 @@ def reap(command: Command | None) -> None:
         if pid == 0:
             return
         if command and pid == command.pid:
-            command.reaped(status)
+            command.set_wait_status(status)
 
 
 def adopt_orphans() -> None:
@@ -117,7 +117,7 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _end_with_parent(parent: int) -> Callable[[], None]:
+def _terminate_with_parent(parent: int) -> Callable[[], None]:
     """What COMMAND does before it becomes itself; loaded here, because a fork must not load."""
     if sys.platform != "linux":
         return _nothing

@@ -19,12 +19,12 @@ import structlog
 from listener.server import address_report
 from listener.server.address_report import ListeningAddress
 from registrar.errors import AddressUnknownError
-from registrar.http.request import Limits, exchange
+from registrar.http.request import Timeouts, request
 
 log = structlog.get_logger("registrar")
 
 EVERY_S = 0.2
-LIMITS = Limits(1.0, 2.0)
+LIMITS = Timeouts(1.0, 2.0)
 # Longer than a listener takes to start: after that somebody should know.
 PATIENCE_S = 10.0
 # COMMAND may listen on either alone: the machine may lack the other one, or --bind says so.
@@ -38,7 +38,7 @@ BIND_FORM = re.compile(r"(-b|--bind)\b|-b[^-]*[:.\d]")
 FREE_WITHIN_S = 5.0
 
 
-def until_free(
+def wait_for_free_port(
     port: int, wait: Callable[[float], bool], *, clock: Callable[[], float] = time.monotonic
 ) -> bool:
     """Returns True once nobody listens at a port, False if somebody still does when time is up.
@@ -147,7 +147,7 @@ def _split(words: str) -> list[str]:
         return []
 
 
-def until_ready(
+def wait_until_ready(
     listening: Listening,
     wait: Callable[[float], bool],
     *,
@@ -187,7 +187,7 @@ def is_ready(address: ListeningAddress) -> bool:
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
     try:
         # A proxy for the outside world does not lead to our own machine.
-        return exchange("GET", url, LIMITS, trust_env=False).status == 200
+        return request("GET", url, LIMITS, trust_env=False).status == 200
     except requests.RequestException:
         return False
 

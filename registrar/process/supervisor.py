@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from registrar.process.child import Command, reap
+from registrar.process.child import Child, reap
 from registrar.process.signals import Signals
 from registrar.settings import Timing
 
@@ -31,7 +31,7 @@ LOOK_S = 5.0
 GROUP_LOOK_S = 0.2
 
 
-class Worker(Protocol):
+class RegistrarThread(Protocol):
     """The registrar's thread, as the supervisor sees it."""
 
     @property
@@ -42,10 +42,10 @@ class Worker(Protocol):
     def failed(self) -> bool:
         """Whether it ended by itself, because it can never register."""
 
-    def stop(self, *, lingers: bool) -> None:
-        """Begins to deregister; lingers: and waits then for what is still on its way to COMMAND."""
+    def stop(self, *, drain: bool) -> None:
+        """Begins to deregister; drain: and waits then for what is still on its way to COMMAND."""
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Gives that up."""
 
 
@@ -62,8 +62,8 @@ class Supervisor:
     def __init__(
         self,
         signals: Signals,
-        command: Command | None,
-        worker: Worker | None,
+        command: Child | None,
+        worker: RegistrarThread | None,
         timing: Timing,
         clock: Callable[[], float] = time.monotonic,
         *,
@@ -139,16 +139,16 @@ class Supervisor:
         if number is not None:
             log.info("stopping", signal=signal.Signals(number).name)
         self._until = self._clock() + self._timing.shutdown_s
-        self._worker_until = self._clock() + self._timing.farewell_s
+        self._worker_until = self._clock() + self._timing.deregister_s
         if self._worker:
             # A listener that is gone, or is not ours to stop, need not be waited for.
-            self._worker.stop(lingers=self._serves)
+            self._worker.stop(drain=self._serves)
 
     def _hurry(self, number: int) -> None:
         log.warning("hurrying", signal=signal.Signals(number).name)
         now = self._clock()
         self._worker_until = now
-        self._until = min(self._until or now, now + self._timing.hurry_s)
+        self._until = min(self._until or now, now + self._timing.second_signal_s)
         if self._command and self._command.terminated:
             self._command.send(signal.SIGTERM)
 
@@ -166,15 +166,15 @@ class Supervisor:
         if self._runs:
             self._end_command()
 
-    def _abandon(self, worker: Worker) -> None:
+    def _abandon(self, worker: RegistrarThread) -> None:
         if not self._abandoned:
             log.error(
                 "deregistration timed out",
-                limit_s=self._timing.farewell_s,
+                limit_s=self._timing.deregister_s,
                 advice="the URL may still be registered: see `status`, then `deregister`",
             )
         self._abandoned = True
-        worker.abandon()
+        worker.abort()
 
     def _end_command(self) -> None:
         assert self._command  # noqa: S101 (for the type checker: it runs)

@@ -16,48 +16,48 @@ CERTIFICATE_DAYS = 14
 
 
 @dataclass(frozen=True)
-class Objection:
+class UrlWarning:
     """One thing that ThingSpace may refuse: which check, one word, and a sentence for people."""
 
     check: str
     problem: str
 
 
-def object_to_url(url: str, versions: Collection[str]) -> list[Objection]:
+def check_url(url: str, versions: Collection[str]) -> list[UrlWarning]:
     """What can be said of the URL alone."""
     parts = urlsplit(url)
-    objections = []
+    warnings = []
     secure_only = sorted({"v2", "v3"} & set(versions))
     if parts.scheme != "https" and secure_only:
         problem = f"ThingSpace refuses an http URL for {' and '.join(secure_only)}"
-        objections.append(Objection("scheme", problem))
+        warnings.append(UrlWarning("scheme", problem))
     elif parts.scheme != "https":
         problem = "with http, the token and the messages travel in clear"
-        objections.append(Objection("scheme", problem))
+        warnings.append(UrlWarning("scheme", problem))
     port = parts.port or DEFAULT_PORTS[parts.scheme]
     if port not in PORTS:
         problem = (
             f"port {port} may be refused: a sibling service allows only "
             "80, 443, 9001-9006, 50551-50559 and 28200-28220"
         )
-        objections.append(Objection("port", problem))
-    return objections
+        warnings.append(UrlWarning("port", problem))
+    return warnings
 
 
-def object_to_addresses(addresses: Sequence[str]) -> list[Objection]:
+def check_addresses(addresses: Sequence[str]) -> list[UrlWarning]:
     """What can be said of the addresses that the host's name leads to."""
     if not addresses:
-        return [Objection("address", "the host's name leads to no address")]
+        return [UrlWarning("address", "the host's name leads to no address")]
     hidden = [text for text in addresses if not ipaddress.ip_address(text).is_global]
     if not hidden:
         return []
     problem = f"{', '.join(hidden)} cannot be reached from the internet"
-    return [Objection("address", problem)]
+    return [UrlWarning("address", problem)]
 
 
-def object_to_expiry(expires: datetime, now: datetime) -> list[Objection]:
+def check_expiry(expires: datetime, now: datetime) -> list[UrlWarning]:
     """What can be said of a certificate's last day."""
     days = (expires - now).days
     if days >= CERTIFICATE_DAYS:
         return []
-    return [Objection("expiry", f"the certificate expires in {days} days, {expires:%Y-%m-%d}")]
+    return [UrlWarning("expiry", f"the certificate expires in {days} days, {expires:%Y-%m-%d}")]

@@ -14,17 +14,17 @@ import requests
 import structlog
 
 import listener.callback.ownership_probe
-from registrar.errors import LONGEST_DETAIL
+from registrar.errors import MAX_DETAIL_CHARS
 from registrar.fan_out import fan_out
 from registrar.http.connections import connect
-from registrar.http.failures import missing_bundle, unavailable
+from registrar.http.failures import missing_bundle, translate
 from registrar.http.reply import Reply
-from registrar.http.request import Limits, exchange
+from registrar.http.request import Timeouts, request
 from registrar.public_url.checks import (
-    Objection,
-    object_to_addresses,
-    object_to_expiry,
-    object_to_url,
+    UrlWarning,
+    check_addresses,
+    check_expiry,
+    check_url,
 )
 from registrar.settings import Probing, RegistrarSettings
 
@@ -34,7 +34,7 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 15.0
 # Before a DELETE several connections ask at once: behind a balancer each may lead to another deployment.
 ASKED_AT_ONCE = 6
-ASKING = Limits(1.0, 2.0)
+ASKING = Timeouts(1.0, 2.0)
 ANSWER_FORM = re.compile(r"[0-9a-f]{64}")
 
 Answerer = Literal["ours", "other"]
@@ -57,43 +57,43 @@ class Probe:
         self._queue_id = queue_id
         self._url = settings.wanted("v1").url
         timing = settings.timing
-        self._limits = Limits(timing.connect_timeout_s, timing.read_timeout_s)
+        self._timeouts = Timeouts(timing.connect_timeout_s, timing.read_timeout_s)
 
-    def gate(self, wait: Callable[[float], bool]) -> bool:
+    def wait_until_allowed(self, wait: Callable[[float], bool]) -> bool:
         """Returns once registering may begin, as `REGISTRAR_PROBE` says; False: the process stops.
 
         With `require` it asks until the probe passes; with `warn` once; with `off` not at all. What
         ThingSpace may have against the URL is only ever warned of.
         """
         policy = self._settings.probe
-        for objection in self.objections(by_name=policy == "off"):
-            log.warning("the url may be refused", check=objection.check, problem=objection.problem)
-        return not wait(0) if policy == "off" else self._passes(policy, wait)
+        for warning in self.warnings(by_name=policy == "off"):
+            log.warning("the url may be refused", check=warning.check, problem=warning.problem)
+        return not wait(0) if policy == "off" else self._wait_until_answered(policy, wait)
 
-    def objections(self, *, by_name: bool = False) -> list[Objection]:
+    def warnings(self, *, by_name: bool = False) -> list[UrlWarning]:
         """What ThingSpace may have against the URL; `by_name`: as far as the URL itself tells."""
         url = self._settings.service.public_url or ""
-        found = object_to_url(url, self._settings.service.api_versions)
+        found = check_url(url, self._settings.service.api_versions)
         if by_name:
             return found
-        found += object_to_addresses(_addresses(url))
+        found += check_addresses(_addresses(url))
         if urlsplit(url).scheme == "https":
-            found += _object_to_certificate(url, self._limits.connect_s)
+            found += _check_certificate(url, self._timeouts.connect_s)
         return found
 
-    def problem(self) -> str | None:
+    def check(self) -> str | None:
         """What is wrong, in a few words; None: the probe passed."""
         nonce = secrets.token_hex(16)
         try:
-            reply = exchange(
+            reply = request(
                 "GET",
                 self._url,
-                self._limits,
+                self._timeouts,
                 headers={listener.callback.ownership_probe.NONCE_HEADER: nonce},
             )
         except requests.RequestException as error:
             # Its own text may hold the URL, and so the token.
-            return f"no answer: {unavailable(error, self._url, sent=False)}"
+            return f"no answer: {translate(error, self._url, sent=False)}"
         answerer = self._answerer(nonce, reply)
         if answerer is None:
             return f"HTTP {reply.status} without an answer to the probe"
@@ -112,7 +112,7 @@ class Probe:
     def _ask(self, url: str) -> Answerer | None:
         nonce = secrets.token_hex(16)
         try:
-            reply = exchange(
+            reply = request(
                 "GET", url, ASKING, headers={listener.callback.ownership_probe.NONCE_HEADER: nonce}
             )
         except requests.RequestException:
@@ -130,10 +130,10 @@ class Probe:
             ours = ours and hmac.compare_digest(queue, named)
         return "ours" if ours else "other"
 
-    def _passes(self, policy: Probing, wait: Callable[[float], bool]) -> bool:
+    def _wait_until_answered(self, policy: Probing, wait: Callable[[float], bool]) -> bool:
         pause = FIRST_RETRY_S
         told: str | None = None
-        while problem := self.problem():
+        while problem := self.check():
             if policy == "warn":
                 log.warning("probe failed", problem=problem, does="registers all the same")
                 return not wait(0)
@@ -175,7 +175,7 @@ def _handshake(
     return context.wrap_socket(plain, server_hostname=host)
 
 
-def _object_to_certificate(url: str, timeout_s: float) -> list[Objection]:
+def _check_certificate(url: str, timeout_s: float) -> list[UrlWarning]:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
     context = ssl.create_default_context()
@@ -188,9 +188,9 @@ def _object_to_certificate(url: str, timeout_s: float) -> list[Objection]:
     except ssl.SSLCertVerificationError as error:
         # OpenSSL trusts nobody, and says nothing of it, where its own list is not there.
         problem = missing_bundle(("SSL_CERT_FILE",)) or error.verify_message
-        return [Objection("certificate", problem[:LONGEST_DETAIL])]
+        return [UrlWarning("certificate", problem[:MAX_DETAIL_CHARS])]
     except (OSError, ValueError):
         # The probe itself will say that nobody answers, or that the name is none.
         return []
     expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
-    return object_to_expiry(datetime.fromtimestamp(expires, UTC), datetime.now(UTC))
+    return check_expiry(datetime.fromtimestamp(expires, UTC), datetime.now(UTC))

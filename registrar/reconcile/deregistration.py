@@ -11,10 +11,10 @@ import structlog
 from registrar.coordination.mutex import Hold
 from registrar.coordination.shared import Shared, observer_of
 from registrar.errors import (
-    NotAloneError,
+    AuthExpiredError,
+    NotExclusiveError,
     RegistrarError,
     RejectedError,
-    RenewError,
     UnavailableError,
 )
 from registrar.fan_out import fan_out
@@ -113,7 +113,7 @@ class Remover:
         Args:
             wait: sleeps so many seconds, and returns True early if there is no more time; what is not done by then
                 is logged and left.
-            permit: called before every write; raises NotAloneError if it must not happen.
+            permit: called before every write; raises NotExclusiveError if it must not happen.
             hold: the mutex, if it is held.
             members: how many members remain.
             policy: `REGISTRAR_DEREGISTER`, or `always` by hand.
@@ -197,7 +197,7 @@ class Remover:
         if action.kind == "register" and (taken := self._taken_over(slot)):
             try:
                 client.register(slot, taken, before=before)
-            except (RejectedError, RenewError) as error:
+            except (RejectedError, AuthExpiredError) as error:
                 log.warning("not given back", account=slot.account, why=error.reason)
                 delete = partial(make, gives_back=False)
                 return self._take_down(slot, client, before, delete, attempts)
@@ -252,7 +252,7 @@ class Farewell:
 
         Args:
             wait: sleeps so many seconds, and returns True early if there is no more time.
-            permit: called before every write; raises NotAloneError if there is no more time.
+            permit: called before every write; raises NotExclusiveError if there is no more time.
             for_at_most_s: how long to wait for the mutex.
             may_have_written: whether this process ever came as far as registering. If not, it deregisters only what
                 another member left to it: a COMMAND that dies at each start costs no login.
@@ -265,7 +265,7 @@ class Farewell:
                 return self._leave(wait, permit, hold, may_have_written=may_have_written)
         except redis.RedisError as error:
             log.warning("not deregistered", reason="without-redis", why=type(error).__name__)
-        except NotAloneError as error:
+        except NotExclusiveError as error:
             log.warning("not deregistered", reason=error.reason, members=self._lease.leave())
         return False
 

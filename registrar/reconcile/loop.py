@@ -11,14 +11,14 @@ from registrar.coordination.heartbeat import Heartbeat
 from registrar.coordination.shared import Shared
 from registrar.errors import (
     AddressUnknownError,
-    NotAloneError,
+    NotExclusiveError,
     PausedError,
     RegistrarError,
     StopError,
     StoppingError,
     UnavailableError,
 )
-from registrar.metrics import Telemetry
+from registrar.metrics import Metrics
 from registrar.reconcile.deregistration import Answerers, Farewell, Remover
 from registrar.reconcile.reconciler import Outcome, Reconciler
 from registrar.settings import RegistrarSettings
@@ -47,7 +47,7 @@ class Service:
             gets a function that sleeps so many seconds and returns True early in that case.
         answerers: asks a URL which deployments serve it.
         ended: called at the very end, from the thread.
-        telemetry: counts; nothing if there is none.
+        metrics: counts; nothing if there is none.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Service:
         ready: Callable[[Callable[[float], bool]], bool],
         answerers: Answerers,
         ended: Callable[[], None],
-        telemetry: Telemetry | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Starts nothing yet."""
         self._settings = settings
@@ -71,14 +71,14 @@ class Service:
         self._abandoned = threading.Event()
         self._over = threading.Event()
         self._due = threading.Event()
-        self._lingers = False
+        self._drain = False
         self._may_have_written = False
         # Whether it ended because the service is set up so that it can never be registered.
         self.failed = False
         self._failures = 0
         self._lease = shared.lease
         self._pauses = shared.pauses
-        self._reconciler = Reconciler(settings, client, shared, telemetry=telemetry)
+        self._reconciler = Reconciler(settings, client, shared, metrics=metrics)
         remover = Remover(settings, client, shared, answerers, self._reconciler.taken_over)
         self._farewell = Farewell(settings, shared, remover)
         self._heartbeat = heartbeat
@@ -93,17 +93,17 @@ class Service:
         """Begins."""
         self._thread.start()
 
-    def stop(self, *, lingers: bool = False) -> None:
+    def stop(self, *, drain: bool = False) -> None:
         """Begins the farewell; `ended` tells when it is over.
 
         Args:
-            lingers: after a DELETE it ends only once what was sent before it can have come.
+            drain: after a DELETE it ends only once what was sent before it can have come.
         """
-        self._lingers = lingers
+        self._drain = drain
         self._stopping.set()
         self._due.set()
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Ends the farewell: from now on nothing is written any more."""
         self.stop()
         self._abandoned.set()
@@ -121,14 +121,14 @@ class Service:
                     break
             timing = self._settings.timing
             handed_over = self._farewell.wait_for_successor(
-                self._abandoned.wait, timing.farewell_s * SUCCESSOR_SHARE
+                self._abandoned.wait, timing.deregister_s * SUCCESSOR_SHARE
             )
             self._heartbeat.stop()
             removed = self._leave()
             self._client.close()
             # What was sent to our URL before it was replaced may still be on its way.
-            if (removed or handed_over) and self._lingers:
-                self._abandoned.wait(self._settings.timing.linger_s)
+            if (removed or handed_over) and self._drain:
+                self._abandoned.wait(self._settings.timing.drain_s)
         except Exception:
             log.exception("registrar failed")
         finally:
@@ -165,7 +165,7 @@ class Service:
         return self._farewell.say(
             self._abandoned.wait,
             self._permit,
-            for_at_most_s=self._settings.timing.farewell_s / 2,
+            for_at_most_s=self._settings.timing.deregister_s / 2,
             may_have_written=self._may_have_written,
         )
 
@@ -180,7 +180,7 @@ class Service:
         except PausedError as error:
             # Varied, so that the replicas do not all come at once when it is over.
             return error.left_s + random.uniform(0.05, 1.0)  # noqa: S311
-        except NotAloneError as error:
+        except NotExclusiveError as error:
             log.info("tick skipped", reason=error.reason)
             return self._backoff(None)
         except redis.RedisError as error:
@@ -198,7 +198,7 @@ class Service:
         if any(error.reason in BREAKER_REASONS for error in errors):
             # Somebody may unlock it, and another replica's login may succeed.
             return min(self._settings.interval_s, BREAKER_LOOK_S)
-        passing = [e for e in errors if isinstance(e, UnavailableError | NotAloneError)]
+        passing = [e for e in errors if isinstance(e, UnavailableError | NotExclusiveError)]
         if passing:
             return self._backoff(_longest_wait(passing))
         self._failures = 0
@@ -212,7 +212,7 @@ class Service:
         timing = self._settings.timing
         doubled = timing.first_retry_s * 2.0 ** min(self._failures, 20)
         self._failures += 1
-        longest = min(doubled, timing.longest_retry_s, self._settings.interval_s)
+        longest = min(doubled, timing.max_retry_s, self._settings.interval_s)
         return max(longest * random.uniform(0.5, 1.0), asked_s or 0.0)  # noqa: S311
 
     def _begin(self) -> None:
@@ -230,7 +230,7 @@ class Service:
 
     def _permit(self) -> None:
         if self._abandoned.is_set():
-            raise NotAloneError("abandoned", "no more time")
+            raise NotExclusiveError("abandoned", "no more time")
 
 
 def _longest_wait(errors: Sequence[RegistrarError]) -> float | None:

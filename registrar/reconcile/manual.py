@@ -24,7 +24,7 @@ def register(settings: RegistrarSettings, client: Client, shared: Shared) -> lis
     """Registers every slot, whoever holds it now, because a person says so.
 
     Raises:
-        NotAloneError: another process was at work all the time.
+        NotExclusiveError: another process was at work all the time.
     """
     outcomes = Reconciler(settings, client, shared).tick(threading.Event().wait, force=True)
     return [outcome.observation for outcome in outcomes]
@@ -36,7 +36,7 @@ def deregister(settings: RegistrarSettings, client: Client, shared: Shared) -> l
     Without Redis too, but then without the mutex: here it is a person who knows who else is there.
 
     Raises:
-        NotAloneError: another process was at work all the time.
+        NotExclusiveError: another process was at work all the time.
     """
     wait = threading.Event().wait
     with ExitStack() as stack:

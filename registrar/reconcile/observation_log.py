@@ -2,7 +2,7 @@
 
 import structlog
 
-from registrar.errors import OURS_TO_MEND
+from registrar.errors import LOCAL_CAUSES
 from registrar.observation import Observation
 
 log = structlog.get_logger("registrar")
@@ -50,7 +50,7 @@ def tell_farewell(seen: Observation) -> None:
 
 def _news(seen: Observation) -> tuple[str | None, ...]:
     """What must change for another line; the provider's own words may differ every time."""
-    detail = seen.detail if seen.reason in OURS_TO_MEND else ""
+    detail = seen.detail if seen.reason in LOCAL_CAUSES else ""
     return seen.result, seen.reason, seen.registered_url, detail
 
 

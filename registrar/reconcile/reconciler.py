@@ -12,7 +12,7 @@ from registrar.coordination.mutex import Hold
 from registrar.coordination.shared import Shared, observer_of
 from registrar.coordination.takeovers import Takeovers
 from registrar.errors import (
-    NotAloneError,
+    NotExclusiveError,
     RegistrarError,
     RejectedError,
     StopError,
@@ -20,7 +20,7 @@ from registrar.errors import (
     UnavailableError,
     failure_of,
 )
-from registrar.metrics import Telemetry
+from registrar.metrics import Metrics
 from registrar.model import Desired, Registration, Slot
 from registrar.observation import Observation, following
 from registrar.plan import Action, Context, plan
@@ -98,10 +98,10 @@ class Reconciler:
         client: Client,
         shared: Shared,
         clock: Callable[[], float] = time.monotonic,
-        telemetry: Telemetry | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Asks nobody anything yet; the clock counts monotonic seconds."""
-        self._telemetry = telemetry or Telemetry()
+        self._metrics = metrics or Metrics()
         self.settings = settings
         self.shared = shared
         self._client = client
@@ -137,7 +137,7 @@ class Reconciler:
             force: take over whatever is registered, because a person says so.
 
         Raises:
-            NotAloneError: another process held the mutex for as long as a tick may take.
+            NotExclusiveError: another process held the mutex for as long as a tick may take.
             StoppingError, PausedError: `begin` or `permit` said so.
         """
         client = self._client.patient(wait)
@@ -219,7 +219,7 @@ class Reconciler:
         except RegistrarError as failure:
             seen, error = self._observer.failed(slot, desired, failure), failure
         except redis.RedisError as failure:
-            error = NotAloneError("redis-lost", _name(failure))
+            error = NotExclusiveError("redis-lost", _name(failure))
             seen = self._observer.failed(slot, desired, error)
         except Exception as failure:
             # Of ours, and told in full; the other slots are reconciled all the same.
@@ -269,7 +269,7 @@ class Reconciler:
         try:
             return shared.read_roll().supersedes(shared.lease.card.deployment)
         except redis.RedisError as error:
-            raise NotAloneError("redis-lost", _name(error)) from error
+            raise NotExclusiveError("redis-lost", _name(error)) from error
 
     def _context(self, slot: Slot, found: Registration | None, look: Look) -> Context:
         hold, policy = look.hold, self.settings.takeover
@@ -307,7 +307,7 @@ class Reconciler:
         except redis.RedisError as error:
             log.warning("observation not stored", why=_name(error))
         tell(seen, self._last.get(seen.slot))
-        self._telemetry.ticked(seen, before)
+        self._metrics.reconciled(seen, before)
         self._last[seen.slot] = seen
         return seen
 

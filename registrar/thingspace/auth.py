@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from listener.settings.secret import Secret
-from registrar.errors import Grant, RegistrarError, RenewError, StopError, UnavailableError
+from registrar.errors import (
+    AuthExpiredError,
+    RegistrarError,
+    StopError,
+    TokenKind,
+    UnavailableError,
+)
 from registrar.model import Credentials
 from registrar.thingspace import signin
 from registrar.thingspace.renewals import Renewals
@@ -94,7 +100,7 @@ class Tokens:
                 self._session = self._log_in(before)
             return Pass(self._bearer(before), self._session)
 
-    def discard(self, used: Pass, grants: Collection[Grant]) -> None:
+    def discard(self, used: Pass, grants: Collection[TokenKind]) -> None:
         """Forgets what was refused, unless another thread has renewed it meanwhile."""
         with self._lock:
             if "token" in grants and self._token == used.token:
@@ -140,11 +146,11 @@ class Tokens:
             )
         try:
             return self._try_login(self._bearer(before), before)
-        except RenewError:
+        except AuthExpiredError:
             self._token = None
         try:
             return self._try_login(self._bearer(before), before)
-        except RenewError:
+        except AuthExpiredError:
             # Nothing of it counts as a login, so the breaker does not pace it.
             self._bearer_refused_until = self._clock() + BEARER_PAUSE_S
             raise
@@ -160,12 +166,12 @@ class Tokens:
         except StopError as error:
             attempt.refused(locked=error.reason == "account-locked")
             raise
-        except RenewError:
+        except AuthExpiredError:
             # The gateway refused the bearer: the login behind it was never reached.
             attempt.not_evaluated()
             raise
         except UnavailableError as error:
-            if error.status is None and not error.sent:
+            if error.http_status is None and not error.sent:
                 attempt.not_evaluated()
                 raise
             attempt.unknown()
@@ -184,5 +190,5 @@ def _unanswered(error: UnavailableError) -> UnavailableError:
         error.detail,
         retry_after_s=max(LOGIN_PAUSE_S, error.retry_after_s or 0.0),
         sent=True,
-        status=error.status,
+        http_status=error.http_status,
     )

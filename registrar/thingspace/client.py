@@ -7,10 +7,10 @@ from collections.abc import Callable
 import structlog
 
 from registrar.errors import (
-    OURS_TO_MEND,
-    Grant,
+    LOCAL_CAUSES,
+    AuthExpiredError,
     RejectedError,
-    RenewError,
+    TokenKind,
     UnavailableError,
 )
 from registrar.http.reply import Reply
@@ -111,7 +111,7 @@ class Client:
         return self._renewing(call, before)
 
     def _renewing(self, call: Call, before: Permit) -> Reply:
-        renewed: set[Grant] = set()
+        renewed: set[TokenKind] = set()
         renewals = self.tokens.renewals
         while True:
             shown = self.tokens.current(before)
@@ -119,7 +119,7 @@ class Client:
             reply = self._transport.send(call, call_headers(shown.token, shown.session))
             try:
                 check(reply)
-            except (RenewError, RejectedError) as refusal:
+            except (AuthExpiredError, RejectedError) as refusal:
                 if requests.finds_nothing(call, reply):
                     return reply
                 grants = renewals.after(call, refusal)
@@ -135,7 +135,7 @@ class Client:
 
 def worth_retrying(error: UnavailableError) -> bool:
     """Whether it may pass soon, and the provider does not ask for a longer wait."""
-    if error.reason in OURS_TO_MEND:
+    if error.reason in LOCAL_CAUSES:
         return False
     if error.retry_after_s is None:
         # Throttled, without a word on for how long: each further call may make it longer.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from registrar.errors import Grant, RegistrarError, RenewError
+from registrar.errors import AuthExpiredError, RegistrarError, TokenKind
 from registrar.model import Call
 
 # How a dead session is refused is [?]: after this many refusals in a row, of any kind, a new one is tried.
@@ -45,13 +45,13 @@ class Renewals:
             self._suspects.discard(key)
             self._paces.pop(SESSION, None)
 
-    def after(self, call: Call, refusal: RegistrarError) -> frozenset[Grant]:
+    def after(self, call: Call, refusal: RegistrarError) -> frozenset[TokenKind]:
         """What to renew before the refused call is tried once more; nothing: give it up."""
         key = _key(call)
         self._refused_in_a_row += 1
-        if isinstance(refusal, RenewError):
-            allowed = "session" not in refusal.grants or self._allow(key)
-            return refusal.grants if allowed else frozenset()
+        if isinstance(refusal, AuthExpiredError):
+            allowed = "session" not in refusal.stale or self._allow(key)
+            return refusal.stale if allowed else frozenset()
         self._suspects.add(key)
         suspect = self._refused_in_a_row >= SUSPECT_AFTER and self._allow(SESSION)
         return frozenset({"session"}) if suspect else frozenset()

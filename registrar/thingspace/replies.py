@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from registrar.errors import RejectedError, RenewError, UnavailableError
+from registrar.errors import AuthExpiredError, RejectedError, UnavailableError
 from registrar.http.reply import Reply
 from registrar.thingspace.retry_after import next_access, retry_after
 
@@ -96,7 +96,7 @@ def check(reply: Reply, *, now: Callable[[], datetime] = lambda: datetime.now(UT
 
     Raises:
         UnavailableError: it cannot answer now; obey its `retry_after_s`.
-        RenewError: a token or the session is refused. An answer of 401 that does not say which
+        AuthExpiredError: a token or the session is refused. An answer of 401 that does not say which
             names both: a dead session has been seen to be answered 401 [seen], and asking for the
             OAuth token again returns the same one [doc].
         RejectedError: anything else.
@@ -106,13 +106,13 @@ def check(reply: Reply, *, now: Callable[[], datetime] = lambda: datetime.now(UT
         return
     detail = f"HTTP {reply.status} {said}"
     if said.bearer_refused:
-        raise RenewError("token-refused", detail, {"token"})
+        raise AuthExpiredError("token-refused", detail, {"token"})
     if SESSION_MARK in said.code:
-        raise RenewError("session-refused", detail, {"session"})
+        raise AuthExpiredError("session-refused", detail, {"session"})
     if error := outage(reply, said, now()):
         raise error
     if reply.status == 401:
-        raise RenewError("unauthorized", detail, {"token", "session"})
+        raise AuthExpiredError("unauthorized", detail, {"token", "session"})
     raise RejectedError(_rejection(reply.status, said), detail)
 
 
@@ -136,7 +136,7 @@ def unreadable(reply: Reply) -> UnavailableError:
     """
     page = _plain(reply.text) if reply.text.startswith("<") else "not the JSON that was expected"
     detail = f"HTTP {reply.status} {page}"
-    return UnavailableError("unreadable", detail, sent=True, status=reply.status)
+    return UnavailableError("unreadable", detail, sent=True, http_status=reply.status)
 
 
 def _unavailable(
@@ -148,7 +148,7 @@ def _unavailable(
         f"HTTP {reply.status} {said}",
         retry_after_s=max((wait for wait in asked if wait is not None), default=None),
         sent=sent,
-        status=reply.status,
+        http_status=reply.status,
     )
 
 

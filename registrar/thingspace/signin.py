@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from listener.settings.secret import Secret
-from registrar.errors import RenewError, StopError
+from registrar.errors import AuthExpiredError, StopError
 from registrar.http.reply import Reply
 from registrar.model import Call, Credentials
 from registrar.thingspace.replies import check, complaint, outage, unreadable
@@ -99,7 +99,7 @@ def read_session(reply: Reply) -> Secret:
     Raises:
         StopError: username or password is refused, or the account is locked: an error of 4xx, or one
             that names them.
-        RenewError: the gateway refuses the bearer, so the login was not evaluated.
+        AuthExpiredError: the gateway refuses the bearer, so the login was not evaluated.
         UnavailableError: anything else: the login may have been evaluated, and refused.
     """
     said = complaint(reply)
@@ -109,7 +109,7 @@ def read_session(reply: Reply) -> Secret:
     if not reply.ok and any(word in said.code for word in CREDENTIAL_MARKS):
         raise StopError("login-refused", detail)
     if said.bearer_refused and not reply.ok:
-        raise RenewError("token-refused", detail, {"token"})
+        raise AuthExpiredError("token-refused", detail, {"token"})
     if error := outage(reply, said, datetime.now(UTC)):
         raise error
     if reply.status < 200 or 300 <= reply.status < 400 or reply.text.startswith("<"):

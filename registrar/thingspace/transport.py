@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from listener.logs import Redactor
 from listener.settings.secret import Secret
 from registrar.errors import UnavailableError
-from registrar.http.failures import unavailable
+from registrar.http.failures import translate
 from registrar.http.reply import Reply
-from registrar.http.request import HttpSession, Limits, NoAnswerError
-from registrar.metrics import Telemetry
+from registrar.http.request import HttpSession, NoAnswerError, Timeouts
+from registrar.metrics import Metrics
 from registrar.model import Call
 from registrar.settings import Timing
 
@@ -31,14 +31,14 @@ class Transport:
         base_url: str,
         timing: Timing,
         secrets: Iterable[Secret] = (),
-        telemetry: Telemetry | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Connects to nothing yet; takes the secrets that may be repeated."""
-        self._telemetry = telemetry or Telemetry()
+        self._metrics = metrics or Metrics()
         self._secrets = tuple(secrets)
         self._base_url = base_url
         self._http = HttpSession(
-            Limits(timing.connect_timeout_s, timing.read_timeout_s),
+            Timeouts(timing.connect_timeout_s, timing.read_timeout_s),
             # http is for this machine alone: a proxy would get the credentials in clear.
             trust_env=urlsplit(base_url).scheme != "http",
         )
@@ -59,7 +59,7 @@ class Transport:
             result = error.reason
             raise
         finally:
-            self._telemetry.called(call, result, time.monotonic() - started)
+            self._metrics.provider_call(call, result, time.monotonic() - started)
         return self._redacted(reply, headers)
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Transport:
     def _exchange(self, call: Call, headers: Mapping[str, str]) -> Reply:
         url = self._base_url + call.path
         try:
-            return self._http.exchange(
+            return self._http.request(
                 call.method,
                 url,
                 json=call.json,
@@ -77,7 +77,7 @@ class Transport:
                 headers=_headers(call, headers),
             )
         except NoAnswerError as failure:
-            raise unavailable(failure.error, url, sent=failure.sent) from failure
+            raise translate(failure.error, url, sent=failure.sent) from failure
 
     def _redacted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
         if reply.ok and not reply.body.lstrip().startswith(b"<"):

@@ -230,7 +230,7 @@ def services() -> Iterator[list[Service]]:
     running: list[Service] = []
     yield running
     for service in running:
-        service.abandon()
+        service.abort()
     eventually(lambda: not any(service.running for service in running))
 
 
@@ -326,7 +326,7 @@ def pauses(url: str, clock: list[float]) -> Pauses:
 def test_pauses_double_to_minutes_and_end_with_an_answer(with_redis: bool, redis_url: str) -> None:
     clock = [0.0]
     mine = pauses(redis_url if with_redis else "redis://127.0.0.1:1", clock)
-    throttled = UnavailableError("throttled", sent=False, status=429)
+    throttled = UnavailableError("throttled", sent=False, http_status=429)
     lengths = []
     for _ in range(12):
         mine.begin(throttled)
@@ -336,7 +336,7 @@ def test_pauses_double_to_minutes_and_end_with_an_answer(with_redis: bool, redis
     assert THROTTLED.longest_s * 0.9 <= lengths[-1] <= THROTTLED.longest_s * 1.25
     mine.end()
     assert mine.left_s() == 0
-    mine.begin(UnavailableError("provider-failed", sent=False, status=503))
+    mine.begin(UnavailableError("provider-failed", sent=False, http_status=503))
     assert 0 < mine.left_s() <= FAILING.longest_s
     mine.end()
     # That this machine cannot reach the provider says nothing of the others.
@@ -346,15 +346,17 @@ def test_pauses_double_to_minutes_and_end_with_an_answer(with_redis: bool, redis
 
 def test_pause_is_as_long_as_the_provider_asks_and_seen_by_all(redis_url: str) -> None:
     one, other = pauses(redis_url, [0.0]), pauses(redis_url, [0.0])
-    one.begin(UnavailableError("provider-failed", sent=False, status=503, retry_after_s=100))
+    one.begin(UnavailableError("provider-failed", sent=False, http_status=503, retry_after_s=100))
     assert 99 < other.left_s() <= 100
     other.end()
     one.end()
 
 
-FAILED = UnavailableError("provider-failed", sent=False, status=503)
-FAILED_FOR_LONG = UnavailableError("provider-failed", sent=False, status=503, retry_after_s=100)
-THROTTLING = UnavailableError("throttled", sent=False, status=429)
+FAILED = UnavailableError("provider-failed", sent=False, http_status=503)
+FAILED_FOR_LONG = UnavailableError(
+    "provider-failed", sent=False, http_status=503, retry_after_s=100
+)
+THROTTLING = UnavailableError("throttled", sent=False, http_status=429)
 UNREACHABLE = UnavailableError("unreachable", sent=False)
 
 

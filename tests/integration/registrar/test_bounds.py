@@ -17,10 +17,10 @@ import pytest
 import requests
 
 from registrar.http.reply import Reply
-from registrar.http.request import HttpSession, Limits, NoAnswerError, exchange
+from registrar.http.request import HttpSession, NoAnswerError, Timeouts, request
 from registrar.public_url import probe
 
-LIMITS = Limits(connect_s=0.2, read_s=0.6)
+LIMITS = Timeouts(connect_s=0.2, read_s=0.6)
 # What an exchange may take beyond its limit on a busy machine. Without the bounds, each attack here lasts as long as
 # the attacker likes, or takes hundreds of MiB.
 ENOUGH_S = 10.0
@@ -174,7 +174,7 @@ def assert_bounded(attack: Attack, status: str) -> None:
         began = time.monotonic()
         tracemalloc.start()
         try:
-            reply: Reply | None = session.exchange("GET", url)
+            reply: Reply | None = session.request("GET", url)
         except NoAnswerError:
             # There was none, or none that can be read: as good.
             reply = None
@@ -235,8 +235,8 @@ def test_host_with_two_hundred_addresses_has_the_time_of_one(
     with many_addresses(monkeypatch) as (host, port):
         began = time.monotonic()
         with pytest.raises(requests.RequestException):
-            exchange("GET", f"http://{host}:{port}/", LIMITS)
-        assert probe._object_to_certificate(f"https://{host}:{port}/", 0.5) == []
+            request("GET", f"http://{host}:{port}/", LIMITS)
+        assert probe._check_certificate(f"https://{host}:{port}/", 0.5) == []
         assert time.monotonic() - began < ENOUGH_S
 
 
@@ -249,9 +249,9 @@ def test_handshake_that_trickles_ends_in_time() -> None:
 
     with attacker(trickle, "") as url, pytest.raises(requests.RequestException):
         began = time.monotonic()
-        exchange("GET", url.replace("http:", "https:"), LIMITS)
+        request("GET", url.replace("http:", "https:"), LIMITS)
     assert time.monotonic() - began < ENOUGH_S
     with attacker(trickle, "") as url:
         began = time.monotonic()
-        assert probe._object_to_certificate(url.replace("http:", "https:"), 0.5) == []
+        assert probe._check_certificate(url.replace("http:", "https:"), 0.5) == []
     assert time.monotonic() - began < ENOUGH_S

@@ -21,7 +21,7 @@ from registrar.coordination.keys import Keys
 from registrar.coordination.membership import Card, Lease, Roll, new_name, read_roll
 from registrar.coordination.mutex import Mutex
 from registrar.coordination.state import Store
-from registrar.errors import NotAloneError, StopError, UnavailableError
+from registrar.errors import NotExclusiveError, StopError, UnavailableError
 from registrar.login_breaker.breaker import LoginBreaker
 from registrar.login_breaker.record import Strikes
 from registrar.login_breaker.stores import FileStore, RedisStore
@@ -156,7 +156,7 @@ def test_one_at_a_time_holds_the_mutex(client: "redis.Redis") -> None:
 def test_a_mutex_that_stays_busy_is_told(client: "redis.Redis") -> None:
     with (
         mutex(client, "one").held(wait, for_at_most_s=1),
-        pytest.raises(NotAloneError),
+        pytest.raises(NotExclusiveError),
         mutex(client, "two").held(wait, for_at_most_s=0.2),
     ):
         raise AssertionError("held twice")
@@ -175,7 +175,7 @@ def test_a_slow_redis_does_not_prolong_the_wait_for_the_mutex(
         return 0
 
     monkeypatch.setattr(slow, "_lock", lock)
-    with pytest.raises(NotAloneError), slow.held(lambda _: False, for_at_most_s=6):
+    with pytest.raises(NotExclusiveError), slow.held(lambda _: False, for_at_most_s=6):
         raise AssertionError("held")
     assert polls == 4, "not the sixty that a tenth of a second each would be"
 
@@ -190,7 +190,7 @@ def test_who_was_too_slow_is_told_and_takes_nothing_from_the_next(client: "redis
     slow = mutex(client, "slow", ttl_s=0.05)
     with slow.held(wait, for_at_most_s=1) as hold:
         eventually(lambda: not client.exists(KEYS.mutex))
-        with mutex(client, "next").held(wait, for_at_most_s=1), pytest.raises(NotAloneError):
+        with mutex(client, "next").held(wait, for_at_most_s=1), pytest.raises(NotExclusiveError):
             hold.confirm()
     assert not client.exists(KEYS.mutex)
 
@@ -200,7 +200,7 @@ def test_taking_it_bears_being_sent_twice(client: "redis.Redis") -> None:
     first, second = (one._take(wait, 0.1) for _ in range(2))
     assert (first, second) == (1, 2)
     for other in ("two", "ne", "another-one"):
-        with pytest.raises(NotAloneError):
+        with pytest.raises(NotExclusiveError):
             mutex(client, other)._take(wait, 0.1)
 
 

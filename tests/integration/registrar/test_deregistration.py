@@ -60,7 +60,7 @@ def test_twenty_accounts_at_half_a_second_a_call_are_deregistered_within_the_lim
         one.tick()
         assert registered(provider) == list(MANY)
         provider.fault(FOTA, delay_s=0.5, count=1000)
-        ends = time.monotonic() + one.settings.timing.farewell_s
+        ends = time.monotonic() + one.settings.timing.deregister_s
         farewell = Farewell(one.settings, one.parts.shared, remover_of(one))
         farewell.say(lambda _: time.monotonic() > ends, lambda: None, for_at_most_s=1.0)
     assert registered(provider) == []
@@ -82,7 +82,7 @@ def test_url_that_hangs_is_asked_once_and_thirty_accounts_are_deregistered_withi
                 asked.append(url)
                 return probe.answerers(url)
 
-            ends = time.monotonic() + one.settings.timing.farewell_s
+            ends = time.monotonic() + one.settings.timing.deregister_s
             remover = Remover(one.settings, one.parts.client, one.parts.shared, answerers)
             farewell = Farewell(one.settings, one.parts.shared, remover)
             farewell.say(lambda _: time.monotonic() > ends, lambda: None, for_at_most_s=1.0)

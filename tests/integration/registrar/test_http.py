@@ -11,13 +11,13 @@ import requests
 
 from listener.settings.secret import Secret
 from registrar.errors import RegistrarError, UnavailableError
-from registrar.http.request import MAX_REPLY_BYTES, Limits, exchange
+from registrar.http.request import MAX_REPLY_BYTES, Timeouts, request
 from registrar.model import Call
 from registrar.settings import Timing
 from registrar.thingspace.replies import check
 from registrar.thingspace.transport import Transport
 
-LIMITS = Limits(connect_s=0.2, read_s=0.3)
+LIMITS = Timeouts(connect_s=0.2, read_s=0.3)
 ENOUGH_S = 20.0
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -79,7 +79,7 @@ def test_an_answer_that_trickles_ends_in_time(behave: Behave) -> None:
     with server(behave) as url:
         began = time.monotonic()
         with pytest.raises(requests.Timeout):
-            exchange("GET", url, LIMITS)
+            request("GET", url, LIMITS)
         # Each byte came in time; all of them together did not.
         assert time.monotonic() - began < ENOUGH_S
 
@@ -96,7 +96,7 @@ def test_the_calls_of_the_provider_are_bounded_likewise() -> None:
 
 def test_an_answer_without_end_is_read_as_far_as_it_is_of_use() -> None:
     with server(flood) as url:
-        reply = exchange("GET", url, Limits(5, 10))
+        reply = request("GET", url, Timeouts(5, 10))
     assert MAX_REPLY_BYTES < len(reply.body) <= 2 * MAX_REPLY_BYTES
 
 

@@ -15,14 +15,14 @@ import pytest
 import requests
 
 from registrar.errors import UnavailableError
-from registrar.http.failures import unavailable
-from registrar.http.request import HttpSession, Limits, NoAnswerError
+from registrar.http.failures import translate
+from registrar.http.request import HttpSession, NoAnswerError, Timeouts
 from registrar.model import Call
 from registrar.settings import Timing
 from registrar.thingspace.transport import Transport
 from testbed.tools import needed
 
-LIMITS = Limits(connect_s=1.0, read_s=5.0)
+LIMITS = Timeouts(connect_s=1.0, read_s=5.0)
 HTTPS = "https://127.0.0.1:1/api"
 CALL = Call("query", "GET", "/x")
 
@@ -186,7 +186,7 @@ def test_certificate_out_of_its_time_shows_the_clock_of_this_machine() -> None:
     for text in ("certificate has expired", "certificate is not yet valid"):
         cause = ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED")
         cause.verify_message = text
-        error = unavailable(requests.exceptions.SSLError(cause), HTTPS, sent=False)
+        error = translate(requests.exceptions.SSLError(cause), HTTPS, sent=False)
         assert error.reason == "certificate-refused"
         assert error.detail.startswith(f"{text} (this machine's clock says 20")
 
@@ -242,19 +242,19 @@ def test_calls_that_follow_each_other_share_a_connection(monkeypatch: pytest.Mon
     with serving() as server:
         session = HttpSession(LIMITS)
         for _ in range(3):
-            session.exchange("GET", f"http://127.0.0.1:{server.port}/")
+            session.request("GET", f"http://127.0.0.1:{server.port}/")
         assert len({port for port, _ in server.seen}) == 1
         # One that was idle may be closed by the server at this very moment.
         monkeypatch.setattr("registrar.http.request.MAX_IDLE_S", -1.0)
-        session.exchange("GET", f"http://127.0.0.1:{server.port}/")
+        session.request("GET", f"http://127.0.0.1:{server.port}/")
         session.close()
         assert len({port for port, _ in server.seen}) == 2
 
 
 def test_kept_connection_is_cut_in_time_as_well() -> None:
     with serving() as server:
-        session = HttpSession(Limits(0.2, 0.3))
-        session.exchange("GET", f"http://127.0.0.1:{server.port}/")
+        session = HttpSession(Timeouts(0.2, 0.3))
+        session.request("GET", f"http://127.0.0.1:{server.port}/")
         answered = threading.Event()
         server.more = {"X-Endless": "x"}
         recorder = Recorder.do_GET
@@ -268,7 +268,7 @@ def test_kept_connection_is_cut_in_time_as_well() -> None:
         try:
             began = time.monotonic()
             with pytest.raises(NoAnswerError, match="Timeout"):
-                session.exchange("GET", f"http://127.0.0.1:{server.port}/")
+                session.request("GET", f"http://127.0.0.1:{server.port}/")
             assert time.monotonic() - began < 10
         finally:
             Recorder.do_GET = recorder  # type: ignore[method-assign]
@@ -281,7 +281,7 @@ def test_body_of_a_redirect_is_bounded_like_any_other() -> None:
         server.status, server.body = 302, b"x" * 4_000_000
         server.more = {"Location": "http://127.0.0.1:1/"}
         session = HttpSession(LIMITS)
-        reply = session.exchange("GET", f"http://127.0.0.1:{server.port}/")
+        reply = session.request("GET", f"http://127.0.0.1:{server.port}/")
         session.close()
     assert reply.status == 302
     assert len(reply.body) <= 2 * 1024 * 1024
@@ -319,7 +319,7 @@ def test_host_of_which_addresses_are_dead_costs_its_timeout_once(
         session = HttpSession(LIMITS)
         began = time.monotonic()
         for _ in range(5):
-            session.exchange("GET", f"http://several.example.com:{port}/")
+            session.request("GET", f"http://several.example.com:{port}/")
         took = time.monotonic() - began
         session.close()
     assert len(server.seen) == 5

@@ -88,7 +88,7 @@ def right(nonce: str) -> tuple[int, bytes]:
 
 def test_this_deployments_answer_is_believed() -> None:
     with outside(right) as it:
-        assert Probe(it.settings()).problem() is None
+        assert Probe(it.settings()).check() is None
         assert it.paths == ["/cb/callback-token"]
 
 
@@ -108,13 +108,13 @@ def test_this_deployments_answer_is_believed() -> None:
 )
 def test_any_other_answer_is_a_problem(status: int, body: bytes, problem: str) -> None:
     with outside(lambda _nonce: (status, body)) as it:
-        assert str(Probe(it.settings()).problem()).startswith(problem)
+        assert str(Probe(it.settings()).check()).startswith(problem)
 
 
 def test_nobody_there_is_a_problem_that_does_not_tell_the_token() -> None:
     with outside(right) as it:
         settings = it.settings()
-    assert Probe(settings).problem() == "no answer: unreachable: Connection refused"
+    assert Probe(settings).check() == "no answer: unreachable: Connection refused"
 
 
 def test_require_asks_until_it_passes() -> None:
@@ -132,32 +132,34 @@ def test_require_asks_until_it_passes() -> None:
             waits.append(seconds)
             return False
 
-        assert probe.gate(wait)
+        assert probe.wait_until_allowed(wait)
     assert waits == [1, 2, 4]
     assert len(set(asked)) == 4
 
 
 def test_require_gives_up_when_the_process_is_to_stop() -> None:
     with outside(lambda _nonce: (502, b"")) as it:
-        assert not Probe(it.settings(REGISTRAR_PROBE="require")).gate(lambda _seconds: True)
+        assert not Probe(it.settings(REGISTRAR_PROBE="require")).wait_until_allowed(
+            lambda _seconds: True
+        )
 
 
 def test_warn_asks_once_and_goes_on() -> None:
     with outside(lambda _nonce: (502, b"")) as it:
-        assert Probe(it.settings(REGISTRAR_PROBE="warn")).gate(lambda _seconds: False)
+        assert Probe(it.settings(REGISTRAR_PROBE="warn")).wait_until_allowed(lambda _seconds: False)
         assert len(it.paths) == 1
 
 
 def test_off_asks_nobody() -> None:
     with outside(right) as it:
-        assert Probe(it.settings(REGISTRAR_PROBE="off")).gate(lambda _seconds: False)
+        assert Probe(it.settings(REGISTRAR_PROBE="off")).wait_until_allowed(lambda _seconds: False)
         assert it.paths == []
 
 
 def test_each_thing_that_may_be_refused_is_told() -> None:
     with outside(right) as it:
         probe = Probe(it.settings(THINGSPACE_API_VERSIONS="v2"))
-        checks = [objection.check for objection in probe.objections()]
+        checks = [warning.check for warning in probe.warnings()]
     assert checks == ["scheme", "port", "address"]
 
 
@@ -165,15 +167,15 @@ def test_a_host_that_does_not_exist_is_told() -> None:
     settings = RegistrarSettings.from_env(
         {**ENVIRON, "PUBLIC_URL": "http://does-not-exist.invalid/cb"}
     )
-    assert [one.check for one in Probe(settings).objections()] == ["scheme", "address"]
+    assert [warning.check for warning in Probe(settings).warnings()] == ["scheme", "address"]
 
 
 @pytest.mark.parametrize("host", ["a..example.com", f"{'a' * 70}.example.com"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_name_that_is_none_is_told(scheme: str, host: str) -> None:
     probe = Probe(RegistrarSettings.from_env({**ENVIRON, "PUBLIC_URL": f"{scheme}://{host}/cb"}))
-    assert "address" in [one.check for one in probe.objections()]
-    assert str(probe.problem()).startswith("no answer: ")
+    assert "address" in [warning.check for warning in probe.warnings()]
+    assert str(probe.check()).startswith("no answer: ")
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +200,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_certificate_that_nobody_knows_is_told(certificate: tuple[Path, Path]) -> None:
     with outside(right, certificate[0]) as it:
         probe = Probe(it.settings())
-        found = {one.check: one.problem for one in probe.objections()}
+        found = {warning.check: warning.problem for warning in probe.warnings()}
         assert "self-signed" in found["certificate"]
-        assert str(probe.problem()).startswith("no answer: certificate-refused: self-signed")
+        assert str(probe.check()).startswith("no answer: certificate-refused: self-signed")
 
 
 def test_certificate_list_that_is_not_there_is_named_by_its_variable(
@@ -210,9 +212,9 @@ def test_certificate_list_that_is_not_there_is_named_by_its_variable(
         monkeypatch.setenv(name, str(tmp_path / "gone.pem"))
     with outside(right, certificate[0]) as it:
         probe = Probe(it.settings())
-        found = {one.check: one.problem for one in probe.objections()}
+        found = {warning.check: warning.problem for warning in probe.warnings()}
         assert found["certificate"].startswith("SSL_CERT_FILE names ")
-        assert str(probe.problem()).startswith("no answer: certificates-unreadable: REQUESTS_CA")
+        assert str(probe.check()).startswith("no answer: certificates-unreadable: REQUESTS_CA")
 
 
 def test_a_known_certificate_that_expires_soon_is_told(
@@ -222,6 +224,6 @@ def test_a_known_certificate_that_expires_soon_is_told(
         monkeypatch.setenv(name, str(certificate[1]))
     with outside(right, certificate[0]) as it:
         probe = Probe(it.settings())
-        found = {one.check: one.problem for one in probe.objections()}
+        found = {warning.check: warning.problem for warning in probe.warnings()}
         assert "expires in 6 days" in found["expiry"]
-        assert probe.problem() is None
+        assert probe.check() is None

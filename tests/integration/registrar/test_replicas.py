@@ -10,7 +10,7 @@ import redis
 import structlog
 
 from registrar.coordination.keys import Keys
-from registrar.errors import NotAloneError
+from registrar.errors import NotExclusiveError
 from registrar.model import Slot
 from registrar.reconcile import manual
 from registrar.reconcile.deregistration import Farewell, Remover
@@ -260,7 +260,7 @@ def test_a_busy_mutex_is_waited_for_and_then_left_alone(
     start = now(thingspace)
     with (
         holder.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1),
-        pytest.raises(NotAloneError),
+        pytest.raises(NotExclusiveError),
     ):
         other.tick()
     assert calls(thingspace, start) == []
@@ -274,7 +274,7 @@ def test_who_has_lost_the_mutex_does_not_write(
         redis_client.delete(Keys("fota").mutex)
         start = now(thingspace)
         slot, wanted = Slot(ACCOUNTS[0], "v1"), one.settings.wanted("v1")
-        with pytest.raises(NotAloneError):
+        with pytest.raises(NotExclusiveError):
             one.parts.client.register(slot, wanted, before=hold.confirm)
     assert writes(thingspace, start) == []
 
@@ -302,7 +302,7 @@ def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
     writing.start()
     eventually(lambda: "POST" in calls(thingspace, start))
     with (
-        pytest.raises(NotAloneError),
+        pytest.raises(NotExclusiveError),
         two.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1.3),
     ):
         raise AssertionError("held twice")
@@ -365,7 +365,7 @@ def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
     start = now(thingspace)
     service.start()
     eventually(lambda: calls(thingspace, start))
-    service.abandon()
+    service.abort()
     assert over.wait(20)
     assert not service.running
     assert writes(thingspace, start) == []

@@ -12,9 +12,9 @@ import pytest
 
 from listener.settings.secret import Secret
 from registrar.errors import (
-    NotAloneError,
+    AuthExpiredError,
+    NotExclusiveError,
     RejectedError,
-    RenewError,
     StopError,
     StoppingError,
     UnavailableError,
@@ -176,7 +176,7 @@ def test_a_refusal_costs_one_renewal(
 
 def test_what_is_refused_again_after_a_renewal_is_given_up(world: World) -> None:
     world.provider.plan(FOTA, *[SESSION_REFUSED] * 9)
-    with pytest.raises(RenewError):
+    with pytest.raises(AuthExpiredError):
         world.client.query(SLOT)
     assert world.provider.count(FOTA) == 2
 
@@ -239,7 +239,7 @@ def test_the_breaker_learns_what_became_of_a_login(
     answer: Reply | Exception, outcome: str, world: World
 ) -> None:
     world.provider.plan(LOGIN, answer, answer)
-    with pytest.raises((StopError, UnavailableError, RenewError)):
+    with pytest.raises((StopError, UnavailableError, AuthExpiredError)):
         world.tokens.current()
     assert world.breaker.outcomes[:2] == ["reserved", outcome]
 
@@ -259,7 +259,7 @@ def test_a_bearer_that_is_refused_at_every_login_is_tried_twice_a_minute_and_nev
     world.provider.plan(LOGIN, *[BEARER_REFUSED] * 99)
     for sent in (2, 4):
         for _ in range(12):
-            with pytest.raises((RenewError, UnavailableError)) as caught:
+            with pytest.raises((AuthExpiredError, UnavailableError)) as caught:
                 tokens.current()
             assert caught.value.reason == "token-refused"
         assert world.provider.count(LOGIN) == sent
@@ -362,10 +362,10 @@ def test_permission_is_asked_before_every_attempt_to_write(world: World) -> None
     def permit() -> None:
         asked.append(1)
         if len(asked) == 2:
-            raise NotAloneError("mutex-lost")
+            raise NotExclusiveError("mutex-lost")
 
     world.provider.plan(FOTA, Reply(503))
-    with pytest.raises(NotAloneError):
+    with pytest.raises(NotExclusiveError):
         world.client.register(SLOT, Registration("https://a.example.com"), before=permit)
     assert world.provider.count(FOTA) == 1
 
@@ -403,7 +403,7 @@ def test_logins_that_do_not_help_are_made_less_and_less_often(refusal: Reply, wo
     world.provider.plan(FOTA, *[refusal] * 9999)
     for _ in range(60):
         world.clock.now += 60
-        with pytest.raises((RejectedError, RenewError)):
+        with pytest.raises((RejectedError, AuthExpiredError)):
             world.client.query(SLOT)
     assert 4 <= world.provider.count(LOGIN) <= 8
 

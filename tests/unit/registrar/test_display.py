@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from registrar.public_url.checks import object_to_addresses, object_to_expiry, object_to_url
+from registrar.public_url.checks import check_addresses, check_expiry, check_url
 from registrar.url_display import shown_url
 
 PUBLIC = "https://fota.example.com/cb"
@@ -60,12 +60,12 @@ def test_secrets_in_a_url_are_not_shown(url: str | None, shown: str | None) -> N
 def test_what_thingspace_may_have_against_a_url(
     url: str, versions: list[str], checks: list[str]
 ) -> None:
-    assert [objection.check for objection in object_to_url(url, versions)] == checks
+    assert [warning.check for warning in check_url(url, versions)] == checks
 
 
 def test_http_is_refused_for_v2_and_v3_only() -> None:
-    assert "for v2 and v3" in object_to_url("http://a.example.com", ["v1", "v3", "v2"])[0].problem
-    assert "in clear" in object_to_url("http://a.example.com", ["v1"])[0].problem
+    assert "for v2 and v3" in check_url("http://a.example.com", ["v1", "v3", "v2"])[0].problem
+    assert "in clear" in check_url("http://a.example.com", ["v1"])[0].problem
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_http_is_refused_for_v2_and_v3_only() -> None:
 def test_an_address_must_be_reachable_from_the_internet(
     addresses: list[str], objects: bool
 ) -> None:
-    assert bool(object_to_addresses(addresses)) is objects
+    assert bool(check_addresses(addresses)) is objects
 
 
 @pytest.mark.parametrize(("days", "objects"), [(90, False), (15, False), (13, True), (-1, True)])
 def test_a_certificate_that_expires_soon_is_told(days: int, objects: bool) -> None:
-    assert bool(object_to_expiry(NOW + timedelta(days=days), NOW)) is objects
+    assert bool(check_expiry(NOW + timedelta(days=days), NOW)) is objects

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
-from registrar.metrics import Counting
+from registrar.metrics import PrometheusMetrics
 from registrar.observation import Observation, Result
 
 SEEN = Observation(
-    account="telemetry",
+    account="counted",
     version="v1",
     desired_url="https://fota.example/cb",
     registered_url="https://fota.example/cb",
@@ -33,15 +33,15 @@ def drifted() -> float | None:
 
 
 def test_drift_is_counted_from_zero_and_only_where_the_url_had_been_ours() -> None:
-    told = Counting()
-    told.ticked(replace(SEEN, result="registered"), None)
+    told = PrometheusMetrics()
+    told.reconciled(replace(SEEN, result="registered"), None)
     assert drifted() == 0
-    told.ticked(SEEN, SEEN)
+    told.reconciled(SEEN, SEEN)
     assert drifted() == 0
     left = replace(SEEN, result="yielded", reason="another-owner", ours=False)
-    told.ticked(left, SEEN)
+    told.reconciled(left, SEEN)
     assert drifted() == 1
-    told.ticked(left, replace(SEEN, ours=False))
+    told.reconciled(left, replace(SEEN, ours=False))
     assert drifted() == 1
 
 
@@ -65,5 +65,5 @@ def test_drift_is_what_others_did_and_not_our_own_changes(
     result: Result, reason: str, drift: int
 ) -> None:
     before = drifted() or 0
-    Counting().ticked(replace(SEEN, result=result, reason=reason), SEEN)
+    PrometheusMetrics().reconciled(replace(SEEN, result=result, reason=reason), SEEN)
     assert (drifted() or 0) - before == drift

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from registrar.errors import AddressUnknownError
-from registrar.process.readiness import REPORT_WITHIN_S, Listening, until_ready
+from registrar.process.readiness import REPORT_WITHIN_S, Listening, wait_until_ready
 
 OURS = ("gunicorn", "listener.wsgi:app")
 PORT = 8000
@@ -95,7 +95,7 @@ def test_report_that_does_not_come_of_a_named_address_is_waited_for_within_its_l
     clock = Clock()
     listening = Listening.of(PORT, tmp_path / "report", argv, environ)
     with pytest.raises(AddressUnknownError, match="--bind"):
-        until_ready(listening, clock.wait, clock=lambda: clock.now_s)
+        wait_until_ready(listening, clock.wait, clock=lambda: clock.now_s)
     assert clock.now_s == pytest.approx(REPORT_WITHIN_S, abs=1)
 
 
@@ -112,7 +112,7 @@ def test_command_that_cannot_report_and_names_no_address_is_asked_at_port(
     monkeypatch.setattr("registrar.process.readiness.is_ready", is_ready)
     listening = Listening.of(PORT, tmp_path / "gone" / "report", OURS, {})
     with structlog.testing.capture_logs() as lines:
-        assert until_ready(listening, clock.wait, clock=lambda: clock.now_s) is True
+        assert wait_until_ready(listening, clock.wait, clock=lambda: clock.now_s) is True
     assert clock.now_s == pytest.approx(REPORT_WITHIN_S, abs=1)
     assert asked == [*AT_PORT, AT_PORT[0]]
     [line] = [each for each in lines if each["event"].startswith("the command did not report")]
@@ -134,9 +134,9 @@ def test_report_that_comes_late_is_asked_instead_of_port(
     monkeypatch.setattr(
         "registrar.process.readiness.is_ready", lambda each: each == ("127.0.0.1", 9000)
     )
-    assert until_ready(Listening.of(PORT, report, OURS, {}), wait, clock=lambda: clock.now_s)
+    assert wait_until_ready(Listening.of(PORT, report, OURS, {}), wait, clock=lambda: clock.now_s)
 
 
 def test_a_process_that_is_to_stop_waits_for_no_report(tmp_path: Path) -> None:
     listening = Listening.of(PORT, tmp_path / "report", OURS, {})
-    assert until_ready(listening, lambda _: True) is False
+    assert wait_until_ready(listening, lambda _: True) is False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registrar.errors import RegistrarError, RejectedError, RenewError
+from registrar.errors import AuthExpiredError, RegistrarError, RejectedError
 from registrar.model import Call, Registration, Slot
 from registrar.thingspace.renewals import FIRST_PAUSE_S, Renewals
 from registrar.thingspace.requests import deregister, query, register
@@ -10,7 +10,7 @@ from registrar.thingspace.requests import deregister, query, register
 TICK_S = 60.0
 ACCEPTED = None
 REJECTED = RejectedError("rejected", "HTTP 400")
-UNAUTHORIZED = RenewError("unauthorized", "HTTP 401", ("token", "session"))
+UNAUTHORIZED = AuthExpiredError("unauthorized", "HTTP 401", ("token", "session"))
 V1, V2, V3 = (Slot("0242078689-00001", version) for version in ("v1", "v2", "v3"))
 URL = Registration("https://fota.example.com/cb")
 # After 0, 1, 1+2, 1+2+4 … minutes, at the tick that comes next.

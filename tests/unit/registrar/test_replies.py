@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registrar.errors import RegistrarError, RejectedError, RenewError, StopError, UnavailableError
+from registrar.errors import (
+    AuthExpiredError,
+    RegistrarError,
+    RejectedError,
+    StopError,
+    UnavailableError,
+)
 from registrar.http.reply import Reply
 from registrar.thingspace.replies import check, complaint, says_nothing_registered
 from registrar.thingspace.requests import read
@@ -52,18 +58,18 @@ def oauth(status: int) -> Reply:
             "redirected",
         ),
         (Reply(400, b"[1, 2]"), RejectedError, "rejected"),
-        (fault("900901"), RenewError, "token-refused"),
-        (fault(900901), RenewError, "token-refused"),
-        (fault(900902), RenewError, "token-refused"),
-        (fota(EXPIRED), RenewError, "session-refused"),
-        (fota(INVALID), RenewError, "session-refused"),
-        (fota(EXPIRED, status=401), RenewError, "session-refused"),
-        (fota(EXPIRED, status=200), RenewError, "session-refused"),
-        (fota(EXPIRED, status=500), RenewError, "session-refused"),
-        (fault("900901", 200), RenewError, "token-refused"),
+        (fault("900901"), AuthExpiredError, "token-refused"),
+        (fault(900901), AuthExpiredError, "token-refused"),
+        (fault(900902), AuthExpiredError, "token-refused"),
+        (fota(EXPIRED), AuthExpiredError, "session-refused"),
+        (fota(INVALID), AuthExpiredError, "session-refused"),
+        (fota(EXPIRED, status=401), AuthExpiredError, "session-refused"),
+        (fota(EXPIRED, status=200), AuthExpiredError, "session-refused"),
+        (fota(EXPIRED, status=500), AuthExpiredError, "session-refused"),
+        (fault("900901", 200), AuthExpiredError, "token-refused"),
         (fota("INVALID_PARAMETER", status=200), RejectedError, "rejected"),
-        (Reply(401), RenewError, "unauthorized"),
-        (Reply(401, HTML), RenewError, "unauthorized"),
+        (Reply(401), AuthExpiredError, "unauthorized"),
+        (Reply(401, HTML), AuthExpiredError, "unauthorized"),
         (Reply(429), UnavailableError, "throttled"),
         (Reply(408), UnavailableError, "provider-failed"),
         (Reply(500), UnavailableError, "provider-failed"),
@@ -81,17 +87,17 @@ def test_each_shape_says_what_to_do_next(
 
 
 @pytest.mark.parametrize(
-    ("reply", "grants"),
+    ("reply", "stale"),
     [
         (fault("900901"), {"token"}),
         (fota(EXPIRED), {"session"}),
         (Reply(401), {"token", "session"}),
     ],
 )
-def test_a_refusal_names_what_to_renew(reply: Reply, grants: set[str]) -> None:
-    with pytest.raises(RenewError) as caught:
+def test_a_refusal_names_what_to_renew(reply: Reply, stale: set[str]) -> None:
+    with pytest.raises(AuthExpiredError) as caught:
         check(reply)
-    assert caught.value.grants == grants
+    assert caught.value.stale == stale
 
 
 def test_an_acceptance_passes() -> None:
@@ -307,8 +313,8 @@ def test_error_that_the_provider_words_is_a_refused_login(reply: Reply, reason: 
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (fault("900901"), RenewError),
-        (fault(900902), RenewError),
+        (fault("900901"), AuthExpiredError),
+        (fault(900902), AuthExpiredError),
         (Reply(429), UnavailableError),
         (Reply(500), UnavailableError),
         (Reply(401, HTML), UnavailableError),

@@ -179,8 +179,8 @@ def test_a_deployment_is_what_it_wants() -> None:
 def test_the_mutex_lasts_longer_than_a_call_however_short_a_lease_is() -> None:
     settings = read(REGISTRAR_LEASE_TTL_S="1")
     timing = settings.timing
-    assert settings.mutex_life_s > timing.connect_timeout_s + timing.read_timeout_s
-    assert read(REGISTRAR_LEASE_TTL_S="60").mutex_life_s == 60
+    assert settings.mutex_ttl_s > timing.connect_timeout_s + timing.read_timeout_s
+    assert read(REGISTRAR_LEASE_TTL_S="60").mutex_ttl_s == 60
 
 
 def test_secrets_do_not_show() -> None:

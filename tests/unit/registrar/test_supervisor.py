@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 import structlog
 
-from registrar.process.child import Command
+from registrar.process.child import Child
 from registrar.process.signals import Signals
 from registrar.process.supervisor import GIVE_UP_S, Supervisor
 from registrar.settings import Timing
@@ -28,8 +28,8 @@ class World:
         self.dies_at_once = True
         self.left_in_group = False
         self.group_is_stubborn = False
-        self.farewell_s: float | None = 1.0
-        self.lingers: bool | None = None
+        self.deregister_s: float | None = 1.0
+        self.drain: bool | None = None
         self._over_at = float("inf")
 
     # As signals.
@@ -43,13 +43,13 @@ class World:
         return [n for at in sorted(self.plan) if at <= self.now for n in self.plan.pop(at)]
 
     # As worker.
-    def stop(self, *, lingers: bool) -> None:
-        self.lingers = lingers
+    def stop(self, *, drain: bool) -> None:
+        self.drain = drain
         self.told.append("worker stops")
-        if self.farewell_s is not None:
-            self._over_at = self.now + self.farewell_s
+        if self.deregister_s is not None:
+            self._over_at = self.now + self.deregister_s
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         if "worker abandoned" not in self.told:
             self.told.append("worker abandoned")
 
@@ -92,7 +92,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def run(world: World, *, command: bool = True, worker: bool = True) -> int:
     return Supervisor(
         cast("Signals", world),
-        cast("Command", world) if command else None,
+        cast("Child", world) if command else None,
         world if worker else None,
         TIMING,
         lambda: world.now,
@@ -103,7 +103,7 @@ def test_the_command_is_told_after_the_worker_is_over(world: World) -> None:
     world.plan[3] = [signal.SIGTERM]
     assert run(world) == 0
     assert world.told == ["worker stops", "worker over", "SIGTERM"]
-    assert world.lingers, "what is on its way to the command is waited for"
+    assert world.drain, "what is on its way to the command is waited for"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
@@ -116,12 +116,12 @@ def test_the_command_gets_sigterm_whichever_signal_stops_the_registrar(
 
 
 def test_a_worker_that_hangs_is_abandoned_in_time_and_the_log_says_so(world: World) -> None:
-    world.farewell_s = None
+    world.deregister_s = None
     world.plan[0] = [signal.SIGTERM]
     with structlog.testing.capture_logs() as lines:
         run(world)
     assert world.told == ["worker stops", "worker abandoned", "SIGTERM"]
-    assert world.now == pytest.approx(TIMING.farewell_s, abs=1)
+    assert world.now == pytest.approx(TIMING.deregister_s, abs=1)
     [line] = [one for one in lines if one["event"] == "deregistration timed out"]
     assert line["log_level"] == "error"
 
@@ -177,7 +177,7 @@ def test_a_command_that_even_a_kill_does_not_end_is_killed_once_and_left_behind(
 
 
 def test_a_second_signal_ends_the_waiting_for_the_worker(world: World) -> None:
-    world.farewell_s = None
+    world.deregister_s = None
     world.plan = {0: [signal.SIGTERM], 2: [signal.SIGTERM]}
     run(world)
     assert world.told == ["worker stops", "worker abandoned", "SIGTERM"]
@@ -189,14 +189,14 @@ def test_a_second_signal_leaves_a_command_that_hangs_little_time(world: World) -
     world.plan = {0: [signal.SIGTERM], 4: [signal.SIGINT]}
     run(world)
     assert world.told[-3:] == ["SIGTERM", "SIGTERM", "killed"]
-    assert world.now == pytest.approx(4 + TIMING.hurry_s, abs=1)
+    assert world.now == pytest.approx(4 + TIMING.second_signal_s, abs=1)
 
 
 def test_two_signals_at_once_hurry_too(world: World) -> None:
-    world.farewell_s = None
+    world.deregister_s = None
     world.plan = {0: [signal.SIGTERM, signal.SIGTERM]}
     run(world)
-    assert world.now < TIMING.hurry_s
+    assert world.now < TIMING.second_signal_s
 
 
 def test_other_signals_are_forwarded_and_end_nothing(world: World) -> None:
@@ -209,14 +209,14 @@ def test_a_command_that_ended_by_itself_is_deregistered(world: World) -> None:
     world.status = 3
     assert run(world) == 3
     assert world.told == ["worker stops", "worker over"]
-    assert not world.lingers, "nobody could take what is on its way"
+    assert not world.drain, "nobody could take what is on its way"
 
 
 def test_without_a_command_only_the_worker_is_ended(world: World) -> None:
     world.plan[0] = [signal.SIGTERM]
     assert run(world, command=False) == 0
     assert world.told == ["worker stops", "worker over"]
-    assert not world.lingers, "the listener is not ours to stop"
+    assert not world.drain, "the listener is not ours to stop"
 
 
 def test_without_a_worker_the_command_is_told_at_once(world: World) -> None:
