@@ -9,7 +9,8 @@ from types import MappingProxyType
 import redis
 from redis.crc import key_slot
 
-from testbed.redis_nodes import HOST, Node, started, until
+from testbed.ports import HOST
+from testbed.redis_nodes import Node, started, wait_for_nodes
 
 SLOTS = 16_384
 MASTERS = 3
@@ -67,12 +68,14 @@ class Cluster:
         The old master lives, and becomes a replica.
         """
         old = self.master_of(key)
-        until(lambda: self.replica_of(old).ask("CLUSTER", "FAILOVER"), "a failover began")
+        wait_for_nodes(lambda: self.replica_of(old).ask("CLUSTER", "FAILOVER"), "a failover began")
         return self.new_master_after(old, key)
 
     def new_master_after(self, old: Node, key: str) -> Node:
         """The key's next master, once every living node names it and calls the Cluster whole."""
-        until(lambda: self._all_follow_another(old, key), "the nodes follow another master")
+        wait_for_nodes(
+            lambda: self._all_follow_another(old, key), "the nodes follow another master"
+        )
         return self.master_of(key)
 
     def move_slot(self, key: str, target: Node) -> None:
@@ -109,8 +112,10 @@ class Cluster:
 
     def await_pairs(self) -> None:
         """Returns once the Cluster is whole, and every node knows of every replica."""
-        until(lambda: all(map(_is_whole, self.nodes)), "the Cluster is whole")
-        until(lambda: all(map(_sees_pairs, self.nodes)), "everybody knows of every replica")
+        wait_for_nodes(lambda: all(map(_is_whole, self.nodes)), "the Cluster is whole")
+        wait_for_nodes(
+            lambda: all(map(_sees_pairs, self.nodes)), "everybody knows of every replica"
+        )
 
     def _all_follow_another(self, old: Node, key: str) -> bool:
         slot = key_slot(key.encode())
@@ -142,13 +147,13 @@ def running(
 
     Args:
         folder: for everybody's files and logs; kept afterwards.
-        options: of the servers, besides those of `embedded_redis.arguments`.
+        options: of the servers, besides those of `redis_process.arguments`.
         password: of the servers.
         node_timeout_ms: after so many milliseconds without an answer a node counts as down.
 
     Raises:
-        embedded_redis.ServerNotFoundError: there is no server to start.
-        embedded_redis.ServerFailedError: one did not come up, or they do not find each other.
+        redis_process.ServerNotFoundError: there is no server to start.
+        redis_process.ServerFailedError: one did not come up, or they do not find each other.
     """
     all_options = {
         "cluster-enabled": "yes",
@@ -180,7 +185,7 @@ def _introduce(nodes: Sequence[Node]) -> None:
         node.ask("CLUSTER", "SET-CONFIG-EPOCH", epoch)
     for node in nodes:
         node.ask("CLUSTER", "MEET", HOST, nodes[0].port)
-    until(lambda: all(_has_met(node, len(nodes)) for node in nodes), "the nodes met")
+    wait_for_nodes(lambda: all(_has_met(node, len(nodes)) for node in nodes), "the nodes met")
 
 
 def _assign(masters: Sequence[Node]) -> None:

@@ -1,10 +1,7 @@
 """Redis servers of our own to do harm to: killed, frozen, started again. For the tests."""
 
-import random
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,13 +10,10 @@ from typing import Any
 import redis
 
 from testbed import redis_process
+from testbed.polling import wait_until
+from testbed.ports import HOST, free_port
 
-HOST = "127.0.0.1"
-# A Cluster's nodes also listen 10,000 above: that too must stay below the ports that the operating
-# system chooses for outgoing connections.
-PORTS = range(10_000, 20_000)
-BUS = 10_000
-DEADLINE_S = 60.0
+NODES_DEADLINE_S = 60.0
 # A synchronisation begins at once; and a replica that got nothing yet does not count in a Cluster,
 # so that the master's pings, too, come soon.
 REPLICATION = {"repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1"}
@@ -35,7 +29,7 @@ class Node:
 
         Args:
             folder: for its files and its log.
-            options: more of the server's options, or others than `embedded_redis.arguments` has.
+            options: more of the server's options, or others than `redis_process.arguments` has.
             password: that it asks of clients and tells its master.
         """
         self.port = free_port()
@@ -118,63 +112,10 @@ def started(nodes: Iterable[Node]) -> Iterator[None]:
         yield
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Polls until the condition holds; a node that does not answer counts as: not yet.
+def wait_for_nodes(condition: Callable[[], object], explain: str) -> None:
+    """Waits for servers to agree; as long as one does not answer, the condition does not hold.
 
     Raises:
-        embedded_redis.ServerFailedError: it did not hold in time.
+        DeadlineError: the condition did not hold in time.
     """
-    deadline = time.monotonic() + DEADLINE_S
-    while not _holds(condition):
-        if time.monotonic() > deadline:
-            raise redis_process.ServerFailedError(f"Not in {DEADLINE_S:.0f} s: {what}")
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port on which nobody listens, and nobody at its Cluster bus either; from now on it is ours.
-
-    No other call gives it away, in whatever process, while this process lives: not before its server
-    starts, nor while that one is dead. A server may answer there that was started without asking.
-
-    Raises:
-        embedded_redis.ServerFailedError: there is none left.
-    """
-    for port in random.sample(PORTS, len(PORTS)):
-        if _claim(port) and _is_free(port + BUS):
-            return port
-    raise redis_process.ServerFailedError("There is no free port.")
-
-
-def _claim(port: int) -> bool:
-    """Keeps a port until this process ends, if nobody else keeps it or listens there.
-
-    A bound UDP socket is the claim: Redis needs only TCP, and the operating system ends it whatever
-    becomes of us. It comes before the look at TCP, which would be in the way of a server that is
-    just starting there.
-    """
-    with socket.socket(type=socket.SOCK_DGRAM) as claim:
-        if not (_binds(claim, port) and _is_free(port)):
-            return False
-        claim.detach()
-        return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as candidate:
-        return _binds(candidate, port)
-
-
-def _binds(candidate: socket.socket, port: int) -> bool:
-    try:
-        candidate.bind((HOST, port))
-    except OSError:
-        return False
-    return True
-
-
-def _holds(condition: Callable[[], object]) -> bool:
-    try:
-        return bool(condition())
-    except redis.RedisError:
-        return False
+    wait_until(condition, explain, NODES_DEADLINE_S, ignoring=redis.RedisError)

@@ -5,17 +5,19 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from testbed.polling import DeadlineError, wait_until
+from testbed.programs import MissingProgramError
 
 NAMES = ("redis-server", "valkey-server")
 SOCKET = "redis.sock"
 START_TIMEOUT_S = 15.0
 
 
-class ServerNotFoundError(Exception):
+class ServerNotFoundError(MissingProgramError):
     """No Redis server on this machine; the message says what to install."""
 
 
@@ -136,15 +138,14 @@ def start(
 def _wait_until_it_answers(
     process: "subprocess.Popen[bytes]", address: tuple[str, int] | Path, log: Path
 ) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if _answers(address):
-                return
-        except OSError:
-            # Not up yet, or still loading its file: ask again until the deadline.
-            pass
-        time.sleep(0.02)
+    def settled() -> bool:
+        return process.poll() is not None or _answers(address)
+
+    with suppress(DeadlineError):
+        # It refuses connections until it is up, and may still be loading its file then.
+        wait_until(settled, timeout_s=START_TIMEOUT_S, ignoring=OSError)
+        if process.poll() is None:
+            return
     raise ServerFailedError(f"The Redis server did not come up: {log.read_text()[-2000:]}")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import redis
 
-from testbed.redis_nodes import HOST, Node, started, until
+from testbed.ports import HOST
+from testbed.redis_nodes import Node, started, wait_for_nodes
 
 SERVICE = "fota"
 QUORUM = 2
@@ -98,12 +99,14 @@ class Sentinels:
         The old master lives, and becomes a replica.
         """
         old = self.master()
-        until(lambda: self.watchers[0].ask("SENTINEL", "FAILOVER", SERVICE), "a failover began")
+        wait_for_nodes(
+            lambda: self.watchers[0].ask("SENTINEL", "FAILOVER", SERVICE), "a failover began"
+        )
         return self.new_master_after(old)
 
     def new_master_after(self, old: Node) -> Node:
         """The next master, once every living Sentinel names it and it is one."""
-        until(lambda: self._all_follow_another(old), "the Sentinels follow another master")
+        wait_for_nodes(lambda: self._all_follow_another(old), "the Sentinels follow another master")
         return self.master()
 
     def rejoin(self, node: Node) -> None:
@@ -117,8 +120,10 @@ class Sentinels:
             node.start()
         awake = [watcher for watcher in self.watchers if watcher.is_awake]
         others = len(self.nodes) - 1, len(self.watchers) - 1
-        until(self._is_followed, "the replicas follow the master")
-        until(lambda: all(w.knows(*others) for w in awake), "the Sentinels know that all is well")
+        wait_for_nodes(self._is_followed, "the replicas follow the master")
+        wait_for_nodes(
+            lambda: all(w.knows(*others) for w in awake), "the Sentinels know that all is well"
+        )
 
     def _is_followed(self) -> bool:
         """Whether all replicas follow the master; has those that do not follow it."""
@@ -154,7 +159,7 @@ def running(
 
     Args:
         folder: for everybody's files and logs; kept afterwards.
-        options: of the Redis servers, besides those of `embedded_redis.arguments`.
+        options: of the Redis servers, besides those of `redis_process.arguments`.
         password: of the Redis servers; the Sentinels ask for none.
         replicas: how many.
         down_after_ms: after so many milliseconds without an answer a Sentinel calls a node down.
@@ -162,18 +167,18 @@ def running(
             one down as well, and one failover follows the other.
 
     Raises:
-        embedded_redis.ServerNotFoundError: there is no server to start.
-        embedded_redis.ServerFailedError: one did not come up, or they do not find each other.
+        redis_process.ServerNotFoundError: there is no server to start.
+        redis_process.ServerFailedError: one did not come up, or they do not find each other.
     """
     nodes = [Node(folder / f"node-{n}", options, password=password) for n in range(replicas + 1)]
     master = nodes[0]
     with started(nodes):
         for node in nodes[1:]:
             node.ask("REPLICAOF", HOST, master.port)
-        until(lambda: _synchronised(nodes[1:]), "the replicas follow their master")
+        wait_for_nodes(lambda: _synchronised(nodes[1:]), "the replicas follow their master")
         watchers = [Watcher(folder / f"sentinel-{n}", master, down_after_ms) for n in range(3)]
         with started(watchers):
-            until(lambda: all(w.knows(replicas, 2) for w in watchers), "the Sentinels met")
+            wait_for_nodes(lambda: all(w.knows(replicas, 2) for w in watchers), "the Sentinels met")
             yield Sentinels(nodes, watchers)
 
 

@@ -18,8 +18,10 @@ from typing import Any
 
 import psutil
 
+from testbed.polling import wait_until
+from testbed.process import BIN, ROOT
 from testbed.sandbox_client import Sandbox
-from testbed.service import BIN, ROOT, Service, wait_until
+from testbed.service import Service
 
 REGISTRAR = ("python", "-m", "registrar")
 TOKEN = "token-of-the-registrar-tests"

@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 
 import requests
 
-from testbed.tools import log_file
+from testbed.process import log_file
 
 ROOT = Path(__file__).parent.parent
 READY = re.compile(r"http://[^ ]+/api")

@@ -4,30 +4,20 @@ It imports none of our packages, so that system tests can use it.
 """
 
 import os
-import random
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self
 
 import psutil
 import requests
 
-from testbed.tools import log_file
+from testbed.polling import DEADLINE_S, wait_until
+from testbed.ports import free_port
+from testbed.process import BIN, ROOT, log_file
 
-ROOT = Path(__file__).parent.parent
-BIN = Path(sys.executable).parent
 RECEIVER = ("gunicorn", "listener.wsgi:app")
 SUPERVISED = ("python", "-m", "registrar", "run", "--", *RECEIVER)
-# The operating system's own choice of ports for outgoing connections begins above this range.
-PORTS = range(20_000, 30_000)
-BUS = 10_000
-DEADLINE_S = 30.0
 
 
 class Service:
@@ -141,33 +131,3 @@ class Service:
 
     def ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
-
-
-def wait_until(
-    condition: Callable[[], object],
-    explain: Callable[[], str] = str,
-    timeout_s: float = DEADLINE_S,
-) -> None:
-    """Polls until the condition holds; fails with what `explain` says when the time is up."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {timeout_s} s: {explain()}"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port of this machine on which nobody listens; no other call gives it away while we live.
-
-    A bound UDP socket is the claim, as in `testbed.redis_nodes`: not at the port itself, where an HTTP/3
-    server may want one, but where a Redis node's would be whose Cluster bus lies at this port.
-    """
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket(type=socket.SOCK_DGRAM) as claim, socket.socket() as candidate:
-            try:
-                claim.bind(("127.0.0.1", port - BUS))
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            claim.detach()
-            return port
-    raise AssertionError("no free port")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from testbed.tools import needed
+from testbed.programs import find_program
 
 SOURCE = Path(__file__).with_suffix(".c")
 
@@ -30,7 +30,16 @@ class SlowDisk:
 
     def __enter__(self) -> Self:
         """Compiles the library. Skips the test where there is no C compiler; in CI it fails."""
-        command = (needed("cc"), "-shared", "-fPIC", "-O1", "-Wall", "-o", self._library, SOURCE)
+        command = (
+            find_program("cc"),
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-Wall",
+            "-o",
+            self._library,
+            SOURCE,
+        )
         subprocess.run([*command, "-ldl"], check=True)
         return self
 

@@ -1,9 +1,10 @@
-"""Fixtures that several rings of tests share: a real Redis server, and an empty one for each test."""
+"""What all rings of tests share: a real Redis server, and the skip of a test whose program is not installed."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,7 @@ import pytest
 import redis
 
 from testbed import redis_process
+from testbed.programs import MissingProgramError
 
 MESSAGES = Path(__file__).parent / "data" / "messages"
 
@@ -21,15 +23,32 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    with skip_where_a_program_is_missing():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    with skip_where_a_program_is_missing():
+        return (yield)
+
+
+@contextmanager
+def skip_where_a_program_is_missing() -> Iterator[None]:
+    """Skips a test or fixture that raises MissingProgramError; in CI the error makes it fail."""
+    try:
+        yield
+    except MissingProgramError as problem:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(problem))
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The URL of a real Redis server, one for each test process."""
-    try:
-        redis_process.find_server()
-    except redis_process.ServerNotFoundError as problem:
-        if os.environ.get("CI"):
-            pytest.fail(str(problem))
-        pytest.skip(str(problem))
     # Not pytest's own folder: a Unix socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="fota-"))
     try:

@@ -12,7 +12,8 @@ from typing import Literal
 
 import requests
 
-from testbed.service import ROOT, Service
+from testbed.process import ROOT
+from testbed.service import Service
 
 LOOK_S = 0.2
 # A run of `check` costs most of a second of a core, which the load needs as well.

@@ -16,7 +16,9 @@ import requests
 
 from bench.chaos.ledger import Attempt, Ledger
 from bench.chaos.sender import LOGIN
-from testbed.service import RECEIVER, ROOT, Service, wait_until
+from testbed.polling import wait_until
+from testbed.process import ROOT
+from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-chaos"
 PATH = f"/cb/{TOKEN}"

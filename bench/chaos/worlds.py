@@ -9,8 +9,9 @@ import redis
 from redis.cluster import RedisCluster
 
 from bench.chaos.world import World
+from testbed.ports import HOST
 from testbed.redis_cluster import Cluster
-from testbed.redis_nodes import HOST, Node, until
+from testbed.redis_nodes import Node, wait_for_nodes
 from testbed.redis_sentinel import Sentinels
 from testbed.resp_proxy import RespProxy
 from testbed.shard_proxy import ShardProxy
@@ -93,9 +94,13 @@ class SentinelWorld(World):
     def wait_until_whole(self) -> None:
         """Returns once every node is there and follows the one master."""
         others = len(self.sentinels.nodes) - 1
-        until(lambda: len(self.sentinels.master().ask("ROLE")[2]) == others, "all replicas follow")
+        wait_for_nodes(
+            lambda: len(self.sentinels.master().ask("ROLE")[2]) == others, "all replicas follow"
+        )
         watchers = self.sentinels.watchers
-        until(lambda: all(each.knows(others, len(watchers) - 1) for each in watchers), "all know")
+        wait_for_nodes(
+            lambda: all(each.knows(others, len(watchers) - 1) for each in watchers), "all know"
+        )
 
 
 class ClusterWorld(World):
@@ -111,7 +116,9 @@ class ClusterWorld(World):
 
     def wait_until_whole(self) -> None:
         """Returns once each master has its replica."""
-        until(lambda: all(map(_is_paired, self.cluster.nodes)), "each master has its replica")
+        wait_for_nodes(
+            lambda: all(map(_is_paired, self.cluster.nodes)), "each master has its replica"
+        )
 
 
 def _is_paired(node: Node) -> bool:

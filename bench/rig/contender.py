@@ -15,7 +15,7 @@ import psutil
 from bench.load.messages import PASSWORD, USERNAME
 from bench.rig import environment, process_usage
 from bench.rig.environment import ROOT
-from testbed.redis_nodes import free_port
+from testbed.ports import free_port
 
 WORKERS = 2
 START_TIMEOUT_S = 30.0

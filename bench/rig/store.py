@@ -14,7 +14,7 @@ import redis
 
 from bench.rig import environment
 from testbed import redis_process
-from testbed.redis_nodes import free_port
+from testbed.ports import free_port
 
 # What differs from one run to the next.
 OWN = ("time", "requestid")

@@ -4,14 +4,14 @@ import sys
 
 from playwright.sync_api import sync_playwright
 
-from testbed.tools import needed
+from testbed.programs import find_program
 from tests.system.status_page.test_page import QUIET, VIEWS
 
 
 def main(url: str, path: str) -> None:
     """Waits until the page has renewed itself once."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=needed("chromium"), args=QUIET)
+        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=QUIET)
         page = browser.new_page(**VIEWS["light"])
         page.goto(url)
         with page.expect_response(url):

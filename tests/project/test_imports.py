@@ -12,7 +12,8 @@ FORBIDDEN = {
     "listener": {"registrar", "sandbox"},
     "registrar": {"sandbox"},
     "sandbox": {"listener", "registrar"},
-    "testbed": {"listener", "registrar", "sandbox", "bench", "tests"},
+    # Benchmarks, chaos and the demonstration use it outside of pytest.
+    "testbed": {"listener", "registrar", "sandbox", "bench", "tests", "pytest"},
 }
 # What of the listener the registrar may use; everything else of it is the web workers' affair.
 SHARED = {

@@ -10,7 +10,7 @@ import yaml
 
 from listener import metrics
 from listener.ops.metrics_table import metrics_table
-from testbed.tools import needed
+from testbed.programs import find_program
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
@@ -69,6 +69,6 @@ def test_every_alert_is_told_in_the_operations_guide() -> None:
 )
 def test_promtool_accepts_the_files(words: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [needed("promtool"), *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [find_program("promtool"), *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from testbed.service import DEADLINE_S
+from testbed.polling import DEADLINE_S
 
 ROOT = Path(__file__).parents[2]
 STREAM = "{fota:0}:messages"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from listener.consumer import Backoff, Consumer
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 GROUP = "g"
 QUICK: dict[str, Any] = {

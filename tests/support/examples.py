@@ -13,7 +13,8 @@ from listener.messages.message import Message
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from testbed import redis_process
-from testbed.service import DEADLINE_S, free_port
+from testbed.polling import DEADLINE_S
+from testbed.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 GROUP = "billing"

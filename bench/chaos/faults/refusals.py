@@ -12,7 +12,7 @@ from bench.chaos.fault import Fault
 from bench.chaos.stages import ahead, few_clients, proxied, refusing, sharded, single
 from bench.chaos.world import PATH, stream
 from bench.chaos.worlds import SingleWorld
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 # Less than a few small messages have together.
 LIMIT_BYTES = 2**15

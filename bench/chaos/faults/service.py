@@ -11,7 +11,7 @@ from bench.chaos.alarm import REFUSES, Exempt
 from bench.chaos.fault import Fault
 from bench.chaos.stages import single, small_disk, small_journal
 from bench.chaos.worlds import SingleWorld
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 SMALL_FILE = 2**16
 HIT = Exempt("what would report it is hit itself; a supervisor sees it")

@@ -10,7 +10,7 @@ from bench.chaos.alarm import REFUSES, SPOOLS, Alarm
 from bench.chaos.fault import Fault
 from bench.chaos.stages import single, slow_disk
 from bench.chaos.worlds import SingleWorld, SlowDiskWorld
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 SYNC_S = 3.0
 PARTS = ("", "-wal", "-shm")

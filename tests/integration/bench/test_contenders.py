@@ -14,7 +14,7 @@ from bench.load import closed, messages
 from bench.rig import contender, environment, store
 from bench.rig.contender import Contender, Server
 from bench.rig.store import Store
-from testbed.tools import lacking, needed
+from testbed.programs import MissingProgramError, find_program
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = sorted((ROOT / "tests" / "data" / "messages").glob("*.json"))
@@ -47,14 +47,18 @@ def entry(kind: str) -> dict[str, Any]:
 
 def found(name: str) -> Contender:
     """As far as it is there: tests install nothing."""
-    needed("wrk")
+    find_program("wrk")
     if name == "ours":
         return contender.ours()
     if name == "fastify":
         if not (environment.NODE / "installed").exists():
-            lacking("the Node contender is not installed: python -m bench.rig.environment")
+            raise MissingProgramError(
+                "the Node contender is not installed: python -m bench.rig.environment"
+            )
     elif name == "fastapi" and not (environment.VENV / "installed").exists():
-        lacking("the Python contenders are not installed: python -m bench.rig.environment")
+        raise MissingProgramError(
+            "the Python contenders are not installed: python -m bench.rig.environment"
+        )
     elif name == "flask":
         # All that it needs the service needs as well.
         return contender.PYTHON_CONTENDERS[name](sys.executable)

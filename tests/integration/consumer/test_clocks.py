@@ -19,8 +19,8 @@ from listener.inspection.queue_view import QueueView, decoding_client
 from listener.ops.app import create_ops_app
 from listener.queue.retention import Retention
 from listener.times import timestamp
+from testbed.polling import wait_until
 from testbed.redis_nodes import Node, started
-from testbed.service import wait_until
 from testbed.shard_proxy import ShardProxy
 from tests.support.cli import ACCOUNT, QUARANTINE, STREAM, add, bury, listed, read, run
 from tests.support.consumer_feed import feed

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from listener.consumer import Backoff, Observer
-from testbed.service import DEADLINE_S, wait_until
+from testbed.polling import DEADLINE_S, wait_until
 from tests.support.consumer_feed import STREAM, feed, fields
 from tests.support.consumer_runs import GROUP, consumer, is_done, number_of, pending, running
 

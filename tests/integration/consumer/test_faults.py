@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from listener.consumer import Backoff, Observer
-from testbed.service import wait_until
+from testbed.polling import wait_until
 from tests.support.consumer_feed import STREAM, feed
 from tests.support.consumer_runs import GROUP, consumer, is_done, number_of, running
 

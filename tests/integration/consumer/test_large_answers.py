@@ -12,8 +12,8 @@ import pytest
 
 from listener.messages.message import Message
 from listener.messages.payload import parse
+from testbed.polling import wait_until
 from testbed.redis_nodes import Node, started
-from testbed.service import wait_until
 from tests.support.consumer_runs import consumer, running
 
 STREAM = "{fota:0}:messages"

@@ -16,8 +16,8 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from testbed.service import wait_until
-from testbed.tools import needed
+from testbed.polling import wait_until
+from testbed.programs import find_program
 from tests.support.examples import PASSWORD, ROOT, Example, Queue, Server, full_pipe
 
 EXAMPLES = ROOT / "docs" / "examples"
@@ -29,7 +29,7 @@ def python(script: str) -> list[str]:
 
 
 def node() -> list[str]:
-    program = needed("node")
+    program = find_program("node")
     version = subprocess.check_output([program, "--version"], text=True)
     if int(version.lstrip("v").partition(".")[0]) < 20:
         unusable(f"the Node.js example needs Node.js 20 or later, and this is {version}")
@@ -46,8 +46,8 @@ def unusable(reason: str) -> NoReturn:
 
 
 def bash() -> list[str]:
-    needed("redis-cli")
-    return [needed("bash"), str(EXAMPLES / "redis_cli.sh")]
+    find_program("redis-cli")
+    return [find_program("bash"), str(EXAMPLES / "redis_cli.sh")]
 
 
 # Each with the number of partitions that one process of it reads.
@@ -143,7 +143,9 @@ def test_bash_shows_no_password_in_the_process_list(user: str, folder: Path) -> 
     seen, programs = folder / "seen", folder / "bin"
     programs.mkdir()
     recorder = programs / "redis-cli"
-    recorder.write_text(f'#!/bin/sh\necho "$0 $@" >>{seen}\nexec {needed("redis-cli")} "$@"\n')
+    recorder.write_text(
+        f'#!/bin/sh\necho "$0 $@" >>{seen}\nexec {find_program("redis-cli")} "$@"\n'
+    )
     recorder.chmod(0o755)
     with Server(folder, rights("redis_cli").replace(PASSWORD, password)) as server:
         if not user:

@@ -26,7 +26,7 @@ from listener.consumer import message
 from listener.messages.message import Message
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "docs" / "examples" / "fleet_state.py"

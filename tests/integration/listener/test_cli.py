@@ -17,7 +17,9 @@ from listener.inspection import pending_entries
 from listener.inspection.queue_view import QueueView, decoding_client
 from listener.queue.keys import Partition
 from listener.spool.spool import Spool
-from testbed.service import ROOT, free_port, wait_until
+from testbed.polling import wait_until
+from testbed.ports import free_port
+from testbed.process import ROOT
 from tests.support.cli import (
     ACCOUNT,
     DEAD,

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from listener.cli import common
 from listener.queue.keys import Partition
 from listener.times import timestamp
-from testbed.service import free_port, wait_until
+from testbed.polling import wait_until
+from testbed.ports import free_port
 from tests.support.cli import (
     ACCOUNT,
     DEAD,

@@ -30,9 +30,10 @@ from registrar.coordination.mutex import Mutex
 from registrar.coordination.state import Store
 from registrar.model import Slot
 from testbed import redis_cluster, redis_process
+from testbed.polling import wait_until
+from testbed.ports import free_port
 from testbed.redis_cluster import Cluster
 from testbed.redis_nodes import Node
-from testbed.service import free_port, wait_until
 from tests.support.cli import listed, run
 from tests.support.queue_load import Load, keeping, kept, message, settings
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest

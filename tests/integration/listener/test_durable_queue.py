@@ -28,7 +28,7 @@ from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import Spool
 from testbed import redis_process
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 STREAM = "{fota:0}:messages"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

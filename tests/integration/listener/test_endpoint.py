@@ -20,7 +20,7 @@ from listener.errors import PROBLEM_TYPES, QueueUnavailableError
 from listener.messages.message import Message
 from listener.queue.queue import DurableQueue, MessageQueue, PutResult, StoredIn
 from listener.settings.settings import Settings
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 SAMPLES = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
 STREAM = "{fota:0}:messages"

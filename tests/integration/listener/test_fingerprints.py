@@ -21,8 +21,8 @@ from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
 from listener.spool.spool import Spool
 from testbed import redis_process
+from testbed.polling import wait_until
 from testbed.resp_proxy import RespProxy
-from testbed.service import wait_until
 
 WHERE = Partition("fota", 0)
 WINDOW_S = 12

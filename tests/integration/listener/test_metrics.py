@@ -15,7 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from listener import __version__
 from listener.runtime import multiprocess_dir
-from testbed.service import RECEIVER, SUPERVISED, Service, free_port, wait_until
+from testbed.polling import wait_until
+from testbed.ports import free_port
+from testbed.service import RECEIVER, SUPERVISED, Service
 
 TOKEN = "token-of-the-tests"
 

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import pytest
 
+from testbed.polling import wait_until
 from testbed.redis_nodes import Node, started
-from testbed.service import RECEIVER, Service, wait_until
+from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-names"
 HANGS_S = 15.0

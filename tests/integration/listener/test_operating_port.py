@@ -16,7 +16,8 @@ from listener.ops.version import COMMIT_VARIABLES, version_info
 from listener.queue.queue import DurableQueue
 from listener.server import bind_addresses
 from listener.settings.settings import Settings
-from testbed.service import RECEIVER, Service, free_port
+from testbed.ports import free_port
+from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-tests"
 PUBLIC_TOO = {"/healthz", "/readyz"}

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.service import RECEIVER, Service, free_port
+from testbed.ports import free_port
+from testbed.service import RECEIVER, Service
 from tests.integration.listener.test_security_headers import EXPECTED, TOKEN, rules
 
 

@@ -19,7 +19,7 @@ from listener.messages.payload import parse
 from listener.queue.keys import partition_number
 from listener.queue.queue import DurableQueue, PutResult
 from listener.spool.spool import Spool
-from testbed.service import wait_until
+from testbed.polling import wait_until
 from tests.integration.listener.test_durable_queue import NOW, World, message
 
 # Longer than any test takes: what waits so long has to be woken.

@@ -23,8 +23,8 @@ from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import JOURNAL, Spool
 from testbed import redis_process
+from testbed.polling import wait_until
 from testbed.resp_proxy import RespProxy
-from testbed.service import wait_until
 from tests.support.cli import run
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

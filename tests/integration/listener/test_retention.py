@@ -22,7 +22,7 @@ from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from testbed import redis_process
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 STREAM = "{fota:0}:messages"

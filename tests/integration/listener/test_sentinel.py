@@ -19,9 +19,10 @@ from listener.redis_client.connection_pool import DisconnectOnTimeout
 from listener.settings.secret import Secret
 from listener.spool.spool import Spool
 from testbed import redis_sentinel
+from testbed.polling import wait_until
+from testbed.ports import free_port
 from testbed.redis_nodes import Node
 from testbed.redis_sentinel import Sentinels
-from testbed.service import free_port, wait_until
 from tests.support.cli import listed, run
 from tests.support.queue_load import Load, keeping, kept, message, settings
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest

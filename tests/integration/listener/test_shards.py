@@ -17,9 +17,9 @@ from listener.ops.app import create_ops_app
 from listener.queue.keys import every_partition
 from listener.queue.retention import Retention
 from testbed import redis_cluster
+from testbed.polling import wait_until
 from testbed.redis_cluster import SLOTS, Cluster
-from testbed.redis_nodes import Node, started, until
-from testbed.service import wait_until
+from testbed.redis_nodes import Node, started, wait_for_nodes
 from testbed.shard_proxy import ShardProxy, refusing
 from tests.support.cli import listed, run
 from tests.support.consumer_feed import feed
@@ -69,7 +69,9 @@ def one_node(folder: Path) -> Iterator[Node]:
     node = Node(folder / "node", {"cluster-enabled": "yes"})
     with started([node]):
         node.ask("CLUSTER", "ADDSLOTS", *range(SLOTS))
-        until(lambda: "cluster_state:ok" in node.ask("CLUSTER", "INFO"), "the Cluster is whole")
+        wait_for_nodes(
+            lambda: "cluster_state:ok" in node.ask("CLUSTER", "INFO"), "the Cluster is whole"
+        )
         yield node
 
 

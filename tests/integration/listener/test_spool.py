@@ -21,7 +21,7 @@ from listener.messages.payload import parse
 from listener.spool.contents import read_status
 from listener.spool.spool import JOURNAL, Spool
 from listener.times import timestamp
-from testbed.service import wait_until
+from testbed.polling import wait_until
 from testbed.slow_disk import SlowDisk
 from tests.support.queue_load import settings
 

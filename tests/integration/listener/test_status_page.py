@@ -21,7 +21,7 @@ from listener.ops.status_page import snapshot
 from listener.queue.keys import Partition, hour_of
 from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
-from testbed.service import free_port
+from testbed.ports import free_port
 
 WHERE = Partition("fota", 0)
 OBSERVATIONS = "{fota:registrar}:observations"

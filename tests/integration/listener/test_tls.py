@@ -18,9 +18,10 @@ from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect
 from listener.settings.secret import Secret
 from testbed import redis_process
-from testbed.redis_nodes import HOST, Node, free_port, started
-from testbed.service import wait_until
-from testbed.tools import needed
+from testbed.polling import wait_until
+from testbed.ports import HOST, free_port
+from testbed.programs import find_program
+from testbed.redis_nodes import Node, started
 from tests.support.queue_load import message, settings
 
 # What the listener's user must be allowed, and no more.
@@ -82,7 +83,7 @@ def folder(redis_server: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> Certificate:
-    needed("openssl")
+    find_program("openssl")
     return Certificate(folder, "ours")
 
 

@@ -22,7 +22,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from listener.errors import RefusalError
 from listener.server.client_connection import Connection, ConnectionLimiter
 from listener.server.worker import Worker
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 REQUEST_TIMEOUT_S = 0.3
 KEEPALIVE_S = 1

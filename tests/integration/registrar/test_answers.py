@@ -15,6 +15,7 @@ from registrar.errors import PausedError, UnavailableError
 from registrar.reconcile import manual
 from registrar.reconcile.loop import Service
 from registrar.settings import Timing
+from testbed.polling import wait_until
 from testbed.sandbox_client import Sandbox
 from tests.support.registrar_replica import (
     ACCOUNTS,
@@ -231,14 +232,7 @@ def services() -> Iterator[list[Service]]:
     yield running
     for service in running:
         service.abort()
-    eventually(lambda: not any(service.running for service in running))
-
-
-def eventually(condition: Any) -> None:
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not any(service.running for service in running))
 
 
 def test_replicas_share_a_pause(
@@ -248,8 +242,8 @@ def test_replicas_share_a_pause(
     thingspace.fault(FOTA, count=99, next_access_s=60, status=429)
     start = now(thingspace)
     serve(first, services)
-    eventually(lambda: calls(thingspace, start))
-    eventually(lambda: second.parts.shared.pauses.left_s() > 50)
+    wait_until(lambda: calls(thingspace, start))
+    wait_until(lambda: second.parts.shared.pauses.left_s() > 50)
     serve(second, services)
     # The second one looks, and does not ask.
     with pytest.raises(PausedError):
@@ -296,10 +290,10 @@ def test_paced_login_goes_on_within_seconds_of_an_unlock(
     thingspace.fault(LOGIN, status=502, count=2)
     start = now(thingspace)
     serve(one, services)
-    eventually(lambda: one.parts.breaker.read().failed == 2)
+    wait_until(lambda: one.parts.breaker.read().failed == 2)
     assert len(calls(thingspace, start, LOGIN)) == 2
     one.parts.breaker.unlock()
-    eventually(lambda: thingspace.registered_url() == URL)
+    wait_until(lambda: thingspace.registered_url() == URL)
     assert len(calls(thingspace, start, LOGIN)) == 3
 
 
@@ -313,9 +307,9 @@ def test_paced_login_goes_on_when_another_replica_was_let_in(
     # The login of the other one is under way, and its outcome still unknown.
     attempt = other.parts.breaker.reserve()
     serve(one, services)
-    eventually(lambda: one.parts.breaker.read().doubtful == 2)
+    wait_until(lambda: one.parts.breaker.read().doubtful == 2)
     attempt.accepted()
-    eventually(lambda: thingspace.registered_url() == URL)
+    wait_until(lambda: thingspace.registered_url() == URL)
 
 
 def pauses(url: str, clock: list[float]) -> Pauses:

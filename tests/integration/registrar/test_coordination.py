@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from registrar.login_breaker.record import Strikes
 from registrar.login_breaker.stores import FileStore, RedisStore
 from registrar.model import Slot
 from registrar.observation import Observation
+from testbed.polling import wait_until
 
 KEYS = Keys("tests")
 SOON_S = 20.0
@@ -37,13 +38,6 @@ SLOT = Slot("0242078689-00001", "v1")
 def client(redis_url: str) -> Iterator["redis.Redis"]:
     with connect(Secret(redis_url), timeout_s=10, name="tests") as connected:
         yield connected
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def lease(
@@ -75,7 +69,7 @@ def test_a_member_that_does_not_renew_is_none(client: "redis.Redis") -> None:
     lease(client, "killed", ttl_s=0.2).join()
     one = lease(client, "one")
     one.join()
-    eventually(lambda: one.renew().names == ("one",))
+    wait_until(lambda: one.renew().names == ("one",))
     assert one.leave() == 0
 
 
@@ -83,7 +77,7 @@ def test_leaving_counts_only_those_whose_lease_lasts(client: "redis.Redis") -> N
     lease(client, "killed", ttl_s=0.05).join()
     one = lease(client, "one")
     one.join()
-    eventually(lambda: (client.zscore(KEYS.leases, "killed") or 0) < redis_now_ms(client))
+    wait_until(lambda: (client.zscore(KEYS.leases, "killed") or 0) < redis_now_ms(client))
     assert one.leave() == 0
 
 
@@ -189,7 +183,7 @@ def test_the_mutex_of_one_that_was_killed_becomes_free(client: "redis.Redis") ->
 def test_who_was_too_slow_is_told_and_takes_nothing_from_the_next(client: "redis.Redis") -> None:
     slow = mutex(client, "slow", ttl_s=0.05)
     with slow.held(wait, for_at_most_s=1) as hold:
-        eventually(lambda: not client.exists(KEYS.mutex))
+        wait_until(lambda: not client.exists(KEYS.mutex))
         with mutex(client, "next").held(wait, for_at_most_s=1), pytest.raises(NotExclusiveError):
             hold.confirm()
     assert not client.exists(KEYS.mutex)
@@ -230,7 +224,7 @@ def test_takeovers_count_within_the_window_only(client: "redis.Redis") -> None:
     store.note_takeover(SLOT, "url", fence=1)
     store.note_takeover(SLOT, "url", fence=2)
     assert store.takeovers(SLOT, "other") == 0
-    eventually(lambda: store.takeovers(SLOT, "url") == 0)
+    wait_until(lambda: store.takeovers(SLOT, "url") == 0)
 
 
 def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
@@ -268,7 +262,7 @@ def test_a_process_that_could_not_join_at_its_start_joins_long_before_a_third_of
         assert not beating.join()
     beating.start(changed=lambda: None)
     try:
-        eventually(lambda: read_roll(client, KEYS).names == ("late",))
+        wait_until(lambda: read_roll(client, KEYS).names == ("late",))
     finally:
         beating.stop()
 

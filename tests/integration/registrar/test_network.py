@@ -20,7 +20,7 @@ from registrar.http.request import HttpSession, NoAnswerError, Timeouts
 from registrar.model import Call
 from registrar.settings import Timing
 from registrar.thingspace.transport import Transport
-from testbed.tools import needed
+from testbed.programs import find_program
 
 LIMITS = Timeouts(connect_s=1.0, read_s=5.0)
 HTTPS = "https://127.0.0.1:1/api"
@@ -157,7 +157,7 @@ def test_proxy_that_wants_credentials_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def certificate(folder: Path, name: str) -> ssl.SSLContext:
-    openssl = needed("openssl")
+    openssl = find_program("openssl")
     both = folder / "both.pem"
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=x"
     extra = ["-addext", f"subjectAltName={name}", "-keyout", str(both), "-out", str(folder / "c")]

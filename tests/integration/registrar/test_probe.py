@@ -14,7 +14,7 @@ import pytest
 import listener.callback.ownership_probe
 from registrar.public_url.probe import Probe
 from registrar.settings import RegistrarSettings
-from testbed.tools import needed
+from testbed.programs import find_program
 
 ENVIRON = {
     "CALLBACK_TOKEN": "callback-token",
@@ -181,7 +181,7 @@ def test_a_name_that_is_none_is_told(scheme: str, host: str) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """One that nobody vouches for and that lasts a week: with its key, and alone."""
-    needed("openssl")
+    find_program("openssl")
     folder = tmp_path_factory.mktemp("certificate")
     both, alone = folder / "both.pem", folder / "alone.pem"
     subprocess.run(

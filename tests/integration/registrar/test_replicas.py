@@ -1,8 +1,6 @@
 """Several replicas with a real Redis between them, and without it."""
 
 import threading
-import time
-from collections.abc import Callable
 from copy import copy
 
 import pytest
@@ -17,6 +15,7 @@ from registrar.reconcile.deregistration import Farewell, Remover
 from registrar.reconcile.loop import Service
 from registrar.settings import Timing
 from registrar.thingspace.client import Client, Permit
+from testbed.polling import wait_until
 from testbed.sandbox_client import Sandbox
 from tests.support.registrar_replica import (
     ACCOUNTS,
@@ -226,7 +225,7 @@ def test_who_joins_while_the_last_one_leaves_registers_again(
     start = now(thingspace)
     leaving = threading.Thread(target=old.leave)
     leaving.start()
-    eventually(lambda: "DELETE" in calls(thingspace, start))
+    wait_until(lambda: "DELETE" in calls(thingspace, start))
     new.join()
     assert told(new.tick()[0]) == ("registered", "absent")
     leaving.join()
@@ -300,7 +299,7 @@ def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
     start = now(thingspace)
     writing = threading.Thread(target=one.tick)
     writing.start()
-    eventually(lambda: "POST" in calls(thingspace, start))
+    wait_until(lambda: "POST" in calls(thingspace, start))
     with (
         pytest.raises(NotExclusiveError),
         two.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1.3),
@@ -364,7 +363,7 @@ def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
     )
     start = now(thingspace)
     service.start()
-    eventually(lambda: calls(thingspace, start))
+    wait_until(lambda: calls(thingspace, start))
     service.abort()
     assert over.wait(20)
     assert not service.running
@@ -398,7 +397,7 @@ def test_a_mistake_of_ours_ends_neither_the_thread_nor_the_shutdown(
         ended=over.set,
     )
     service.start()
-    eventually(lambda: thingspace.registered_url() == URL)
+    wait_until(lambda: thingspace.registered_url() == URL)
     service.stop()
     assert over.wait(20)
     assert not service.running
@@ -415,10 +414,3 @@ def test_the_mutex_that_could_not_be_given_back_is_taken_again_by_its_holder(
         one.tick()
     one.leave()
     assert thingspace.registered_url() is None
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from testbed.programs import find_program
 from testbed.sandbox_client import Sandbox
-from testbed.tools import needed
 
 # Short where a test is about it; long where a busy machine must not cause it.
 SPANS: dict[str, Any] = {
@@ -206,7 +206,7 @@ def test_netrc_and_proxies_of_the_environment_are_left_alone(
 
 
 def test_a_certificate_is_verified_and_its_authority_can_be_named(tmp_path: Path) -> None:
-    openssl = needed("openssl")
+    openssl = find_program("openssl")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
     extra = ["-addext", "subjectAltName=DNS:localhost"]

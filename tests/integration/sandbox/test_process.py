@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import psutil
 import pytest
 import requests
 
+from testbed.polling import wait_until
 from testbed.sandbox_client import ROOT, Sandbox, SandboxFailedError
 
 REPLICAS = 3
@@ -57,21 +57,14 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly_even_amid_work(number: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, Sandbox() as sandbox:
         sandbox.register_outside(f"http://127.0.0.1:{silent.getsockname()[1]}/")
         sandbox.send({"accountName": sandbox.account})
-        wait_for(lambda: bool(sandbox.deliveries()[0]["attempts"]))
+        wait_until(lambda: bool(sandbox.deliveries()[0]["attempts"]))
         os.kill(sandbox.pid, number)
-        wait_for(lambda: psutil.Process(sandbox.pid).status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: psutil.Process(sandbox.pid).status() == psutil.STATUS_ZOMBIE)
         assert sandbox.stop() == 0
         assert sandbox.errors() == ""
 
@@ -89,7 +82,7 @@ def test_it_ends_with_the_process_that_started_it() -> None:
         assert parent.stdout is not None
         orphan = int(parent.stdout.readline())
         parent.kill()
-    wait_for(lambda: not alive(orphan))
+    wait_until(lambda: not alive(orphan))
 
 
 def alive(pid: int) -> bool:
@@ -164,13 +157,13 @@ def test_replicas_and_a_stream_of_messages_do_not_disturb_it() -> None:
             assert sum(replica.result() for replica in replicas) == REPLICAS * ROUNDS
             assert sender.result() == list(range(1, ROUNDS + 1))
         assert sandbox.errors() == ""
-        wait_for(lambda: sandbox.counts()["pending"] == 0)
+        wait_until(lambda: sandbox.counts()["pending"] == 0)
         assert sandbox.counts()["unregistered"] + sandbox.counts()["lost"] == ROUNDS
         posts = sandbox.requests(path="/api/fota", method="POST")
         changes = sandbox.registrations()["history"]
         assert len(posts) == len(changes) == REPLICAS * ROUNDS
         # A thread ends with its request: none is left over.
-        wait_for(lambda: psutil.Process(sandbox.pid).num_threads() <= before + 2)
+        wait_until(lambda: psutil.Process(sandbox.pid).num_threads() <= before + 2)
 
 
 def reconcile(sandbox: Sandbox, number: int) -> int:

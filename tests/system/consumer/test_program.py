@@ -14,7 +14,7 @@ import click
 import pytest
 
 from testbed.log_reader import LogReader
-from testbed.service import wait_until
+from testbed.polling import wait_until
 from tests.support.consumer_feed import STREAM, Program, feed
 
 ROOT = Path(__file__).parents[3]

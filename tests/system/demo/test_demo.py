@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from testbed.service import Service, wait_until
+from testbed.polling import wait_until
+from testbed.service import Service
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from testbed.polling import wait_until
 from testbed.registrar_process import TOKEN, settings, wait_until_registered
 from testbed.sandbox_client import Sandbox
-from testbed.service import Service, wait_until
+from testbed.service import Service
 from tests.support.deploy_files import ROOT, image_environment, image_sources, last_stage
 
 # A private process table, a root that is read-only where the service's code is, as containers have it.

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from testbed.service import Service, free_port, wait_until
-from testbed.tools import needed
+from testbed.polling import wait_until
+from testbed.ports import free_port
+from testbed.programs import find_program
+from testbed.service import Service
 from tests.support.deploy_files import DEPLOY
 
 TOKEN = "token-that-no-log-may-hold"
@@ -110,7 +112,7 @@ def running(
 
 @contextmanager
 def nginx(folder: Path, upstream: int) -> Iterator[Proxy]:
-    program, openssl = needed("nginx"), needed("openssl")
+    program, openssl = find_program("nginx"), find_program("openssl")
     port, plain = free_port(), free_port()
     kind = ("-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
     files = ("-keyout", folder / "key.pem", "-out", folder / "cert.pem")
@@ -146,7 +148,7 @@ def nginx(folder: Path, upstream: int) -> Iterator[Proxy]:
 
 @contextmanager
 def caddy(folder: Path, upstream: int) -> Iterator[Proxy]:
-    program = needed("caddy")
+    program = find_program("caddy")
     port, plain = free_port(), free_port()
     # For the test: a certificate of its own making, no port below 1024, nothing in the home folder.
     own = f"\tadmin off\n\thttp_port {plain}\n\tlocal_certs\n\tskip_install_trust\n\tlog {{"

@@ -15,7 +15,8 @@ import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from testbed.service import RECEIVER, Service, wait_until
+from testbed.polling import wait_until
+from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-tests"
 PATH = f"/cb/{TOKEN}"

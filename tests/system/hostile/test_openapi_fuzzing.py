@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.service import BIN, RECEIVER, ROOT, Service
+from testbed.process import BIN, ROOT
+from testbed.service import RECEIVER, Service
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "")
 LOGIN = {"TOKEN": "right-token", "USERNAME": "right-user", "PASSWORD": "right-password"}

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 import psutil
 import pytest
 
-from testbed.service import RECEIVER, Service, wait_until
+from testbed.polling import wait_until
+from testbed.service import RECEIVER, Service
 
 MESSAGE = b"POST /cb HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 CONNECTIONS = 40

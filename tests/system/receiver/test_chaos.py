@@ -9,7 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from testbed.service import ROOT, Service, wait_until
+from testbed.polling import wait_until
+from testbed.process import ROOT
+from testbed.service import Service
 
 CHAOS = ("python", "-m", "bench.chaos")
 # The tests' choice of a server is the run's as well.

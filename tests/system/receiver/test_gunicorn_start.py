@@ -9,8 +9,10 @@ import pytest
 import requests
 
 from testbed import registrar_process
+from testbed.polling import wait_until
+from testbed.process import ROOT
 from testbed.sandbox_client import Sandbox
-from testbed.service import RECEIVER, ROOT, Service, wait_until
+from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-tests"
 APP = "listener.wsgi:app"

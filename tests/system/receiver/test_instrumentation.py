@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from testbed.service import RECEIVER, ROOT, Service, wait_until
+from testbed.polling import wait_until
+from testbed.process import ROOT
+from testbed.service import RECEIVER, Service
 
 TOKEN, PREVIOUS_TOKEN = "token-of-the-tests", "token-before-that-one"
 PASSWORD = "correct-horse-battery"

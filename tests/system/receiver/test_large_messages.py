@@ -14,8 +14,8 @@ import pytest
 import redis
 import requests
 
-from testbed.service import RECEIVER, ROOT, Service
-from testbed.tools import log_file
+from testbed.process import ROOT, log_file
+from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-tests"
 STREAM = "{fota:0}:messages"

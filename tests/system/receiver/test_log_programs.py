@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.log_reader import LogReader
-from testbed.service import ROOT, wait_until
+from testbed.polling import wait_until
+from testbed.process import ROOT
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ import redis
 import requests
 
 from testbed import redis_process
-from testbed.service import RECEIVER, ROOT, Service
+from testbed.process import ROOT
+from testbed.service import RECEIVER, Service
 
 SAMPLES = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}

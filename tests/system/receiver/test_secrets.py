@@ -15,8 +15,9 @@ import redis
 import requests
 
 from testbed import redis_process
+from testbed.polling import wait_until
 from testbed.sandbox_client import Sandbox
-from testbed.service import SUPERVISED, Service, wait_until
+from testbed.service import SUPERVISED, Service
 
 PROVIDER = {
     "THINGSPACE_KEY": "planted-provider-key",

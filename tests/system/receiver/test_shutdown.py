@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import redis
 
+from testbed.polling import wait_until
+from testbed.process import ROOT
 from testbed.registrar_process import gone, sending
 from testbed.sandbox_client import Sandbox
-from testbed.service import RECEIVER, ROOT, SUPERVISED, Service, wait_until
+from testbed.service import RECEIVER, SUPERVISED, Service
 
 LOGIN = {"CALLBACK_USERNAME": "listener", "CALLBACK_PASSWORD": "correct-horse-battery"}
 EVERY_S = 0.05

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from testbed.service import RECEIVER, ROOT, Service, wait_until
+from testbed.polling import wait_until
+from testbed.process import ROOT
+from testbed.service import RECEIVER, Service
 from testbed.slow_disk import SlowDisk
 
 IN_TIME_S = 2.0

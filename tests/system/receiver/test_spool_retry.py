@@ -9,7 +9,9 @@ from typing import Any
 import redis
 import requests
 
-from testbed.service import RECEIVER, ROOT, Service, wait_until
+from testbed.polling import wait_until
+from testbed.process import ROOT
+from testbed.service import RECEIVER, Service
 
 LIMIT = "1048576"
 

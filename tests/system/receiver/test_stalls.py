@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from testbed.service import RECEIVER, Service, wait_until
+from testbed.polling import wait_until
+from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-stalls"
 MEMORY = ("/dev/shm/", "/memfd:", "/SYSV", "/dev/zero")

@@ -12,9 +12,10 @@ import pytest
 import requests
 
 from testbed.log_reader import LogReader
+from testbed.polling import wait_until
 from testbed.registrar_process import settings as registrar_settings
 from testbed.sandbox_client import Sandbox
-from testbed.service import RECEIVER, SUPERVISED, Service, wait_until
+from testbed.service import RECEIVER, SUPERVISED, Service
 
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 PROOF = {"CALLBACK_USERNAME": LOGIN["username"], "CALLBACK_PASSWORD": LOGIN["password"]}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from testbed.log_reader import LogReader
-from testbed.service import ROOT, wait_until
-from testbed.tools import log_file
+from testbed.polling import wait_until
+from testbed.process import ROOT, log_file
 from tests.support.consumer_feed import feed
 
 COMMANDS = {

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.polling import wait_until
+from testbed.ports import free_port
 from testbed.registrar_process import REGISTRAR, has_said, settings, wait_until_registered
 from testbed.sandbox_client import Sandbox
-from testbed.service import SUPERVISED, Service, free_port, wait_until
+from testbed.service import SUPERVISED, Service
 
 GUNICORN = ("gunicorn", "listener.wsgi:app")
 RUN = (*REGISTRAR, "run", "--")

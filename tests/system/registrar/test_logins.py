@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.polling import wait_until
+from testbed.process import ROOT
 from testbed.registrar_process import REGISTRAR, command_line, settings
 from testbed.sandbox_client import Sandbox
-from testbed.service import ROOT, Service, wait_until
+from testbed.service import Service
 
 LOGIN = "/api/m2m/v1/session/login"
 RESTARTS = 30

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import redis
 
+from testbed.polling import wait_until
 from testbed.registrar_process import REGISTRAR, command_line, events, settings, wait_until_said
 from testbed.sandbox_client import Sandbox
-from testbed.service import Service, wait_until
+from testbed.service import Service
 
 HTTPS = {"THINGSPACE_BASE_URL": "https://127.0.0.1:1/api"}
 GONE = "/nowhere/ca.pem"

@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from testbed.polling import DEADLINE_S, wait_until
+from testbed.process import ROOT
+from testbed.programs import find_program
 from testbed.registrar_process import REGISTRAR, settings, wait_until_registered
 from testbed.sandbox_client import Sandbox
-from testbed.service import DEADLINE_S, ROOT, SUPERVISED, Service, wait_until
-from testbed.tools import needed
+from testbed.service import SUPERVISED, Service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has PR_SET_DUMPABLE")
 
@@ -138,7 +140,7 @@ def as_somebody(rights: str = "-all,+dac_override") -> tuple[str, ...]:
         return ()
     user = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs")
     caps = (f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}")
-    return (needed("setpriv"), *user, *caps)
+    return (find_program("setpriv"), *user, *caps)
 
 
 def attack(pid: int, folder: Path) -> dict[str, Any]:
@@ -304,11 +306,11 @@ def test_program_that_may_not_be_read_is_closed_from_its_first_moment(mode: int)
         folder = Path(name)
         folder.chmod(0o755)
         program = folder / "sleep"
-        shutil.copy(needed("sleep"), program)
+        shutil.copy(find_program("sleep"), program)
         # An owner who is not root has to take the right to read from itself.
         program.chmod(mode if os.geteuid() == 0 or mode == 0o755 else 0o111)
         # setpriv still may read everything when it executes the next program: here that is env.
-        command = [*as_somebody("-all"), needed("env"), str(program), "60"]
+        command = [*as_somebody("-all"), find_program("env"), str(program), "60"]
         with subprocess.Popen(command, env=PLANTED) as victim:
             try:
                 wait_until(lambda: Path(f"/proc/{victim.pid}/comm").read_text() == "sleep\n")

@@ -12,9 +12,10 @@ from typing import Any
 
 import redis
 
+from testbed.polling import wait_until
 from testbed.registrar_process import REGISTRAR, settings, wait_until_registered
 from testbed.sandbox_client import Sandbox
-from testbed.service import Service, wait_until
+from testbed.service import Service
 
 # By hand: REGISTRAR_CHAOS_S=60 python -m pytest tests/system/registrar/test_replicas.py -s
 DURATION_S = float(os.environ.get("REGISTRAR_CHAOS_S", "6"))

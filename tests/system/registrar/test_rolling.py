@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.polling import wait_until
 from testbed.registrar_process import (
     REGISTRAR,
     TOKEN,
@@ -23,7 +24,7 @@ from testbed.registrar_process import (
     wait_until_registered,
 )
 from testbed.sandbox_client import Sandbox
-from testbed.service import SUPERVISED, Service, wait_until
+from testbed.service import SUPERVISED, Service
 
 ROLLS = 20
 # More of them by hand: ROLLS_AT_FIRST_200=20 python -m pytest tests/system/registrar/test_rolling.py

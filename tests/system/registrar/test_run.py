@@ -16,6 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from testbed.polling import wait_until
+from testbed.ports import free_port
+from testbed.process import BIN, ROOT
 from testbed.registrar_process import (
     REGISTRAR,
     TOKEN,
@@ -28,7 +31,7 @@ from testbed.registrar_process import (
     wait_until_said,
 )
 from testbed.sandbox_client import Sandbox
-from testbed.service import BIN, ROOT, SUPERVISED, Service, free_port, wait_until
+from testbed.service import SUPERVISED, Service
 
 # What COMMAND is told is written into a file, whose name is the first argument.
 RECORDER = """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.polling import wait_until
 from testbed.redis_nodes import Node, started
 from testbed.registrar_process import (
     Balancer,
@@ -19,7 +20,7 @@ from testbed.registrar_process import (
     wait_until_registered,
 )
 from testbed.sandbox_client import Sandbox
-from testbed.service import SUPERVISED, Service, wait_until
+from testbed.service import SUPERVISED, Service
 
 # The default is sixty; the tests only want it to be far longer than what happens in them.
 INTERVAL_S = os.environ.get("STACKS_INTERVAL_S", "60")

@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from testbed import registrar_process
+from testbed.process import ROOT
+from testbed.programs import find_program
 from testbed.redis_nodes import Node, started
 from testbed.sandbox_client import Sandbox
-from testbed.service import ROOT, SUPERVISED, Service
-from testbed.tools import needed
+from testbed.service import SUPERVISED, Service
 
 # All in one process of the run: a browser and a world of its own for each would take half a minute more.
 pytestmark = pytest.mark.xdist_group("status-page")
@@ -57,7 +58,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = needed("chromium")
+    chromium = find_program("chromium")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=QUIET)
         yield running

@@ -9,7 +9,7 @@ import pytest
 from listener.runtime import background_writer
 from listener.runtime.background_writer import BackgroundWriter
 from testbed.log_reader import LogReader
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from listener.runtime.group_commit import GroupCommit
-from testbed.service import wait_until
+from testbed.polling import wait_until
 
 
 class Store:
