@@ -1,6 +1,5 @@
 """What the registrar counts. Where nobody serves metrics, by hand and standing alone, nothing."""
 
-from registrar.model import Call
 from registrar.observation import Observation
 
 # What others did to the registration. A roll-out, a rotated token and a new password are our own doing.
@@ -10,7 +9,7 @@ DRIFT_REASONS = frozenset({"absent", "takeover", "another-owner", "flapping"})
 class Metrics:
     """Counts nothing."""
 
-    def provider_call(self, call: Call, result: str, seconds: float) -> None:
+    def provider_call(self, call: str, result: str, seconds: float) -> None:
         """A call to ThingSpace ended: `ok`, the status of a refusal, or why there was no answer."""
 
     def reconciled(self, seen: Observation, before: Observation | None) -> None:
@@ -30,10 +29,10 @@ class PrometheusMetrics(Metrics):
 
         self._metrics = metrics
 
-    def provider_call(self, call: Call, result: str, seconds: float) -> None:
+    def provider_call(self, call: str, result: str, seconds: float) -> None:
         """See above."""
-        self._metrics.count(self._metrics.PROVIDER_CALLS, call.name, result)
-        self._metrics.observe(self._metrics.PROVIDER_CALL, seconds, call.name)
+        self._metrics.count(self._metrics.PROVIDER_CALLS, call, result)
+        self._metrics.observe(self._metrics.PROVIDER_CALL, seconds, call)
 
     def reconciled(self, seen: Observation, before: Observation | None) -> None:
         """See above."""

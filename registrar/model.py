@@ -1,17 +1,21 @@
 """What is registered, where, and with which credentials: the values that every part works with. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
 from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from listener.settings.secret import Secret
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-
 # What RFC 3986 allows in a path segment as it is.
 PATH_SAFE = "!$&'()*+,;=:@~"
+
+
+class ServiceName(StrEnum):
+    """The callback services that the callback API serves. `Fota` is the one that is documented. [doc, sdk]"""
+
+    FOTA = "Fota"
 
 
 @dataclass(frozen=True)
@@ -91,22 +95,3 @@ def _ascii_host(host: str) -> str:
         return host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         return host
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request as a value; `path` begins after the API's base, the body is JSON or a form.
-
-    Its name says to people and metrics what it is for.
-    """
-
-    name: str
-    method: str
-    path: str
-    json: Mapping[str, Any] | None = field(default=None, repr=False)
-    form: Mapping[str, str] | None = field(default=None, repr=False)
-
-    @property
-    def writes(self) -> bool:
-        """Whether it changes a registration."""
-        return self.method != "GET"

@@ -14,7 +14,7 @@ from registrar.errors import (
     UnavailableError,
 )
 from registrar.model import Credentials
-from registrar.thingspace import signin
+from registrar.thingspace import replies, requests
 from registrar.thingspace.renewals import Renewals
 from registrar.thingspace.transport import Transport
 
@@ -123,8 +123,8 @@ class Tokens:
             if session is None:
                 return None
             try:
-                headers = signin.call_headers(self._bearer(), session)
-                reply = self._transport.send(signin.logout_call(), headers)
+                headers = requests.token_auth(self._bearer(), session)
+                reply = self._transport.send(requests.logout(), headers)
             except RegistrarError as error:
                 return str(error)
             return None if reply.ok else f"HTTP {reply.status}"
@@ -133,8 +133,8 @@ class Tokens:
         if self._token is None or self._clock() >= self._token_until:
             before()
             asked = self._clock()
-            headers = signin.token_headers(self._credentials)
-            token = signin.read_token(self._transport.send(signin.token_call(), headers))
+            headers = requests.basic_auth(self._credentials)
+            token = replies.read_token(self._transport.send(requests.token(), headers))
             self._token, self._token_from = token.value, asked
             self._token_until = asked + max(token.expires_in_s - EARLY_S, token.expires_in_s * 0.9)
         return self._token
@@ -160,9 +160,9 @@ class Tokens:
         attempt = self._breaker.reserve()
         try:
             reply = self._transport.send(
-                signin.login_call(self._credentials), signin.call_headers(bearer)
+                requests.login(self._credentials), requests.token_auth(bearer)
             )
-            session = signin.read_session(reply)
+            session = replies.read_session(reply)
         except StopError as error:
             attempt.refused(locked=error.reason == "account-locked")
             raise

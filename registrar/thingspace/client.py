@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
@@ -14,14 +15,26 @@ from registrar.errors import (
     UnavailableError,
 )
 from registrar.http.reply import Reply
-from registrar.model import Call, Registration, Slot
+from registrar.model import Registration, ServiceName, Slot
 from registrar.thingspace import requests
 from registrar.thingspace.auth import Tokens
-from registrar.thingspace.replies import check
-from registrar.thingspace.signin import call_headers
+from registrar.thingspace.replies import (
+    NotRegisteredError,
+    read_callbacks,
+    read_deregistration_result,
+    read_registration_result,
+)
+from registrar.thingspace.requests import Call, token_auth
+from registrar.thingspace.schemas import (
+    DeregistrationResult,
+    RegisteredCallback,
+    RegistrationResult,
+)
 from registrar.thingspace.transport import Transport
 
 log = structlog.get_logger("registrar")
+
+T = TypeVar("T")
 
 Permit = Callable[[], None]
 
@@ -68,9 +81,21 @@ class Client:
         Raises:
             RegistrarError: it could not be learnt.
         """
-        return requests.read(self._call(requests.query(slot), before))
+        for callback in self.callbacks(slot, before=before):
+            if callback.service == ServiceName.FOTA:
+                return callback.registration
+        return None
 
-    def register(self, slot: Slot, wanted: Registration, *, before: Permit) -> None:
+    def callbacks(
+        self, slot: Slot, *, before: Permit = lambda: None
+    ) -> tuple[RegisteredCallback, ...]:
+        """The callbacks of every service that are registered; arguments and errors are those of `query`."""
+        try:
+            return self._call(requests.query(slot), read_callbacks, before)
+        except NotRegisteredError:
+            return ()
+
+    def register(self, slot: Slot, wanted: Registration, *, before: Permit) -> RegistrationResult:
         """Registers, in place of whatever is there.
 
         Args:
@@ -81,15 +106,19 @@ class Client:
         Raises:
             RegistrarError: it was not confirmed. It may have happened all the same.
         """
-        requests.confirm(self._call(requests.register(slot, wanted), before))
+        return self._call(requests.register(slot, wanted), read_registration_result, before)
 
-    def deregister(self, slot: Slot, *, before: Permit) -> None:
+    def deregister(self, slot: Slot, *, before: Permit) -> DeregistrationResult:
         """Removes whatever is registered; arguments and errors are those of `register`.
 
         Sent once, unless a token is refused: when it failed it may have been carried out, and what is
         there by now may be another owner's. The caller has to look again.
         """
-        requests.confirm_removal(self._call(requests.deregister(slot), before, attempts=1))
+        call = requests.deregister(slot)
+        try:
+            return self._call(call, read_deregistration_result, before, attempts=1)
+        except NotRegisteredError:
+            return DeregistrationResult(success=True)
 
     def pause(self, error: UnavailableError) -> bool:
         """Waits before another attempt; True: the process is to stop."""
@@ -101,36 +130,38 @@ class Client:
             log.warning("session not ended", detail=problem)
         self._transport.close()
 
-    def _call(self, call: Call, before: Permit, attempts: int = ATTEMPTS) -> Reply:
+    def _call(
+        self, call: Call, read: Callable[[Reply], T], before: Permit, attempts: int = ATTEMPTS
+    ) -> T:
         for attempt in range(1, attempts):
             try:
-                return self._renewing(call, before)
+                return self._renewing(call, read, before)
             except UnavailableError as error:
                 if not worth_retrying(error) or self._wait(_delay(error, attempt)):
                     raise
-        return self._renewing(call, before)
+        return self._renewing(call, read, before)
 
-    def _renewing(self, call: Call, before: Permit) -> Reply:
+    def _renewing(self, call: Call, read: Callable[[Reply], T], before: Permit) -> T:
         renewed: set[TokenKind] = set()
         renewals = self.tokens.renewals
         while True:
             shown = self.tokens.current(before)
             before()
-            reply = self._transport.send(call, call_headers(shown.token, shown.session))
+            reply = self._transport.send(call, token_auth(shown.token, shown.session))
             try:
-                check(reply)
+                result = read(reply)
+            except NotRegisteredError:
+                raise
             except (AuthExpiredError, RejectedError) as refusal:
-                if requests.finds_nothing(call, reply):
-                    return reply
-                grants = renewals.after(call, refusal)
-                if grants <= renewed:
+                stale = renewals.after(call, refusal)
+                if stale <= renewed:
                     raise
-                log.info("renewing", reason=refusal.reason, what=sorted(grants))
-                renewed |= grants
-                self.tokens.discard(shown, grants)
+                log.info("renewing", reason=refusal.reason, what=sorted(stale))
+                renewed |= stale
+                self.tokens.discard(shown, stale)
             else:
                 renewals.worked(call)
-                return reply
+                return result
 
 
 def worth_retrying(error: UnavailableError) -> bool:

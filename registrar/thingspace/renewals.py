@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from registrar.errors import AuthExpiredError, RegistrarError, TokenKind
-from registrar.model import Call
+from registrar.thingspace.requests import Call
 
 # How a dead session is refused is [?]: after this many refusals in a row, of any kind, a new one is tried.
 SUSPECT_AFTER = 2

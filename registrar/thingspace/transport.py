@@ -12,8 +12,8 @@ from registrar.http.failures import translate
 from registrar.http.reply import Reply
 from registrar.http.request import HttpSession, NoAnswerError, Timeouts
 from registrar.metrics import Metrics
-from registrar.model import Call
 from registrar.settings import Timing
+from registrar.thingspace.requests import Call
 
 USER_AGENT = "thingspace-fota-listener"
 
@@ -59,7 +59,7 @@ class Transport:
             result = error.reason
             raise
         finally:
-            self._metrics.provider_call(call, result, time.monotonic() - started)
+            self._metrics.provider_call(call.name, result, time.monotonic() - started)
         return self._redacted(reply, headers)
 
     def close(self) -> None:

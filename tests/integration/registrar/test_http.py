@@ -12,9 +12,9 @@ import requests
 from listener.settings.secret import Secret
 from registrar.errors import RegistrarError, UnavailableError
 from registrar.http.request import MAX_REPLY_BYTES, Timeouts, request
-from registrar.model import Call
 from registrar.settings import Timing
-from registrar.thingspace.replies import check
+from registrar.thingspace.faults import raise_for_fault
+from registrar.thingspace.requests import Call
 from registrar.thingspace.transport import Transport
 
 LIMITS = Timeouts(connect_s=0.2, read_s=0.3)
@@ -119,5 +119,5 @@ def test_tokens_that_the_provider_repeats_are_not_told() -> None:
         transport = Transport(url, Timing(), [Secret("the-basic")])
         shown = {"Authorization": "Bearer the-token", "VZ-M2M-Token": "the-session"}
         with pytest.raises(RegistrarError) as caught:
-            check(transport.send(Call("query", "GET", ""), shown))
+            raise_for_fault(transport.send(Call("query", "GET", ""), shown))
     assert caught.value.detail == "HTTP 403 X *** of *** for ***"

@@ -17,8 +17,8 @@ import requests
 from registrar.errors import UnavailableError
 from registrar.http.failures import translate
 from registrar.http.request import HttpSession, NoAnswerError, Timeouts
-from registrar.model import Call
 from registrar.settings import Timing
+from registrar.thingspace.requests import Call
 from registrar.thingspace.transport import Transport
 from testbed.programs import find_program
 

@@ -22,9 +22,10 @@ from registrar.errors import (
 from registrar.http.reply import Reply
 from registrar.login_breaker.breaker import LoginBreaker
 from registrar.login_breaker.stores import FileStore
-from registrar.model import Call, Credentials, Registration, Slot
+from registrar.model import Credentials, Registration, Slot
 from registrar.thingspace.auth import BEARER_PAUSE_S, Tokens
 from registrar.thingspace.client import ATTEMPTS, Client
+from registrar.thingspace.requests import Call
 from registrar.thingspace.transport import Transport
 
 SLOT = Slot("0242078689-00001", "v1")

@@ -3,9 +3,9 @@
 import pytest
 
 from registrar.errors import AuthExpiredError, RegistrarError, RejectedError
-from registrar.model import Call, Registration, Slot
+from registrar.model import Registration, Slot
 from registrar.thingspace.renewals import FIRST_PAUSE_S, Renewals
-from registrar.thingspace.requests import deregister, query, register
+from registrar.thingspace.requests import Call, deregister, query, register
 
 TICK_S = 60.0
 ACCEPTED = None
