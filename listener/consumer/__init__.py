@@ -1,9 +1,8 @@
 """Reads the queue: handlers by kind, retries, takeovers, dead letters. See `docs/consumer.md`."""
 
 from listener.consumer.consumer import Consumer
-from listener.consumer.handlers import Observer
 from listener.consumer.messages import ConsumerError, MalformedError, message, typed
-from listener.consumer.options import Backoff
+from listener.consumer.options import Backoff, Observer
 from listener.messages import kinds
 
 # The classes of the messages; a kind that is declared is exported.

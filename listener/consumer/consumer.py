@@ -6,11 +6,11 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 from listener.consumer import messages
-from listener.consumer.handlers import Handler, Handlers, Observer, SafeObserver, handle
-from listener.consumer.options import ConsumerOptions, Options
+from listener.consumer.handlers import HandlerRegistration, handle
+from listener.consumer.options import ConsumerOptions, Observer, Options, SafeObserver
 from listener.consumer.run_context import build_run_context
 from listener.consumer.threads import ConsumerThreads
 from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
@@ -21,10 +21,8 @@ from listener.settings.queue_settings import DEFAULT_NAMESPACE, DEFAULT_URL, Que
 
 log = SafeLogger("listener.consumer")
 
-H = TypeVar("H", bound=Handler)
 
-
-class Consumer:
+class Consumer(HandlerRegistration):
     """Reads the messages for one consumer group and gives them to handlers.
 
     Guaranteed: every message that is in the stream when the group is created, or comes later, is given
@@ -62,6 +60,7 @@ class Consumer:
             ValueError: an argument is not valid.
             TypeError: there is no such option.
         """
+        super().__init__()
         if not group or not namespace or partitions < 1:
             raise ValueError("group and namespace must not be empty, and partitions at least 1")
         if name in ("", HANDED_BACK, REQUEUED):
@@ -78,7 +77,6 @@ class Consumer:
             partitions=partitions,
         )
         self._observer = Observer() if observer is None else SafeObserver(observer)
-        self._handlers = Handlers()
         # Its put() may be called by a signal handler while the same thread waits in its get().
         self._stop_requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = threading.Lock()
@@ -106,24 +104,6 @@ class Consumer:
             partitions=queue_settings.partitions,
             **options,
         )
-
-    def on(self, *kinds: str) -> Callable[[H], H]:
-        """Decorates the handler of some kinds; without kinds, that of every other kind.
-
-        Messages without a handler are acknowledged; each such kind is logged once.
-
-        Raises:
-            ValueError: there is no such kind, or it has a handler already.
-            TypeError: it is used without parentheses, or for something else than a plain function: a
-                call of an `async def`, for example, only makes a coroutine.
-        """
-        self._handlers.check(kinds)
-
-        def decorate(handler: H) -> H:
-            self._handlers.add(kinds, handler)
-            return handler
-
-        return decorate
 
     def dispatch(self, message: Message | Mapping[str, Any] | str | bytes) -> bool:
         """Gives a message to its handler in this thread, without Redis: for tests.

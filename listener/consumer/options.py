@@ -1,12 +1,16 @@
-"""The options of a consumer, with defaults and bounds, and the backoff between retries. Pure."""
+"""The choices of a program: a consumer's options, the backoff between retries, and its observer."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from listener.safe_logger import SafeLogger
+
 # Delayed and blocked messages included: reading on would only fill the memory.
 MAX_BATCHES_IN_FLIGHT = 10
+
+log = SafeLogger("listener.consumer")
 
 
 @dataclass(frozen=True)
@@ -109,3 +113,66 @@ class Options:
     def claim_every_s(self) -> float:
         """Seconds between two searches for messages to take over."""
         return min(self.takeover_idle_s / 2, 5.0)
+
+
+class Observer:
+    """Is called when something happens, for metrics. Does nothing: override the methods that you want.
+
+    The methods are called by the consumer's threads, several at once, and never under a lock. They
+    should return soon. What they raise is logged and changes nothing.
+    """
+
+    def received(self, messages: int, partition: int) -> None:
+        """Messages came from the stream, for the first time for this group."""
+
+    def taken_over(self, messages: int, partition: int) -> None:
+        """Messages came from consumers that died, were handed back, or requeued."""
+
+    def handled(self, kind: str, seconds: float) -> None:
+        """A handler returned after `seconds`; the acknowledgement follows."""
+
+    def failed(self, kind: str, error: BaseException) -> None:
+        """A handler raised; `retried` or `buried` follows."""
+
+    def retried(self, kind: str, delay_s: float) -> None:
+        """A message whose handler raised will be handled again in `delay_s` seconds."""
+
+    def buried(self, kind: str, reason: str) -> None:
+        """A message went to the dead stream: `handler-failed`, `crashed` or `malformed`."""
+
+    def lost(self, messages: int) -> None:
+        """Messages were in flight and belong to another consumer now."""
+
+
+class SafeObserver(Observer):
+    """Calls another observer, and logs what that one raises."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def received(self, messages: int, partition: int) -> None:
+        self._call("received", messages, partition)
+
+    def taken_over(self, messages: int, partition: int) -> None:
+        self._call("taken_over", messages, partition)
+
+    def handled(self, kind: str, seconds: float) -> None:
+        self._call("handled", kind, seconds)
+
+    def failed(self, kind: str, error: BaseException) -> None:
+        self._call("failed", kind, error)
+
+    def retried(self, kind: str, delay_s: float) -> None:
+        self._call("retried", kind, delay_s)
+
+    def buried(self, kind: str, reason: str) -> None:
+        self._call("buried", kind, reason)
+
+    def lost(self, messages: int) -> None:
+        self._call("lost", messages)
+
+    def _call(self, method: str, *args: object) -> None:
+        try:
+            getattr(self._observer, method)(*args)
+        except BaseException:
+            log.exception("the observer failed", method=method)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import redis
 
 from listener.consumer.claims import MAX_REPLY_BYTES, MIN_REPLY_BYTES, Claims
-from listener.consumer.handlers import Handlers, Observer
+from listener.consumer.handlers import Handlers
 from listener.consumer.in_flight import InFlight
-from listener.consumer.options import Options
+from listener.consumer.options import Observer, Options
 from listener.consumer.outages import AdaptiveSize, Outages
 from listener.consumer.redis_group import RedisGroup
 from listener.queue.keys import Partition, every_partition

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from listener.consumer.acknowledger import Acknowledger
 from listener.consumer.claims import NOTHING, Claimed
 from listener.consumer.delivery_worker import DeliveryWorker
-from listener.consumer.handlers import Handlers, Observer
+from listener.consumer.handlers import Handlers
 from listener.consumer.in_flight import DeadReason, Delivery, InFlight
 from listener.consumer.maintenance import Maintenance
-from listener.consumer.options import Options
+from listener.consumer.options import Observer, Options
 from listener.consumer.outages import (
     BACKOFF_S,
     MAX_BACKOFF_S,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from listener.consumer import Backoff, Consumer, Observer, UpgradeFinished
-from listener.consumer.handlers import Handlers, SafeObserver
-from listener.consumer.options import ConsumerOptions, Options
+from listener.consumer import Backoff, Consumer, Observer, UpgradeFinished, UpgradeStarted
+from listener.consumer.handlers import Handlers
+from listener.consumer.options import ConsumerOptions, Options, SafeObserver
 from listener.errors import SettingsError
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
@@ -53,7 +53,7 @@ def test_handlers_are_found_by_kind_and_else_the_one_for_the_rest() -> None:
     calls: list[Any] = []
 
     @consumer.on("upgrade-finished", "upgrade-started")
-    def of_upgrades(message: UpgradeFinished) -> None:
+    def of_upgrades(message: UpgradeStarted | UpgradeFinished) -> None:
         calls.append(("upgrade", message.status))
 
     assert not consumer.dispatch({"some": "structure"})
@@ -94,7 +94,7 @@ def test_a_kind_that_is_not_there_and_a_second_handler_are_refused() -> None:
 def test_a_decorator_without_its_parentheses_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match=r"@consumer\.on\(\)"):
 
-        @Consumer(group="g").on  # type: ignore[arg-type]
+        @Consumer(group="g").on  # type: ignore[call-overload]
         def handler(_: Any) -> None:
             """Would never be called, and its messages would be acknowledged."""
 
