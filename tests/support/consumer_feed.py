@@ -125,7 +125,7 @@ class Program:
     def output(self) -> str:
         return self._output.read_text()
 
-    def told(self, mark: str) -> list[str]:
+    def lines_after(self, mark: str) -> list[str]:
         """What it wrote between a mark and the end of a line, by one call for each.
 
         The mark may stand within a line: a log line's text and its end are two writes.

@@ -61,7 +61,7 @@ def environment(sandbox: Sandbox, redis_url: str, folder: Path, **chosen: str) -
     }
 
 
-def told(observation: Observation) -> tuple[str, str]:
+def result_and_reason(observation: Observation) -> tuple[str, str]:
     return observation.result, observation.reason
 
 
@@ -69,7 +69,7 @@ def calls(sandbox: Sandbox, after: int, path: str = FOTA) -> list[str]:
     return [call["method"] for call in sandbox.requests(after, path=path)]
 
 
-def now(sandbox: Sandbox) -> int:
+def request_count(sandbox: Sandbox) -> int:
     return len(sandbox.requests())
 
 
@@ -82,5 +82,5 @@ def renewals(sandbox: Sandbox, start: int) -> tuple[int, int]:
     return len(calls(sandbox, start, OAUTH)), len(calls(sandbox, start, LOGIN))
 
 
-def nothing() -> None:
+def allow() -> None:
     """No permission is needed."""

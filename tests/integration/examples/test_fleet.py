@@ -51,7 +51,7 @@ def load() -> ModuleType:
 fleet: Any = load()
 
 
-def told(kind: str, second: int, **members: Any) -> consumer.Message:
+def message_of(kind: str, second: int, **members: Any) -> consumer.Message:
     """A sample as it arrived in that second, with some members of its container changed."""
     sample = SAMPLES[kind]
     type_ = sample["type"]
@@ -59,21 +59,21 @@ def told(kind: str, second: int, **members: Any) -> consumer.Message:
     return replace(message(content), time_text=f"2026-11-23T00:00:{second:02}.000000Z")
 
 
-SCHEDULED = told("upgrade-scheduled", 1)
-STARTED = told("upgrade-started", 2)
-FINISHED = told("upgrade-finished", 3)
-FAILED_LATER = told("upgrade-finished", 5, status="UpgradeFailed", reason="again")
+SCHEDULED = message_of("upgrade-scheduled", 1)
+STARTED = message_of("upgrade-started", 2)
+FINISHED = message_of("upgrade-finished", 3)
+FAILED_LATER = message_of("upgrade-finished", 5, status="UpgradeFailed", reason="again")
 CAMPAIGN = [
     SCHEDULED,
     STARTED,
     FINISHED,
-    told("upgrade-started", 4, n=1),
+    message_of("upgrade-started", 4, n=1),
     FAILED_LATER,
-    told("upgrade-scheduled", 6, startDate="2018-05-01", deviceList=[]),
-    told("upgrade-started", 7, deviceId=REFUSED, firmwareName="other"),
-    told("upgrade-started", 8, upgradeId="another"),
-    told("upgrade-finished", 9, upgradeId="another", status={"no": "text\0"}, reason=None),
-    told("upgrade-finished", 10, deviceId=None),
+    message_of("upgrade-scheduled", 6, startDate="2018-05-01", deviceList=[]),
+    message_of("upgrade-started", 7, deviceId=REFUSED, firmwareName="other"),
+    message_of("upgrade-started", 8, upgradeId="another"),
+    message_of("upgrade-finished", 9, upgradeId="another", status={"no": "text\0"}, reason=None),
+    message_of("upgrade-finished", 10, deviceId=None),
     replace(message(SAMPLES["firmware-available"]), time_text="2026-11-23T00:00:11.000000Z"),
     replace(message(SAMPLES["unrecognised-v2"]), time_text="2026-11-23T00:00:12.000000Z"),
 ]

@@ -38,7 +38,7 @@ def message(number: int) -> Message:
     return Message.from_payload({"type": "new", "n": number}, arrived=NOW, request_id="r")
 
 
-class World:
+class QueueEnvironment:
     """A folder for a Redis server that comes and goes, and for a spool."""
 
     def __init__(self, folder: Path) -> None:
@@ -81,31 +81,33 @@ class World:
 
 
 @pytest.fixture
-def world(redis_server: str) -> Iterator[World]:
+def environment(redis_server: str) -> Iterator[QueueEnvironment]:
     with TemporaryDirectory(prefix="fota-") as folder:
-        yield World(Path(folder))
+        yield QueueEnvironment(Path(folder))
 
 
-def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(world: World) -> None:
-    with world.keeper() as keeper:
-        with world.server():
+def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(
+    environment: QueueEnvironment,
+) -> None:
+    with environment.keeper() as keeper:
+        with environment.server():
             assert keeper.put(message(0)) == (False, "redis")
             assert keeper.check() == "redis"
         for number in range(1, 50):
             assert keeper.put(message(number)) == (False, "spool")
         assert keeper.put(message(7)) == (True, "spool"), "a duplicate is known in the spool too"
         assert keeper.check() == "spool"
-        with world.server():
-            wait_until(lambda: world.spooled() == 0)
-            assert world.stream() == list(range(50))
+        with environment.server():
+            wait_until(lambda: environment.spooled() == 0)
+            assert environment.stream() == list(range(50))
             assert keeper.check() == "redis"
             assert keeper.put(message(7)) == (True, "redis")
 
 
-def test_once_the_outage_is_noticed_nobody_waits_for_redis(world: World) -> None:
-    with world.keeper(ACK_BUDGET_MS="1000") as keeper, world.server():
+def test_once_the_outage_is_noticed_nobody_waits_for_redis(environment: QueueEnvironment) -> None:
+    with environment.keeper(ACK_BUDGET_MS="1000") as keeper, environment.server():
         keeper.put(message(0))
-        with redis.Redis.from_url(world.url) as client:
+        with redis.Redis.from_url(environment.url) as client:
             info: Any = client.info("server")
         os.kill(info["process_id"], signal.SIGSTOP)
         try:
@@ -117,25 +119,31 @@ def test_once_the_outage_is_noticed_nobody_waits_for_redis(world: World) -> None
             assert time.monotonic() - started < 5
         finally:
             os.kill(info["process_id"], signal.SIGCONT)
-        wait_until(lambda: world.spooled() == 0)
+        wait_until(lambda: environment.spooled() == 0)
         # What hung may have been written after all, and was spooled too: once is enough.
-        assert sorted(world.stream()) == list(range(12))
+        assert sorted(environment.stream()) == list(range(12))
 
 
-def test_a_redis_out_of_memory_costs_nothing(world: World) -> None:
-    with world.keeper() as keeper, world.server():
-        with redis.Redis.from_url(world.url) as client:
+def test_a_redis_out_of_memory_costs_nothing(environment: QueueEnvironment) -> None:
+    with environment.keeper() as keeper, environment.server():
+        with redis.Redis.from_url(environment.url) as client:
             client.config_set("maxmemory", "1")
             for number in range(5):
                 keeper.put(message(number))
             assert client.xlen(STREAM) == 0
             client.config_set("maxmemory", "0")
-        wait_until(lambda: world.spooled() == 0)
-        assert world.stream() == list(range(5))
+        wait_until(lambda: environment.spooled() == 0)
+        assert environment.stream() == list(range(5))
 
 
-def test_a_key_that_is_no_stream_is_one_outage_until_it_is_gone(world: World) -> None:
-    with world.keeper() as keeper, world.server(), redis.Redis.from_url(world.url) as client:
+def test_a_key_that_is_no_stream_is_one_outage_until_it_is_gone(
+    environment: QueueEnvironment,
+) -> None:
+    with (
+        environment.keeper() as keeper,
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+    ):
         client.set(STREAM, "somebody else's")
         keeper.put(message(1))
         began = keeper._down_partitions.numbers
@@ -144,22 +152,22 @@ def test_a_key_that_is_no_stream_is_one_outage_until_it_is_gone(world: World) ->
             keeper._writer.check()
         assert keeper.check() == "spool"
         client.delete(STREAM)
-        wait_until(lambda: world.spooled() == 0)
-        assert world.stream() == [1]
+        wait_until(lambda: environment.spooled() == 0)
+        assert environment.stream() == [1]
 
 
-def test_what_a_dead_process_left_is_moved_by_the_next(world: World) -> None:
-    spool = Spool(world.folder / "spool", 2**20)
+def test_what_a_dead_process_left_is_moved_by_the_next(environment: QueueEnvironment) -> None:
+    spool = Spool(environment.folder / "spool", 2**20)
     for number in range(600):
         spool.put(message(number), 1)
     spool.close()
-    with world.keeper(), world.server():
-        wait_until(lambda: world.spooled() == 0)
-        assert world.stream() == list(range(600))
+    with environment.keeper(), environment.server():
+        wait_until(lambda: environment.spooled() == 0)
+        assert environment.stream() == list(range(600))
 
 
 def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    environment: QueueEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_all, sizes = RedisWriter.put_all, []
 
@@ -168,40 +176,42 @@ def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
         put_all(writer, partition, group)
 
     monkeypatch.setattr(RedisWriter, "put_all", weigh)
-    spool = Spool(world.folder / "spool", 2**30)
+    spool = Spool(environment.folder / "spool", 2**30)
     for number in range(10):
         payload = {"type": "new", "n": number, "padding": "x" * 1_000_000}
         spool.put(Message.from_payload(payload, arrived=NOW, request_id="r"), 10)
     spool.close()
-    with world.server(), world.keeper():
-        wait_until(lambda: world.spooled() == 0)
-        assert world.stream() == list(range(10))
+    with environment.server(), environment.keeper():
+        wait_until(lambda: environment.spooled() == 0)
+        assert environment.stream() == list(range(10))
     assert max(sizes) <= MAX_BATCH_BYTES
 
 
-def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(world: World) -> None:
+def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(
+    environment: QueueEnvironment,
+) -> None:
     by_partition: dict[int, list[int]] = {0: [], 1: []}
-    spool = Spool(world.folder / "spool", 2**24)
+    spool = Spool(environment.folder / "spool", 2**24)
     for number in range(600):
         payload = {"type": "new", "n": number, "accountName": f"a-{number % 7}"}
         sent = Message.from_payload(payload, arrived=NOW, request_id="r")
         spool.put(sent, 1)
         by_partition[partition_number(sent, 2)].append(number)
     spool.close()
-    with world.server(), redis.Redis.from_url(world.url) as client:
+    with environment.server(), redis.Redis.from_url(environment.url) as client:
         client.set(STREAM, "somebody else's")
-        with world.keeper(QUEUE_PARTITIONS="2"):
-            wait_until(lambda: world.spooled() == len(by_partition[0]))
-            assert world.stream(1) == by_partition[1]
+        with environment.keeper(QUEUE_PARTITIONS="2"):
+            wait_until(lambda: environment.spooled() == len(by_partition[0]))
+            assert environment.stream(1) == by_partition[1]
             client.delete(STREAM)
-            wait_until(lambda: world.spooled() == 0)
-        assert (world.stream(0), world.stream(1)) == (by_partition[0], by_partition[1])
+            wait_until(lambda: environment.spooled() == 0)
+        assert (environment.stream(0), environment.stream(1)) == (by_partition[0], by_partition[1])
 
 
-def spool_for(world: World, accounts: Sequence[str]) -> dict[int, list[int]]:
+def spool_for(environment: QueueEnvironment, accounts: Sequence[str]) -> dict[int, list[int]]:
     """Spools a message of each account, in order; returns their numbers by partition, of two."""
     by_partition: dict[int, list[int]] = {0: [], 1: []}
-    with closing(Spool(world.folder / "spool", 2**24)) as spool:
+    with closing(Spool(environment.folder / "spool", 2**24)) as spool:
         for number, account in enumerate(accounts):
             payload = {"type": "new", "n": number, "accountName": account}
             sent = Message.from_payload(payload, arrived=NOW, request_id="r")
@@ -221,9 +231,9 @@ def account_in(partition: int) -> str:
 
 
 @contextmanager
-def turning(world: World) -> Iterator[Drainer]:
+def turning(environment: QueueEnvironment) -> Iterator[Drainer]:
     """A drainer of two partitions whose turns are the test's."""
-    keeper = DurableQueue(world.settings(QUEUE_PARTITIONS="2"))
+    keeper = DurableQueue(environment.settings(QUEUE_PARTITIONS="2"))
     try:
         yield keeper._drainer
     finally:
@@ -234,26 +244,34 @@ def turning(world: World) -> Iterator[Drainer]:
     "before", [MAX_BATCH_MESSAGES - 1, MAX_BATCH_MESSAGES, 3 * MAX_BATCH_MESSAGES]
 )
 def test_one_turn_moves_what_waits_behind_many_messages_of_a_partition_that_is_down(
-    world: World, before: int
+    environment: QueueEnvironment, before: int
 ) -> None:
-    waiting = spool_for(world, [account_in(0)] * before + [account_in(1)])
-    with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
+    waiting = spool_for(environment, [account_in(0)] * before + [account_in(1)])
+    with (
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+        turning(environment) as drainer,
+    ):
         client.set(STREAM, "somebody else's")
         drainer.run_once()
-        assert world.stream(1) == waiting[1] == [before]
-        assert world.spooled() == before
+        assert environment.stream(1) == waiting[1] == [before]
+        assert environment.spooled() == before
         client.delete(STREAM)
         drainer.run_once()
-        assert world.stream(0) == waiting[0]
+        assert environment.stream(0) == waiting[0]
 
 
 @pytest.mark.parametrize("ends_after", [1, 2, 4])
 def test_the_end_of_an_outage_is_noticed_while_messages_of_others_move(
-    world: World, monkeypatch: pytest.MonkeyPatch, ends_after: int
+    environment: QueueEnvironment, monkeypatch: pytest.MonkeyPatch, ends_after: int
 ) -> None:
-    waiting = spool_for(world, [account_in(number % 3 % 2) for number in range(1000)])
+    waiting = spool_for(environment, [account_in(number % 3 % 2) for number in range(1000)])
     put_all, groups = RedisWriter.put_all, []
-    with world.server(), redis.Redis.from_url(world.url) as client, turning(world) as drainer:
+    with (
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+        turning(environment) as drainer,
+    ):
 
         def count(writer: RedisWriter, partition: int, group: Sequence[Message]) -> None:
             groups.append(partition)
@@ -267,14 +285,14 @@ def test_the_end_of_an_outage_is_noticed_while_messages_of_others_move(
         # By a clock that stands no check takes long, so that one follows each batch.
         monkeypatch.setattr(drainer, "_clock", lambda: 0.0)
         drainer.run_once()
-        assert (world.stream(0), world.stream(1)) == (waiting[0], waiting[1])
-        assert world.spooled() == 0
+        assert (environment.stream(0), environment.stream(1)) == (waiting[0], waiting[1])
+        assert environment.spooled() == 0
 
 
 def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    environment: QueueEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (world.folder / "file").write_text("no folder")
+    (environment.folder / "file").write_text("no folder")
     turn, turns = Drainer.run_once, []
 
     def count(drainer: Drainer) -> None:
@@ -282,15 +300,19 @@ def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
         turn(drainer)
 
     monkeypatch.setattr(Drainer, "run_once", count)
-    folder = f"{world.folder}/file/spool"
-    with capture_logs() as logs, world.server(), world.keeper(SPOOL_DIR=folder) as keeper:
+    folder = f"{environment.folder}/file/spool"
+    with (
+        capture_logs() as logs,
+        environment.server(),
+        environment.keeper(SPOOL_DIR=folder) as keeper,
+    ):
         assert not keeper.put(message(1)).duplicate
         wait_until(lambda: len(turns) > 3)
     assert [line["event"] for line in logs if "draining" in line["event"]] == ["draining stopped"]
 
 
 def test_who_stops_waits_for_one_partition_that_hangs_not_for_all(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    environment: QueueEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
 
@@ -300,7 +322,7 @@ def test_who_stops_waits_for_one_partition_that_hangs_not_for_all(
         raise QueueUnavailableError("hangs")
 
     monkeypatch.setattr(RedisWriter, "check", stop_meanwhile)
-    drainer = DurableQueue(world.settings(QUEUE_PARTITIONS="4"))._drainer
+    drainer = DurableQueue(environment.settings(QUEUE_PARTITIONS="4"))._drainer
     for partition in range(4):
         drainer._down_partitions.mark_down(partition, "hangs")
     drainer.run_once()
@@ -308,7 +330,7 @@ def test_who_stops_waits_for_one_partition_that_hangs_not_for_all(
 
 
 def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    environment: QueueEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove = Spool.remove
     failed: list[Any] = []
@@ -320,53 +342,55 @@ def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
         remove(spool, moved)
 
     monkeypatch.setattr(Spool, "remove", fail_for_a_while)
-    with world.keeper(DEDUPE_WINDOW_S="1") as keeper:
+    with environment.keeper(DEDUPE_WINDOW_S="1") as keeper:
         keeper.put(message(1))
-        with world.server():
+        with environment.server():
             # Eight looks of the drainer take two seconds, twice the window.
-            wait_until(lambda: world.spooled() == 0)
-            assert world.stream() == [1]
+            wait_until(lambda: environment.spooled() == 0)
+            assert environment.stream() == [1]
 
 
 def test_after_an_outage_longer_than_the_window_what_was_written_before_it_is_not_doubled(
-    world: World,
+    environment: QueueEnvironment,
 ) -> None:
     payload = {"type": "new", "n": 1}
     sent = Message.from_payload(payload, arrived=datetime.now(UTC), request_id="r")
-    with world.server(), redis.Redis.from_url(world.url) as client:
+    with environment.server(), redis.Redis.from_url(environment.url) as client:
         with client.pipeline(transaction=False) as others:
             for _ in range(fingerprints.PAGE + 1):
                 others.xadd(STREAM, {"id": "another", "data": '{"n": 0}'})
             others.execute()
-        with world.keeper(QUEUE_DURABILITY="replicas:1", DEDUPE_WINDOW_S="1") as unsure:
+        with environment.keeper(QUEUE_DURABILITY="replicas:1", DEDUPE_WINDOW_S="1") as unsure:
             # Written, and not confirmed, because there is no replica.
             unsure.put(sent)
-        assert world.spooled() == 1
+        assert environment.spooled() == 1
         wait_until(lambda: not client.keys("*:seen:*"))
-        with world.keeper(DEDUPE_WINDOW_S="4") as keeper:
-            spool = Spool(world.folder / "spool", 2**20)
+        with environment.keeper(DEDUPE_WINDOW_S="4") as keeper:
+            spool = Spool(environment.folder / "spool", 2**20)
             spool.put(message(2), 1)
             spool.close()
-            wait_until(lambda: world.spooled() == 0)
+            wait_until(lambda: environment.spooled() == 0)
             assert keeper.put(sent).duplicate
-    with world.server():
-        assert [number for number in world.stream() if number] == [1, 2]
+    with environment.server():
+        assert [number for number in environment.stream() if number] == [1, 2]
 
 
-def test_one_process_of_a_host_drains_and_another_takes_over(world: World) -> None:
-    with world.server(), world.keeper() as second:
-        with world.keeper():
+def test_one_process_of_a_host_drains_and_another_takes_over(environment: QueueEnvironment) -> None:
+    with environment.server(), environment.keeper() as second:
+        with environment.keeper():
             second.put(message(1))
-        spool = Spool(world.folder / "spool", 2**20)
+        spool = Spool(environment.folder / "spool", 2**20)
         spool.put(message(2), 1)
         spool.close()
-        wait_until(lambda: world.spooled() == 0)
-        assert world.stream() == [1, 2]
+        wait_until(lambda: environment.spooled() == 0)
+        assert environment.stream() == [1, 2]
 
 
-def test_a_queue_that_is_closed_leaves_no_thread_and_can_be_closed_again(world: World) -> None:
+def test_a_queue_that_is_closed_leaves_no_thread_and_can_be_closed_again(
+    environment: QueueEnvironment,
+) -> None:
     before = set(threading.enumerate())
-    with world.server(), world.keeper() as keeper:
+    with environment.server(), environment.keeper() as keeper:
         keeper.put(message(1))
         keeper.quarantine("{}", reason="not-json", arrived=NOW)
         keeper.close()
@@ -376,10 +400,10 @@ def test_a_queue_that_is_closed_leaves_no_thread_and_can_be_closed_again(world: 
             keeper.put(message(2))
 
 
-def test_a_queue_closes_in_time_while_redis_hangs(world: World) -> None:
-    with world.server(), redis.Redis.from_url(world.url) as client:
+def test_a_queue_closes_in_time_while_redis_hangs(environment: QueueEnvironment) -> None:
+    with environment.server(), redis.Redis.from_url(environment.url) as client:
         info: Any = client.info("server")
-        with world.keeper(ACK_BUDGET_MS="200") as keeper:
+        with environment.keeper(ACK_BUDGET_MS="200") as keeper:
             keeper.put(message(1))
             os.kill(info["process_id"], signal.SIGSTOP)
             try:
@@ -390,21 +414,21 @@ def test_a_queue_closes_in_time_while_redis_hangs(world: World) -> None:
                 assert time.monotonic() - began < 10
             finally:
                 os.kill(info["process_id"], signal.SIGCONT)
-    assert world.spooled() == 1
+    assert environment.spooled() == 1
 
 
-def test_without_a_spool_an_outage_is_an_error(world: World) -> None:
-    with world.keeper(SPOOL_DIR="") as keeper:
+def test_without_a_spool_an_outage_is_an_error(environment: QueueEnvironment) -> None:
+    with environment.keeper(SPOOL_DIR="") as keeper:
         with pytest.raises(QueueUnavailableError):
             keeper.put(message(1))
         with pytest.raises(QueueUnavailableError):
             keeper.check()
-        with world.server():
+        with environment.server():
             assert not keeper.put(message(1)).duplicate
 
 
-def test_with_redis_down_and_the_spool_full_it_is_an_error(world: World) -> None:
-    with world.keeper(SPOOL_MAX_BYTES=str(2**16)) as keeper:
+def test_with_redis_down_and_the_spool_full_it_is_an_error(environment: QueueEnvironment) -> None:
+    with environment.keeper(SPOOL_MAX_BYTES=str(2**16)) as keeper:
         padded = "x" * 10_000
         with pytest.raises(QueueUnavailableError, match="spool"):
             for number in range(20):
@@ -413,25 +437,29 @@ def test_with_redis_down_and_the_spool_full_it_is_an_error(world: World) -> None
 
 
 @pytest.mark.parametrize("durability", ["server", "fsync", "replicas:1"])
-def test_a_durability_that_is_met_keeps_messages_in_redis(world: World, durability: str) -> None:
-    with world.server(), world.keeper(QUEUE_DURABILITY=durability) as keeper:
+def test_a_durability_that_is_met_keeps_messages_in_redis(
+    environment: QueueEnvironment, durability: str
+) -> None:
+    with environment.server(), environment.keeper(QUEUE_DURABILITY=durability) as keeper:
         keeper.put(message(1))
         keeper.put(message(1))
         # There is no replica: the message is in Redis, but that is not what was asked for.
-        assert world.stream() == [1]
-        assert world.spooled() == (1 if durability == "replicas:1" else 0)
+        assert environment.stream() == [1]
+        assert environment.spooled() == (1 if durability == "replicas:1" else 0)
 
 
-def knows_waitaof(world: World) -> bool:
-    with redis.Redis.from_url(world.url) as client:
+def knows_waitaof(environment: QueueEnvironment) -> bool:
+    with redis.Redis.from_url(environment.url) as client:
         return inspect(client).supports_waitaof
 
 
 @pytest.mark.parametrize("appendfsync", ["everysec", "no"])
-def test_fsync_waits_for_the_disk_where_the_server_can_tell(world: World, appendfsync: str) -> None:
+def test_fsync_waits_for_the_disk_where_the_server_can_tell(
+    environment: QueueEnvironment, appendfsync: str
+) -> None:
     options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": "", "ACK_BUDGET_MS": "3000"}
-    with world.server(appendfsync=appendfsync), world.keeper(**options) as keeper:
-        if not knows_waitaof(world):
+    with environment.server(appendfsync=appendfsync), environment.keeper(**options) as keeper:
+        if not knows_waitaof(environment):
             with pytest.raises(QueueUnavailableError, match="WAITAOF"):
                 keeper.put(message(1))
         elif appendfsync == "everysec":
@@ -443,22 +471,22 @@ def test_fsync_waits_for_the_disk_where_the_server_can_tell(world: World, append
                 keeper.put(message(1))
 
 
-def test_a_duplicate_waits_for_the_first_writing_too(world: World) -> None:
+def test_a_duplicate_waits_for_the_first_writing_too(environment: QueueEnvironment) -> None:
     options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": ""}
     with (
-        world.server(appendfsync="no"),
-        world.keeper(**{**options, "QUEUE_DURABILITY": "server"}) as careless,
-        world.keeper(**options) as careful,
+        environment.server(appendfsync="no"),
+        environment.keeper(**{**options, "QUEUE_DURABILITY": "server"}) as careless,
+        environment.keeper(**options) as careful,
     ):
         careless.put(message(1))
         with pytest.raises(QueueUnavailableError):
             careful.put(message(1))
 
 
-def test_fsync_is_not_pretended_where_the_server_cannot(world: World) -> None:
+def test_fsync_is_not_pretended_where_the_server_cannot(environment: QueueEnvironment) -> None:
     with (
-        world.server(appendonly="no"),
-        world.keeper(QUEUE_DURABILITY="fsync", SPOOL_DIR="") as keeper,
+        environment.server(appendonly="no"),
+        environment.keeper(QUEUE_DURABILITY="fsync", SPOOL_DIR="") as keeper,
         pytest.raises(QueueUnavailableError, match="append-only file"),
     ):
         keeper.put(message(1))

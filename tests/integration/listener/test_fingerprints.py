@@ -28,7 +28,7 @@ WHERE = Partition("fota", 0)
 WINDOW_S = 12
 
 
-class World:
+class DatedQueue:
     """A server, a spool, and a moment from which times are counted in seconds."""
 
     def __init__(self, folder: Path, url: str, client: Any) -> None:
@@ -89,13 +89,13 @@ class World:
 
 
 @pytest.fixture
-def world(redis_server: str) -> Iterator[World]:
+def dated(redis_server: str) -> Iterator[DatedQueue]:
     with (
         TemporaryDirectory(prefix="fota-") as name,
         redis_process.running(Path(name)) as url,
         redis.Redis.from_url(url) as client,
     ):
-        yield World(Path(name), url, client)
+        yield DatedQueue(Path(name), url, client)
 
 
 @pytest.mark.parametrize(
@@ -117,112 +117,114 @@ def world(redis_server: str) -> Iterator[World]:
     ],
 )
 def test_a_copy_within_the_window_is_found_however_long_the_message_waited(
-    world: World, entered: float, arrived: float, entries: int
+    dated: DatedQueue, entered: float, arrived: float, entries: int
 ) -> None:
-    world.add(world.message(1, entered))
-    world.spool(world.message(1, arrived))
-    world.drain()
-    assert world.count(1) == entries
+    dated.add(dated.message(1, entered))
+    dated.spool(dated.message(1, arrived))
+    dated.drain()
+    assert dated.count(1) == entries
 
 
-def test_what_is_remembered_still_is_not_added_again(world: World) -> None:
-    with world.keeper() as keeper:
-        keeper.put(world.message(1, 0))
-        world.spool(world.message(1, 0))
-        wait_until(lambda: world.spooled() == 0)
-    assert world.count(1) == 1
+def test_what_is_remembered_still_is_not_added_again(dated: DatedQueue) -> None:
+    with dated.keeper() as keeper:
+        keeper.put(dated.message(1, 0))
+        dated.spool(dated.message(1, 0))
+        wait_until(lambda: dated.spooled() == 0)
+    assert dated.count(1) == 1
 
 
-def test_the_stream_is_read_once_for_all_that_wait(world: World) -> None:
+def test_the_stream_is_read_once_for_all_that_wait(dated: DatedQueue) -> None:
     for number in range(2000):
-        world.add(world.message(number, -80 + number / 100))
+        dated.add(dated.message(number, -80 + number / 100))
     # One in ten is in the stream.
-    waiting = [world.message(number * 10, -39) for number in range(200)]
-    waiting += [world.message(10_000 + number, -38) for number in range(500)]
-    world.spool(*waiting)
-    world.drain(DEDUPE_WINDOW_S="50")
-    assert world.redis.xlen(WHERE.messages) == 2500
+    waiting = [dated.message(number * 10, -39) for number in range(200)]
+    waiting += [dated.message(10_000 + number, -38) for number in range(500)]
+    dated.spool(*waiting)
+    dated.drain(DEDUPE_WINDOW_S="50")
+    assert dated.redis.xlen(WHERE.messages) == 2500
     # Three batches; a page has 128 entries, the first ones fewer.
-    assert world.calls("xrange") < 2 * 2000 / fingerprints.PAGE
+    assert dated.calls("xrange") < 2 * 2000 / fingerprints.PAGE
 
 
 @pytest.mark.parametrize("at", [-590.0, -300.0, -100.0])
 def test_for_an_old_message_the_stream_is_read_only_around_its_arrival(
-    world: World, at: float
+    dated: DatedQueue, at: float
 ) -> None:
     for number in range(1200):
-        world.add(world.message(number, -600 + number / 2))
-    copy = world.message(int(600 + at) * 2, at)
-    searching(world, world.redis, 0.0, [copy])
-    assert world.redis.exists(WHERE.fingerprint(copy.id))
+        dated.add(dated.message(number, -600 + number / 2))
+    copy = dated.message(int(600 + at) * 2, at)
+    searching(dated, dated.redis, 0.0, [copy])
+    assert dated.redis.exists(WHERE.fingerprint(copy.id))
     # Within twelve seconds before and after it are 48 entries: pages of 8, 16 and 32.
-    assert world.calls("xrange") <= 3
+    assert dated.calls("xrange") <= 3
 
 
 @pytest.mark.parametrize("ages", [(500, 30), (30, 500), (500, 30, 300), (300, 500, 30, 100)])
-def test_groups_of_different_ages_are_all_compared(world: World, ages: tuple[int, ...]) -> None:
-    copies = [world.message(age, -age) for age in ages]
+def test_groups_of_different_ages_are_all_compared(
+    dated: DatedQueue, ages: tuple[int, ...]
+) -> None:
+    copies = [dated.message(age, -age) for age in ages]
     for age in sorted(ages, reverse=True):
-        world.add(world.message(age, -age + 11))
-    world.spool(*copies)
-    with closing(Spool(world.folder / "spool", 2**30)) as spool:
-        search = FingerprintRestorer(world.redis, WHERE, WINDOW_S, spool)
+        dated.add(dated.message(age, -age + 11))
+    dated.spool(*copies)
+    with closing(Spool(dated.folder / "spool", 2**30)) as spool:
+        search = FingerprintRestorer(dated.redis, WHERE, WINDOW_S, spool)
         for each in spool.oldest(10):
             search.restore([each])
-    assert all(world.redis.exists(WHERE.fingerprint(copy.id)) for copy in copies)
+    assert all(dated.redis.exists(WHERE.fingerprint(copy.id)) for copy in copies)
 
 
-def test_what_is_journalled_during_the_search_is_compared_with_all(world: World) -> None:
-    late = world.message(1, -20)
-    world.add(world.message(1, -25))
-    with closing(Spool(world.folder / "spool", 2**30)) as spool:
-        spool.put(world.message(0, -20), 10)
-        search = FingerprintRestorer(world.redis, WHERE, WINDOW_S, spool)
+def test_what_is_journalled_during_the_search_is_compared_with_all(dated: DatedQueue) -> None:
+    late = dated.message(1, -20)
+    dated.add(dated.message(1, -25))
+    with closing(Spool(dated.folder / "spool", 2**30)) as spool:
+        spool.put(dated.message(0, -20), 10)
+        search = FingerprintRestorer(dated.redis, WHERE, WINDOW_S, spool)
         first = spool.oldest(10)
         search.restore(first)
         spool.remove(first)
         spool.put(late, 10)
         search.restore(spool.oldest(10))
-    assert world.redis.exists(WHERE.fingerprint(late.id))
+    assert dated.redis.exists(WHERE.fingerprint(late.id))
 
 
-def searching(world: World, client: Any, behind_s: float, waiting: Sequence[Message]) -> None:
+def searching(dated: DatedQueue, client: Any, behind_s: float, waiting: Sequence[Message]) -> None:
     """Searches as a host whose clock is behind that of Redis."""
-    world.spool(*waiting)
+    dated.spool(*waiting)
 
     def clock() -> datetime:
         return datetime.now(UTC) - timedelta(seconds=behind_s)
 
-    with closing(Spool(world.folder / "spool", 2**30)) as spool:
+    with closing(Spool(dated.folder / "spool", 2**30)) as spool:
         FingerprintRestorer(client, WHERE, WINDOW_S, spool, clock).restore(spool.oldest(10))
 
 
 @pytest.mark.parametrize("behind_s", [-7200.0, -60.0, 0.0, 60.0, 7200.0])
-def test_clocks_that_differ_make_no_difference(world: World, behind_s: float) -> None:
-    world.add(world.message(2, -17))
-    world.add(world.message(1, -12.5))
-    copies = [world.message(1, -3.5 - behind_s), world.message(2, -3.5 - behind_s)]
-    searching(world, world.redis, behind_s, copies)
-    assert [world.redis.exists(WHERE.fingerprint(copy.id)) for copy in copies] == [1, 0]
+def test_clocks_that_differ_make_no_difference(dated: DatedQueue, behind_s: float) -> None:
+    dated.add(dated.message(2, -17))
+    dated.add(dated.message(1, -12.5))
+    copies = [dated.message(1, -3.5 - behind_s), dated.message(2, -3.5 - behind_s)]
+    searching(dated, dated.redis, behind_s, copies)
+    assert [dated.redis.exists(WHERE.fingerprint(copy.id)) for copy in copies] == [1, 0]
 
 
-def test_without_the_time_of_redis_clocks_may_differ_by_seconds(world: World) -> None:
-    world.redis.execute_command("ACL", "SETUSER", "app", "on", ">p", "~*", "+@all", "-time")
-    world.add(world.message(1, -14))
-    copy = world.message(1, -3.5 - 3)
-    with redis.Redis.from_url(f"{world.url}?username=app&password=p") as client:
-        searching(world, client, 3.0, [copy])
-    assert world.redis.exists(WHERE.fingerprint(copy.id))
+def test_without_the_time_of_redis_clocks_may_differ_by_seconds(dated: DatedQueue) -> None:
+    dated.redis.execute_command("ACL", "SETUSER", "app", "on", ">p", "~*", "+@all", "-time")
+    dated.add(dated.message(1, -14))
+    copy = dated.message(1, -3.5 - 3)
+    with redis.Redis.from_url(f"{dated.url}?username=app&password=p") as client:
+        searching(dated, client, 3.0, [copy])
+    assert dated.redis.exists(WHERE.fingerprint(copy.id))
 
 
-def test_large_entries_are_read_few_at_a_time(world: World) -> None:
+def test_large_entries_are_read_few_at_a_time(dated: DatedQueue) -> None:
     for number in range(12):
-        world.add(world.message(number, -15 + number / 10, 1_000_000))
-    copy = world.message(11, -5, 1_000_000)
-    with RespProxy(world.folder / redis_process.SOCKET).running() as proxy:
-        world.spool(copy)
+        dated.add(dated.message(number, -15 + number / 10, 1_000_000))
+    copy = dated.message(11, -5, 1_000_000)
+    with RespProxy(dated.folder / redis_process.SOCKET).running() as proxy:
+        dated.spool(copy)
         began = time.monotonic()
-        world.drain(REDIS_URL=proxy.url)
+        dated.drain(REDIS_URL=proxy.url)
         assert time.monotonic() - began < 20
-    assert world.count(11) == 1
-    assert world.calls("xrange") > 2
+    assert dated.count(11) == 1
+    assert dated.calls("xrange") > 2

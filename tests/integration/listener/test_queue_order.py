@@ -20,16 +20,16 @@ from listener.queue.keys import partition_number
 from listener.queue.queue import DurableQueue, PutResult
 from listener.spool.spool import Spool
 from testbed.polling import wait_until
-from tests.integration.listener.test_durable_queue import NOW, World, message
+from tests.integration.listener.test_durable_queue import NOW, QueueEnvironment, message
 
 # Longer than any test takes: what waits so long has to be woken.
 FOREVER_S = 60.0
 
 
 @pytest.fixture
-def world(redis_server: str) -> Iterator[World]:
+def environment(redis_server: str) -> Iterator[QueueEnvironment]:
     with TemporaryDirectory(prefix="fota-") as folder:
-        yield World(Path(folder))
+        yield QueueEnvironment(Path(folder))
 
 
 @contextmanager
@@ -76,11 +76,13 @@ def put_one_by_one(
     return futures
 
 
-def test_messages_that_wait_when_redis_hangs_are_spooled_before_later_ones(world: World) -> None:
+def test_messages_that_wait_when_redis_hangs_are_spooled_before_later_ones(
+    environment: QueueEnvironment,
+) -> None:
     with (
-        world.server(),
-        redis.Redis.from_url(world.url) as client,
-        world.keeper(ACK_BUDGET_MS="1000") as keeper,
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+        environment.keeper(ACK_BUDGET_MS="1000") as keeper,
         ThreadPoolExecutor(10) as pool,
     ):
         keeper.put(message(0))
@@ -89,17 +91,17 @@ def test_messages_that_wait_when_redis_hangs_are_spooled_before_later_ones(world
             assert waiting[0].result().stored_in == "spool"
             assert keeper.put(message(5)).stored_in == "spool"
             assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
-        wait_until(lambda: world.spooled() == 0)
-        assert world.stream() == list(range(6))
+        wait_until(lambda: environment.spooled() == 0)
+        assert environment.stream() == list(range(6))
 
 
 def test_messages_that_wait_when_an_outage_ends_at_once_do_not_overtake_its_first(
-    world: World,
+    environment: QueueEnvironment,
 ) -> None:
     with (
-        world.server(),
-        redis.Redis.from_url(world.url) as client,
-        world.keeper(ACK_BUDGET_MS="1000") as keeper,
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+        environment.keeper(ACK_BUDGET_MS="1000") as keeper,
         ThreadPoolExecutor(10) as pool,
     ):
         keeper.put(message(0))
@@ -108,15 +110,17 @@ def test_messages_that_wait_when_an_outage_ends_at_once_do_not_overtake_its_firs
             waiting[0].result()
         # The writer's next attempt succeeds.
         assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
-        wait_until(lambda: world.spooled() == 0 and len(world.stream()) == 5)
-        assert world.stream() == list(range(5))
+        wait_until(lambda: environment.spooled() == 0 and len(environment.stream()) == 5)
+        assert environment.stream() == list(range(5))
 
 
-def test_messages_that_a_full_redis_refuses_are_spooled_before_later_ones(world: World) -> None:
+def test_messages_that_a_full_redis_refuses_are_spooled_before_later_ones(
+    environment: QueueEnvironment,
+) -> None:
     with (
-        world.server(),
-        redis.Redis.from_url(world.url) as client,
-        world.keeper(ACK_BUDGET_MS="4000") as keeper,
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+        environment.keeper(ACK_BUDGET_MS="4000") as keeper,
         ThreadPoolExecutor(10) as pool,
     ):
         keeper.put(message(0))
@@ -127,36 +131,40 @@ def test_messages_that_a_full_redis_refuses_are_spooled_before_later_ones(world:
         # Those behind it would be taken again.
         client.config_set("maxmemory", "0")
         assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
-        wait_until(lambda: world.spooled() == 0 and len(world.stream()) == 5)
-        assert world.stream() == list(range(5))
+        wait_until(lambda: environment.spooled() == 0 and len(environment.stream()) == 5)
+        assert environment.stream() == list(range(5))
 
 
-def test_messages_that_wait_when_redis_ends_are_spooled_before_later_ones(world: World) -> None:
+def test_messages_that_wait_when_redis_ends_are_spooled_before_later_ones(
+    environment: QueueEnvironment,
+) -> None:
     with (
-        world.keeper(ACK_BUDGET_MS="4000") as keeper,
+        environment.keeper(ACK_BUDGET_MS="4000") as keeper,
         ThreadPoolExecutor(10) as pool,
     ):
-        with world.server(), redis.Redis.from_url(world.url) as client:
+        with environment.server(), redis.Redis.from_url(environment.url) as client:
             client.client_pause(60_000, all=False)
             waiting = put_one_by_one(keeper, pool, [message(number) for number in range(4)])
         waiting[0].result()
         keeper.put(message(4))
         assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
-        with world.server():
-            wait_until(lambda: world.spooled() == 0)
-            assert world.stream() == list(range(5))
+        with environment.server():
+            wait_until(lambda: environment.spooled() == 0)
+            assert environment.stream() == list(range(5))
 
 
-def test_each_partition_keeps_its_order_while_others_are_given_up(world: World) -> None:
+def test_each_partition_keeps_its_order_while_others_are_given_up(
+    environment: QueueEnvironment,
+) -> None:
     sent: dict[int, list[Message]] = {0: [], 1: [], 2: []}
     for number in range(60):
         payload = {"type": "new", "n": number, "accountName": f"a-{number}"}
         each = Message.from_payload(payload, arrived=NOW, request_id="r")
         sent[partition_number(each, 3)].append(each)
     with (
-        world.server(),
-        redis.Redis.from_url(world.url) as client,
-        world.keeper(ACK_BUDGET_MS="1000", QUEUE_PARTITIONS="3") as keeper,
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+        environment.keeper(ACK_BUDGET_MS="1000", QUEUE_PARTITIONS="3") as keeper,
         ThreadPoolExecutor(60) as pool,
     ):
         with frozen(client):
@@ -168,16 +176,18 @@ def test_each_partition_keeps_its_order_while_others_are_given_up(world: World) 
                 wait_until(partial(is_down, keeper, group[-1]))
                 keeper.put(group[-1])
             assert {future.result(10).stored_in for future in waiting} == {"spool"}
-        wait_until(lambda: world.spooled() == 0)
+        wait_until(lambda: environment.spooled() == 0)
         for partition, group in sent.items():
-            assert world.stream(partition) == [parse(each.data)["n"] for each in group]
+            assert environment.stream(partition) == [parse(each.data)["n"] for each in group]
 
 
-def test_what_somebody_else_finds_down_is_spooled_in_order_at_once(world: World) -> None:
+def test_what_somebody_else_finds_down_is_spooled_in_order_at_once(
+    environment: QueueEnvironment,
+) -> None:
     with (
-        world.server(),
-        redis.Redis.from_url(world.url) as client,
-        world.keeper(ACK_BUDGET_MS="4000") as keeper,
+        environment.server(),
+        redis.Redis.from_url(environment.url) as client,
+        environment.keeper(ACK_BUDGET_MS="4000") as keeper,
         ThreadPoolExecutor(10) as pool,
     ):
         with paused(client):
@@ -186,19 +196,21 @@ def test_what_somebody_else_finds_down_is_spooled_in_order_at_once(world: World)
             keeper._writer.give_up(0, QueueUnavailableError("found down"))
             keeper.put(message(4))
             assert [future.result(5).stored_in for future in waiting] == ["spool"] * 4
-        wait_until(lambda: world.spooled() == 0)
-        assert world.stream() == list(range(5))
+        wait_until(lambda: environment.spooled() == 0)
+        assert environment.stream() == list(range(5))
 
 
-def test_new_messages_and_those_that_the_drainer_moves_each_keep_their_order(world: World) -> None:
-    spool = Spool(world.folder / "spool", 2**24)
+def test_new_messages_and_those_that_the_drainer_moves_each_keep_their_order(
+    environment: QueueEnvironment,
+) -> None:
+    spool = Spool(environment.folder / "spool", 2**24)
     for number in range(600):
         spool.put(message(number), 5)
     spool.close()
-    with world.server(), world.keeper() as keeper:
+    with environment.server(), environment.keeper() as keeper:
         for number in range(600, 700):
             keeper.put(message(number))
-        wait_until(lambda: world.spooled() == 0)
-        stream = world.stream()
+        wait_until(lambda: environment.spooled() == 0)
+        stream = environment.stream()
     assert [number for number in stream if number < 600] == list(range(600))
     assert [number for number in stream if number >= 600] == list(range(600, 700))

@@ -38,7 +38,7 @@ def message(number: int, size: int = 0, **more: str) -> Message:
     return Message.from_payload(payload, arrived=NOW, request_id="r")
 
 
-class World:
+class ProxiedQueue:
     """A Redis server, a proxy before it, and a folder for a spool."""
 
     def __init__(self, folder: Path, proxy: RespProxy, client: Any) -> None:
@@ -93,99 +93,101 @@ class World:
 
 
 @pytest.fixture
-def world(redis_server: str) -> Iterator[World]:
+def proxied(redis_server: str) -> Iterator[ProxiedQueue]:
     with (
         TemporaryDirectory(prefix="fota-") as name,
         redis_process.running(Path(name)) as url,
         redis.Redis.from_url(url) as client,
         RespProxy(Path(name) / redis_process.SOCKET).running() as proxy,
     ):
-        yield World(Path(name), proxy, client)
+        yield ProxiedQueue(Path(name), proxy, client)
 
 
-def limit_requests(world: World) -> None:
-    world.proxy.most_bytes = MIB
+def limit_requests(proxied: ProxiedQueue) -> None:
+    proxied.proxy.most_bytes = MIB
 
 
-def cut_large_requests(world: World) -> None:
-    world.proxy.cut_bytes = MIB
+def cut_large_requests(proxied: ProxiedQueue) -> None:
+    proxied.proxy.cut_bytes = MIB
 
 
-def limit_bulks(world: World) -> None:
-    world.redis.config_set("proto-max-bulk-len", MIB)
+def limit_bulks(proxied: ProxiedQueue) -> None:
+    proxied.redis.config_set("proto-max-bulk-len", MIB)
 
 
-def answer_as_envoy(world: World) -> None:
-    world.proxy.most_bytes = MIB
-    world.proxy.error = b"-upstream failure\r\n"
+def answer_as_envoy(proxied: ProxiedQueue) -> None:
+    proxied.proxy.most_bytes = MIB
+    proxied.proxy.error = b"-upstream failure\r\n"
 
 
 LIMITS = pytest.mark.parametrize(
     "limit", [limit_requests, cut_large_requests, limit_bulks, answer_as_envoy]
 )
-Limit = Callable[[World], None]
+Limit = Callable[[ProxiedQueue], None]
 
 
 @LIMITS
 def test_a_spooled_message_that_is_refused_alone_holds_up_nothing(
-    world: World, limit: Limit
+    proxied: ProxiedQueue, limit: Limit
 ) -> None:
-    limit(world)
+    limit(proxied)
     large = message(0, 1_500_000)
-    world.spool(large, *map(message, range(1, 101)))
-    with capture_logs() as logs, world.keeper() as keeper:
-        wait_until(lambda: world.spooled() == 0)
-        assert world.numbers() == list(range(1, 101))
+    proxied.spool(large, *map(message, range(1, 101)))
+    with capture_logs() as logs, proxied.keeper() as keeper:
+        wait_until(lambda: proxied.spooled() == 0)
+        assert proxied.numbers() == list(range(1, 101))
         assert keeper.put(message(101)) == (False, "redis")
         assert keeper.check() == "redis"
-    assert list(world.set_aside()) == [large.id]
+    assert list(proxied.set_aside()) == [large.id]
     assert not [line for line in logs if line["event"] in OUTAGE]
 
 
 @LIMITS
-def test_a_large_message_costs_those_that_come_with_it_nothing(world: World, limit: Limit) -> None:
-    limit(world)
+def test_a_large_message_costs_those_that_come_with_it_nothing(
+    proxied: ProxiedQueue, limit: Limit
+) -> None:
+    limit(proxied)
     large = message(0, 1_500_000)
-    with capture_logs() as logs, world.keeper() as keeper, ThreadPoolExecutor(20) as pool:
+    with capture_logs() as logs, proxied.keeper() as keeper, ThreadPoolExecutor(20) as pool:
         sent = [*map(message, range(1, 60)), large, *map(message, range(60, 120))]
         kept = dict(zip([m.id for m in sent], pool.map(keeper.put, sent), strict=True))
         assert kept.pop(large.id) == (False, "spool")
         assert set(kept.values()) == {(False, "redis")}
-        wait_until(lambda: world.spooled() == 0)
-        assert list(world.set_aside()) == [large.id]
+        wait_until(lambda: proxied.spooled() == 0)
+        assert list(proxied.set_aside()) == [large.id]
         assert keeper.put(large).duplicate, "it is known although it is set aside"
-    assert sorted(world.numbers()) == list(range(1, 120))
+    assert sorted(proxied.numbers()) == list(range(1, 120))
     assert not [line for line in logs if line["event"] in OUTAGE]
 
 
 @LIMITS
 def test_groups_that_are_too_large_are_halved_and_all_of_them_kept(
-    world: World, limit: Limit
+    proxied: ProxiedQueue, limit: Limit
 ) -> None:
-    limit(world)
-    with world.keeper() as keeper, ThreadPoolExecutor(12) as pool:
+    limit(proxied)
+    with proxied.keeper() as keeper, ThreadPoolExecutor(12) as pool:
         sent = [message(number, 300_000) for number in range(24)]
         assert {kept.stored_in for kept in pool.map(keeper.put, sent)} == {"redis"}
-        world.spool(*(message(number, 300_000) for number in range(24, 48)))
-        wait_until(lambda: len(world.numbers()) == 48)
-        wait_until(lambda: world.spooled() == 0)
-        assert world.numbers()[24:] == list(range(24, 48))
+        proxied.spool(*(message(number, 300_000) for number in range(24, 48)))
+        wait_until(lambda: len(proxied.numbers()) == 48)
+        wait_until(lambda: proxied.spooled() == 0)
+        assert proxied.numbers()[24:] == list(range(24, 48))
 
 
-def test_batches_that_are_too_slow_become_smaller(world: World) -> None:
-    world.proxy.seconds_per_mib = 0.5
-    world.spool(*(message(number, 400_000) for number in range(10)))
+def test_batches_that_are_too_slow_become_smaller(proxied: ProxiedQueue) -> None:
+    proxied.proxy.seconds_per_mib = 0.5
+    proxied.spool(*(message(number, 400_000) for number in range(10)))
     # Four times the budget for what waited: 1.2 s, and all of it would take two.
-    with world.keeper(ACK_BUDGET_MS="300"):
-        wait_until(lambda: world.spooled() == 0)
-        assert world.numbers() == list(range(10))
+    with proxied.keeper(ACK_BUDGET_MS="300"):
+        wait_until(lambda: proxied.spooled() == 0)
+        assert proxied.numbers() == list(range(10))
 
 
 def test_without_a_spool_a_refused_message_is_an_error_and_the_others_are_kept(
-    world: World,
+    proxied: ProxiedQueue,
 ) -> None:
-    limit_requests(world)
-    with world.keeper(SPOOL_DIR="") as keeper, ThreadPoolExecutor(8) as pool:
+    limit_requests(proxied)
+    with proxied.keeper(SPOOL_DIR="") as keeper, ThreadPoolExecutor(8) as pool:
         refused = pool.submit(keeper.put, message(0, 1_500_000))
         kept = list(pool.map(keeper.put, map(message, range(1, 50))))
         with pytest.raises(MessageRefusedError, match="max request size"):
@@ -195,120 +197,122 @@ def test_without_a_spool_a_refused_message_is_an_error_and_the_others_are_kept(
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_key_of_one_message_that_holds_something_else_concerns_that_message_alone(
-    world: World, *, waits: bool
+    proxied: ProxiedQueue, *, waits: bool
 ) -> None:
     harmed = message(5)
-    world.redis.rpush(f"{{fota:0}}:seen:{harmed.id}", "somebody else's")
+    proxied.redis.rpush(f"{{fota:0}}:seen:{harmed.id}", "somebody else's")
     with capture_logs() as logs:
         if waits:
-            world.spool(*map(message, range(10)))
-        with world.keeper() as keeper, ThreadPoolExecutor(10) as pool:
+            proxied.spool(*map(message, range(10)))
+        with proxied.keeper() as keeper, ThreadPoolExecutor(10) as pool:
             kept = list(pool.map(keeper.put, () if waits else map(message, range(10))))
             for number, each in enumerate(kept):
                 assert each == (False, "spool" if number == 5 else "redis"), number
-            wait_until(lambda: world.spooled() == 0)
-    assert sorted(world.numbers()) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
-    assert "WRONGTYPE" in world.set_aside()[harmed.id]
+            wait_until(lambda: proxied.spooled() == 0)
+    assert sorted(proxied.numbers()) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert "WRONGTYPE" in proxied.set_aside()[harmed.id]
     assert not [line for line in logs if line["event"] in OUTAGE]
 
 
-def test_order_within_an_upgrade_is_kept_behind_a_refused_message(world: World) -> None:
-    limit_requests(world)
+def test_order_within_an_upgrade_is_kept_behind_a_refused_message(proxied: ProxiedQueue) -> None:
+    limit_requests(proxied)
     sent = [message(number, 1_500_000 if number == 3 else 0, upgradeId="u") for number in range(30)]
-    world.spool(*sent)
-    with world.keeper():
-        wait_until(lambda: world.spooled() == 0)
-    assert world.numbers() == [number for number in range(30) if number != 3]
+    proxied.spool(*sent)
+    with proxied.keeper():
+        wait_until(lambda: proxied.spooled() == 0)
+    assert proxied.numbers() == [number for number in range(30) if number != 3]
 
 
-def test_a_connection_that_is_cut_now_and_then_sets_nothing_aside(world: World) -> None:
+def test_a_connection_that_is_cut_now_and_then_sets_nothing_aside(proxied: ProxiedQueue) -> None:
     stopped = threading.Event()
 
     def cut() -> None:
         while not stopped.wait(0.02):
-            world.redis.client_kill_filter(_type="normal", skipme=True)
+            proxied.redis.client_kill_filter(_type="normal", skipme=True)
 
-    world.spool(*map(message, range(1000)))
+    proxied.spool(*map(message, range(1000)))
     cutting = threading.Thread(target=cut)
     cutting.start()
     try:
-        with world.keeper() as keeper:
+        with proxied.keeper() as keeper:
             for number in range(1000, 1100):
                 keeper.put(message(number))
-            wait_until(lambda: world.spooled() == 0)
+            wait_until(lambda: proxied.spooled() == 0)
     finally:
         stopped.set()
         cutting.join()
-    assert sorted(world.numbers()) == list(range(1100))
-    assert world.set_aside() == {}
+    assert sorted(proxied.numbers()) == list(range(1100))
+    assert proxied.set_aside() == {}
 
 
 NEEDED = ("evalsha", "eval", "xadd", "set", "get", "xrange")
 
 
 @pytest.mark.parametrize("command", NEEDED)
-def test_a_missing_right_is_named_everywhere_and_is_one_outage(world: World, command: str) -> None:
-    url = world.user("~*", "+@all", f"-{command}")
+def test_a_missing_right_is_named_everywhere_and_is_one_outage(
+    proxied: ProxiedQueue, command: str
+) -> None:
+    url = proxied.user("~*", "+@all", f"-{command}")
     with pytest.raises(SettingsError, match=rf"grant \+{command}"):
-        startup.check(world.settings(REDIS_URL=url, SPOOL_DIR=""))
+        startup.check(proxied.settings(REDIS_URL=url, SPOOL_DIR=""))
     with capture_logs() as logs:
-        startup.check(world.settings(REDIS_URL=url))
-        with world.keeper(REDIS_URL=url) as keeper:
+        startup.check(proxied.settings(REDIS_URL=url))
+        with proxied.keeper(REDIS_URL=url) as keeper:
             assert keeper.check() == "spool"
             assert keeper.put(message(1)).stored_in == "spool"
-            looks = world.redis.info("commandstats")
-            wait_until(lambda: _more_calls(world, looks))
-            world.redis.execute_command("ACL", "SETUSER", "app", f"+{command}")
-            wait_until(lambda: world.spooled() == 0)
+            looks = proxied.redis.info("commandstats")
+            wait_until(lambda: _more_calls(proxied, looks))
+            proxied.redis.execute_command("ACL", "SETUSER", "app", f"+{command}")
+            wait_until(lambda: proxied.spooled() == 0)
             assert keeper.check() == "redis"
     events = [line["event"] for line in logs]
     assert "redis cannot keep messages" in events
     assert [events.count(event) for event in OUTAGE] == [1, 1]
-    assert world.numbers() == [1]
+    assert proxied.numbers() == [1]
 
 
-def _more_calls(world: World, before: Any) -> bool:
+def _more_calls(proxied: ProxiedQueue, before: Any) -> bool:
     """Whether the drainer has looked some times more."""
-    client = world.redis.info("commandstats")
+    client = proxied.redis.info("commandstats")
     asked = [sum(each["rejected_calls"] for each in stats.values()) for stats in (before, client)]
     return bool(asked[1] >= asked[0] + 4)
 
 
 @pytest.mark.parametrize("command", NEEDED)
-def test_check_is_an_error_where_a_right_is_missing(world: World, command: str) -> None:
-    checked = world.check(world.user("~*", "+@all", f"-{command}"))
+def test_check_is_an_error_where_a_right_is_missing(proxied: ProxiedQueue, command: str) -> None:
+    checked = proxied.check(proxied.user("~*", "+@all", f"-{command}"))
     assert checked.exit_code == 1
     assert f"grant +{command}" in checked.stdout
 
 
 @pytest.mark.parametrize("command", ["EVALSHA", "XADD"])
-def test_a_command_that_is_not_passed_on_is_named(world: World, command: str) -> None:
-    world.proxy.unsupported = frozenset((command,))
-    checked = world.check(world.proxy.url)
+def test_a_command_that_is_not_passed_on_is_named(proxied: ProxiedQueue, command: str) -> None:
+    proxied.proxy.unsupported = frozenset((command,))
+    checked = proxied.check(proxied.proxy.url)
     assert checked.exit_code == 1
     assert f"{command} is refused" in checked.stdout
     assert "does not pass it on" in checked.stdout
 
 
-def test_what_durability_needs_is_asked_for(world: World) -> None:
-    checked = world.check(world.user("~*", "+@all", "-wait"), QUEUE_DURABILITY="replicas:1")
+def test_what_durability_needs_is_asked_for(proxied: ProxiedQueue) -> None:
+    checked = proxied.check(proxied.user("~*", "+@all", "-wait"), QUEUE_DURABILITY="replicas:1")
     assert checked.exit_code == 1
     assert "WAIT is refused" in checked.stdout
     assert "grant +wait" in checked.stdout
 
 
-def test_one_partition_that_is_refused_leaves_the_other_alone(world: World) -> None:
-    url = world.user("~{fota:0}*", "+@all")
+def test_one_partition_that_is_refused_leaves_the_other_alone(proxied: ProxiedQueue) -> None:
+    url = proxied.user("~{fota:0}*", "+@all")
     sent = [message(number, accountName=f"a-{number % 7}") for number in range(60)]
-    with capture_logs() as logs, world.keeper(REDIS_URL=url, QUEUE_PARTITIONS="2") as keeper:
+    with capture_logs() as logs, proxied.keeper(REDIS_URL=url, QUEUE_PARTITIONS="2") as keeper:
         kept = [keeper.put(each).stored_in for each in sent]
         assert {"redis", "spool"} == set(kept)
-        assert world.spooled() == kept.count("spool")
+        assert proxied.spooled() == kept.count("spool")
         assert keeper.check() == "spool"
-        checked = world.check(url, QUEUE_PARTITIONS="2")
-        world.redis.execute_command("ACL", "SETUSER", "app", "~{fota:1}*")
-        wait_until(lambda: world.spooled() == 0)
-    assert sorted([*world.numbers(0), *world.numbers(1)]) == list(range(60))
+        checked = proxied.check(url, QUEUE_PARTITIONS="2")
+        proxied.redis.execute_command("ACL", "SETUSER", "app", "~{fota:1}*")
+        wait_until(lambda: proxied.spooled() == 0)
+    assert sorted([*proxied.numbers(0), *proxied.numbers(1)]) == list(range(60))
     assert checked.exit_code == 1
     assert "partition 1" in checked.stdout
     assert "grant the keys" in checked.stdout
@@ -324,36 +328,36 @@ def test_one_partition_that_is_refused_leaves_the_other_alone(world: World) -> N
     ],
 )
 def test_three_refused_partitions_are_named_and_the_others_counted(
-    world: World, partitions: int, last: str
+    proxied: ProxiedQueue, partitions: int, last: str
 ) -> None:
-    settings = world.settings(
-        REDIS_URL=world.user("~elsewhere", "+@all"), QUEUE_PARTITIONS=str(partitions)
+    settings = proxied.settings(
+        REDIS_URL=proxied.user("~elsewhere", "+@all"), QUEUE_PARTITIONS=str(partitions)
     )
     assert last in startup.refused_partitions(settings)[-1]
 
 
 @pytest.mark.parametrize("partitions", [2, 20])
 def test_readiness_looks_at_every_partition_also_without_a_spool(
-    world: World, partitions: int
+    proxied: ProxiedQueue, partitions: int
 ) -> None:
     last = partitions - 1
     others = [f"~{{fota:{number}}}*" for number in range(last)]
     chosen = {"QUEUE_PARTITIONS": str(partitions), "SPOOL_DIR": ""}
-    url = world.user(*others, "+@all")
+    url = proxied.user(*others, "+@all")
     with pytest.raises(SettingsError, match=f"in partition {last}: .*grant the keys"):
-        startup.check(world.settings(REDIS_URL=url, **chosen))
-    with world.keeper(REDIS_URL=url, **chosen) as keeper:
+        startup.check(proxied.settings(REDIS_URL=url, **chosen))
+    with proxied.keeper(REDIS_URL=url, **chosen) as keeper:
         with pytest.raises(QueueUnavailableError, match=f"in partition {last}: "):
             for _ in range(partitions):
                 keeper.check()
-        world.redis.execute_command("ACL", "SETUSER", "app", f"~{{fota:{last}}}*")
+        proxied.redis.execute_command("ACL", "SETUSER", "app", f"~{{fota:{last}}}*")
         assert {keeper.check() for _ in range(partitions)} == {"redis"}
 
 
-def test_a_state_that_passes_is_no_reason_not_to_start(world: World) -> None:
-    world.redis.config_set("maxmemory", "1")
+def test_a_state_that_passes_is_no_reason_not_to_start(proxied: ProxiedQueue) -> None:
+    proxied.redis.config_set("maxmemory", "1")
     with capture_logs() as logs:
-        startup.check(world.settings(SPOOL_DIR=""))
+        startup.check(proxied.settings(SPOOL_DIR=""))
     found = [line for line in logs if line["event"] == "redis cannot keep messages"]
     assert "OutOfMemory" in found[0]["detail"]
 
@@ -362,43 +366,47 @@ ORNAMENTS = ("client|setname", "hincrby", "expire", "info", "time", "config", "p
 
 
 @pytest.mark.parametrize("command", ORNAMENTS)
-def test_without_an_ornament_messages_flow_and_check_warns(world: World, command: str) -> None:
-    if command == "client|setname" and world.redis.info("server")["redis_version"] < "7":
+def test_without_an_ornament_messages_flow_and_check_warns(
+    proxied: ProxiedQueue, command: str
+) -> None:
+    if command == "client|setname" and proxied.redis.info("server")["redis_version"] < "7":
         # Redis 6.2 does not know rights by subcommand that are taken away.
-        url = world.user("~*", "+@all", "-client")
+        url = proxied.user("~*", "+@all", "-client")
     else:
-        url = world.user("~*", "+@all", f"-{command}")
-    startup.check(world.settings(REDIS_URL=url))
-    with world.keeper(REDIS_URL=url) as keeper:
+        url = proxied.user("~*", "+@all", f"-{command}")
+    startup.check(proxied.settings(REDIS_URL=url))
+    with proxied.keeper(REDIS_URL=url) as keeper:
         assert keeper.put(message(1)) == (False, "redis")
-        world.spool(message(2))
-        wait_until(lambda: world.spooled() == 0)
-    checked = world.check(url)
+        proxied.spool(message(2))
+        wait_until(lambda: proxied.spooled() == 0)
+    checked = proxied.check(url)
     assert (checked.exit_code, checked.stderr) == (0, "")
     if command != "config":
         assert f"{command.replace('|', ' ').upper()} is refused" in checked.stdout
-    assert world.numbers() == [1, 2]
+    assert proxied.numbers() == [1, 2]
 
 
-def test_a_connection_that_is_cut_on_its_name_costs_no_message(world: World) -> None:
-    world.proxy.deadly = frozenset(("CLIENT",))
-    with capture_logs() as logs, world.keeper() as keeper:
+def test_a_connection_that_is_cut_on_its_name_costs_no_message(proxied: ProxiedQueue) -> None:
+    proxied.proxy.deadly = frozenset(("CLIENT",))
+    with capture_logs() as logs, proxied.keeper() as keeper:
         assert keeper.put(message(1)) == (False, "redis")
     assert not [line for line in logs if line["event"] in OUTAGE]
 
 
-def test_fsync_does_without_info(world: World) -> None:
-    url = world.user("~*", "+@all", "-info")
-    with world.keeper(REDIS_URL=url, QUEUE_DURABILITY="fsync") as keeper:
+def test_fsync_does_without_info(proxied: ProxiedQueue) -> None:
+    url = proxied.user("~*", "+@all", "-info")
+    with proxied.keeper(REDIS_URL=url, QUEUE_DURABILITY="fsync") as keeper:
         assert keeper.put(message(1)).stored_in == (
-            "redis" if inspect(world.redis).supports_waitaof else "spool"
+            "redis" if inspect(proxied.redis).supports_waitaof else "spool"
         )
 
 
-def test_a_flood_of_refused_messages_takes_one_connection_and_none_is_lost(world: World) -> None:
-    with world.keeper() as keeper, ThreadPoolExecutor(60) as pool:
+def test_a_flood_of_refused_messages_takes_one_connection_and_none_is_lost(
+    proxied: ProxiedQueue,
+) -> None:
+    with proxied.keeper() as keeper, ThreadPoolExecutor(60) as pool:
         keeper.put(message(1))
-        before = world.proxy.connections
+        before = proxied.proxy.connections
         refused = [
             pool.submit(keeper.quarantine, f"{{{n}", reason="not-json", arrived=NOW)
             for n in range(600)
@@ -406,13 +414,13 @@ def test_a_flood_of_refused_messages_takes_one_connection_and_none_is_lost(world
         for each in refused:
             each.result()
         # The writer's, the drainer's and the trimming's, whoever needs one first.
-        assert world.proxy.connections - before <= 3
-    assert world.redis.xlen("{fota:0}:quarantine") == 600
+        assert proxied.proxy.connections - before <= 3
+    assert proxied.redis.xlen("{fota:0}:quarantine") == 600
 
 
-def test_a_refused_body_that_is_too_large_costs_the_others_nothing(world: World) -> None:
-    limit_requests(world)
-    with world.keeper() as keeper, ThreadPoolExecutor(20) as pool:
+def test_a_refused_body_that_is_too_large_costs_the_others_nothing(proxied: ProxiedQueue) -> None:
+    limit_requests(proxied)
+    with proxied.keeper() as keeper, ThreadPoolExecutor(20) as pool:
         sent = ["{" + "x" * 1_500_000, *(f"{{{n}" for n in range(50))]
         jobs = [
             pool.submit(keeper.quarantine, data, reason="not-json", arrived=NOW) for data in sent
@@ -421,4 +429,4 @@ def test_a_refused_body_that_is_too_large_costs_the_others_nothing(world: World)
             jobs[0].result()
         for job in jobs[1:]:
             job.result()
-    assert world.redis.xlen("{fota:0}:quarantine") == 50
+    assert proxied.redis.xlen("{fota:0}:quarantine") == 50

@@ -264,17 +264,17 @@ def test_another_users_folder_of_metrics_stays(tmp_path: Path) -> None:
 def test_check_says_what_others_could_do_to_the_spool(folder: Path, victim: Path) -> None:
     settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "SPOOL_DIR": str(folder)})
 
-    def told() -> str:
+    def findings() -> str:
         found = check_spool.findings(settings, NOW, in_service=False)
         return "\n".join(f"{one.level}: {one.text}" for one in found)
 
-    assert "warning: " in told()
-    assert "can be written by others (mode 0777)" in told()
+    assert "warning: " in findings()
+    assert "can be written by others (mode 0777)" in findings()
     folder.chmod(0o700)
-    assert "by others" not in told()
+    assert "by others" not in findings()
     link(folder / JOURNAL, victim)
-    assert f"error: {folder / JOURNAL} is a link" in told()
-    assert "drainer.lock" not in told()
+    assert f"error: {folder / JOURNAL} is a link" in findings()
+    assert "drainer.lock" not in findings()
 
 
 def test_service_starts_and_keeps_messages_among_what_others_left(tmp_path: Path) -> None:

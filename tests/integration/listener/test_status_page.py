@@ -44,7 +44,7 @@ def ops(redis_url: str) -> Iterator[FlaskClient]:
     yield from app_for(redis_url)
 
 
-def told(ops: FlaskClient, path: str = "/") -> str:
+def text_of(ops: FlaskClient, path: str = "/") -> str:
     answer = ops.get(path)
     assert answer.status_code == 200, answer.text
     return answer.text
@@ -59,7 +59,7 @@ def add(client: Any, data: str, **fields: str) -> str:
 def test_a_page_never_searches_the_database(ops: FlaskClient, redis_client: Any) -> None:
     add(redis_client, "{}")
     redis_client.config_resetstat()
-    told(ops)
+    text_of(ops)
     assert redis_client.info("commandstats").keys().isdisjoint({"cmdstat_scan", "cmdstat_keys"})
 
 
@@ -69,7 +69,7 @@ def test_each_group_is_looked_at_once(redis_url: str, redis_client: Any) -> None
     def looks() -> int:
         redis_client.config_resetstat()
         for ops in app_for(redis_url):
-            told(ops)
+            text_of(ops)
         # Redis 7.0 and later count XINFO's subcommands apart.
         stats = redis_client.info("commandstats").items()
         return sum(told["calls"] for name, told in stats if name.startswith("cmdstat_xinfo"))
@@ -111,15 +111,15 @@ def test_what_anybody_wrote_is_shown_as_text_and_short(ops: FlaskClient, redis_c
     add(redis_client, data, subject=NASTY, account=NASTY, time=NASTY)
     redis_client.xadd(WHERE.quarantine, {"reason": NASTY, "data": NASTY, "time": NASTY})
     redis_client.xgroup_create(WHERE.messages, NASTY[:1000], "0")
-    page = told(ops)
-    message = told(ops, f"/messages/0/{entry_id}")
+    page = text_of(ops)
+    message = text_of(ops, f"/messages/0/{entry_id}")
     for text in (page, message):
         assert "<script>alert" not in text
         assert "\u202e" not in text
         assert "\x1b" not in text
     assert len(page) < 60_000
     assert "\\u202e" in message
-    told(ops, "/metrics")
+    text_of(ops, "/metrics")
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_a_foreign_entry_of_any_form_is_shown(
     ops: FlaskClient, redis_client: Any, data: str
 ) -> None:
     entry_id = add(redis_client, data)
-    told(ops)
-    told(ops, f"/messages/0/{entry_id}")
+    text_of(ops)
+    text_of(ops, f"/messages/0/{entry_id}")
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_an_observation_of_another_form_is_unknown(
     ops: FlaskClient, redis_client: Any, text: str
 ) -> None:
     redis_client.hset(OBSERVATIONS, "a/v1", text)
-    assert "another version of the registrar wrote it" in told(ops)
-    assert "fota_registration_ours{" not in told(ops, "/metrics")
+    assert "another version of the registrar wrote it" in text_of(ops)
+    assert "fota_registration_ours{" not in text_of(ops, "/metrics")
 
 
 def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
@@ -155,7 +155,7 @@ def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
 ) -> None:
     redis_client.xgroup_create(WHERE.messages, "billing", "0", mkstream=True)
     redis_client.set(WHERE.arrival_counts(hour_of(datetime.now(UTC).timestamp())), "no hash")
-    page = told(ops)
+    page = text_of(ops)
     assert "Messages are kept; act before they are not" in page
     assert "WRONGTYPE" in page
 
@@ -163,7 +163,7 @@ def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
 def test_the_verdict_tells_what_is_kept_from_what_is_not(tmp_path: Path) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
     [without] = app_for(url)
-    page = told(without)
+    page = text_of(without)
     assert "No message can be kept" in page
     assert "go to the spool" not in page
     # What only Redis knows is not called empty.
@@ -171,7 +171,7 @@ def test_the_verdict_tells_what_is_kept_from_what_is_not(tmp_path: Path) -> None
         text for text in ("0 messages", "No message names", ">None", "Empty") if text in page
     ]
     [spooling] = app_for(url, str(tmp_path))
-    assert "Messages are kept; act before they are not" in told(spooling)
+    assert "Messages are kept; act before they are not" in text_of(spooling)
 
 
 def test_a_registration_that_was_taken_is_no_loss_of_what_comes_but_of_what_does_not(
@@ -179,7 +179,7 @@ def test_a_registration_that_was_taken_is_no_loss_of_what_comes_but_of_what_does
 ) -> None:
     seen = {"tick": "2026-11-23T08:00:00Z", "ours": False, "result": "yielded", "reason": "yielded"}
     redis_client.hset(OBSERVATIONS, "a/v1", json.dumps({**seen, "registered_url": "https://x/"}))
-    assert "Messages may be lost" in told(ops)
+    assert "Messages may be lost" in text_of(ops)
 
 
 def test_of_long_messages_fewer_are_read(
@@ -188,7 +188,7 @@ def test_of_long_messages_fewer_are_read(
     monkeypatch.setattr(snapshot, "MAX_DATA_CHARS", 1000)
     for _ in range(20):
         add(redis_client, json.dumps({"filler": "x" * 300}))
-    assert "As the newest 4 of 20 messages tell" in told(ops)
+    assert "As the newest 4 of 20 messages tell" in text_of(ops)
 
 
 def test_of_an_upgrade_that_was_not_read_to_its_beginning_no_bar_claims_how_far_it_is(
@@ -199,12 +199,12 @@ def test_of_an_upgrade_that_was_not_read_to_its_beginning_no_bar_claims_how_far_
     finished = json.dumps({"upgradeFinished": {"deviceId": "1", "status": "UpgradeSuccess"}})
     add(redis_client, scheduled, kind="upgrade-scheduled")
     add(redis_client, finished, kind="upgrade-finished")
-    page = told(ops)
+    page = text_of(ops)
     assert "1 of 3 devices have ended" in page
     assert "older messages were not read" not in page
     monkeypatch.setattr(snapshot, "MAX_ENTRIES", 1)
     monkeypatch.setattr(snapshot, "MAX_AGE_S", 0)
-    page = told(ops)
+    page = text_of(ops)
     assert "partly seen" in page
     assert "older messages were not read" in page
     assert "1 of 1 seen" in page

@@ -26,9 +26,9 @@ from tests.support.registrar_replica import (
     Replica,
     Replicas,
     calls,
-    now,
     renewals,
-    told,
+    request_count,
+    result_and_reason,
     writes,
 )
 
@@ -55,7 +55,7 @@ def test_wrong_password_is_tried_twice_whatever_the_answer_and_however_often_it_
     answer: dict[str, Any], when: str, thingspace: Sandbox, replica: Replicas
 ) -> None:
     thingspace.fault(LOGIN, when=when, count=99, **answer)
-    start = now(thingspace)
+    start = request_count(thingspace)
     for _ in range(RESTARTS):
         assert replica(IMPATIENT, **WRONG).tick()[0].result == "failed"
     assert calls(thingspace, start, LOGIN) == ["POST"] * 2
@@ -84,10 +84,10 @@ def test_bearer_that_is_refused_at_several_logins_costs_none(
 ) -> None:
     one = replica()
     thingspace.fault(LOGIN, expire="token", count=2)
-    assert told(one.tick()[0]) == ("failed", "token-refused")
+    assert result_and_reason(one.tick()[0]) == ("failed", "token-refused")
     assert one.parts.breaker.read().doubtful == 0
     thingspace.clear_faults()
-    assert told(replica().tick()[0]) == ("registered", "absent")
+    assert result_and_reason(replica().tick()[0]) == ("registered", "absent")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_dead_session_is_replaced_whatever_it_is_answered(
     one = replica()
     one.tick()
     thingspace.fault(FOTA, shape=shape, count=2)
-    start = now(thingspace)
+    start = request_count(thingspace)
     assert one.tick()[0].result == "failed"
-    assert told(one.tick()[0]) == ("as-desired", "as-desired")
+    assert result_and_reason(one.tick()[0]) == ("as-desired", "as-desired")
     assert renewals(thingspace, start) == (0, 1)
 
 
@@ -114,8 +114,8 @@ def test_session_that_died_is_replaced_although_its_code_is_unknown(
         one = replica(**{**strange.environment(), "THINGSPACE_ACCOUNTS": ACCOUNTS[0]})
         one.tick()
         strange.fault(FOTA, expire="session")
-        assert told(one.tick()[0]) == ("failed", "rejected")
-        assert told(one.tick()[0]) == ("as-desired", "as-desired")
+        assert result_and_reason(one.tick()[0]) == ("failed", "rejected")
+        assert result_and_reason(one.tick()[0]) == ("as-desired", "as-desired")
         assert len(strange.requests(path=LOGIN)) == 2
 
 
@@ -126,14 +126,16 @@ def test_error_that_says_nothing_is_registered_is_no_failure(form: str, replica:
     with Sandbox(accounts=ACCOUNTS, allow_http=True, empty=form) as strange:
         one = replica(**{**strange.environment(), "THINGSPACE_ACCOUNTS": ACCOUNTS[0]})
         settings, parts = one.settings, one.parts
-        assert told(manual.look(settings, parts.client, parts.shared)[0])[1] == "absent"
-        assert told(one.tick()[0]) == ("registered", "absent")
+        assert (
+            result_and_reason(manual.look(settings, parts.client, parts.shared)[0])[1] == "absent"
+        )
+        assert result_and_reason(one.tick()[0]) == ("registered", "absent")
         strange.deregister_outside()
-        assert told(one.tick()[0]) == ("registered", "absent")
+        assert result_and_reason(one.tick()[0]) == ("registered", "absent")
         seen = manual.deregister(settings, parts.client, parts.shared)
-        assert told(seen[0]) == ("deregistered", "ours")
+        assert result_and_reason(seen[0]) == ("deregistered", "ours")
         seen = manual.deregister(settings, parts.client, parts.shared)
-        assert told(seen[0]) == ("left", "absent")
+        assert result_and_reason(seen[0]) == ("left", "absent")
         assert manual.register(settings, parts.client, parts.shared)[0].result == "registered"
         assert strange.registered_url() == URL
 
@@ -143,8 +145,8 @@ def test_path_that_the_gateway_does_not_know_is_not_taken_for_nothing(
     shape: str, thingspace: Sandbox, replica: Replicas
 ) -> None:
     thingspace.fault(FOTA, shape=shape, count=9)
-    start = now(thingspace)
-    assert told(replica().tick()[0]) == ("failed", "no-such-path")
+    start = request_count(thingspace)
+    assert result_and_reason(replica().tick()[0]) == ("failed", "no-such-path")
     assert writes(thingspace, start) == []
 
 
@@ -177,8 +179,8 @@ def test_tick_stops_at_the_first_throttle(
 ) -> None:
     one = of_ten(ten, replica)
     ten.fault(path, count=99, **answer)
-    start = now(ten)
-    assert {told(seen) for seen in one.tick()} == {("failed", "throttled")}
+    start = request_count(ten)
+    assert {result_and_reason(seen) for seen in one.tick()} == {("failed", "throttled")}
     assert len(calls(ten, start, path)) == 1
 
 
@@ -187,9 +189,9 @@ def test_status_by_hand_stops_at_the_first_throttle_as_well(
 ) -> None:
     one = of_ten(ten, replica)
     ten.fault(FOTA, count=99, status=429)
-    start = now(ten)
+    start = request_count(ten)
     seen = manual.look(one.settings, one.parts.client, one.parts.shared)
-    assert {told(each) for each in seen} == {("failed", "throttled")}
+    assert {result_and_reason(each) for each in seen} == {("failed", "throttled")}
     assert len(calls(ten, start)) == 1
 
 
@@ -198,8 +200,8 @@ def test_outage_of_the_provider_ends_the_tick_after_two_accounts(
 ) -> None:
     one = of_ten(ten, replica)
     ten.fault(FOTA, count=99, status=502)
-    start = now(ten)
-    assert {told(seen) for seen in one.tick()} == {("failed", "provider-failed")}
+    start = request_count(ten)
+    assert {result_and_reason(seen) for seen in one.tick()} == {("failed", "provider-failed")}
     asked = Counter(call["path"] for call in ten.requests(start, path=FOTA))
     assert len(asked) == 2
     # Others come first the next time, in case that those two are the only ones which fail.
@@ -240,7 +242,7 @@ def test_replicas_share_a_pause(
 ) -> None:
     first, second = replica(), replica()
     thingspace.fault(FOTA, count=99, next_access_s=60, status=429)
-    start = now(thingspace)
+    start = request_count(thingspace)
     serve(first, services)
     wait_until(lambda: calls(thingspace, start))
     wait_until(lambda: second.parts.shared.pauses.left_s() > 50)
@@ -275,7 +277,7 @@ def test_pause_of_others_is_asked_for_once_a_tick_and_not_without_redis(
         return look(pauses)
 
     monkeypatch.setattr(Pauses, "left_s", left_s)
-    start = now(ten)
+    start = request_count(ten)
     service._tick()
     assert len(calls(ten, start)) >= len(TEN)
     assert len(asked) == looks
@@ -288,7 +290,7 @@ def test_paced_login_goes_on_within_seconds_of_an_unlock(
     monkeypatch.setattr("registrar.thingspace.auth.LOGIN_PAUSE_S", 0.1)
     one = replica()
     thingspace.fault(LOGIN, status=502, count=2)
-    start = now(thingspace)
+    start = request_count(thingspace)
     serve(one, services)
     wait_until(lambda: one.parts.breaker.read().failed == 2)
     assert len(calls(thingspace, start, LOGIN)) == 2

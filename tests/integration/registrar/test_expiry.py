@@ -11,11 +11,11 @@ from tests.support.registrar_replica import (
     FOTA,
     LOGIN,
     Replicas,
+    allow,
     calls,
-    nothing,
-    now,
     renewals,
-    told,
+    request_count,
+    result_and_reason,
     writes,
 )
 
@@ -37,16 +37,16 @@ def test_whatever_expires_wherever_costs_one_renewal(
     client = one.parts.client
     slot, wanted = Slot(ACCOUNTS[0], "v1"), one.settings.wanted("v1")
     client.query(slot)
-    start = now(thingspace)
+    start = request_count(thingspace)
     method = {"query": "GET", "verify": "GET", "register": "POST", "deregister": "DELETE"}
     if position != "verify":
         spoil(thingspace, method[position], grants)
     assert client.query(slot) is None
-    client.register(slot, wanted, before=nothing)
+    client.register(slot, wanted, before=allow)
     if position == "verify":
         spoil(thingspace, "GET", grants)
     assert client.query(slot) == wanted
-    client.deregister(slot, before=nothing)
+    client.deregister(slot, before=allow)
     assert thingspace.registered_url() is None
     assert renewals(thingspace, start) == ("token" in grants, "session" in grants)
 
@@ -60,8 +60,8 @@ def test_every_way_of_refusing_a_session_is_understood(
     one = replica()
     one.tick()
     thingspace.fault(FOTA, shape=shape)
-    start = now(thingspace)
-    assert told(one.tick()[0]) == ("as-desired", "as-desired")
+    start = request_count(thingspace)
+    assert result_and_reason(one.tick()[0]) == ("as-desired", "as-desired")
     assert renewals(thingspace, start)[1] == 1
 
 
@@ -70,7 +70,7 @@ def test_a_bearer_that_is_refused_at_login_costs_no_strike(
 ) -> None:
     one = replica()
     thingspace.fault(LOGIN, expire="token")
-    assert told(one.tick()[0])[0] == "registered"
+    assert result_and_reason(one.tick()[0])[0] == "registered"
     assert one.parts.breaker.read().doubtful == 0
 
 
@@ -79,8 +79,8 @@ def test_who_goes_on_being_refused_gives_up_this_tick(
 ) -> None:
     one = replica()
     thingspace.fault(FOTA, shape="session-invalid", count=50)
-    start = now(thingspace)
-    assert told(one.tick()[0]) == ("failed", "session-refused")
+    start = request_count(thingspace)
+    assert result_and_reason(one.tick()[0]) == ("failed", "session-refused")
     assert len(calls(thingspace, start)) == 2
 
 
@@ -93,7 +93,7 @@ def test_what_passes_is_tried_again_at_once(
     fault: dict[str, Any], thingspace: Sandbox, replica: Replicas
 ) -> None:
     thingspace.fault(FOTA, **fault)
-    assert told(replica().tick()[0]) == ("registered", "absent")
+    assert result_and_reason(replica().tick()[0]) == ("registered", "absent")
 
 
 @pytest.mark.parametrize("shape", ["html-unavailable", "html-ok", "empty-500"])
@@ -102,7 +102,7 @@ def test_what_stays_is_a_failure_of_this_tick(
 ) -> None:
     one = replica()
     thingspace.fault(FOTA, shape=shape, count=50)
-    start = now(thingspace)
+    start = request_count(thingspace)
     seen = one.tick()[0]
     assert seen.result == "failed"
     assert writes(thingspace, start) == []
@@ -112,4 +112,4 @@ def test_a_registration_whose_answer_is_lost_is_found_by_looking(
     thingspace: Sandbox, replica: Replicas
 ) -> None:
     thingspace.fault(FOTA, method="POST", when="after", drop=True)
-    assert told(replica().tick()[0]) == ("registered", "absent")
+    assert result_and_reason(replica().tick()[0]) == ("registered", "absent")

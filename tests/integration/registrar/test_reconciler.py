@@ -22,8 +22,8 @@ from tests.support.registrar_replica import (
     URL,
     Replicas,
     calls,
-    now,
-    told,
+    request_count,
+    result_and_reason,
     writes,
 )
 
@@ -31,11 +31,11 @@ from tests.support.registrar_replica import (
 def test_a_tick_registers_verifies_and_then_has_nothing_to_do(
     thingspace: Sandbox, replica: Replicas
 ) -> None:
-    one, start = replica(), now(thingspace)
-    assert [told(seen) for seen in one.tick()] == [("registered", "absent")]
+    one, start = replica(), request_count(thingspace)
+    assert [result_and_reason(seen) for seen in one.tick()] == [("registered", "absent")]
     assert thingspace.registered_url() == URL
     assert calls(thingspace, start) == ["GET", "POST", "GET"]
-    assert [told(seen) for seen in one.tick()] == [("as-desired", "as-desired")]
+    assert [result_and_reason(seen) for seen in one.tick()] == [("as-desired", "as-desired")]
     assert calls(thingspace, start) == ["GET", "POST", "GET", "GET"]
 
 
@@ -44,10 +44,10 @@ def test_every_account_and_version_is_reconciled_with_one_token_and_one_session(
 ) -> None:
     one, start = (
         replica(THINGSPACE_ACCOUNTS=",".join(ACCOUNTS), THINGSPACE_API_VERSIONS="v1,v2,v3"),
-        now(thingspace),
+        request_count(thingspace),
     )
     seen = one.tick()
-    assert {told(observation) for observation in seen} == {("registered", "absent")}
+    assert {result_and_reason(observation) for observation in seen} == {("registered", "absent")}
     assert len(seen) == 6
     for account in ACCOUNTS:
         for version in ("v1", "v2", "v3"):
@@ -62,8 +62,8 @@ def test_one_that_fails_does_not_hold_up_the_others(thingspace: Sandbox, replica
     one = replica(THINGSPACE_ACCOUNTS=",".join(ACCOUNTS))
     thingspace.fault(f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}", shape="gateway-forbidden-xml", count=9)
     first, second = one.tick()
-    assert told(first) == ("failed", "forbidden")
-    assert told(second) == ("registered", "absent")
+    assert result_and_reason(first) == ("failed", "forbidden")
+    assert result_and_reason(second) == ("registered", "absent")
 
 
 def test_a_mistake_about_one_does_not_hold_up_the_others(
@@ -79,8 +79,8 @@ def test_a_mistake_about_one_does_not_hold_up_the_others(
 
     monkeypatch.setattr("registrar.reconcile.reconciler.plan", plan_wrongly)
     first, second = one.tick()
-    assert (told(first), first.detail) == (("failed", "mistake"), "TypeError")
-    assert told(second) == ("registered", "absent")
+    assert (result_and_reason(first), first.detail) == (("failed", "mistake"), "TypeError")
+    assert result_and_reason(second) == ("registered", "absent")
 
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
@@ -127,7 +127,7 @@ def test_what_was_removed_is_registered_again(thingspace: Sandbox, replica: Repl
     one = replica(REGISTRAR_TAKEOVER="never")
     one.tick()
     thingspace.deregister_outside()
-    assert told(one.tick()[0]) == ("registered", "absent")
+    assert result_and_reason(one.tick()[0]) == ("registered", "absent")
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_another_owner_is_replaced_as_the_policy_says(
 ) -> None:
     one = replica(REGISTRAR_TAKEOVER=policy)
     thingspace.register_outside(FOREIGN)
-    assert told(one.tick()[0]) == at_boot
+    assert result_and_reason(one.tick()[0]) == at_boot
     thingspace.register_outside(FOREIGN)
     seen = one.tick()[0]
-    assert told(seen) == later
+    assert result_and_reason(seen) == later
     expected = URL if later[0] == "registered" else FOREIGN
     assert thingspace.registered_url() == expected
     assert seen.ours is (expected == URL)
@@ -166,7 +166,7 @@ def test_two_that_always_take_over_stop_within_five_and_report_both_urls(
         PUBLIC_URL="http://127.0.0.1:9001/two",
         CALLBACK_TOKEN="another-token-of-the-tests",
     )
-    start = now(thingspace)
+    start = request_count(thingspace)
     for _ in range(12):
         first, second = one.tick()[0], two.tick()[0]
     # The very first was no fight: nothing was registered.
@@ -175,7 +175,7 @@ def test_two_that_always_take_over_stop_within_five_and_report_both_urls(
         assert seen.reason == "flapping"
         assert not seen.healthy
         assert other in str(seen.contender)
-    assert [told(first), told(second)] != [("as-desired", "flapping")] * 2
+    assert [result_and_reason(first), result_and_reason(second)] != [("as-desired", "flapping")] * 2
     assert TOKEN not in first.to_json() + second.to_json()
 
 
@@ -183,7 +183,7 @@ def test_an_outage_does_not_look_like_a_fight(thingspace: Sandbox, replica: Repl
     one = replica()
     thingspace.register_outside(FOREIGN)
     thingspace.fault(FOTA, method="POST", shape="html-unavailable", count=4)
-    done = [told(one.tick()[0]) for _ in range(5)]
+    done = [result_and_reason(one.tick()[0]) for _ in range(5)]
     assert done == [("failed", "provider-failed")] * 4 + [("registered", "takeover")]
 
 
@@ -194,7 +194,7 @@ def test_replicas_of_one_deployment_share_the_count_of_takeovers(
     done = []
     for one in replicas:
         thingspace.register_outside(FOREIGN)
-        done.append(told(one.tick()[0]))
+        done.append(result_and_reason(one.tick()[0]))
     assert done == [("registered", "takeover")] * 2 + [("yielded", "flapping")]
 
 
@@ -208,8 +208,8 @@ def test_what_a_namespace_replaces_of_its_own_is_no_fight(
         password = {"CALLBACK_PASSWORD": f"pass-{number % 4}"}
         one = replica(**(green | password if number % 2 else blue))
         one.join()
-        assert told(one.tick()[0])[0] == "registered"
-        assert told(one.tick()[0]) == ("as-desired", "as-desired")
+        assert result_and_reason(one.tick()[0])[0] == "registered"
+        assert result_and_reason(one.tick()[0]) == ("as-desired", "as-desired")
         if before:
             before.leave()
         before = one
@@ -230,14 +230,14 @@ def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and
     reconciler = Reconciler(one.settings, one.parts.client, one.parts.shared, lambda: clock[0])
     body = json.dumps([{"name": "Fota", **shown}])
     thingspace.fault(FOTA, method="GET", status=200, body=body, count=99)
-    start = now(thingspace)
+    start = request_count(thingspace)
 
     def tick() -> Observation:
         return reconciler.tick(threading.Event().wait)[0].observation
 
     for _ in range(4):
         seen = tick()
-        assert told(seen) == ("failed", "not-verified")
+        assert result_and_reason(seen) == ("failed", "not-verified")
         assert differs in seen.detail
     assert writes(thingspace, start) == ["POST"]
     for pause, count in ((61, 2), (61, 2), (121, 3)):
@@ -247,7 +247,7 @@ def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and
     # Somebody removed it: that is no reason to wait.
     thingspace.clear_faults()
     thingspace.deregister_outside()
-    assert told(tick()) == ("registered", "absent")
+    assert result_and_reason(tick()) == ("registered", "absent")
 
 
 @pytest.mark.parametrize(
@@ -263,8 +263,8 @@ def test_url_that_is_shown_in_another_form_is_ours(
 ) -> None:
     one = replica(REGISTRAR_TAKEOVER="never")
     thingspace.register_outside(shown)
-    start = now(thingspace)
-    assert told(one.tick()[0]) == ("as-desired", "as-desired")
+    start = request_count(thingspace)
+    assert result_and_reason(one.tick()[0]) == ("as-desired", "as-desired")
     assert writes(thingspace, start) == []
     one.leave()
     assert thingspace.registered_url() is None
@@ -276,7 +276,7 @@ def test_account_of_another_form_is_registered_and_deregistered(
 ) -> None:
     with Sandbox(accounts=(account,), allow_http=True) as strange:
         one = replica(**strange.environment())
-        assert told(one.tick()[0]) == ("registered", "absent")
+        assert result_and_reason(one.tick()[0]) == ("registered", "absent")
         assert strange.registered_url() == URL
         assert one.parts.shared.store.observation(one.settings.slots[0]) is not None
         one.leave()
@@ -293,8 +293,8 @@ def test_a_changed_password_is_registered_at_the_next_tick(
         CALLBACK_PASSWORD="new-password",
         CALLBACK_PASSWORD_PREVIOUS="old-password",
     )
-    assert told(new.tick()[0]) == ("registered", "credentials-differ")
-    assert told(new.tick()[0]) == ("as-desired", "as-desired")
+    assert result_and_reason(new.tick()[0]) == ("registered", "credentials-differ")
+    assert result_and_reason(new.tick()[0]) == ("as-desired", "as-desired")
 
 
 def test_a_rotated_token_is_registered_and_the_old_one_is_ours_too(
@@ -302,7 +302,7 @@ def test_a_rotated_token_is_registered_and_the_old_one_is_ours_too(
 ) -> None:
     replica(CALLBACK_TOKEN="the-token-before").tick()
     new = replica(CALLBACK_TOKEN_PREVIOUS="the-token-before", REGISTRAR_TAKEOVER="never")
-    assert told(new.tick()[0]) == ("registered", "token-rotated")
+    assert result_and_reason(new.tick()[0]) == ("registered", "token-rotated")
     assert thingspace.registered_url() == URL
 
 
@@ -310,11 +310,14 @@ def test_by_hand_takes_over_whatever_the_policy(thingspace: Sandbox, replica: Re
     one = replica(REGISTRAR_TAKEOVER="never")
     thingspace.register_outside(FOREIGN)
     parts = one.parts
-    assert told(manual.look(one.settings, parts.client, parts.shared)[0])[1] == "not-as-desired"
+    assert (
+        result_and_reason(manual.look(one.settings, parts.client, parts.shared)[0])[1]
+        == "not-as-desired"
+    )
     assert manual.register(one.settings, parts.client, parts.shared)[0].reason == "by-hand"
     assert thingspace.registered_url() == URL
     seen = manual.deregister(one.settings, parts.client, parts.shared)
-    assert told(seen[0]) == ("deregistered", "ours")
+    assert result_and_reason(seen[0]) == ("deregistered", "ours")
     assert thingspace.registered_url() is None
 
 
@@ -325,7 +328,7 @@ def test_what_the_provider_repeats_of_a_secret_is_not_shown(
     thingspace.fault(FOTA, method="POST", status=400, body=body, count=9)
     one = replica()
     seen = one.tick()[0]
-    assert told(seen) == ("failed", "rejected")
+    assert result_and_reason(seen) == ("failed", "rejected")
     assert "Invalid URL" in seen.detail
     assert TOKEN not in seen.to_json()
 

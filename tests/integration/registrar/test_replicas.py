@@ -25,8 +25,8 @@ from tests.support.registrar_replica import (
     URL,
     Replicas,
     calls,
-    now,
-    told,
+    request_count,
+    result_and_reason,
     writes,
 )
 
@@ -39,8 +39,8 @@ def test_the_newer_deployment_decides_and_the_older_does_not_fight_back(
     old.tick()
     new = replica(REGISTRAR_TAKEOVER="always", PUBLIC_URL="http://127.0.0.1:9001/new")
     new.join()
-    assert told(new.tick()[0]) == ("registered", "sibling")
-    assert told(old.tick()[0]) == ("yielded", "superseded")
+    assert result_and_reason(new.tick()[0]) == ("registered", "sibling")
+    assert result_and_reason(old.tick()[0]) == ("yielded", "superseded")
     old.leave()
     assert thingspace.registered_url() == f"http://127.0.0.1:9001/new/{TOKEN}"
     new.leave()
@@ -69,7 +69,7 @@ def test_a_superseded_replica_overwrites_no_observation(
     [seen] = new.tick()
     assert seen.result == "registered"
     with structlog.testing.capture_logs() as lines:
-        assert told(old.tick()[0]) == ("yielded", "superseded")
+        assert result_and_reason(old.tick()[0]) == ("yielded", "superseded")
     assert not [line for line in lines if line["log_level"] != "info"]
     assert new.parts.shared.store.observation(seen.slot) == seen
     thingspace.fault(FOTA, status=503, count=10)
@@ -91,8 +91,8 @@ def test_a_password_that_was_never_registered_is_registered_by_the_deployment_th
     old.tick()
     new = replica(CALLBACK_USERNAME="listener", CALLBACK_PASSWORD="correct-horse-battery")
     new.join()
-    assert told(new.tick()[0]) == ("registered", "credentials-not-shown")
-    assert told(new.tick()[0]) == ("as-desired", "as-desired")
+    assert result_and_reason(new.tick()[0]) == ("registered", "credentials-not-shown")
+    assert result_and_reason(new.tick()[0]) == ("as-desired", "as-desired")
 
 
 def test_a_takeover_policy_of_never_is_about_strangers_and_not_about_a_roll_out(
@@ -103,11 +103,11 @@ def test_a_takeover_policy_of_never_is_about_strangers_and_not_about_a_roll_out(
     old.tick()
     new = replica(REGISTRAR_TAKEOVER="never", PUBLIC_URL="http://127.0.0.1:9001/new")
     new.join()
-    assert told(new.tick()[0]) == ("registered", "sibling")
+    assert result_and_reason(new.tick()[0]) == ("registered", "sibling")
     old.leave()
-    assert told(new.tick()[0]) == ("as-desired", "as-desired")
+    assert result_and_reason(new.tick()[0]) == ("as-desired", "as-desired")
     thingspace.register_outside(FOREIGN)
-    assert told(new.tick()[0]) == ("yielded", "another-owner")
+    assert result_and_reason(new.tick()[0]) == ("yielded", "another-owner")
     assert thingspace.registered_url() == FOREIGN
 
 
@@ -180,9 +180,9 @@ def test_after_a_roll_back_the_older_deployment_takes_over_again(
     new = replica(PUBLIC_URL="http://127.0.0.1:9001/new")
     new.join()
     new.tick()
-    assert told(old.tick()[0]) == ("yielded", "superseded")
+    assert result_and_reason(old.tick()[0]) == ("yielded", "superseded")
     new.leave()
-    assert told(old.tick()[0]) == ("registered", "sibling")
+    assert result_and_reason(old.tick()[0]) == ("registered", "sibling")
     assert thingspace.registered_url() == URL
 
 
@@ -208,7 +208,7 @@ def test_a_strangers_url_is_never_deregistered(thingspace: Sandbox, replica: Rep
     one.join()
     one.tick()
     thingspace.register_outside(FOREIGN)
-    start = now(thingspace)
+    start = request_count(thingspace)
     one.leave()
     assert thingspace.registered_url() == FOREIGN
     assert writes(thingspace, start) == []
@@ -222,12 +222,12 @@ def test_who_joins_while_the_last_one_leaves_registers_again(
     old.join()
     old.tick()
     thingspace.fault(FOTA, method="DELETE", delay_s=0.5)
-    start = now(thingspace)
+    start = request_count(thingspace)
     leaving = threading.Thread(target=old.leave)
     leaving.start()
     wait_until(lambda: "DELETE" in calls(thingspace, start))
     new.join()
-    assert told(new.tick()[0]) == ("registered", "absent")
+    assert result_and_reason(new.tick()[0]) == ("registered", "absent")
     leaving.join()
     assert thingspace.registered_url() == URL
 
@@ -236,7 +236,7 @@ def test_without_redis_it_registers_and_never_deregisters(
     thingspace: Sandbox, replica: Replicas
 ) -> None:
     one = replica(REDIS_URL="redis://127.0.0.1:1/0")
-    assert told(one.tick()[0]) == ("registered", "absent")
+    assert result_and_reason(one.tick()[0]) == ("registered", "absent")
     one.leave()
     assert thingspace.registered_url() == URL
 
@@ -248,7 +248,7 @@ def test_without_redis_flapping_is_noticed_all_the_same(
     done = []
     for _ in range(3):
         thingspace.register_outside(FOREIGN)
-        done.append(told(one.tick()[0]))
+        done.append(result_and_reason(one.tick()[0]))
     assert done == [("registered", "takeover")] * 2 + [("yielded", "flapping")]
 
 
@@ -256,7 +256,7 @@ def test_a_busy_mutex_is_waited_for_and_then_left_alone(
     thingspace: Sandbox, replica: Replicas
 ) -> None:
     holder, other = replica(), replica(REGISTRAR_LEASE_TTL_S="1")
-    start = now(thingspace)
+    start = request_count(thingspace)
     with (
         holder.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1),
         pytest.raises(NotExclusiveError),
@@ -271,7 +271,7 @@ def test_who_has_lost_the_mutex_does_not_write(
     one = replica()
     with one.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1) as hold:
         redis_client.delete(Keys("fota").mutex)
-        start = now(thingspace)
+        start = request_count(thingspace)
         slot, wanted = Slot(ACCOUNTS[0], "v1"), one.settings.wanted("v1")
         with pytest.raises(NotExclusiveError):
             one.parts.client.register(slot, wanted, before=hold.confirm)
@@ -287,8 +287,8 @@ def test_an_account_that_is_slow_costs_the_others_nothing(
     slow = f"{FOTA}/v1/callbacks/{ACCOUNTS[0]}"
     thingspace.fault(slow, method="GET", delay_s=1.4, count=9)
     first, second = one.tick()
-    assert told(first) == ("failed", "timeout")
-    assert told(second) == ("registered", "absent")
+    assert result_and_reason(first) == ("failed", "timeout")
+    assert result_and_reason(second) == ("registered", "absent")
 
 
 def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
@@ -296,7 +296,7 @@ def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
 ) -> None:
     one, two = replica(REGISTRAR_LEASE_TTL_S="1"), replica(REGISTRAR_LEASE_TTL_S="1")
     thingspace.fault(FOTA, method="POST", delay_s=2.0)
-    start = now(thingspace)
+    start = request_count(thingspace)
     writing = threading.Thread(target=one.tick)
     writing.start()
     wait_until(lambda: "POST" in calls(thingspace, start))
@@ -326,7 +326,7 @@ def test_a_delete_whose_answer_is_lost_does_not_take_the_next_owners_registratio
 
     monkeypatch.setattr(Client, "deregister", lost)
     thingspace.fault(FOTA, method="DELETE", when="after", drop=True)
-    start = now(thingspace)
+    start = request_count(thingspace)
     one.leave()
     assert thingspace.registered_url() == FOREIGN
     assert writes(thingspace, start) == ["DELETE"]
@@ -339,9 +339,9 @@ def test_a_delete_without_an_answer_is_looked_after(
     one = replica()
     one.tick()
     thingspace.fault(FOTA, method="DELETE", when=when, drop=True)
-    start = now(thingspace)
+    start = request_count(thingspace)
     seen = manual.deregister(one.settings, one.parts.client, one.parts.shared)
-    assert told(seen[0]) == ("deregistered", "ours")
+    assert result_and_reason(seen[0]) == ("deregistered", "ours")
     assert thingspace.registered_url() is None
     assert len(writes(thingspace, start)) == (2 if when == "before" else 1)
 
@@ -361,7 +361,7 @@ def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
         answerers=lambda _url: (),
         ended=over.set,
     )
-    start = now(thingspace)
+    start = request_count(thingspace)
     service.start()
     wait_until(lambda: calls(thingspace, start))
     service.abort()

@@ -51,7 +51,7 @@ def program(
 
 
 def got(*programs: Program) -> Counter[int]:
-    lines = [line for each in programs for line in each.told("got")]
+    lines = [line for each in programs for line in each.lines_after("got")]
     return Counter(int(line.split()[0]) for line in lines)
 
 

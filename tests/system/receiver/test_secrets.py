@@ -48,7 +48,7 @@ OPERATORS = (
 LOST = ("registrar status", "listener check", "listener stats", "listener export")
 
 
-class World:
+class Deployment:
     """The service with a sandbox and a Redis of its own that wants a password."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
@@ -130,69 +130,74 @@ class Commands:
 
 
 @pytest.fixture
-def world(redis_server: str) -> Iterator[World]:
+def deployment(redis_server: str) -> Iterator[Deployment]:
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="fota-") as folder:
-        yield World(stack, Path(folder))
+        yield Deployment(stack, Path(folder))
         # The service must be gone before its files are.
         stack.close()
 
 
-def registered_url(world: World) -> str:
-    wait_until(lambda: world.sandbox.registered_url() is not None, world.service.log)
-    return str(world.sandbox.registered_url())
+def registered_url(deployment: Deployment) -> str:
+    wait_until(lambda: deployment.sandbox.registered_url() is not None, deployment.service.log)
+    return str(deployment.sandbox.registered_url())
 
 
-def send_good_and_bad(world: World, path: str, note: str = "") -> None:
-    message = {"type": "upgradeFinished", "accountName": world.sandbox.account, "note": note}
-    assert world.sandbox.send(message, wait=True)["result"] == "acknowledged"
+def send_good_and_bad(deployment: Deployment, path: str, note: str = "") -> None:
+    message = {"type": "upgradeFinished", "accountName": deployment.sandbox.account, "note": note}
+    assert deployment.sandbox.send(message, wait=True)["result"] == "acknowledged"
     for login in (CALLBACK["CALLBACK_PASSWORD_PREVIOUS"], "planted-sent-wrong"):
         body = {**message, "n": login[-5:], "username": "listener", "password": login}
-        world.service.post(json.dumps(body), path)
-    world.service.post('{"password": "planted-sent-broken", ', path)
-    world.service.post("{}", "/cb/planted-sent-token")
+        deployment.service.post(json.dumps(body), path)
+    deployment.service.post('{"password": "planted-sent-broken", ', path)
+    deployment.service.post("{}", "/cb/planted-sent-token")
     misshapen: dict[str, Any] = {"username": "listener", "password": CALLBACK["CALLBACK_PASSWORD"]}
     misshapen |= {"type": "firmwareList", "PASSWORD": "planted-sent-upper", "firmwareList": 1}
-    assert world.service.post(json.dumps(misshapen), path).status_code == 400
+    assert deployment.service.post(json.dumps(misshapen), path).status_code == 400
 
 
-def test_no_secret_shows_in_logs_errors_redis_files_pages_or_commands(world: World) -> None:
-    assert registered_url(world).endswith("/cb/planted-token")
-    send_good_and_bad(world, "/cb/planted-token")
+def test_no_secret_shows_in_logs_errors_redis_files_pages_or_commands(
+    deployment: Deployment,
+) -> None:
+    assert registered_url(deployment).endswith("/cb/planted-token")
+    send_good_and_bad(deployment, "/cb/planted-token")
     # Bad days: the provider echoes and fails, the session dies, Redis refuses, so that messages wait
     # in the spool.
     for shape in ("html-bad-gateway", "gateway-invalid-credentials", "session-expired"):
-        world.sandbox.fault(path="/api/fota", shape=shape)
-    world.sandbox.fault(
+        deployment.sandbox.fault(path="/api/fota", shape=shape)
+    deployment.sandbox.fault(
         path="/api/fota", status=400, body=f'{{"errorMessage": "{CALLBACK["CALLBACK_TOKEN"]}"}}'
     )
-    calls = len(world.sandbox.requests(path="/api/fota"))
-    world.refuse_writes(refuse=True)
-    send_good_and_bad(world, "/cb/planted-token", note="spooled")
-    spooled = files_of(world.service)
+    calls = len(deployment.sandbox.requests(path="/api/fota"))
+    deployment.refuse_writes(refuse=True)
+    send_good_and_bad(deployment, "/cb/planted-token", note="spooled")
+    spooled = files_of(deployment.service)
     assert "spooled" in spooled
-    world.refuse_writes(refuse=False)
-    wait_until(lambda: len(world.sandbox.requests(path="/api/fota")) > calls + 6, world.service.log)
+    deployment.refuse_writes(refuse=False)
+    wait_until(
+        lambda: len(deployment.sandbox.requests(path="/api/fota")) > calls + 6,
+        deployment.service.log,
+    )
 
-    pages = {path: page(world.service, path) for path in PAGES}
-    stored = world.everything_in_redis()
+    pages = {path: page(deployment.service, path) for path in PAGES}
+    stored = deployment.everything_in_redis()
     assert "upgradeFinished" in stored
     assert "quarantine" in stored
-    shown = outputs_of(world, OPERATORS)
+    shown = outputs_of(deployment, OPERATORS)
     lost = f"redis://:{REDIS_PASSWORD}@127.0.0.1:1/0"
-    world.service.signal()
-    assert world.service.wait() == 0, world.service.log()
-    commands = world.commands.text()
+    deployment.service.signal()
+    assert deployment.service.wait() == 0, deployment.service.log()
+    commands = deployment.commands.text()
     assert "EVAL" in commands
 
     places = {
         **pages,
         **shown,
-        **{f"{name}, no Redis": text for name, text in outputs_of(world, LOST, lost).items()},
-        "log": world.service.log(),
+        **{f"{name}, no Redis": text for name, text in outputs_of(deployment, LOST, lost).items()},
+        "log": deployment.service.log(),
         "redis": stored,
         "commands": commands,
         "spool": spooled,
-        "files": files_of(world.service),
+        "files": files_of(deployment.service),
     }
     assert all(places.values()), [place for place, text in places.items() if not text]
     found = {place: [trace for trace in TRACES if trace in text] for place, text in places.items()}
@@ -206,9 +211,11 @@ def page(service: Service, path: str) -> str:
         return f"{answer.headers} {answer.text}"
 
 
-def outputs_of(world: World, programs: tuple[str, ...], redis_url: str = "") -> dict[str, str]:
+def outputs_of(
+    deployment: Deployment, programs: tuple[str, ...], redis_url: str = ""
+) -> dict[str, str]:
     """What each of an operator's programs prints, all of them at the same time."""
-    settings = world.service.settings | ({"REDIS_URL": redis_url} if redis_url else {})
+    settings = deployment.service.settings | ({"REDIS_URL": redis_url} if redis_url else {})
     with ExitStack() as stack:
         running = {
             program: stack.enter_context(Service("python", "-m", *program.split(), **settings))
@@ -228,10 +235,10 @@ def written_by(service: Service) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_web_workers_do_not_have_the_providers_credentials(world: World) -> None:
-    registered_url(world)
-    assert world.service.process is not None
-    supervisor, *others = world.service.family()
+def test_web_workers_do_not_have_the_providers_credentials(deployment: Deployment) -> None:
+    registered_url(deployment)
+    assert deployment.service.process is not None
+    supervisor, *others = deployment.service.family()
     assert isinstance(supervisor, psutil.Process)
     if os.geteuid() == 0:
         # Only root may look: tests/system/registrar/test_memory.py tries it as everybody else.
@@ -240,7 +247,7 @@ def test_web_workers_do_not_have_the_providers_credentials(world: World) -> None
     assert len(others) >= 3
     for process in others:
         environ = process.environ()
-        assert environ["REDIS_URL"] == world.redis_url
+        assert environ["REDIS_URL"] == deployment.redis_url
         assert not set(PROVIDER) & set(environ)
         assert not [value for value in PROVIDER.values() if value in str(environ)]
         assert held_by(process) == set()

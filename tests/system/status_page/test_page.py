@@ -1,4 +1,4 @@
-"""The status page in a real browser: it shows the world as it changes, by itself, and to everybody."""
+"""The status page in a real browser: it shows the deployment as it changes, by itself, and to everybody."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from testbed.redis_nodes import Node, started
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
 
-# All in one process of the run: a browser and a world of its own for each would take half a minute more.
+# All in one process of the run: a browser and a deployment of its own for each would take half a minute more.
 pytestmark = pytest.mark.xdist_group("status-page")
 
 # What the page promises; the registrar looks once a second here.
@@ -40,7 +40,7 @@ VIEWS: dict[str, dict[str, Any]] = {
 STREAM = "{fota:0}:messages"
 
 
-class World:
+class Deployment:
     """The service with a Redis and a provider of its own."""
 
     def __init__(self, node: Node, sandbox: Sandbox, service: Service) -> None:
@@ -66,8 +66,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("deployment")
     node = Node(folder / "redis", {})
     with started([node]), Sandbox(allow_http=True) as sandbox:
         settings = registrar_process.settings(
@@ -79,11 +79,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         )
         with Service(*SUPERVISED, **settings) as service:
             registrar_process.wait_until_registered(service)
-            yield World(node, sandbox, service)
+            yield Deployment(node, sandbox, service)
 
 
 @pytest.fixture
-def page(browser: Browser, world: World) -> Iterator[Page]:
+def page(browser: Browser, deployment: Deployment) -> Iterator[Page]:
     """The page, opened once; the test fails if it was loaded anew or complained."""
     context = browser.new_context(**VIEWS["light"])
     opened = context.new_page()
@@ -94,7 +94,7 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
             complaints.append(message.text)
 
     opened.on("console", note)
-    opened.goto(world.service.ops_url)
+    opened.goto(deployment.service.ops_url)
     opened.evaluate("window.opened = true")
     yield opened
     assert opened.evaluate("window.opened") is True, "it was loaded anew"
@@ -103,14 +103,14 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
 
 
 def test_a_message_shows_without_a_reload_and_opened_numbers_stay_open(
-    page: Page, world: World
+    page: Page, deployment: Deployment
 ) -> None:
     page.get_by_text("The same in numbers").click()
-    world.send(
+    deployment.send(
         "upgradeScheduled",
         deviceList=[{"deviceId": name, "status": "Device Accepted"} for name in "12"],
     )
-    world.send("upgradeFinished", deviceId="1", status="UpgradeSuccess")
+    deployment.send("upgradeFinished", deviceId="1", status="UpgradeSuccess")
     expect(page.locator("#upgrades")).to_contain_text("1/2", timeout=SOON_MS)
     expect(page.locator("#newest tbody tr")).to_have_count(2, timeout=SOON_MS)
     expect(page.locator("#newest")).to_contain_text("UpgradeSuccess")
@@ -118,20 +118,20 @@ def test_a_message_shows_without_a_reload_and_opened_numbers_stay_open(
     expect(page.locator("#arrivals-numbers table")).to_be_visible()
 
 
-def test_a_groups_lag_shows(page: Page, world: World) -> None:
-    world.node.ask("XGROUP", "CREATE", STREAM, "billing", "0", "MKSTREAM")
+def test_a_groups_lag_shows(page: Page, deployment: Deployment) -> None:
+    deployment.node.ask("XGROUP", "CREATE", STREAM, "billing", "0", "MKSTREAM")
     row = page.locator("#groups tbody tr")
     expect(row).to_contain_text("billing", timeout=SOON_MS)
-    world.node.ask("XGROUP", "DESTROY", STREAM, "billing")
+    deployment.node.ask("XGROUP", "DESTROY", STREAM, "billing")
     expect(row).to_have_count(0, timeout=SOON_MS)
 
 
-def test_a_stopped_redis_shows_and_so_does_its_return(page: Page, world: World) -> None:
+def test_a_stopped_redis_shows_and_so_does_its_return(page: Page, deployment: Deployment) -> None:
     kept = page.locator("#keeping .facts > div").first
     tile = page.locator("#glance div").filter(has_text="Messages go to")
     expect(kept).to_contain_text("Redis")
     expect(tile).to_contain_text("Redis")
-    world.node.kill()
+    deployment.node.kill()
     try:
         expect(page.locator("h1.error")).to_be_visible(timeout=SOON_MS)
         expect(kept).to_contain_text("the spool", timeout=SOON_MS)
@@ -139,24 +139,24 @@ def test_a_stopped_redis_shows_and_so_does_its_return(page: Page, world: World) 
         # The bare figures of before would look like a calm.
         expect(page.locator("#glance")).to_contain_text("unknown")
     finally:
-        world.node.start()
+        deployment.node.start()
     expect(page.locator("h1.error")).to_have_count(0, timeout=SOON_MS)
     expect(kept).to_contain_text("Redis", timeout=SOON_MS)
 
 
-def test_a_frozen_redis_shows_too(page: Page, world: World) -> None:
-    world.node.freeze()
+def test_a_frozen_redis_shows_too(page: Page, deployment: Deployment) -> None:
+    deployment.node.freeze()
     try:
         expect(page.locator("h1.error")).to_be_visible(timeout=SOON_MS)
     finally:
-        world.node.thaw()
+        deployment.node.thaw()
     expect(page.locator("h1.error")).to_have_count(0, timeout=SOON_MS)
 
 
-def test_a_registration_that_was_taken_shows(page: Page, world: World) -> None:
+def test_a_registration_that_was_taken_shows(page: Page, deployment: Deployment) -> None:
     state = page.locator("#registration tbody")
     expect(state).to_contain_text("ours", timeout=SOON_MS)
-    world.sandbox.register_outside("https://other.example/callback")
+    deployment.sandbox.register_outside("https://other.example/callback")
     expect(state).to_contain_text("another's", timeout=SOON_MS)
     # Its path may be somebody's secret.
     expect(state).to_contain_text("https://other.example/")
@@ -165,11 +165,11 @@ def test_a_registration_that_was_taken_shows(page: Page, world: World) -> None:
 
 
 def test_a_service_that_stops_answering_shows_in_place_of_the_verdict(
-    browser: Browser, world: World
+    browser: Browser, deployment: Deployment
 ) -> None:
     context = browser.new_context()
     page = context.new_page()
-    page.goto(world.service.ops_url)
+    page.goto(deployment.service.ops_url)
     page.route("**/*", lambda route: route.fulfill(status=500))
     expect(page.locator("h1.error")).to_contain_text("No answer", timeout=SOON_MS)
     expect(page).to_have_title(re.compile("No answer"))
@@ -178,18 +178,18 @@ def test_a_service_that_stops_answering_shows_in_place_of_the_verdict(
     context.close()
 
 
-def test_who_scrolls_a_table_by_keyboard_stays_in_it(page: Page, world: World) -> None:
+def test_who_scrolls_a_table_by_keyboard_stays_in_it(page: Page, deployment: Deployment) -> None:
     box, rows = page.locator("#newest .wide"), page.locator("#newest tbody tr")
-    world.send("upgradeProgress", upgradeId="before--", deviceId="1", status="InProgress")
+    deployment.send("upgradeProgress", upgradeId="before--", deviceId="1", status="InProgress")
     expect(rows.filter(has_text="before--")).to_have_count(1, timeout=SOON_MS)
     box.focus()
-    world.send("upgradeProgress", upgradeId="after---", deviceId="1", status="InProgress")
+    deployment.send("upgradeProgress", upgradeId="after---", deviceId="1", status="InProgress")
     expect(rows.filter(has_text="after---")).to_have_count(1, timeout=SOON_MS)
     expect(box).to_be_focused()
 
 
-def test_the_details_of_a_message_are_one_link_away(page: Page, world: World) -> None:
-    world.send("upgradeProgress", upgradeId="details-", deviceId="77", status="InProgress")
+def test_the_details_of_a_message_are_one_link_away(page: Page, deployment: Deployment) -> None:
+    deployment.send("upgradeProgress", upgradeId="details-", deviceId="77", status="InProgress")
     row = page.locator("#newest tbody tr").filter(has_text="details-")
     link = row.get_by_role("link")
     expect(row).to_contain_text("upgrade-started", timeout=SOON_MS)
@@ -202,18 +202,20 @@ def test_the_details_of_a_message_are_one_link_away(page: Page, world: World) ->
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("healthy", [True, False], ids=["healthy", "redis-down"])
-def test_it_is_accessible(browser: Browser, world: World, view: str, healthy: bool) -> None:
+def test_it_is_accessible(
+    browser: Browser, deployment: Deployment, view: str, healthy: bool
+) -> None:
     if not AXE.exists():
         reason = "axe-core is not installed: bin/setup does, where npm is there"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    world.send("upgradeProgress", deviceId=f"{view}-{healthy}", status="InProgress")
+    deployment.send("upgradeProgress", deviceId=f"{view}-{healthy}", status="InProgress")
     if not healthy:
-        world.node.kill()
+        deployment.node.kill()
     # axe-core is put in from outside, which the page's own policy forbids.
     context = browser.new_context(**VIEWS[view], bypass_csp=True)
     try:
         page = context.new_page()
-        page.goto(world.service.ops_url)
+        page.goto(deployment.service.ops_url)
         if healthy:
             page.locator("#arrivals-numbers summary").click()
             right = "document.querySelector('svg.chart').getBoundingClientRect().right"
@@ -228,13 +230,13 @@ def test_it_is_accessible(browser: Browser, world: World, view: str, healthy: bo
     finally:
         context.close()
         if not healthy:
-            world.node.start()
+            deployment.node.start()
 
 
-def test_without_script_it_is_a_page_all_the_same(browser: Browser, world: World) -> None:
+def test_without_script_it_is_a_page_all_the_same(browser: Browser, deployment: Deployment) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(world.service.ops_url)
+    page.goto(deployment.service.ops_url)
     expect(page.locator("h1")).to_be_visible()
     assert page.locator('noscript meta[http-equiv="refresh"]').count() <= 1
     context.close()

@@ -103,7 +103,7 @@ class Clock:
         return self.now
 
 
-class World:
+class ClientWithFakes:
     def __init__(self) -> None:
         self.provider = Provider()
         self.breaker = Breaker()
@@ -119,41 +119,43 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def fakes() -> ClientWithFakes:
+    return ClientWithFakes()
 
 
 def unavailable(*, sent: bool) -> UnavailableError:
     return UnavailableError("timeout", sent=sent)
 
 
-def test_calls_share_one_token_and_one_session(world: World) -> None:
+def test_calls_share_one_token_and_one_session(fakes: ClientWithFakes) -> None:
     for _ in range(3):
-        world.client.query(SLOT)
-    assert (world.provider.count(OAUTH), world.provider.count(LOGIN)) == (1, 1)
-    headers = world.provider.sent[-1][1]
+        fakes.client.query(SLOT)
+    assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (1, 1)
+    headers = fakes.provider.sent[-1][1]
     assert headers["Authorization"] == "Bearer token-1"
     assert headers["VZ-M2M-Token"] == "session-1"
-    assert world.breaker.outcomes == ["reserved", "accepted"]
+    assert fakes.breaker.outcomes == ["reserved", "accepted"]
 
 
-def test_the_token_is_renewed_before_it_expires_and_the_session_goes_on(world: World) -> None:
-    world.client.query(SLOT)
-    world.clock.now = 3600 - 59
-    world.client.query(SLOT)
-    assert (world.provider.count(OAUTH), world.provider.count(LOGIN)) == (2, 1)
-    assert world.tokens.age_s() == 0
+def test_the_token_is_renewed_before_it_expires_and_the_session_goes_on(
+    fakes: ClientWithFakes,
+) -> None:
+    fakes.client.query(SLOT)
+    fakes.clock.now = 3600 - 59
+    fakes.client.query(SLOT)
+    assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (2, 1)
+    assert fakes.tokens.age_s() == 0
 
 
-def test_a_token_of_short_life_is_used_for_most_of_it(world: World) -> None:
-    world.provider.life_s = 10
-    world.client.query(SLOT)
-    world.clock.now = 8
-    world.client.query(SLOT)
-    assert world.provider.count(OAUTH) == 1
-    world.clock.now = 9.5
-    world.client.query(SLOT)
-    assert world.provider.count(OAUTH) == 2
+def test_a_token_of_short_life_is_used_for_most_of_it(fakes: ClientWithFakes) -> None:
+    fakes.provider.life_s = 10
+    fakes.client.query(SLOT)
+    fakes.clock.now = 8
+    fakes.client.query(SLOT)
+    assert fakes.provider.count(OAUTH) == 1
+    fakes.clock.now = 9.5
+    fakes.client.query(SLOT)
+    assert fakes.provider.count(OAUTH) == 2
 
 
 @pytest.mark.parametrize(
@@ -167,42 +169,42 @@ def test_a_token_of_short_life_is_used_for_most_of_it(world: World) -> None:
     ],
 )
 def test_a_refusal_costs_one_renewal(
-    refusals: list[Reply | Exception], tokens: int, sessions: int, world: World
+    refusals: list[Reply | Exception], tokens: int, sessions: int, fakes: ClientWithFakes
 ) -> None:
-    world.provider.plan(FOTA, *refusals)
-    assert world.client.query(SLOT) is None
-    assert (world.provider.count(OAUTH), world.provider.count(LOGIN)) == (tokens, sessions)
-    assert world.slept == []
+    fakes.provider.plan(FOTA, *refusals)
+    assert fakes.client.query(SLOT) is None
+    assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (tokens, sessions)
+    assert fakes.slept == []
 
 
-def test_what_is_refused_again_after_a_renewal_is_given_up(world: World) -> None:
-    world.provider.plan(FOTA, *[SESSION_REFUSED] * 9)
+def test_what_is_refused_again_after_a_renewal_is_given_up(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, *[SESSION_REFUSED] * 9)
     with pytest.raises(AuthExpiredError):
-        world.client.query(SLOT)
-    assert world.provider.count(FOTA) == 2
+        fakes.client.query(SLOT)
+    assert fakes.provider.count(FOTA) == 2
 
 
-def test_several_threads_sign_in_once(world: World) -> None:
+def test_several_threads_sign_in_once(fakes: ClientWithFakes) -> None:
     gate = threading.Barrier(8)
 
     def use() -> None:
         gate.wait()
-        world.tokens.current()
+        fakes.tokens.current()
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (world.provider.count(OAUTH), world.provider.count(LOGIN)) == (1, 1)
+    assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (1, 1)
 
 
-def test_what_another_thread_has_renewed_is_not_renewed_again(world: World) -> None:
-    used = world.tokens.current()
-    world.tokens.discard(used, {"token", "session"})
-    fresh = world.tokens.current()
-    world.tokens.discard(used, {"token", "session"})
-    assert world.tokens.current() == fresh
+def test_what_another_thread_has_renewed_is_not_renewed_again(fakes: ClientWithFakes) -> None:
+    used = fakes.tokens.current()
+    fakes.tokens.discard(used, {"token", "session"})
+    fresh = fakes.tokens.current()
+    fakes.tokens.discard(used, {"token", "session"})
+    assert fakes.tokens.current() == fresh
 
 
 @pytest.mark.parametrize(
@@ -237,127 +239,129 @@ def test_what_another_thread_has_renewed_is_not_renewed_again(world: World) -> N
     ],
 )
 def test_the_breaker_learns_what_became_of_a_login(
-    answer: Reply | Exception, outcome: str, world: World
+    answer: Reply | Exception, outcome: str, fakes: ClientWithFakes
 ) -> None:
-    world.provider.plan(LOGIN, answer, answer)
+    fakes.provider.plan(LOGIN, answer, answer)
     with pytest.raises((StopError, UnavailableError, AuthExpiredError)):
-        world.tokens.current()
-    assert world.breaker.outcomes[:2] == ["reserved", outcome]
+        fakes.tokens.current()
+    assert fakes.breaker.outcomes[:2] == ["reserved", outcome]
 
 
-def test_a_bearer_refused_at_login_is_renewed_and_costs_no_login(world: World) -> None:
-    world.provider.plan(LOGIN, BEARER_REFUSED)
-    world.tokens.current()
-    assert world.breaker.outcomes == ["reserved", "not-evaluated", "reserved", "accepted"]
-    assert world.provider.count(OAUTH) == 2
+def test_a_bearer_refused_at_login_is_renewed_and_costs_no_login(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(LOGIN, BEARER_REFUSED)
+    fakes.tokens.current()
+    assert fakes.breaker.outcomes == ["reserved", "not-evaluated", "reserved", "accepted"]
+    assert fakes.provider.count(OAUTH) == 2
 
 
 def test_a_bearer_that_is_refused_at_every_login_is_tried_twice_a_minute_and_never_counted(
-    world: World, tmp_path: Path
+    fakes: ClientWithFakes, tmp_path: Path
 ) -> None:
     breaker = LoginBreaker([FileStore(tmp_path, "digest")])
-    tokens = Tokens(world.provider, CREDENTIALS, breaker, world.clock)
-    world.provider.plan(LOGIN, *[BEARER_REFUSED] * 99)
+    tokens = Tokens(fakes.provider, CREDENTIALS, breaker, fakes.clock)
+    fakes.provider.plan(LOGIN, *[BEARER_REFUSED] * 99)
     for sent in (2, 4):
         for _ in range(12):
             with pytest.raises((AuthExpiredError, UnavailableError)) as caught:
                 tokens.current()
             assert caught.value.reason == "token-refused"
-        assert world.provider.count(LOGIN) == sent
-        world.clock.now += BEARER_PAUSE_S
+        assert fakes.provider.count(LOGIN) == sent
+        fakes.clock.now += BEARER_PAUSE_S
     assert breaker.read().doubtful == 0
-    world.provider.plan(LOGIN)
+    fakes.provider.plan(LOGIN)
     tokens.current()
 
 
-def test_a_login_without_an_answer_is_not_tried_again_at_once(world: World) -> None:
-    world.provider.plan(LOGIN, unavailable(sent=True))
+def test_a_login_without_an_answer_is_not_tried_again_at_once(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(LOGIN, unavailable(sent=True))
     with pytest.raises(UnavailableError) as caught:
-        world.client.query(SLOT)
+        fakes.client.query(SLOT)
     assert caught.value.reason == "login-unanswered"
-    assert world.provider.count(LOGIN) == 1
-    assert world.slept == []
+    assert fakes.provider.count(LOGIN) == 1
+    assert fakes.slept == []
 
 
-def test_nothing_is_sent_by_a_breaker_that_refuses(world: World) -> None:
+def test_nothing_is_sent_by_a_breaker_that_refuses(fakes: ClientWithFakes) -> None:
     def refuse() -> Breaker:
         raise StopError("breaker-open")
 
-    world.breaker.reserve = refuse  # type: ignore[method-assign]
+    fakes.breaker.reserve = refuse  # type: ignore[method-assign]
     with pytest.raises(StopError):
-        world.client.query(SLOT)
-    assert world.provider.count(LOGIN) == 0
+        fakes.client.query(SLOT)
+    assert fakes.provider.count(LOGIN) == 0
 
 
-def test_the_session_is_ended_once_and_a_failure_of_that_is_only_told(world: World) -> None:
-    assert world.tokens.log_out() is None
-    assert world.provider.sent == []
-    world.tokens.current()
-    world.provider.plan(LOGOUT, unavailable(sent=True))
-    assert world.tokens.log_out() == "timeout"
-    assert world.tokens.log_out() is None
-    assert world.provider.count(LOGOUT) == 1
+def test_the_session_is_ended_once_and_a_failure_of_that_is_only_told(
+    fakes: ClientWithFakes,
+) -> None:
+    assert fakes.tokens.log_out() is None
+    assert fakes.provider.sent == []
+    fakes.tokens.current()
+    fakes.provider.plan(LOGOUT, unavailable(sent=True))
+    assert fakes.tokens.log_out() == "timeout"
+    assert fakes.tokens.log_out() is None
+    assert fakes.provider.count(LOGOUT) == 1
 
 
-def test_an_outage_is_tried_a_few_times_with_growing_waits(world: World) -> None:
-    world.provider.plan(FOTA, *[Reply(503)] * 9)
+def test_an_outage_is_tried_a_few_times_with_growing_waits(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, *[Reply(503)] * 9)
     with pytest.raises(UnavailableError):
-        world.client.query(SLOT)
-    assert world.provider.count(FOTA) == ATTEMPTS
-    assert len(world.slept) == ATTEMPTS - 1
-    assert all(0 <= seconds <= 2 for seconds in world.slept)
+        fakes.client.query(SLOT)
+    assert fakes.provider.count(FOTA) == ATTEMPTS
+    assert len(fakes.slept) == ATTEMPTS - 1
+    assert all(0 <= seconds <= 2 for seconds in fakes.slept)
 
 
-def test_a_short_retry_after_is_obeyed(world: World) -> None:
-    world.provider.plan(FOTA, Reply(429, b"", {"retry-after": "2"}))
-    world.client.query(SLOT)
-    assert world.slept == [2]
+def test_a_short_retry_after_is_obeyed(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, Reply(429, b"", {"retry-after": "2"}))
+    fakes.client.query(SLOT)
+    assert fakes.slept == [2]
 
 
-def test_a_long_retry_after_is_left_to_the_caller(world: World) -> None:
-    world.provider.plan(FOTA, Reply(429, b"", {"retry-after": "120"}))
+def test_a_long_retry_after_is_left_to_the_caller(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, Reply(429, b"", {"retry-after": "120"}))
     with pytest.raises(UnavailableError) as caught:
-        world.client.query(SLOT)
+        fakes.client.query(SLOT)
     assert caught.value.retry_after_s == 120
-    assert world.slept == []
+    assert fakes.slept == []
 
 
 @pytest.mark.parametrize("answer", [Reply(503), Reply(429, b"", {"retry-after": "1"})])
-def test_client_sends_nothing_after_it_was_stopped(answer: Reply, world: World) -> None:
-    world.stopping = True
-    world.provider.plan(FOTA, *[answer] * 9)
+def test_client_sends_nothing_after_it_was_stopped(answer: Reply, fakes: ClientWithFakes) -> None:
+    fakes.stopping = True
+    fakes.provider.plan(FOTA, *[answer] * 9)
     with pytest.raises(UnavailableError):
-        world.client.query(SLOT)
-    assert world.provider.count(FOTA) == 1
-    assert len(world.slept) == 1
+        fakes.client.query(SLOT)
+    assert fakes.provider.count(FOTA) == 1
+    assert len(fakes.slept) == 1
 
 
-def test_sign_in_sends_nothing_after_the_process_was_stopped(world: World) -> None:
+def test_sign_in_sends_nothing_after_the_process_was_stopped(fakes: ClientWithFakes) -> None:
     def stop() -> None:
         raise StoppingError
 
     with pytest.raises(StoppingError):
-        world.client.query(SLOT, before=stop)
-    assert world.provider.sent == []
-    assert world.breaker.outcomes == []
+        fakes.client.query(SLOT, before=stop)
+    assert fakes.provider.sent == []
+    assert fakes.breaker.outcomes == []
 
 
-def test_throttle_without_a_time_is_not_retried_within_the_call(world: World) -> None:
-    world.provider.plan(FOTA, *[Reply(429)] * 9)
+def test_throttle_without_a_time_is_not_retried_within_the_call(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, *[Reply(429)] * 9)
     with pytest.raises(UnavailableError):
-        world.client.query(SLOT)
-    assert world.provider.count(FOTA) == 1
+        fakes.client.query(SLOT)
+    assert fakes.provider.count(FOTA) == 1
 
 
-def test_what_is_rejected_is_not_tried_again(world: World) -> None:
-    world.provider.plan(FOTA, Reply(400, b'{"errorCode": "INVALID_PARAMETER"}'))
+def test_what_is_rejected_is_not_tried_again(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, Reply(400, b'{"errorCode": "INVALID_PARAMETER"}'))
     with pytest.raises(RejectedError):
-        world.client.query(SLOT)
-    assert world.provider.count(FOTA) == 1
+        fakes.client.query(SLOT)
+    assert fakes.provider.count(FOTA) == 1
 
 
-def test_permission_is_asked_before_every_attempt_to_write(world: World) -> None:
-    world.tokens.current()
+def test_permission_is_asked_before_every_attempt_to_write(fakes: ClientWithFakes) -> None:
+    fakes.tokens.current()
     asked = []
 
     def permit() -> None:
@@ -365,10 +369,10 @@ def test_permission_is_asked_before_every_attempt_to_write(world: World) -> None
         if len(asked) == 2:
             raise NotExclusiveError("mutex-lost")
 
-    world.provider.plan(FOTA, Reply(503))
+    fakes.provider.plan(FOTA, Reply(503))
     with pytest.raises(NotExclusiveError):
-        world.client.register(SLOT, Registration("https://a.example.com"), before=permit)
-    assert world.provider.count(FOTA) == 1
+        fakes.client.register(SLOT, Registration("https://a.example.com"), before=permit)
+    assert fakes.provider.count(FOTA) == 1
 
 
 UNKNOWN = Reply(400, b'{"errorCode": "INVALID_PARAMETER", "errorMessage": "Bad request"}')
@@ -380,53 +384,55 @@ NOTHING = Reply(400, b'{"errorCode": "CALLBACK_NOT_REGISTERED"}')
     [UNKNOWN, Reply(200, UNKNOWN.body), Reply(403), Reply(400, b"<html>"), Reply(405), Reply(302)],
 )
 def test_second_refusal_in_a_row_of_any_kind_renews_the_session(
-    refusal: Reply, world: World
+    refusal: Reply, fakes: ClientWithFakes
 ) -> None:
-    world.provider.plan(FOTA, refusal, refusal)
+    fakes.provider.plan(FOTA, refusal, refusal)
     with pytest.raises(RejectedError):
-        world.client.query(SLOT)
-    assert world.provider.count(LOGIN) == 1
-    assert world.client.query(SLOT) is None
-    assert world.provider.count(LOGIN) == 2
-    assert world.breaker.outcomes == ["reserved", "accepted"] * 2
+        fakes.client.query(SLOT)
+    assert fakes.provider.count(LOGIN) == 1
+    assert fakes.client.query(SLOT) is None
+    assert fakes.provider.count(LOGIN) == 2
+    assert fakes.breaker.outcomes == ["reserved", "accepted"] * 2
 
 
-def test_refusals_with_a_success_in_between_renew_nothing(world: World) -> None:
-    world.provider.plan(FOTA, UNKNOWN, Reply(200), UNKNOWN, Reply(200), UNKNOWN)
+def test_refusals_with_a_success_in_between_renew_nothing(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, UNKNOWN, Reply(200), UNKNOWN, Reply(200), UNKNOWN)
     for _ in range(5):
         with suppress(RejectedError):
-            world.client.query(SLOT)
-    assert world.provider.count(LOGIN) == 1
+            fakes.client.query(SLOT)
+    assert fakes.provider.count(LOGIN) == 1
 
 
 @pytest.mark.parametrize("refusal", [UNKNOWN, SESSION_REFUSED, Reply(401)])
-def test_logins_that_do_not_help_are_made_less_and_less_often(refusal: Reply, world: World) -> None:
-    world.provider.plan(FOTA, *[refusal] * 9999)
+def test_logins_that_do_not_help_are_made_less_and_less_often(
+    refusal: Reply, fakes: ClientWithFakes
+) -> None:
+    fakes.provider.plan(FOTA, *[refusal] * 9999)
     for _ in range(60):
-        world.clock.now += 60
+        fakes.clock.now += 60
         with pytest.raises((RejectedError, AuthExpiredError)):
-            world.client.query(SLOT)
-    assert 4 <= world.provider.count(LOGIN) <= 8
+            fakes.client.query(SLOT)
+    assert 4 <= fakes.provider.count(LOGIN) <= 8
 
 
 def test_answers_that_nothing_is_registered_are_neither_refusals_nor_successes(
-    world: World,
+    fakes: ClientWithFakes,
 ) -> None:
-    world.provider.plan(FOTA, UNKNOWN, NOTHING, UNKNOWN)
+    fakes.provider.plan(FOTA, UNKNOWN, NOTHING, UNKNOWN)
     with pytest.raises(RejectedError):
-        world.client.query(SLOT)
-    assert world.client.query(SLOT) is None
-    assert world.client.query(SLOT) is None
-    assert world.provider.count(LOGIN) == 2
+        fakes.client.query(SLOT)
+    assert fakes.client.query(SLOT) is None
+    assert fakes.client.query(SLOT) is None
+    assert fakes.provider.count(LOGIN) == 2
 
 
-def test_deregistration_of_nothing_succeeds(world: World) -> None:
-    world.provider.plan(f"{FOTA}/name/Fota", Reply(404), NOTHING)
+def test_deregistration_of_nothing_succeeds(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(f"{FOTA}/name/Fota", Reply(404), NOTHING)
     for _ in range(2):
-        world.client.deregister(SLOT, before=lambda: None)
+        fakes.client.deregister(SLOT, before=lambda: None)
 
 
-def test_registration_that_is_answered_404_fails(world: World) -> None:
-    world.provider.plan(FOTA, Reply(404))
+def test_registration_that_is_answered_404_fails(fakes: ClientWithFakes) -> None:
+    fakes.provider.plan(FOTA, Reply(404))
     with pytest.raises(RejectedError):
-        world.client.register(SLOT, Registration("https://a.example.com"), before=lambda: None)
+        fakes.client.register(SLOT, Registration("https://a.example.com"), before=lambda: None)

@@ -18,7 +18,7 @@ MESSAGE = {"accountName": A, "type": "upgradeProgress", "username": "x", "passwo
 SETTINGS = Settings(retry_after_min_s=0.01, retry_after_max_s=0.03, duplicate_after_s=30)
 
 
-class World:
+class RecordingSender:
     """A sender, and what it sent: (url, body)."""
 
     def __init__(self, answer: Callable[[int], int], settings: Settings = SETTINGS) -> None:
@@ -50,13 +50,13 @@ class World:
 
 
 def test_v1_puts_the_registered_login_into_the_body_and_leaves_the_rest_alone() -> None:
-    world = World(lambda _: 200)
-    world.registrations.put("v1", A, Registration("https://h/x", Login("u", "p")), "POST")
-    world.sender.send(MESSAGE, A, wait=True)
-    ((url, body),) = world.sent
+    recording = RecordingSender(lambda _: 200)
+    recording.registrations.put("v1", A, Registration("https://h/x", Login("u", "p")), "POST")
+    recording.sender.send(MESSAGE, A, wait=True)
+    ((url, body),) = recording.sent
     assert url == "https://h/x"
     assert json.loads(body) == {**MESSAGE, "username": "u", "password": "p"}
-    assert world.outcome() == ("acknowledged", ["first"])
+    assert recording.outcome() == ("acknowledged", ["first"])
 
 
 def test_v1_without_a_registered_login_sends_its_elements_empty() -> None:
@@ -64,12 +64,12 @@ def test_v1_without_a_registered_login_sends_its_elements_empty() -> None:
 
 
 def test_v2_and_whoever_asks_for_it_get_the_message_as_given() -> None:
-    world = World(lambda _: 200)
-    world.registrations.put("v1", A, Registration("https://h/1", Login("u", "p")), "POST")
-    world.registrations.put("v2", A, Registration("https://h/2"), "POST")
-    world.sender.send(MESSAGE, A, version="v2", wait=True)
-    world.sender.send(MESSAGE, A, as_given=True, wait=True)
-    assert [(url, json.loads(body)) for url, body in world.sent] == [
+    recording = RecordingSender(lambda _: 200)
+    recording.registrations.put("v1", A, Registration("https://h/1", Login("u", "p")), "POST")
+    recording.registrations.put("v2", A, Registration("https://h/2"), "POST")
+    recording.sender.send(MESSAGE, A, version="v2", wait=True)
+    recording.sender.send(MESSAGE, A, as_given=True, wait=True)
+    assert [(url, json.loads(body)) for url, body in recording.sent] == [
         ("https://h/2", MESSAGE),
         ("https://h/1", MESSAGE),
     ]
@@ -80,47 +80,47 @@ def test_text_is_sent_as_utf_8() -> None:
 
 
 def test_a_login_in_the_url_is_not_sent_along() -> None:
-    world = World(lambda _: 200)
-    world.registrations.put("v1", A, Registration("https://u:p@h/x"), "POST")
-    world.sender.send(MESSAGE, A, wait=True)
-    assert world.sent[0][0] == "https://h/x"
+    recording = RecordingSender(lambda _: 200)
+    recording.registrations.put("v1", A, Registration("https://u:p@h/x"), "POST")
+    recording.sender.send(MESSAGE, A, wait=True)
+    assert recording.sent[0][0] == "https://h/x"
 
 
 def test_without_a_registration_nothing_is_sent() -> None:
-    world = World(lambda _: 200)
-    world.sender.send(MESSAGE, A, wait=True)
-    assert world.sent == []
-    assert world.outcome() == ("unregistered", [])
+    recording = RecordingSender(lambda _: 200)
+    recording.sender.send(MESSAGE, A, wait=True)
+    assert recording.sent == []
+    assert recording.outcome() == ("unregistered", [])
 
 
 def test_a_refused_message_is_sent_once_more() -> None:
-    world = World(lambda count: 503 if count == 1 else 200)
-    world.registrations.put("v1", A, Registration("https://h/x"), "POST")
-    world.sender.send(MESSAGE, A, wait=True)
-    assert world.outcome() == ("acknowledged", ["first", "retry"])
-    assert world.asked == [(0.01, 0.03)]
-    first, retry = world.deliveries.listing()[0]["attempts"]
+    recording = RecordingSender(lambda count: 503 if count == 1 else 200)
+    recording.registrations.put("v1", A, Registration("https://h/x"), "POST")
+    recording.sender.send(MESSAGE, A, wait=True)
+    assert recording.outcome() == ("acknowledged", ["first", "retry"])
+    assert recording.asked == [(0.01, 0.03)]
+    first, retry = recording.deliveries.listing()[0]["attempts"]
     assert retry["started"] - first["ended"] >= 0.03
     # The very same bytes.
-    assert world.sent[0] == world.sent[1]
+    assert recording.sent[0] == recording.sent[1]
 
 
 def test_a_message_that_is_refused_twice_is_lost() -> None:
-    world = World(lambda _: 403)
-    world.registrations.put("v1", A, Registration("https://h/x"), "POST")
-    world.sender.send(MESSAGE, A, wait=True)
-    assert world.outcome() == ("lost", ["first", "retry"])
+    recording = RecordingSender(lambda _: 403)
+    recording.registrations.put("v1", A, Registration("https://h/x"), "POST")
+    recording.sender.send(MESSAGE, A, wait=True)
+    assert recording.outcome() == ("lost", ["first", "retry"])
 
 
 def test_an_error_counts_as_a_refusal_and_is_named_without_its_text() -> None:
     def fail(_: int) -> int:
         raise requests.ConnectionError("https://h/x?token=hidden")
 
-    world = World(fail)
-    world.registrations.put("v1", A, Registration("https://h/x"), "POST")
-    world.sender.send(MESSAGE, A, wait=True)
-    assert world.outcome() == ("lost", ["first", "retry"])
-    assert world.deliveries.listing()[0]["attempts"][0]["error"] == "ConnectionError"
+    recording = RecordingSender(fail)
+    recording.registrations.put("v1", A, Registration("https://h/x"), "POST")
+    recording.sender.send(MESSAGE, A, wait=True)
+    assert recording.outcome() == ("lost", ["first", "retry"])
+    assert recording.deliveries.listing()[0]["attempts"][0]["error"] == "ConnectionError"
 
 
 def test_an_unanswered_message_is_sent_again_while_the_first_is_still_being_handled() -> None:
@@ -133,20 +133,20 @@ def test_an_unanswered_message_is_sent_again_while_the_first_is_still_being_hand
         second_came.set()
         return 200
 
-    world = World(answer, Settings(duplicate_after_s=0.05))
-    world.registrations.put("v1", A, Registration("https://h/x"), "POST")
-    world.sender.send(MESSAGE, A, wait=True)
-    assert world.outcome() == ("acknowledged", ["first", "duplicate"])
-    first, duplicate = world.deliveries.listing()[0]["attempts"]
+    recording = RecordingSender(answer, Settings(duplicate_after_s=0.05))
+    recording.registrations.put("v1", A, Registration("https://h/x"), "POST")
+    recording.sender.send(MESSAGE, A, wait=True)
+    assert recording.outcome() == ("acknowledged", ["first", "duplicate"])
+    first, duplicate = recording.deliveries.listing()[0]["attempts"]
     assert duplicate["started"] - first["started"] >= 0.05
     assert first["ended"] >= duplicate["started"]
 
 
 def test_an_answer_just_in_time_prevents_the_duplicate() -> None:
-    world = World(lambda _: 200)
-    world.registrations.put("v1", A, Registration("https://h/x"), "POST")
-    world.sender.send(MESSAGE, A, wait=True)
-    assert world.outcome() == ("acknowledged", ["first"])
+    recording = RecordingSender(lambda _: 200)
+    recording.registrations.put("v1", A, Registration("https://h/x"), "POST")
+    recording.sender.send(MESSAGE, A, wait=True)
+    assert recording.outcome() == ("acknowledged", ["first"])
 
 
 def test_sending_without_waiting_returns_at_once() -> None:
@@ -156,12 +156,12 @@ def test_sending_without_waiting_returns_at_once() -> None:
         assert release.wait(10)
         return 200
 
-    world = World(answer)
-    world.registrations.put("v1", A, Registration("https://h/x"), "POST")
-    world.sender.send(MESSAGE, A)
-    assert world.outcome()[0] == "pending"
+    recording = RecordingSender(answer)
+    recording.registrations.put("v1", A, Registration("https://h/x"), "POST")
+    recording.sender.send(MESSAGE, A)
+    assert recording.outcome()[0] == "pending"
     release.set()
     deadline = time.monotonic() + 10
-    while world.outcome()[0] == "pending" and time.monotonic() < deadline:
+    while recording.outcome()[0] == "pending" and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert world.outcome() == ("acknowledged", ["first"])
+    assert recording.outcome() == ("acknowledged", ["first"])
