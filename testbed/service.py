@@ -24,14 +24,16 @@ class Service:
     """A command with settings of its own, on a free port; a context manager that leaves nothing.
 
     Args:
-        command: what to run, found beside this interpreter first.
+        command: what to run, found beside this interpreter first; `{port}` in it becomes the port.
         settings: its environment, besides the PATH and what every service of the tests has.
 
     Attributes:
+        folder: set before the start, its working directory in place of the repository's root.
         stderr: set before the start, a file descriptor for its standard error in place of the log, such
             as that of a pipe that nobody reads (`testbed.log_reader`). `log` does not show what goes there.
     """
 
+    folder: Path = ROOT
     stderr: int | None = None
 
     def __init__(self, *command: str, **settings: str) -> None:
@@ -65,8 +67,8 @@ class Service:
     def start(self) -> None:
         """Starts it, or starts it again."""
         self.process = subprocess.Popen(
-            self._command,
-            cwd=ROOT,
+            [word.replace("{port}", str(self.port)) for word in self._command],
+            cwd=self.folder,
             env=self.settings,
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -13,8 +13,8 @@ import psutil
 import pytest
 import redis
 
-from bench.slow_connections import Crowd
 from testbed.service import RECEIVER, Service
+from testbed.slow_connections import SlowConnections
 from tests.support import hostile_requests as table
 
 STREAM = "{fota:0}:messages"
@@ -208,16 +208,16 @@ def test_a_wrong_token_and_a_wrong_path_are_the_same_bytes(service: Service) -> 
 
 
 def test_real_messages_are_answered_beside_slow_connections(service: Service) -> None:
-    """How fast is measured by `python -m bench.slow_connections`, with 500 and for a minute."""
+    """How fast is measured by `bench/run slow-connections`, with 500 and for a minute."""
     head = table.head(f"POST {table.PATH} HTTP/1.1", table.LISTED)[:-2]
-    crowd = Crowd(service.port, 100, head)
+    slow = SlowConnections(service.port, 100, head)
     try:
         for number in range(40):
-            crowd.hold(0.01)
+            slow.hold(0.01)
             [(status, _)] = exchange(service, table.post(table.message(slow=number)))
             assert status == 200
     finally:
-        crowd.close()
+        slow.close()
 
 
 def test_who_sends_requests_without_end_does_not_keep_a_worker_to_itself(service: Service) -> None:
