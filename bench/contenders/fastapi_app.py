@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
 
-from bench.contenders import fields
+from bench.contenders import entries
 
 USERNAME = os.environ["CALLBACK_USERNAME"]
 PASSWORD = os.environ["CALLBACK_PASSWORD"]
@@ -82,11 +82,11 @@ async def receive(
     message: Envelope, x_request_id: Annotated[str | None, Header()] = None
 ) -> Answer:
     """Keeps a message."""
-    if not fields.authentic(message.username, message.password, USERNAME, PASSWORD):
+    if not entries.authentic(message.username, message.password, USERNAME, PASSWORD):
         raise HTTPException(401)
     content = message.model_dump(exclude={"username", "password"}, exclude_unset=True)
-    entry = fields.entry(content, x_request_id)
-    keys, arguments = fields.script_arguments(entry, WINDOW_S)
+    entry = entries.entry(content, x_request_id)
+    keys, arguments = entries.script_arguments(entry, WINDOW_S)
     _, known = await enqueue(keys=keys, args=arguments)
     log.info("kept %s %s duplicate=%s", entry["kind"], entry["id"], bool(known))
     return Answer(id=entry["id"], duplicate=bool(known))

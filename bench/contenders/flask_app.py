@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, request
-from marshmallow import INCLUDE, Schema, ValidationError
-from marshmallow import fields as shapes
+from marshmallow import INCLUDE, Schema, ValidationError, fields
 from redis import Redis
 
-from bench.contenders import fields
+from bench.contenders import entries
 
 USERNAME = os.environ["CALLBACK_USERNAME"]
 PASSWORD = os.environ["CALLBACK_PASSWORD"]
@@ -23,11 +22,10 @@ redis = Redis.from_url(os.environ["REDIS_URL"])
 enqueue = redis.register_script(Path(__file__).with_name("enqueue.lua").read_text())
 
 
-class Applicable(shapes.Field[Any]):
+class Applicable(fields.Field[Any]):
     """A container that may be sent as any empty JSON value where it does not apply."""
 
-    def __init__(self, shape: shapes.Field[Any]) -> None:
-        """Takes the container's shape."""
+    def __init__(self, shape: fields.Field[Any]) -> None:
         super().__init__(allow_none=True)
         self.shape = shape
 
@@ -43,14 +41,14 @@ class Envelope(Schema):
 
         unknown = INCLUDE
 
-    type = shapes.String(allow_none=True)
-    accountName = shapes.String(allow_none=True)  # noqa: N815 (the provider's names)
-    username = shapes.String(allow_none=True)
-    password = shapes.String(allow_none=True)
-    firmwareList = Applicable(shapes.List(shapes.Dict()))  # noqa: N815
-    upgradeScheduled = Applicable(shapes.Dict())  # noqa: N815
-    upgradeProgress = Applicable(shapes.Dict())  # noqa: N815
-    upgradeFinished = Applicable(shapes.Dict())  # noqa: N815
+    type = fields.String(allow_none=True)
+    accountName = fields.String(allow_none=True)  # noqa: N815 (the provider's names)
+    username = fields.String(allow_none=True)
+    password = fields.String(allow_none=True)
+    firmwareList = Applicable(fields.List(fields.Dict()))  # noqa: N815
+    upgradeScheduled = Applicable(fields.Dict())  # noqa: N815
+    upgradeProgress = Applicable(fields.Dict())  # noqa: N815
+    upgradeFinished = Applicable(fields.Dict())  # noqa: N815
 
 
 envelope = Envelope()
@@ -72,10 +70,10 @@ def receive() -> Response:
     except ValidationError:
         abort(400)
     username, password = content.pop("username", None), content.pop("password", None)
-    if not fields.authentic(username, password, USERNAME, PASSWORD):
+    if not entries.authentic(username, password, USERNAME, PASSWORD):
         abort(401)
-    entry = fields.entry(content, request.headers.get("X-Request-Id"))
-    keys, arguments = fields.script_arguments(entry, WINDOW_S)
+    entry = entries.entry(content, request.headers.get("X-Request-Id"))
+    keys, arguments = entries.script_arguments(entry, WINDOW_S)
     _, known = enqueue(keys=keys, args=arguments)
     log.info("kept %s %s duplicate=%s", entry["kind"], entry["id"], bool(known))
     return jsonify(id=entry["id"], duplicate=bool(known))

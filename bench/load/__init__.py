@@ -1,1 +1,1 @@
-"""What is sent, and how fast."""
+"""What is sent, and at which pace."""

@@ -1,1 +1,1 @@
-"""From single runs to published figures."""
+"""The way from single runs to tables, targets, the plot and the published document. Pure but for `publish`."""

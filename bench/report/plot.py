@@ -1,12 +1,12 @@
-"""The plot of the comparison: two groups of bars, as SVG, without a library. Pure."""
+"""The plot of the comparison: two groups of bars as SVG. Pure."""
 
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from bench.report.rendering import Row
+from bench.report.tables import Row
 
 WIDTH, BAR, GAP, LEFT, SPAN = 760, 18, 6, 190, 460
-# Told apart by lightness too, so also in print and by those who do not see colours.
+# They differ in lightness too, for print and for colour-blind readers.
 COLOURS = {"everysec": "#1b6ca8", "always": "#8fbfe0"}
 HEAD = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
@@ -17,11 +17,11 @@ PLOTS = (("messages a second (more is better)", "per_s"), ("CPU µs per message"
 
 
 def svg(rows: Sequence[Row], connections: int) -> str:
-    """Messages a second and CPU per message of each contender, at so many connections."""
-    shown = [row for row in rows if row.load == "closed" and row.connections == connections]
+    """Messages a second and CPU per message of each contender, for one number of connections."""
+    chosen = [row for row in rows if row.load == "closed" and row.connections == connections]
     body, top = [], 30
     for title, figure in PLOTS:
-        part, top = _bars(shown, f"{title}, {connections} connections", figure, top)
+        part, top = _bars(chosen, f"{title}, {connections} connections", figure, top)
         body += part
     legend = [
         f'<rect x="{LEFT + n * 200}" y="{top}" width="12" height="12" fill="{colour}"/>'
@@ -40,7 +40,7 @@ def svg(rows: Sequence[Row], connections: int) -> str:
 
 
 def _bars(rows: Sequence[Row], title: str, figure: str, top: int) -> tuple[list[str], int]:
-    greatest = max((row.medians[figure] for row in rows), default=1.0)
+    longest = max((row.medians[figure] for row in rows), default=1.0)
     body = [f'<text x="20" y="{top}" font-weight="bold">{escape(title)}</text>']
     top += 14
     for name in dict.fromkeys(row.contender for row in rows):
@@ -49,7 +49,7 @@ def _bars(rows: Sequence[Row], title: str, figure: str, top: int) -> tuple[list[
         body.append(f'<text x="20" y="{middle:.0f}">{escape(name)}</text>')
         for row in own:
             value = row.medians[figure]
-            length = value / greatest * SPAN
+            length = value / longest * SPAN
             body.append(
                 f'<rect x="{LEFT}" y="{top}" width="{length:.1f}" height="{BAR - 2}" '
                 f'fill="{COLOURS[row.fsync]}"/>'

@@ -1,26 +1,26 @@
-"""Puts a result into docs/benchmarks.md, between the marks that are there for it."""
+"""Writes a result into docs/benchmarks.md, between the marks for it, and the plot beside it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
-from bench import growth
-from bench.report import plot, rendering
-from bench.rig.environment import ROOT
+from bench.report import growth_tables, plot, tables
 
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
-PLOT = ROOT / "docs" / "benchmarks.svg"
-
-
-def write_comparison(result: dict[str, Any]) -> None:
-    """The tables and the plot of `bench/run`."""
-    most = max(run["connections"] for run in result["runs"])
-    PLOT.write_text(plot.svg(rendering.rows(result["runs"]), most))
-    _replace("comparison", rendering.comparison_markdown(result))
+DOCS = Path(__file__).parents[2] / "docs"
+DOCUMENT = DOCS / "benchmarks.md"
+PLOT = DOCS / "benchmarks.svg"
 
 
-def write_growth(result: dict[str, Any]) -> None:
-    """The tables of `bench/run growth`."""
-    _replace("growth", growth.as_markdown(result))
+def publish_comparison(result: dict[str, Any]) -> None:
+    """Writes the tables and the plot of `bench/run`."""
+    connections = max(run["connections"] for run in result["runs"])
+    PLOT.write_text(plot.svg(tables.rows(result["runs"]), connections))
+    _replace("comparison", tables.comparison_markdown(result))
+
+
+def publish_growth(result: dict[str, Any]) -> None:
+    """Writes the tables of `bench/run growth`."""
+    _replace("growth", growth_tables.markdown(result))
 
 
 def replaced(text: str, name: str, part: str) -> str:
@@ -29,8 +29,8 @@ def replaced(text: str, name: str, part: str) -> str:
     Raises:
         ValueError: the marks are missing.
     """
-    form = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    result, count = form.subn(lambda found: found[1] + part.strip() + "\n" + found[2], text)
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    result, count = pattern.subn(lambda match: match[1] + part.strip() + "\n" + match[2], text)
     if count != 1:
         raise ValueError(f"no place for {name}")
     return result

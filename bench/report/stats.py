@@ -1,16 +1,19 @@
-"""From single runs to what is reported: percentiles, medians and ratios. Pure."""
+"""Percentiles, medians, ratios of paired rounds, and the targets of the comparison. Pure."""
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Run = dict[str, Any]
+MAX_WORKER_MB = 80
+# Messages a second over FastAPI's and over Flask's, by appendfsync.
+MIN_RATIOS = {"everysec": (1.2, 2.0), "always": (1.5, 3.0)}
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The least value that `share` percent of all do not exceed (nearest rank).
+    """The least value that `share` percent of all values do not exceed (nearest rank).
 
     Raises:
         ValueError: there are no values.
@@ -23,7 +26,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some rounds, and between what they lay."""
+    """The median of some rounds, and the range."""
 
     median: float
     least: float
@@ -31,37 +34,37 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Raises statistics.StatisticsError if there are none."""
+        """Raises statistics.StatisticsError if there are no values."""
         return cls(statistics.median(values), min(values), max(values))
 
 
-def select(runs: Iterable[Run], **wanted: Any) -> list[Run]:
+def select(runs: Iterable[Run], **labels: Any) -> list[Run]:
     """The runs that have all these values."""
-    return [run for run in runs if all(run.get(name) == value for name, value in wanted.items())]
+    return [run for run in runs if all(run.get(name) == value for name, value in labels.items())]
 
 
-def ratio(runs: Iterable[Run], figure: str, one: Run, other: Run) -> Spread | None:
-    """How many times `other`'s figure `one`'s is, round by round; None if no round has both.
+def ratio(runs: Iterable[Run], figure: str, numerator: Run, denominator: Run) -> Spread | None:
+    """Divides a figure of some runs by that of others, round by round; None if no round has both.
 
-    Rounds are paired because a shared machine drifts: what is compared was measured minutes apart at
+    Rounds are paired because a shared machine drifts: paired figures were measured minutes apart at
     the most.
 
     Args:
         runs: of all contenders and rounds.
-        figure: the name of what is compared, such as `per_s`.
-        one: what the runs in the numerator have, such as `{"contender": "ours"}`.
-        other: what those in the denominator have.
+        figure: the name of the figure, such as `per_s`.
+        numerator: labels of the runs in the numerator, such as `{"contender": "ours"}`.
+        denominator: labels of those in the denominator.
     """
     every = list(runs)
-    values = {run["round"]: run[figure] for run in select(every, **one)}
-    others = {run["round"]: run[figure] for run in select(every, **other)}
-    pairs = [values[n] / others[n] for n in values if others.get(n)]
-    return Spread.of(pairs) if pairs else None
+    values = {run["round"]: run[figure] for run in select(every, **numerator)}
+    others = {run["round"]: run[figure] for run in select(every, **denominator)}
+    quotients = [values[n] / others[n] for n in values if others.get(n)]
+    return Spread.of(quotients) if quotients else None
 
 
 @dataclass(frozen=True)
 class Target:
-    """Something that the figures shall show."""
+    """A figure and the bound that it must keep."""
 
     what: str
     found: float
@@ -70,11 +73,10 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether they do."""
         return self.found <= self.wanted if self.at_most else self.found >= self.wanted
 
     def as_dict(self) -> dict[str, Any]:
-        """For the report."""
+        """As a result has it; see schema.json."""
         return {
             "what": self.what,
             "wanted": f"{'≤' if self.at_most else '≥'} {self.wanted:g}",
@@ -84,28 +86,26 @@ class Target:
 
 
 def targets(runs: Sequence[Run]) -> list[Target]:
-    """The comparisons that are asked for, as far as there are runs for them."""
-    found: list[Target] = []
-    for fsync, over_fastapi, over_flask in (("everysec", 1.2, 2.0), ("always", 1.5, 3.0)):
-        at_full = {"load": "closed", "connections": 64, "fsync": fsync}
-        add = _adder(found, runs, at_full)
-        add(f"messages/s over FastAPI's, {fsync}", "per_s", "fastapi", over_fastapi)
-        add(f"messages/s over Flask's, {fsync}", "per_s", "flask", over_flask)
-        add(f"CPU per message over FastAPI's, {fsync}", "cpu_us", "fastapi", 0.8, at_most=True)
-        add = _adder(found, runs, {"load": "open", "fsync": fsync})
-        what = f"p99 over FastAPI's at half of its greatest rate, {fsync}"
-        add(what, "p99_ms", "fastapi", 1.0, at_most=True)
+    """The targets of the comparison, as far as there are runs for them."""
+    every = [target for fsync in MIN_RATIOS for target in _ratio_targets(runs, fsync)]
     ours = select(runs, contender="ours", load="closed")
     if ours:
         memory = max(run["rss_mb"] for run in ours)
-        found.append(Target("MB of a worker", memory, 80, at_most=True))
-    return found
+        every.append(Target("MB of a worker", memory, MAX_WORKER_MB, at_most=True))
+    return every
 
 
-def _adder(found: list[Target], runs: Sequence[Run], where: Run) -> Callable[..., None]:
-    def add(what: str, figure: str, other: str, wanted: float, *, at_most: bool = False) -> None:
-        spread = ratio(runs, figure, {**where, "contender": "ours"}, {**where, "contender": other})
+def _ratio_targets(runs: Sequence[Run], fsync: str) -> Iterator[Target]:
+    over_fastapi, over_flask = MIN_RATIOS[fsync]
+    closed = {"load": "closed", "connections": 64, "fsync": fsync}
+    opened = {"load": "open", "fsync": fsync}
+    for what, labels, figure, other, wanted, at_most in (
+        ("messages/s over FastAPI's", closed, "per_s", "fastapi", over_fastapi, False),
+        ("messages/s over Flask's", closed, "per_s", "flask", over_flask, False),
+        ("CPU per message over FastAPI's", closed, "cpu_us", "fastapi", 0.8, True),
+        ("p99 over FastAPI's at half of its greatest rate", opened, "p99_ms", "fastapi", 1.0, True),
+    ):
+        ours, theirs = {**labels, "contender": "ours"}, {**labels, "contender": other}
+        spread = ratio(runs, figure, ours, theirs)
         if spread:
-            found.append(Target(what, spread.median, wanted, at_most))
-
-    return add
+            yield Target(f"{what}, {fsync}", spread.median, wanted, at_most)

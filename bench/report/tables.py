@@ -1,4 +1,4 @@
-"""What was found, as tables: on a terminal, and in Markdown for the documentation. Pure."""
+"""The result of a comparison as tables, for a terminal and for Markdown. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,18 @@ COLUMNS = (
     ("RSS MB", "rss_mb", "{:.0f}"),
     ("PSS MB", "pss_mb", "{:.0f}"),
 )
-GROUPS = ("load", "fsync", "connections", "contender")
+LABEL_HEADINGS = ("appendfsync", "connections", "contender")
+FIGURE_HEADINGS = tuple(heading for heading, _, _ in COLUMNS)
+HEADINGS = (*LABEL_HEADINGS, *FIGURE_HEADINGS)
+GROUP_BY = ("load", "fsync", "connections", "contender")
 TARGET_HEADINGS = ("what", "wanted", "found", "met")
 LOADS = {"closed": "as fast as it can", "open": "at a fixed rate"}
+FSYNCS = ("everysec", "always")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The medians of the rounds of one contender under one load."""
+    """The medians of one contender under one load, over all rounds."""
 
     load: str
     fsync: str
@@ -34,31 +38,26 @@ class Row:
     medians: dict[str, float]
 
     def cells(self) -> list[str]:
-        """As texts."""
-        figures = _texts(self.medians)
-        return [self.fsync, str(self.connections), self.contender, *figures]
+        """In the order of `HEADINGS`."""
+        return [self.fsync, str(self.connections), self.contender, *_formatted(self.medians)]
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
     """One for each contender and load, in the order in which they were first measured."""
-    groups = dict.fromkeys(tuple(run[name] for name in GROUPS) for run in runs)
-    order = sorted(groups, key=lambda group: (group[0], FSYNCS.index(group[1]), group[2]))
-    named = [dict(zip(GROUPS, group, strict=True)) for group in order]
-    return [Row(**names, medians=_medians(select(runs, **names))) for names in named]
+    groups = dict.fromkeys(tuple(run[name] for name in GROUP_BY) for run in runs)
+    ordered = sorted(groups, key=lambda group: (group[0], FSYNCS.index(group[1]), group[2]))
+    labels = [dict(zip(GROUP_BY, group, strict=True)) for group in ordered]
+    return [Row(**each, medians=_medians(select(runs, **each))) for each in labels]
 
 
-FSYNCS = ("everysec", "always")
-HEADINGS = ("appendfsync", "connections", "contender", *(heading for heading, _, _ in COLUMNS))
-
-
-def table(found: Iterable[Row], load: str) -> Table:
-    """For a terminal."""
+def table(every: Iterable[Row], load: str) -> Table:
+    """The rows of one load, for a terminal."""
     result = Table(title=LOADS[load], title_justify="left")
-    for heading in HEADINGS[:3]:
+    for heading in LABEL_HEADINGS:
         result.add_column(heading)
-    for heading in HEADINGS[3:]:
+    for heading in FIGURE_HEADINGS:
         result.add_column(heading, justify="right")
-    for row in found:
+    for row in every:
         if row.load == load:
             result.add_row(*row.cells(), end_section=row.contender == "fastify")
     return result
@@ -80,24 +79,24 @@ def markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def comparison_markdown(report: dict[str, Any]) -> str:
+def comparison_markdown(result: dict[str, Any]) -> str:
     """The part of docs/benchmarks.md that a run of `bench/run` fills."""
-    found = rows(report["runs"])
-    parts = [conditions(report)]
+    every = rows(result["runs"])
+    parts = [conditions(result)]
     for load, title in LOADS.items():
-        cells = [row.cells() for row in found if row.load == load]
-        if cells:
-            parts += [f"**{title.capitalize()}**{_rates(report, load)}", markdown(HEADINGS, cells)]
-    targets = [target_cells(target) for target in report["targets"]]
+        lines = [row.cells() for row in every if row.load == load]
+        if lines:
+            parts += [f"**{title.capitalize()}**{_rates(result, load)}", markdown(HEADINGS, lines)]
+    targets = [target_cells(target) for target in result["targets"]]
     parts += ["**What it must show**", markdown(TARGET_HEADINGS, targets)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def conditions(report: dict[str, Any]) -> str:
-    """On what, when, and how quiet it was there."""
-    machine = report["machine"]
-    foreign = Spread.of([run["foreign"] for run in report["runs"]])
-    options = ", ".join(f"{name} {value}" for name, value in report["options"].items())
+def conditions(result: dict[str, Any]) -> str:
+    """Date, machine, options, versions, and how much of the machine other programs used."""
+    machine = result["machine"]
+    foreign = Spread.of([run["foreign"] for run in result["runs"]])
+    options = ", ".join(f"{name} {value}" for name, value in result["options"].items())
     versions = ", ".join(f"{name} {text}" for name, text in machine["versions"].items() if text)
     return (
         f"{machine['date']}, commit {machine['commit']}: {machine['cores']} cores of "
@@ -107,8 +106,8 @@ def conditions(report: dict[str, Any]) -> str:
     )
 
 
-def line(run: Run) -> str:
-    """A line of progress."""
+def progress_line(run: Run) -> str:
+    """One run in one line."""
     return (
         f"{run['fsync']:8} {run['contender'][-24:]:24} {run['connections']:3} connections: "
         f"{run['per_s']:7.0f}/s  p50 {run['p50_ms']:7.2f}  p99 {run['p99_ms']:7.2f} ms  "
@@ -116,24 +115,24 @@ def line(run: Run) -> str:
     )
 
 
-def _rates(report: dict[str, Any], load: str) -> str:
-    rates = {run["fsync"]: run["rate"] for run in select(report["runs"], load=load)}
-    told = ", ".join(f"{rate:.0f}/s with {fsync}" for fsync, rate in rates.items() if rate)
-    return f" (half of what FastAPI can: {told})" if told else ""
-
-
 def target_cells(target: dict[str, Any]) -> list[str]:
-    """One of `figures.Target.as_dict` as texts, in the order of `TARGET_HEADINGS`."""
+    """The result of `Target.as_dict`, in the order of `TARGET_HEADINGS`."""
     met = "yes" if target["met"] else "no"
     return [target["what"], target["wanted"], f"{target['found']:.2f}", met]
 
 
 def cells(runs: Sequence[Run]) -> list[str]:
-    """The medians of some runs as texts, in the order of `COLUMNS`."""
-    return _texts(_medians(runs))
+    """The medians of some runs, in the order of `FIGURE_HEADINGS`."""
+    return _formatted(_medians(runs))
 
 
-def _texts(medians: dict[str, float]) -> list[str]:
+def _rates(result: dict[str, Any], load: str) -> str:
+    rates = {run["fsync"]: run["rate"] for run in select(result["runs"], load=load)}
+    text = ", ".join(f"{rate:.0f}/s with {fsync}" for fsync, rate in rates.items() if rate)
+    return f" (half of what FastAPI can: {text})" if text else ""
+
+
+def _formatted(medians: dict[str, float]) -> list[str]:
     return [form.format(medians[name]) for _, name, form in COLUMNS]
 
 

@@ -1,1 +1,1 @@
-"""What a measurement stands on: contenders, their Redis, and the accounts of processor time and memory."""
+"""What runs a measurement: the contenders, their Redis, and the accounting of CPU time and memory."""

@@ -1,4 +1,4 @@
-"""On what was measured: a figure without it says nothing."""
+"""Describes the machine of a measurement: hardware, kernel, versions, date."""
 
 import os
 import platform
@@ -15,11 +15,13 @@ from testbed import redis_process
 
 OURS = ("flask", "gunicorn", "gevent", "marshmallow", "redis", "hiredis")
 FASTAPI = ("fastapi", "uvicorn", "pydantic", "uvloop", "httptools", "starlette")
-ASK = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+PRINT_VERSIONS = (
+    "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+)
 
 
 def facts() -> dict[str, Any]:
-    """The machine, its kernel, the versions and the date."""
+    """The part `machine` of a result; see report/schema.json."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "processor": _processor(),
@@ -29,31 +31,33 @@ def facts() -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in OURS},
-            **_contenders(),
-            "node": _told("node", "--version"),
-            "redis-server": _told(str(redis_process.find_server()), "--version"),
-            "wrk": _told("wrk", "-v"),
+            **_contender_versions(),
+            "node": _first_line("node", "--version"),
+            "redis-server": _first_line(str(redis_process.find_server()), "--version"),
+            "wrk": _first_line("wrk", "-v"),
         },
-        "commit": _told("git", "-C", str(environment.ROOT), "rev-parse", "--short", "HEAD"),
+        "commit": _first_line("git", "-C", str(environment.ROOT), "rev-parse", "--short", "HEAD"),
     }
 
 
-def _contenders() -> dict[str, str]:
+def _contender_versions() -> dict[str, str]:
     python = environment.VENV / "bin" / "python"
-    found = _told(str(python), "-c", ASK, *FASTAPI) if python.exists() else None
-    return dict(zip(FASTAPI, found.split(), strict=True)) if found else {}
+    if not python.exists():
+        return {}
+    versions = _first_line(str(python), "-c", PRINT_VERSIONS, *FASTAPI)
+    return dict(zip(FASTAPI, versions.split(), strict=True)) if versions else {}
 
 
 def _processor() -> str:
     path = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", path.read_text()) if path.exists() else None
-    return found[1] if found else platform.machine()
+    model = re.search(r"model name\s*: (.+)", path.read_text()) if path.exists() else None
+    return model[1] if model else platform.machine()
 
 
-def _told(program: str, *arguments: str) -> str | None:
-    """The first line that a program prints; None without it, or if it prints none."""
+def _first_line(program: str, *arguments: str) -> str | None:
+    """The first line that a program prints; None if there is no such program, or no line."""
     if not shutil.which(program):
         return None
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    lines = (done.stdout or done.stderr).splitlines()
+    run = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    lines = (run.stdout or run.stderr).splitlines()
     return lines[0] if lines else None

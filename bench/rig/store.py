@@ -1,4 +1,4 @@
-"""The Redis of a measurement, and whether what it holds is what was answered."""
+"""The Redis of a measurement: runs it, and checks that it holds what was answered."""
 
 import json
 import tempfile
@@ -12,20 +12,17 @@ from typing import Any
 import psutil
 import redis
 
+from bench.errors import BenchError
 from bench.rig import environment
 from testbed import redis_process
 from testbed.ports import free_port
 
-# What differs from one run to the next.
-OWN = ("time", "requestid")
+# The fields that differ from run to run.
+VOLATILE_FIELDS = ("time", "requestid")
 SAMPLE = 1000
-FEWEST_COMMON = 50
+MIN_COMMON = 50
 SETTLE_TIMEOUT_S = 20.0
 QUIET_S = 0.3
-
-
-class MismatchError(Exception):
-    """What is in Redis is not what was answered, or not what the other contenders left there."""
 
 
 @dataclass(frozen=True)
@@ -41,99 +38,101 @@ class Store:
         return self.clients[0]
 
     def processes(self) -> list[psutil.Process]:
-        """Of its masters. Their children, which rewrite files, are none of the measurement's."""
+        """Of its masters, without their children, which rewrite files."""
         pids = {client.info("server")["process_id"] for client in self.clients}
         return [psutil.Process(pid) for pid in sorted(pids)]
 
     def length(self) -> int:
-        """How many messages there are."""
-        streams = (stream(number) for number in range(len(self.clients)))
-        pairs = zip(self.clients, streams, strict=True)
-        return sum(int(client.xlen(name)) for client, name in pairs)
+        """The number of messages in all partitions."""
+        keys = (stream_key(number) for number in range(len(self.clients)))
+        pairs = zip(self.clients, keys, strict=True)
+        return sum(int(client.xlen(key)) for client, key in pairs)
 
     def settle(self) -> None:
-        """Returns once nothing more comes."""
+        """Returns once no more messages arrive."""
         _settled_length(self, 0)
 
 
 @contextmanager
 def running(fsync: str) -> Iterator[Store]:
-    """Runs an empty Redis with an append-only file, on the disk that var/ is on, while the block runs.
+    """Runs an empty Redis with an append-only file, on the disk of var/, while the block runs.
 
-    The file is not rewritten meanwhile: that would hit one contender and not the other.
+    The file is not rewritten meanwhile, which would slow down one contender and not the other.
 
     Args:
         fsync: Redis's `appendfsync`.
     """
-    environment.HERE.mkdir(parents=True, exist_ok=True)
+    environment.VAR.mkdir(parents=True, exist_ok=True)
     options = {"appendfsync": fsync, "auto-aof-rewrite-percentage": "0"}
     with (
-        tempfile.TemporaryDirectory(prefix="redis-", dir=environment.HERE) as folder,
+        tempfile.TemporaryDirectory(prefix="redis-", dir=environment.VAR) as folder,
         redis_process.running(Path(folder), port=free_port(), options=options) as url,
         redis.Redis.from_url(url, decode_responses=True, protocol=2) as client,
     ):
         yield Store(url, [client])
 
 
-def stream(partition: int) -> str:
+def stream_key(partition: int) -> str:
     """The key of a partition's stream."""
     return f"{{fota:{partition}}}:messages"
 
 
-def check_count(store: Store, before: int, kept: int, *, under_way: int) -> int:
-    """Checks that each answer of 200 is an entry; returns how many entries were added.
+def check_count(store: Store, before: int, kept: int, *, in_flight: int) -> int:
+    """Checks that each 200 is an entry; returns how many entries were added.
 
     Args:
-        store: where.
-        before: the stream's length before.
-        kept: answers of 200.
-        under_way: how many more there may be, since the generator left without their answers.
+        store: the Redis.
+        before: the number of messages before.
+        kept: the number of answers of 200.
+        in_flight: how many more entries there may be: requests whose answers nobody waited for.
 
     Raises:
-        MismatchError: there are fewer, or more.
+        BenchError: there are fewer, or more.
     """
     added = _settled_length(store, before + kept) - before
-    if not kept <= added <= kept + under_way:
-        raise MismatchError(f"{kept} were answered 200, and {added} entries were added")
+    if not kept <= added <= kept + in_flight:
+        raise BenchError(f"{kept} were answered 200, and {added} entries were added")
     return added
 
 
 def sample(store: Store) -> dict[str, dict[str, Any]]:
-    """The first entries by the message's id, without what differs from run to run."""
-    entries: Any = store.client.xrange(stream(0), count=SAMPLE)
+    """The first entries by message id, without what differs from run to run."""
+    entries: Any = store.client.xrange(stream_key(0), count=SAMPLE)
     return dict(_comparable(fields) for _, fields in entries)
 
 
-def check_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+def check_same(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> None:
     """Checks that two contenders made the same entries of the same messages.
 
     Raises:
-        MismatchError: they did not, or have too few messages in common.
+        BenchError: they did not, or have too few messages in common.
     """
-    common = one.keys() & other.keys()
-    if len(common) < FEWEST_COMMON:
-        raise MismatchError(f"only {len(common)} messages in common: the fingerprints differ")
+    common = expected.keys() & actual.keys()
+    if len(common) < MIN_COMMON:
+        raise BenchError(f"only {len(common)} messages in common: the fingerprints differ")
     for message_id in common:
-        if one[message_id] != other[message_id]:
-            raise MismatchError(f"{one[message_id]} is not {other[message_id]}")
+        if expected[message_id] != actual[message_id]:
+            raise BenchError(f"{expected[message_id]} is not {actual[message_id]}")
 
 
 def _comparable(fields: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    kept: dict[str, Any] = {name: text for name, text in fields.items() if name not in OWN}
-    # The order of members says nothing.
+    kept: dict[str, Any] = {
+        name: text for name, text in fields.items() if name not in VOLATILE_FIELDS
+    }
+    # The order of members has no meaning.
     kept["data"] = json.loads(kept["data"])
     return fields["id"], {**kept, "fields": sorted(fields)}
 
 
-def _settled_length(store: Store, wanted: int) -> int:
-    """The length, once it is what is wanted and nothing more comes."""
+def _settled_length(store: Store, expected: int) -> int:
+    """The number of messages, once it has reached `expected` and does not change any more."""
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     last, since = -1, time.monotonic()
     while time.monotonic() < deadline:
         length = store.length()
         if length != last:
             last, since = length, time.monotonic()
-        elif length >= wanted and time.monotonic() - since >= QUIET_S:
+        elif length >= expected and time.monotonic() - since >= QUIET_S:
             break
         time.sleep(0.05)
     return last

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import requests
 
-from bench.load import closed, messages
+from bench.load import closed_loop, messages, open_loop
 from bench.rig import contender, environment, store
-from bench.rig.contender import Contender, Server
+from bench.rig.contender import Contender, running_contender
 from bench.rig.store import Store
 from testbed.programs import MissingProgramError, find_program
+from testbed.service import Service
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = sorted((ROOT / "tests" / "data" / "messages").glob("*.json"))
@@ -52,13 +53,9 @@ def found(name: str) -> Contender:
         return contender.ours()
     if name == "fastify":
         if not (environment.NODE / "installed").exists():
-            raise MissingProgramError(
-                "the Node contender is not installed: python -m bench.rig.environment"
-            )
+            raise MissingProgramError("the Node contender is not installed: bench/run install")
     elif name == "fastapi" and not (environment.VENV / "installed").exists():
-        raise MissingProgramError(
-            "the Python contenders are not installed: python -m bench.rig.environment"
-        )
+        raise MissingProgramError("the Python contenders are not installed: bench/run install")
     elif name == "flask":
         # All that it needs the service needs as well.
         return contender.PYTHON_CONTENDERS[name](sys.executable)
@@ -68,23 +65,23 @@ def found(name: str) -> Contender:
 
 
 @pytest.fixture(params=contender.NAMES)
-def running(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Store]]:
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[Service, Store]]:
     one = found(request.param)
-    with store.running("everysec") as where, contender.running(one, where.url) as server:
+    with store.running("everysec") as where, running_contender(one, where.url) as server:
         yield server, where
 
 
-def post(server: Server, body: bytes) -> requests.Response:
+def post(server: Service, body: bytes) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
-        url = f"http://127.0.0.1:{server.port}{closed.PATH}"
+        url = f"http://127.0.0.1:{server.port}{messages.PATH}"
         return session.post(url, body, headers={"Content-Type": "application/json"}, timeout=10)
 
 
 def test_a_contender_does_what_all_of_them_must(
-    running: tuple[Server, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: tuple[Service, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closed, "SETTLE_S", 0)
+    monkeypatch.setattr(open_loop, "SETTLE_S", 0)
     server, where = running
     # The samples: the last one has no credentials, and so is refused.
     answers = {path.stem: post(server, path.read_bytes()) for path in SAMPLES}
@@ -104,14 +101,16 @@ def test_a_contender_does_what_all_of_them_must(
     assert again == {"id": IDS["firmware-available"], "duplicate": True}
     assert store.sample(where) == {IDS[kind]: entry(kind) for kind in IDS}
     # Both generators, and the account of what they sent.
-    parts = messages.samples()
-    told = closed.closed(server.port, parts, tmp_path, connections=4, seconds=1, first=1)
+    templates = messages.sample_templates()
+    told = closed_loop.drive(server.port, templates, tmp_path, connections=4, seconds=1, first=1)
     assert not told["refused"]
-    store.check_count(where, 4, told["kept"], under_way=4)
+    store.check_count(where, 4, told["kept"], in_flight=4)
     before = where.length()
-    told = closed.at_rate(server.port, parts, rate=100, connections=4, seconds=1, first=closed.STEP)
+    told = open_loop.drive(
+        server.port, templates, rate=100, connections=4, seconds=1, first=messages.RANGE
+    )
     assert (told["kept"], told["broken"]) == (100, 0)
-    store.check_count(where, before, 100, under_way=0)
+    store.check_count(where, before, 100, in_flight=0)
 
 
 def test_the_command_tells_what_it_does() -> None:

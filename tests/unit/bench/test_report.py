@@ -11,10 +11,9 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from bench import growth
 from bench.compare import Plan
 from bench.load import messages
-from bench.report import plot, publish, rendering, stats
+from bench.report import growth_tables, plot, publish, stats, tables
 from bench.rig.contender import ours
 
 ROOT = Path(__file__).parents[3]
@@ -94,7 +93,7 @@ def test_the_targets_are_met_from_the_right_side() -> None:
 
 def test_a_table_has_a_row_for_each_contender_and_load_with_the_medians() -> None:
     found = [run("ours", "always", number, per_s=1000.0 * number) for number in (1, 2, 6)]
-    rows = rendering.rows([*found, *runs()])
+    rows = tables.rows([*found, *runs()])
     assert len(rows) == 2 * len(CONTENDERS) + 1
     [ours_always] = [
         row for row in rows if (row.contender, row.fsync, row.load) == ("ours", "always", "closed")
@@ -105,10 +104,10 @@ def test_a_table_has_a_row_for_each_contender_and_load_with_the_medians() -> Non
 def test_the_tables_can_be_printed_and_written() -> None:
     found = whole_report(runs())
     with Console(width=140, record=True, quiet=False) as console, console.capture() as capture:
-        console.print(rendering.table(rendering.rows(found["runs"]), "closed"))
-        console.print(rendering.targets_table(found["targets"]))
+        console.print(tables.table(tables.rows(found["runs"]), "closed"))
+        console.print(tables.targets_table(found["targets"]))
     assert "fastapi" in capture.get()
-    text = rendering.comparison_markdown(found)
+    text = tables.comparison_markdown(found)
     assert "| always | 64 | fastify | 1,000 | 5.0 |" in text
     assert "500/s with always" in text
 
@@ -122,7 +121,7 @@ def test_the_result_has_the_form_that_its_schema_describes() -> None:
 
 
 def test_the_plot_is_xml_with_a_bar_for_each_figure() -> None:
-    root = ET.fromstring(plot.svg(rendering.rows(runs()), 64))
+    root = ET.fromstring(plot.svg(tables.rows(runs()), 64))
     bars = [rect for rect in root.iter("{http://www.w3.org/2000/svg}rect") if rect.get("y")]
     legend = len(plot.COLOURS)
     assert len(bars) == len(plot.PLOTS) * len(CONTENDERS) * 2 + legend
@@ -138,11 +137,11 @@ def test_growth_is_shown_part_by_part_with_its_targets() -> None:
         "memory": [{"messages": 1e6, "rss_mb": 61.5, "pss_mb": 40.0}],
         "targets": [{"what": "w", "wanted": "≥ 0.95", "found": 0.9, "met": False}],
     }
-    text = growth.as_markdown(found)
+    text = growth_tables.markdown(found)
     assert "| full | 900 |" in text
     assert "| 1,000,000 | 61.5 | 40.0 |" in text
     assert "| w | ≥ 0.95 | 0.90 | no |" in text
-    assert len(list(growth.tables(found))) == 3
+    assert len(list(growth_tables.terminal_tables(found))) == 3
 
 
 def test_a_part_of_the_document_is_replaced_and_nothing_else() -> None:
@@ -161,23 +160,23 @@ def test_the_document_has_a_place_for_both_results() -> None:
 
 def test_contenders_take_turns() -> None:
     one, other = ours(), ours("/elsewhere")
-    plan = Plan((one, other), 2, 1, (64,), ("always",), at_rate=False, log_level="info")
+    plan = Plan((one, other), 2, 1, (64,), ("always",), with_open_loop=False, log_level="info")
     assert [who for _, _, who in plan.turns()] == [one, other, one, other]
 
 
 def test_every_message_is_another_one_and_otherwise_as_the_sample() -> None:
-    parts = messages.samples()
-    bodies = [messages.body(parts, number) for number in range(100)]
+    templates = messages.sample_templates()
+    bodies = [messages.body(templates, number) for number in range(100)]
     assert len(set(bodies)) == 100
-    sample = json.loads((messages.SAMPLES / "upgrade-finished.json").read_text())
-    sent = json.loads(messages.body(parts, 3))
+    sample = json.loads((messages.SAMPLE_DIR / "upgrade-finished.json").read_text())
+    sent = json.loads(messages.body(templates, 3))
     assert sent["upgradeFinished"].pop("upgradeId") == "60b5d639-ccdc-4db8-8824-000000000003"
     assert sent["upgradeFinished"].items() <= sample["upgradeFinished"].items()
 
 
 @pytest.mark.parametrize("size", [1_000, 100_000, 1_000_000])
 def test_a_message_can_have_a_size(size: int) -> None:
-    body = messages.body(messages.sized(size), 1)
+    body = messages.body(messages.sized_templates(size), 1)
     assert size * 0.8 < len(body) <= size
     assert json.loads(body)["type"] == "upgradeScheduled"
 
