@@ -17,9 +17,10 @@ import time
 import click
 
 from bench.errors import BenchError
-from bench.load.messages import HOST, PATH
+from bench.load.messages import PATH
 from bench.report.stats import percentile
 from bench.rig.contender import receiver
+from testbed.ports import HOST
 
 LETTERS = string.ascii_letters + string.digits
 LENGTH = 32

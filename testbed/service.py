@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import Any, Self
 
 import psutil

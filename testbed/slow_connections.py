@@ -5,7 +5,8 @@ import socket
 import time
 from collections import Counter
 
-HOST = "127.0.0.1"
+from testbed.ports import HOST
+
 DRIP_S = 1.0
 HEALTH_CHECK = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""What must report a fault while it lasts, and what watches for it."""
+"""Alarms: what must report a fault while it lasts, /readyz or `check`, and a thread that watches for it."""
 
 import re
 import subprocess
@@ -15,25 +15,26 @@ import requests
 from testbed.process import ROOT
 from testbed.service import Service
 
-LOOK_S = 0.2
-# A run of `check` costs most of a second of a core, which the load needs as well.
+READYZ_EVERY_S = 0.2
+# A run of `check` takes most of a second of a core, which the load needs as well.
 CHECK_EVERY_S = 1.5
 CHECK_TIMEOUT_S = 30.0
 
-By = Literal["readyz", "check"]
+Source = Literal["readyz", "check"]
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """A fault is reported.
+    """A fault must be reported.
 
     Attributes:
-        by: `readyz` is what /readyz answers, `check` an error or a warning of `python -m listener check`.
-        pattern: a regular expression that it must match at least once while the fault lasts.
-        after_s: a fault that lasts less is exempt: nobody could have seen it.
+        source: `readyz`: status and body of /readyz. `check`: errors and warnings of
+            `python -m listener check`.
+        pattern: a regular expression that must match the source at least once while the fault lasts.
+        after_s: a shorter fault need not be reported.
     """
 
-    by: By
+    source: Source
     pattern: str
     after_s: float = 0.0
 
@@ -49,45 +50,48 @@ SPOOLS = Alarm("readyz", r'^200 .*"spool"', 3.0)
 REFUSES = Alarm("readyz", r"^503 ")
 
 
-class Watch:
-    """Looks at a service in a thread of its own."""
+class AlarmWatcher:
+    """Polls an alarm's source in a thread of its own.
+
+    Attributes:
+        matched: whether the alarm's pattern has matched.
+    """
 
     def __init__(self, alarm: Alarm, service: Service) -> None:
         self._alarm = alarm
         self._service = service
-        self._ends = threading.Event()
+        self._stop = threading.Event()
         self._pattern = re.compile(alarm.pattern, re.MULTILINE | re.IGNORECASE)
-        self.seen = False
-        self.last = ""
+        self.matched = False
 
     @contextmanager
-    def watching(self) -> Iterator["Watch"]:
-        """Looks again and again while the block runs, until it has seen the alarm."""
+    def watching(self) -> Iterator["AlarmWatcher"]:
+        """Polls while the block runs, until the pattern matches."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:
             yield self
         finally:
-            self._ends.set()
+            self._stop.set()
             thread.join()
 
     def _run(self) -> None:
-        look, every_s = LOOKS[self._alarm.by]
-        while not self.seen and not self._ends.is_set():
+        poll, every_s = POLLS[self._alarm.source]
+        while not self.matched and not self._stop.is_set():
             began = time.monotonic()
-            found = look(self._service)
-            if not self._ends.is_set():
-                self.last = found
-                self.seen = bool(self._pattern.search(found))
-            self._ends.wait(max(0.0, began + every_s - time.monotonic()))
+            text = poll(self._service)
+            # A response that came after the fault proves nothing.
+            if not self._stop.is_set():
+                self.matched = bool(self._pattern.search(text))
+            self._stop.wait(max(0.0, began + every_s - time.monotonic()))
 
 
 def _readyz(service: Service) -> str:
     try:
-        answer = requests.get(f"{service.url}/readyz", timeout=5)
+        response = requests.get(f"{service.url}/readyz", timeout=5)
     except requests.RequestException as error:
         return f"none {type(error).__name__}"
-    return f"{answer.status_code} {answer.text}"
+    return f"{response.status_code} {response.text}"
 
 
 def _check(service: Service) -> str:
@@ -109,7 +113,7 @@ def _check(service: Service) -> str:
     )
 
 
-LOOKS: dict[By, tuple[Callable[[Service], str], float]] = {
-    "readyz": (_readyz, LOOK_S),
+POLLS: dict[Source, tuple[Callable[[Service], str], float]] = {
+    "readyz": (_readyz, READYZ_EVERY_S),
     "check": (_check, CHECK_EVERY_S),
 }

@@ -1,4 +1,4 @@
-"""What a fault is."""
+"""What a fault is: a name, an environment, a function that injects it, what may follow from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,35 +6,35 @@ from random import Random
 from typing import Any
 
 from bench.chaos.alarm import Alarm, Exempt
-from bench.chaos.stages import Stage
+from bench.chaos.environments.environment import Factory
 
-# Takes the world of its stage; returns once what it did is mended.
-Strike = Callable[[Any, Random], None]
+# Takes the fault's environment; returns once the fault is over.
+Injection = Callable[[Any, Random], None]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong, and what the sender may then see of it.
+    """Something that goes wrong, and what the sender may then notice.
 
     Attributes:
-        name: as `--fault` takes it.
+        name: for `--fault`.
         sentence: what happens.
-        stage: makes the world that it strikes.
-        strike: does it, and mends it.
-        alarm: what must report it while it lasts.
-        may_refuse: whether 503 is a right answer to it: neither Redis nor the spool works.
-        may_break: whether connections may be refused or break: gunicorn itself is hit.
-        is_long: too long to be dealt out unasked.
-        may_set_aside: whether messages that Redis refuses by themselves may be left in the spool.
-        p99_s: what 99 of 100 answers may take, once the service has noticed.
+        environment: makes the environment that the fault is injected into.
+        inject: causes the fault and ends it.
+        alarm: what must report the fault while it lasts.
+        may_refuse: whether 503 is a correct answer: neither Redis nor the spool works.
+        may_break: whether connections may be refused or reset: gunicorn itself is hit.
+        may_set_aside: whether messages that Redis refuses one by one may remain in the spool.
+        is_long: whether it runs only by name.
+        p99_s: limit for the 99th percentile of the answers, once the service has noticed.
         mounts: whether it needs the right to mount a file system.
         compiles: whether it needs a C compiler.
     """
 
     name: str
     sentence: str
-    stage: Stage
-    strike: Strike
+    environment: Factory
+    inject: Injection
     alarm: Alarm | Exempt
     may_refuse: bool = False
     may_break: bool = False

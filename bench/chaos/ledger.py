@@ -1,18 +1,23 @@
-"""What was sent, what was answered, what was found, and what follows from the three. Pure."""
+"""Compares what was sent and answered with what is stored: lost, doubled, refused messages. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from bench.report.stats import percentile
 
 Content = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request: when it began, in monotonic seconds, how long it took, and its answer.
+    """One request and its response.
 
-    `status` is None where none came: the connection was refused, broke, or nothing came in time.
-    `is_late`: it is a duplicate, seconds after the message was acknowledged.
+    Attributes:
+        started: in monotonic seconds.
+        took_s: until the response or the failure.
+        status: None without a response: connection refused, reset or timed out.
+        is_late: a duplicate, sent seconds after the message was acknowledged.
     """
 
     started: float
@@ -30,8 +35,8 @@ class Attempt:
 
 
 @dataclass
-class Sent:
-    """A message as it should arrive (so without credentials), and every attempt to deliver it."""
+class SentMessage:
+    """A message as it should be stored, so without credentials, and every attempt to deliver it."""
 
     content: Content
     attempts: list[Attempt] = field(default_factory=list)
@@ -42,34 +47,39 @@ class Sent:
 
 
 class Ledger:
-    """Everything that was sent, by the mark that makes each message one of its own."""
+    """Every message that was sent, by its mark, a member whose value is unique."""
 
     def __init__(self) -> None:
-        self.messages: dict[str, Sent] = {}
+        self.messages: dict[str, SentMessage] = {}
 
-    def send(self, mark: str, content: Content) -> Sent:
-        """Notes a message before its first attempt; the attempts are then added to what returns."""
+    def send(self, mark: str, content: Content) -> SentMessage:
+        """Adds a message before its first attempt; the caller appends the attempts to the result."""
         assert mark not in self.messages
-        return self.messages.setdefault(mark, Sent(content))
+        return self.messages.setdefault(mark, SentMessage(content))
 
     @property
     def acknowledged(self) -> set[str]:
-        """The marks of all messages that must be found."""
-        return {mark for mark, sent in self.messages.items() if sent.acknowledged}
+        """The marks of all messages that must be stored."""
+        return {mark for mark, message in self.messages.items() if message.acknowledged}
 
     @property
     def attempts(self) -> list[Attempt]:
-        return [attempt for sent in self.messages.values() for attempt in sent.attempts]
+        return [attempt for message in self.messages.values() for attempt in message.attempts]
 
 
 @dataclass(frozen=True)
-class Account:
-    """The figures of a number of messages.
+class Totals:
+    """What became of a number of messages.
 
-    `refused`, `unanswered` and `late` count attempts, the others messages. `late` are duplicates of
-    messages that had been acknowledged before, and were acknowledged again. `lost` are those that were
-    acknowledged and are not there, or not as they were sent; `doubled` are those that are there
-    more than once, acknowledged or not.
+    Attributes:
+        sent: messages.
+        acknowledged: messages.
+        refused: attempts with a response other than 2xx.
+        unanswered: attempts without a response.
+        lost: messages that were acknowledged and are not stored, or not as they were sent.
+        doubled: messages that are stored more than once, acknowledged or not.
+        late: duplicates of acknowledged messages that were acknowledged again.
+        slowest_s: the slowest attempt.
     """
 
     sent: int = 0
@@ -81,8 +91,8 @@ class Account:
     late: int = 0
     slowest_s: float = 0.0
 
-    def __add__(self, other: "Account") -> "Account":
-        return Account(
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(
             self.sent + other.sent,
             self.acknowledged + other.acknowledged,
             self.refused + other.refused,
@@ -94,24 +104,25 @@ class Account:
         )
 
 
-def settle(ledger: Ledger, found: Mapping[str, Sequence[Content]]) -> Account:
-    """Compares what was sent with what was found: for each mark, every entry that bears it."""
+def reconcile(ledger: Ledger, stored: Mapping[str, Sequence[Content]]) -> Totals:
+    """Compares what was sent with every stored entry, by mark."""
     attempts = ledger.attempts
-    return Account(
+    return Totals(
         sent=len(ledger.messages),
         acknowledged=len(ledger.acknowledged),
         refused=sum(attempt.refused for attempt in attempts),
         unanswered=sum(attempt.status is None for attempt in attempts),
         lost=sum(
-            ledger.messages[mark].content not in found.get(mark, ()) for mark in ledger.acknowledged
+            ledger.messages[mark].content not in stored.get(mark, ())
+            for mark in ledger.acknowledged
         ),
-        doubled=sum(len(found.get(mark, ())) > 1 for mark in ledger.messages),
+        doubled=sum(len(stored.get(mark, ())) > 1 for mark in ledger.messages),
         late=sum(attempt.is_late and attempt.acknowledged for attempt in attempts),
         slowest_s=max((attempt.took_s for attempt in attempts), default=0.0),
     )
 
 
 def p99_s(attempts: Iterable[Attempt], since: float, until: float) -> float | None:
-    """What 99 of 100 attempts that began in a span of time took at most; None if none began."""
-    took = sorted(attempt.took_s for attempt in attempts if since <= attempt.started < until)
-    return took[(len(took) * 99 - 1) // 100] if took else None
+    """The 99th percentile of the attempts that started in a time span; None if none did."""
+    took = [attempt.took_s for attempt in attempts if since <= attempt.started < until]
+    return percentile(took, 99) if took else None

@@ -1,4 +1,4 @@
-"""The table, the same as JSON, and the verdict."""
+"""The report of a run: a table, the same as JSON, and whether the run passed. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -7,57 +7,57 @@ from typing import Any
 from rich.table import Table
 
 from bench.chaos.fault import Fault
-from bench.chaos.ledger import Account
-from bench.chaos.runner import KEPT_WITHIN_S, Result
+from bench.chaos.ledger import Totals
+from bench.chaos.runner import STORED_WITHIN_S, RoundResult
 
 # The provider tries for about two seconds.
-SLOWEST_S = 2.0
+MAX_ANSWER_S = 2.0
 
 
 @dataclass(frozen=True)
-class Line:
-    """What all rounds of one fault came to."""
+class FaultResult:
+    """All rounds of one fault."""
 
     fault: Fault
-    results: Sequence[Result]
+    rounds: Sequence[RoundResult]
 
     @property
-    def account(self) -> Account:
-        return sum((result.account for result in self.results), Account())
+    def totals(self) -> Totals:
+        return sum((result.totals for result in self.rounds), Totals())
 
     @property
     def kept_s(self) -> float | None:
-        """The longest it took; None if it once took too long."""
-        times = [result.kept_s for result in self.results]
+        """The longest of all rounds; None if one was too late."""
+        times = [result.kept_s for result in self.rounds]
         return None if None in times else max(time for time in times if time is not None)
 
     @property
     def p99_s(self) -> float | None:
-        return max((result.p99_s for result in self.results if result.p99_s), default=None)
+        return max((result.p99_s for result in self.rounds if result.p99_s), default=None)
 
     @property
     def set_aside(self) -> int:
-        return sum(result.set_aside for result in self.results)
+        return sum(result.set_aside for result in self.rounds)
 
     @property
     def reported(self) -> tuple[int, int]:
-        """In how many rounds its alarm was seen, and in how many it could have been."""
-        seen = [result.reported for result in self.results if result.reported is not None]
-        return sum(seen), len(seen)
+        """The number of rounds whose alarm matched, and of those in which it had to."""
+        reported = [each.reported for each in self.rounds if each.reported is not None]
+        return sum(reported), len(reported)
 
     @property
     def problems(self) -> list[str]:
-        """What should not have happened."""
-        account, limit = self.account, self.fault.p99_s
+        """Why the fault fails the run."""
+        totals, limit = self.totals, self.fault.p99_s
         checks = {
-            "nothing was acknowledged": account.acknowledged == 0,
-            "no late duplicate was acknowledged": account.late == 0,
-            f"{account.lost} acknowledged messages lost": account.lost > 0,
-            f"{account.doubled} messages doubled": account.doubled > 0,
-            f"an answer took {account.slowest_s:.2f} s": account.slowest_s >= SLOWEST_S,
-            f"{account.refused} refused": account.refused > 0 and not self.fault.may_refuse,
-            f"{account.unanswered} unanswered": account.unanswered > 0 and not self.fault.may_break,
-            f"not all in Redis within {KEPT_WITHIN_S:.0f} s": self.kept_s is None,
+            "nothing was acknowledged": totals.acknowledged == 0,
+            "no late duplicate was acknowledged": totals.late == 0,
+            f"{totals.lost} acknowledged messages lost": totals.lost > 0,
+            f"{totals.doubled} messages doubled": totals.doubled > 0,
+            f"an answer took {totals.slowest_s:.2f} s": totals.slowest_s >= MAX_ANSWER_S,
+            f"{totals.refused} refused": totals.refused > 0 and not self.fault.may_refuse,
+            f"{totals.unanswered} unanswered": totals.unanswered > 0 and not self.fault.may_break,
+            f"not all in Redis within {STORED_WITHIN_S:.0f} s": self.kept_s is None,
             f"{self.set_aside} set aside": self.set_aside > 0 and not self.fault.may_set_aside,
             f"reported in {self.reported[0]} of {self.reported[1]} rounds": (
                 self.reported[0] < self.reported[1]
@@ -67,27 +67,28 @@ class Line:
         return [problem for problem, holds in checks.items() if holds]
 
 
-def lines(results: Iterable[Result]) -> list[Line]:
-    """One for each fault, in the order in which they first came."""
-    by_fault: dict[str, list[Result]] = {}
+def by_fault(results: Iterable[RoundResult]) -> list[FaultResult]:
+    """Groups the rounds by fault, in the order in which the faults first occurred."""
+    groups: dict[str, list[RoundResult]] = {}
     for result in results:
-        by_fault.setdefault(result.fault.name, []).append(result)
-    return [Line(found[0].fault, found) for found in by_fault.values()]
+        groups.setdefault(result.fault.name, []).append(result)
+    return [FaultResult(rounds[0].fault, rounds) for rounds in groups.values()]
 
 
-def passed(found: Sequence[Line]) -> bool:
-    """Whether nothing happened that should not have."""
-    return not any(line.problems for line in found)
+def passed(results: Sequence[FaultResult]) -> bool:
+    """Whether no fault has a problem."""
+    return not any(result.problems for result in results)
 
 
-def table(found: Sequence[Line]) -> Table:
+def table(results: Sequence[FaultResult]) -> Table:
     """For a terminal."""
     made = Table(caption=CAPTION, caption_justify="left")
     made.add_column("\nfault", no_wrap=True)
     for heading in HEADINGS:
         made.add_column(heading, justify="right", no_wrap=True)
-    for line in found:
-        made.add_row(line.fault.name, *_cells(line), style="red" if line.problems else None)
+    for result in results:
+        style = "red" if result.problems else None
+        made.add_row(result.fault.name, *_cells(result), style=style)
     return made
 
 
@@ -106,53 +107,54 @@ HEADINGS = (
     "re-\nported",
 )
 CAPTION = (
-    "refused: answers other than 2xx. no answer: connections refused or broken. p99: of the attempts "
-    "that began 2 s or more after the fault and before its end. kept within: from the fault's end "
-    "until all that was acknowledged was in Redis and the spool was empty; late duplicates may come seven "
-    "seconds after it. late dupl.: acknowledged again, up to near the end of the window of 8 s. reported: rounds "
-    "in which /readyz or check showed the fault while it lasted, of those in which it lasted long enough."
+    "refused: answers other than 2xx. no answer: connections refused or reset. p99: of the attempts "
+    "that began 2 s or more after the fault's start and before its end. kept within: from the fault's "
+    "end until every acknowledged message was in Redis and the spool was empty; late duplicates may be "
+    "sent until seven seconds after it. late dupl.: acknowledged again, up to near the end of the window "
+    "of 8 s. reported: rounds in which /readyz or check showed the fault while it lasted, of those in "
+    "which it lasted long enough."
 )
 
 
-def _cells(line: Line) -> list[str]:
-    account = line.account
+def _cells(result: FaultResult) -> list[str]:
+    totals = result.totals
     counts = (
-        len(line.results),
-        account.sent,
-        account.acknowledged,
-        account.refused,
-        account.unanswered,
-        account.lost,
-        account.doubled,
-        account.late,
+        len(result.rounds),
+        totals.sent,
+        totals.acknowledged,
+        totals.refused,
+        totals.unanswered,
+        totals.lost,
+        totals.doubled,
+        totals.late,
     )
-    kept = "too late" if line.kept_s is None else f"{line.kept_s:.1f} s"
-    seen, possible = line.reported
-    reported = f"{seen}/{possible}" if possible else ""
-    return [*map(str, counts), _ms(account.slowest_s), _ms(line.p99_s), kept, reported]
+    kept = "too late" if result.kept_s is None else f"{result.kept_s:.1f} s"
+    matched, possible = result.reported
+    reported = f"{matched}/{possible}" if possible else ""
+    return [*map(str, counts), _ms(totals.slowest_s), _ms(result.p99_s), kept, reported]
 
 
-def as_json(found: Sequence[Line], **about: Any) -> dict[str, Any]:
-    """The same, for programs; times in seconds.
+def as_json(results: Sequence[FaultResult], **run: Any) -> dict[str, Any]:
+    """The report for programs; times in seconds.
 
     Args:
-        found: the lines.
-        about: the run: seed, rate, ….
+        results: of all faults.
+        run: facts of the run, such as its seed and rate.
     """
     faults = [
         {
-            "fault": line.fault.name,
-            "rounds": len(line.results),
-            **asdict(line.account),
-            "p99_s": line.p99_s,
-            "kept_s": line.kept_s,
-            "set_aside": line.set_aside,
-            "reported": line.reported,
-            "problems": line.problems,
+            "fault": result.fault.name,
+            "rounds": len(result.rounds),
+            **asdict(result.totals),
+            "p99_s": result.p99_s,
+            "kept_s": result.kept_s,
+            "set_aside": result.set_aside,
+            "reported": result.reported,
+            "problems": result.problems,
         }
-        for line in found
+        for result in results
     ]
-    return {**about, "passed": passed(found), "faults": faults}
+    return {**run, "passed": passed(results), "faults": faults}
 
 
 def _ms(seconds: float | None) -> str:

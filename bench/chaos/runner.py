@@ -1,4 +1,4 @@
-"""Plays rounds: calm, a fault under load, calm again, and then a look at what was kept."""
+"""Runs rounds under load: calm, a fault, calm again, then compares the ledger with the streams."""
 
 import json
 import time
@@ -10,28 +10,34 @@ from itertools import groupby
 from pathlib import Path
 from random import Random
 
-from bench.chaos.alarm import Alarm, Watch
+from bench.chaos.alarm import Alarm, AlarmWatcher
+from bench.chaos.environments.environment import PATH, WINDOW_S, Environment
 from bench.chaos.fault import Fault
-from bench.chaos.forms import without_counters
-from bench.chaos.ledger import Account, Content, Ledger, p99_s, settle
+from bench.chaos.ledger import Content, Ledger, Totals, p99_s, reconcile
 from bench.chaos.sender import Sender
-from bench.chaos.world import PATH, WINDOW_S, World
+from bench.chaos.variants import without_counters
 
 CALM_S = 0.7
-# How long after the fault everything acknowledged must be in Redis.
-KEPT_WITHIN_S = 30.0
-LOOK_S = 0.1
-# A worker's first request of an outage may use its whole budget; then the worker has noticed.
+# How long after the fault every acknowledged message must be in Redis.
+STORED_WITHIN_S = 30.0
+POLL_S = 0.1
+# The first request that a worker serves in an outage may use up its time budget; then the worker
+# has noticed.
 NOTICED_S = 2.0
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did.
+    """One fault under load, when it is over.
 
-    `kept_s`: how long after the fault's end everything acknowledged was in Redis; None if it was
-    not in time. `set_aside`: how many messages were set aside then. `reported`: whether the fault's
-    alarm was seen while it lasted; None where it is exempt.
+    Attributes:
+        fault: the fault.
+        ledger: what was sent.
+        began: when the fault began, in monotonic seconds.
+        ended: when it ended.
+        kept_s: from the fault's end until every acknowledged message was in Redis; None: too late.
+        set_aside: messages that were set aside then.
+        reported: whether the alarm matched while the fault lasted; None: exempt, or too short.
     """
 
     fault: Fault
@@ -44,135 +50,140 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A round, and what its messages came to when everything was over."""
+class RoundResult:
+    """A round, and what became of its messages once all rounds of its environment were over."""
 
     fault: Fault
-    account: Account
+    totals: Totals
     kept_s: float | None
     p99_s: float | None
     set_aside: int = 0
     reported: bool | None = None
 
 
-def deal(faults: Sequence[Fault], rounds: int, chance: Random) -> list[Fault]:
-    """So many rounds of faults: each equally often, as far as it goes, in random order.
+def schedule(faults: Sequence[Fault], rounds: int, rng: Random) -> list[Fault]:
+    """Chooses a fault for each round: all equally often, as far as possible, in random order.
 
-    Those that need the same world stand together, because a world takes seconds to make.
+    Faults of one environment follow each other, because it takes seconds to make one.
     """
-    shuffled = chance.sample(faults, len(faults))
-    dealt = [shuffled[number % len(shuffled)] for number in range(rounds)]
-    chance.shuffle(dealt)
-    stages = list(dict.fromkeys(fault.stage for fault in faults))
-    return sorted(dealt, key=lambda fault: stages.index(fault.stage))
+    shuffled = rng.sample(faults, len(faults))
+    scheduled = [shuffled[number % len(shuffled)] for number in range(rounds)]
+    rng.shuffle(scheduled)
+    environments = list(dict.fromkeys(fault.environment for fault in faults))
+    return sorted(scheduled, key=lambda fault: environments.index(fault.environment))
 
 
-def play(
-    dealt: Sequence[Fault],
+def run(
+    scheduled: Sequence[Fault],
     folder: Path,
     rate: float,
-    chance: Random,
+    rng: Random,
     *,
     settings: Mapping[str, str],
-    tell: Callable[[Round], None],
-) -> Iterator[Result]:
-    """Plays rounds, and settles them when those that share a world are over.
+    on_round: Callable[[Round], None],
+) -> Iterator[RoundResult]:
+    """Runs rounds; their results follow when all rounds of an environment are over.
 
     Args:
-        dealt: the faults.
+        scheduled: the fault of each round.
         folder: for the files of all processes.
         rate: messages a second.
-        chance: where all random choices come from.
-        settings: see `Stage`.
-        tell: is told of each round when it is over.
+        rng: the source of all random choices.
+        settings: see `Factory`.
+        on_round: is called after each round.
     """
-    for number, (stage, faults) in enumerate(groupby(dealt, lambda fault: fault.stage)):
-        within = folder / str(number)
-        within.mkdir()
-        with stage(within, settings) as world:
-            yield from _play_in(world, list(faults), rate, chance, tell)
+    groups = groupby(scheduled, lambda fault: fault.environment)
+    for number, (factory, faults) in enumerate(groups):
+        own_folder = folder / str(number)
+        own_folder.mkdir()
+        with factory(own_folder, settings) as environment:
+            yield from _run_in(environment, list(faults), rate, rng, on_round)
 
 
-def _play_in(
-    world: World,
+def _run_in(
+    environment: Environment,
     faults: Sequence[Fault],
     rate: float,
-    chance: Random,
-    tell: Callable[[Round], None],
-) -> Iterator[Result]:
+    rng: Random,
+    on_round: Callable[[Round], None],
+) -> Iterator[RoundResult]:
     rounds = []
     since: dict[str, str] = {}
-    # The sender has its own: its threads would take from the faults' in another order each time.
-    of_sender = Random(chance.random())
-    with closing(Sender(world.service.port, PATH, rate, of_sender, WINDOW_S)) as sender:
+    # The sender has a source of its own: its threads would draw in another order each time, and so
+    # change the faults' choices.
+    sender_rng = Random(rng.random())
+    port = environment.service.port
+    with closing(Sender(port, PATH, rate, sender_rng, WINDOW_S)) as sender:
         for fault in faults:
-            rounds.append(_play_one(world, fault, sender, chance, since))
-            tell(rounds[-1])
-    # Read anew from the beginning: what was there at the end of a round must still be.
-    found = _found(world)
-    for played in rounds:
-        noticed = played.began + NOTICED_S
-        yield Result(
-            played.fault,
-            settle(played.ledger, found),
-            played.kept_s,
-            p99_s(played.ledger.attempts, noticed, played.ended),
-            played.set_aside,
-            played.reported,
+            rounds.append(_run_round(environment, fault, sender, rng, since))
+            on_round(rounds[-1])
+    # Read again from the beginning: what was there at the end of a round must still be there.
+    stored = _stored(environment)
+    for done in rounds:
+        yield RoundResult(
+            done.fault,
+            reconcile(done.ledger, stored),
+            done.kept_s,
+            p99_s(done.ledger.attempts, done.began + NOTICED_S, done.ended),
+            done.set_aside,
+            done.reported,
         )
 
 
-def _play_one(
-    world: World, fault: Fault, sender: Sender, chance: Random, since: dict[str, str]
+def _run_round(
+    environment: Environment, fault: Fault, sender: Sender, rng: Random, since: dict[str, str]
 ) -> Round:
-    ledger = world.ledger = Ledger()
-    before = world.set_aside()
+    ledger = environment.ledger = Ledger()
+    set_aside = environment.set_aside()
     with sender.sending(ledger):
         time.sleep(CALM_S)
         began = time.monotonic()
-        reported = _strike(world, fault, chance)
+        reported = _inject(environment, fault, rng)
         ended = time.monotonic()
         time.sleep(CALM_S)
-    # The last late duplicates came seconds after the fault.
-    sent = time.monotonic()
-    kept = _wait_until_kept(world, ledger, since, max(ended, sent) + KEPT_WITHIN_S)
-    took_s = time.monotonic() - ended if kept else None
-    return Round(fault, ledger, began, ended, took_s, world.set_aside() - before, reported)
+    # Late duplicates are sent until seconds after the fault.
+    deadline = time.monotonic() + STORED_WITHIN_S
+    in_time = _wait_until_stored(environment, ledger, since, deadline)
+    kept_s = time.monotonic() - ended if in_time else None
+    set_aside = environment.set_aside() - set_aside
+    return Round(fault, ledger, began, ended, kept_s, set_aside, reported)
 
 
-def _strike(world: World, fault: Fault, chance: Random) -> bool | None:
-    """Does it; whether its alarm was seen, None if nobody could have seen it."""
+def _inject(environment: Environment, fault: Fault, rng: Random) -> bool | None:
+    """Injects the fault; whether its alarm matched, None if nothing had to report it."""
     alarm = fault.alarm
     if not isinstance(alarm, Alarm):
-        fault.strike(world, chance)
+        fault.inject(environment, rng)
         return None
     began = time.monotonic()
-    with Watch(alarm, world.service).watching() as watch:
-        fault.strike(world, chance)
+    with AlarmWatcher(alarm, environment.service).watching() as watcher:
+        fault.inject(environment, rng)
         took_s = time.monotonic() - began
-    return True if watch.seen else None if took_s < alarm.after_s else False
+    return True if watcher.matched else None if took_s < alarm.after_s else False
 
 
-def _wait_until_kept(world: World, ledger: Ledger, since: dict[str, str], deadline: float) -> bool:
+def _wait_until_stored(
+    environment: Environment, ledger: Ledger, since: dict[str, str], deadline: float
+) -> bool:
     missing = ledger.acknowledged
     while True:
-        missing -= {_content(fields).get("mark", "") for fields in world.entries(since)}
-        # An empty spool as well: what is still to be moved could be there twice afterwards.
-        if not missing and not world.spooled():
+        missing -= {_content(fields).get("mark", "") for fields in environment.entries(since)}
+        # The spool must be empty too: a message that it still holds could be stored twice later.
+        if not missing and not environment.spooled():
             return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
-def _found(world: World) -> dict[str, list[Content]]:
-    found = defaultdict(list)
-    for fields in world.entries({}):
+def _stored(environment: Environment) -> dict[str, list[Content]]:
+    """Every message in the streams, by its mark; faults add entries that have none."""
+    stored = defaultdict(list)
+    for fields in environment.entries({}):
         content = _content(fields)
-        # Faults add entries of their own.
         if "mark" in content:
-            found[content["mark"]].append(content)
-    return found
+            stored[content["mark"]].append(content)
+    return stored
 
 
 def _content(fields: dict[str, str]) -> Content:

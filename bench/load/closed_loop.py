@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.load.messages import HOST, PATH, Template, as_lua
+from bench.load.messages import PATH, Template, as_lua
+from testbed.ports import HOST
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 TIMEOUT_S = 10

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-HOST = "127.0.0.1"
 PATH = "/cb"
 SAMPLE_DIR = Path(__file__).parents[2] / "tests" / "data" / "messages"
 # The credentials in the samples.

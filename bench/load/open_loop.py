@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.load import messages
-from bench.load.messages import HOST, PATH, Template
+from bench.load.messages import PATH, Template
 from bench.report.stats import percentile
+from testbed.ports import HOST
 
 CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 TIMEOUT_S = 10.0

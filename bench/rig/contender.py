@@ -11,7 +11,7 @@ from bench.load.messages import LOGIN
 from bench.rig import environment
 from bench.rig.environment import ROOT
 from testbed import redis_process
-from testbed.polling import wait_until
+from testbed.polling import DeadlineError, wait_until
 from testbed.service import RECEIVER, Service
 
 WORKERS = 2
@@ -132,7 +132,7 @@ def _wait_until_ready(contender: Contender, service: Service) -> None:
         # The master and all workers: one that starts late would be measured while it does.
         return service.ready() and len(service.family()) > WORKERS
 
-    with suppress(AssertionError):
+    with suppress(DeadlineError):
         wait_until(lambda: is_complete() or service.ended(), service.log)
     if not is_complete():
         raise BenchError(f"{contender.name} was not ready in time: {service.log()[-2000:]}")

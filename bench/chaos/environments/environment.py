@@ -1,21 +1,23 @@
-"""The real processes that suffer: gunicorn with its workers, and the Redis behind it."""
+"""The service under test with its Redis: starts and kills its processes, reads what they stored."""
 
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import psutil
-import requests
 
-from bench.chaos.ledger import Attempt, Ledger
-from bench.chaos.sender import LOGIN
+from bench.chaos.ledger import Ledger
+from bench.chaos.sender import TIMEOUT_S, attempt
+from bench.chaos.variants import Variant
+from bench.load.messages import LOGIN
+from bench.rig.store import stream_key
 from testbed.polling import wait_until
 from testbed.process import ROOT
 from testbed.service import RECEIVER, Service
@@ -29,18 +31,18 @@ SETTINGS = {
     "CALLBACK_PASSWORD": LOGIN["password"],
     "LOG_LEVEL": "warning",
     "LOG_FORMAT": "text",
-    # Short, so that late duplicates can come near its end.
+    # Short, so that late duplicates can arrive near the end of the window.
     "DEDUPE_WINDOW_S": str(WINDOW_S),
 }
 PAGE = 1000
 
 
-class World:
-    """One service, and the Redis behind it: what faults strike, and where messages are looked for.
+class Environment:
+    """One service and the Redis behind it.
 
     Args:
-        settings: of the service, besides those that every world has.
-        partitions: how many streams there are.
+        settings: of the service, in addition to `SETTINGS`.
+        partitions: the number of streams.
     """
 
     def __init__(self, settings: Mapping[str, str], *, partitions: int = 1) -> None:
@@ -49,7 +51,7 @@ class World:
             *RECEIVER, **{**SETTINGS, "QUEUE_PARTITIONS": str(partitions), **settings}
         )
         self._orphans: list[psutil.Process] = []
-        # What strikes send themselves is noted there as well.
+        # The runner sets a new one for each round; a fault adds the messages that it sends itself.
         self.ledger = Ledger()
 
     def client(self) -> Any:
@@ -58,7 +60,7 @@ class World:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Runs the service while the block runs, and leaves none of its processes."""
+        """Runs the service for the duration of the block and leaves no process behind."""
         try:
             with self.service:
                 self.service.wait_until_ready()
@@ -69,90 +71,99 @@ class World:
         finally:
             for process in self._orphans:
                 _kill(process)
-            # Until they are gone they hold their files, and the disk that those lie on.
-            wait_until(lambda: not any(map(_runs, self._orphans)))
+            # Until they end they keep files open, and so the disk busy that the files are on.
+            self._wait_for_orphans()
 
     def workers(self) -> list[psutil.Process]:
-        """gunicorn's, the master not among them."""
+        """Gunicorn's workers, without the master."""
         return self.service.family()[1:]
 
     def kill_worker(self, worker: psutil.Process) -> None:
-        """SIGKILL; gunicorn replaces it."""
+        """Sends SIGKILL; gunicorn replaces the worker."""
         _kill(worker)
 
     def kill_master(self) -> None:
-        """SIGKILL; its workers notice by themselves, and end after the requests they are at."""
+        """Sends SIGKILL; the workers notice and exit after their current requests."""
         self._orphans += self.workers()
         self.service.signal(signal.SIGKILL)
         self.service.wait()
 
     def start_service(self) -> None:
-        """Starts it again, as a supervisor would; returns once it alone answers."""
+        """Starts the service again, as a supervisor would; returns once only the new one answers."""
         self.service.start()
-        wait_until(lambda: not any(map(_runs, self._orphans)), self.service.log)
+        self._wait_for_orphans()
         self.wait_for_workers()
         self.service.wait_until_ready()
 
     def wait_for_workers(self) -> None:
-        """Returns once there are as many as there should be."""
+        """Returns once all workers run."""
         count = int(self.service.settings["WEB_CONCURRENCY"])
         wait_until(lambda: len(self.workers()) == count, self.service.log)
 
     def spooled(self) -> int:
-        """How many messages wait in the journal, by a look at its file."""
+        """The number of messages that wait in the journal, read from its file."""
         return self._count("message")
 
     def set_aside(self) -> int:
-        """How many messages in the journal are set aside."""
+        """The number of messages in the journal that are set aside."""
         return self._count("set_aside")
 
-    def _count(self, table: str) -> int:
-        journal = Path(self.service.settings["SPOOL_DIR"], "spool.db")
-        if not journal.exists():
-            return 0
-        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as opened:
-            tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
-            if table not in tables:
-                return 0
-            return int(opened.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    @property
+    def journal(self) -> Path:
+        """The spool's SQLite file; it need not exist."""
+        return Path(self.service.settings["SPOOL_DIR"], "spool.db")
 
-    def send(self, mark: str, **members: Any) -> None:
-        """Sends a message that a fault needs, once; it counts as any other."""
+    def send(self, mark: str, connection: HTTPConnection | None = None, **members: Any) -> None:
+        """Sends one message, once, for a fault; it is checked like the sender's.
+
+        Args:
+            mark: identifies the message.
+            connection: to use and to close, instead of a new one.
+            members: more of the message.
+        """
         content = {"type": "upgradeFinished", "mark": mark, **members}
-        sent, began = self.ledger.send(mark, content), time.monotonic()
-        try:
-            status: int | None = self.service.post(
-                json.dumps({**content, **LOGIN}), PATH
-            ).status_code
-        except requests.RequestException:
-            status = None
-        sent.attempts.append(Attempt(began, time.monotonic() - began, status))
+        message = self.ledger.send(mark, content)
+        body = Variant(json.dumps({**content, **LOGIN}).encode())
+        address = ("127.0.0.1", self.service.port)
+        with closing(connection or HTTPConnection(*address, timeout=TIMEOUT_S)) as own:
+            message.attempts.append(attempt(own, PATH, body))
 
     def command(self, *words: str) -> None:
-        """Runs a command of the operator's, with the service's settings."""
+        """Runs one of the operator's commands with the service's settings."""
         command = [sys.executable, "-m", "listener", *words]
         subprocess.run(
             command, cwd=ROOT, env=self.service.settings, check=True, capture_output=True
         )
 
     def entries(self, since: dict[str, str]) -> Iterator[dict[str, str]]:
-        """The fields of the streams' entries; `since` is moved on to the last one of each."""
+        """The fields of all entries after the ids in `since`, which is updated for each stream."""
         with closing(self.client()) as client:
             for number in range(self.partitions):
-                name = stream(number)
-                while page := client.xrange(name, f"({since.get(name, '0-0')}", count=PAGE):
-                    since[name] = page[-1][0]
+                key = stream_key(number)
+                while page := client.xrange(key, f"({since.get(key, '0-0')}", count=PAGE):
+                    since[key] = page[-1][0]
                     yield from (fields for _, fields in page)
 
+    def _count(self, table: str) -> int:
+        if not self.journal.exists():
+            return 0
+        with closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if table not in tables:
+                return 0
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
-def stream(partition: int) -> str:
-    """The key of a partition's messages."""
-    return f"{{fota:{partition}}}:messages"
+    def _wait_for_orphans(self) -> None:
+        wait_until(lambda: not any(map(_is_running, self._orphans)), self.service.log)
 
 
-def _runs(process: psutil.Process) -> bool:
+# Takes a folder, and settings of the service for one Redis; an environment with several has its own.
+Factory = Callable[[Path, Mapping[str, str]], AbstractContextManager[Environment]]
+
+
+def _is_running(process: psutil.Process) -> bool:
     try:
-        # Who is nobody's child any more may stay a zombie where process 1 does not reap.
+        # An orphan stays a zombie where process 1 does not reap.
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
@@ -162,5 +173,5 @@ def _kill(process: psutil.Process) -> None:
     try:
         process.kill()
     except psutil.NoSuchProcess:
-        # It ended by itself.
+        # It exited by itself.
         pass

@@ -1,156 +1,185 @@
-"""The worlds that faults need: which processes there are, and how the service is set."""
+"""Environments with one Redis server: alone or behind a proxy, with a small, slow or shared disk."""
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from bench.chaos.world import World
-from bench.chaos.worlds import (
-    ClusterWorld,
-    LogWorld,
-    SentinelWorld,
-    ShardedWorld,
-    SingleWorld,
-    SlowDiskWorld,
-)
-from testbed import redis_cluster, redis_sentinel
+import psutil
+
+from bench.chaos.environments.environment import Environment
 from testbed.redis_nodes import Node, started
 from testbed.resp_proxy import RespProxy
-from testbed.shard_proxy import ShardProxy
 from testbed.slow_disk import SlowDisk
 from testbed.tcp_proxy import Proxy
 
-# Takes a folder, and settings of the service for a world with one Redis; one with several has its own.
-Stage = Callable[[Path, Mapping[str, str]], AbstractContextManager[World]]
-
-SMALL_JOURNAL = str(2**18)
+SMALL_SPOOL_BYTES = 2**18
 SMALL_DISK = "4m"
-# Fewer than there are senders of what is refused.
+# Fewer than the number of concurrent senders of refused requests.
 FEW_CLIENTS = "40"
 
 
-@contextmanager
-def single(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """The service and one Redis."""
-    node = Node(folder / "redis", {})
-    world = SingleWorld(node, settings)
-    with started([node]), world.running():
-        yield world
+class SingleEnvironment(Environment):
+    """One Redis server, and a proxy before it if one is given."""
+
+    def __init__(
+        self, node: Node, settings: Mapping[str, str], *, proxy: Proxy | RespProxy | None = None
+    ) -> None:
+        port = proxy.port if proxy else node.port
+        super().__init__({"REDIS_URL": f"redis://127.0.0.1:{port}/0", **settings})
+        self.node = node
+        self._proxy = proxy
+
+    @property
+    def tcp_proxy(self) -> Proxy:
+        assert isinstance(self._proxy, Proxy), "this environment has no such proxy"
+        return self._proxy
+
+    @property
+    def resp_proxy(self) -> RespProxy:
+        assert isinstance(self._proxy, RespProxy), "this environment has no such proxy"
+        return self._proxy
+
+    def client(self) -> Any:
+        return self.node.client()
+
+
+class SlowDiskEnvironment(SingleEnvironment):
+    """The spool's disk can be slowed down."""
+
+    def __init__(self, node: Node, settings: Mapping[str, str], disk: SlowDisk) -> None:
+        super().__init__(node, settings)
+        self.disk = disk
+
+
+class PipedLogEnvironment(SingleEnvironment):
+    """A process reads the service's log from a pipe."""
+
+    def __init__(
+        self, node: Node, settings: Mapping[str, str], reader: "subprocess.Popen[bytes]"
+    ) -> None:
+        super().__init__(node, settings)
+        self.reader = psutil.Process(reader.pid)
+        assert reader.stdin
+        self.service.stderr = reader.stdin.fileno()
 
 
 @contextmanager
-def proxied(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """Likewise, with a proxy between them."""
+def single(
+    folder: Path, settings: Mapping[str, str], options: Mapping[str, str] | None = None
+) -> Iterator[Environment]:
+    """The service and one Redis, which may have options of its own."""
+    node = Node(folder / "redis", options or {})
+    environment = SingleEnvironment(node, settings)
+    with started([node]), environment.running():
+        yield environment
+
+
+@contextmanager
+def tcp_proxied(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """A proxy stands before Redis that resets, delays and drops."""
     node = Node(folder / "redis", {})
     with started([node]), Proxy(node.port).running() as proxy:
-        world = SingleWorld(node, settings, proxy=proxy)
-        with world.running():
-            yield world
+        environment = SingleEnvironment(node, settings, proxy=proxy)
+        with environment.running():
+            yield environment
 
 
 @contextmanager
-def refusing(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With a proxy between them that reads requests, and may refuse some."""
+def resp_proxied(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """A proxy stands before Redis that reads requests and may refuse some."""
     node = Node(folder / "redis", {})
     with started([node]), RespProxy(node.port).running() as proxy:
-        world = SingleWorld(node, settings, proxy=proxy)
-        with world.running():
-            yield world
+        environment = SingleEnvironment(node, settings, proxy=proxy)
+        with environment.running():
+            yield environment
 
 
 @contextmanager
-def small_journal(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With a spool that is full soon."""
-    with single(folder, {**settings, "SPOOL_MAX_BYTES": SMALL_JOURNAL}) as world:
-        yield world
+def small_spool(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """The spool is full soon."""
+    small = {**settings, "SPOOL_MAX_BYTES": str(SMALL_SPOOL_BYTES)}
+    with single(folder, small) as environment:
+        yield environment
 
 
 @contextmanager
-def small_disk(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With the spool on a disk that is full soon, long before SPOOL_MAX_BYTES."""
+def small_disk(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """The spool's disk is full long before SPOOL_MAX_BYTES is reached."""
     spool = folder / "spool"
-    with mounted(spool), single(folder, {**settings, "SPOOL_DIR": str(spool)}) as world:
-        yield world
+    on_disk = {**settings, "SPOOL_DIR": str(spool)}
+    with mounted(spool), single(folder, on_disk) as environment:
+        yield environment
 
 
 @contextmanager
-def slow_disk(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With the spool on a disk whose syncs can be slowed down."""
+def slow_disk(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """The spool is on a disk whose syncs can be slowed down."""
     spool, node = folder / "spool", Node(folder / "redis", {})
     with SlowDisk(spool) as disk, started([node]):
-        world = SlowDiskWorld(node, {**settings, **disk.environ, "SPOOL_DIR": str(spool)}, disk)
-        with world.running():
-            yield world
+        on_disk = {**settings, **disk.environ, "SPOOL_DIR": str(spool)}
+        environment = SlowDiskEnvironment(node, on_disk, disk)
+        with environment.running():
+            yield environment
 
 
 @contextmanager
-def sharded(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """Two servers behind one address, and four partitions."""
-    nodes = [Node(folder / f"redis-{number}", {}) for number in range(2)]
-    with started(nodes), ShardProxy([node.port for node in nodes]).running() as proxy:
-        world = ShardedWorld(proxy, settings)
-        with world.running():
-            yield world
+def id_ahead(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """Shared with no other fault, because a stream's last id never decreases."""
+    with single(folder, settings) as environment:
+        yield environment
 
 
 @contextmanager
-def ahead(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """A world of its own: an id that is ahead stays so."""
-    with single(folder, settings) as world:
-        yield world
+def few_clients(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """Redis accepts few clients."""
+    with single(folder, settings, {"maxclients": FEW_CLIENTS}) as environment:
+        yield environment
 
 
 @contextmanager
-def few_clients(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With a Redis that takes few clients."""
-    node = Node(folder / "redis", {"maxclients": FEW_CLIENTS})
-    world = SingleWorld(node, settings)
-    with started([node]), world.running():
-        yield world
-
-
-@contextmanager
-def kept_metrics(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With a folder of metrics that the service did not make and does not remove."""
+def kept_metrics(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """The folder of the metrics is not the service's own, so it is kept between starts."""
     metrics = folder / "metrics"
     metrics.mkdir()
-    with single(folder, {**settings, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}) as world:
-        yield world
+    kept = {**settings, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    with single(folder, kept) as environment:
+        yield environment
 
 
 @contextmanager
-def read_log(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With a process that reads the log, and a line for each message."""
+def piped_log(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """A process reads the log, which has a line for each message."""
     node = Node(folder / "redis", {})
     with (
         started([node]),
         subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader,
     ):
-        world = LogWorld(node, {**settings, "LOG_LEVEL": "info"}, reader)
+        environment = PipedLogEnvironment(node, {**settings, "LOG_LEVEL": "info"}, reader)
         try:
-            with world.running():
-                yield world
+            with environment.running():
+                yield environment
         finally:
             reader.kill()
 
 
 @contextmanager
-def unread_log(folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """With a process that never reads the log."""
-    with read_log(folder, settings) as world:
-        assert isinstance(world, LogWorld)
-        world.reader.suspend()
-        yield world
+def unread_log(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
+    """A process is there to read the log and never does."""
+    with piped_log(folder, settings) as environment:
+        assert isinstance(environment, PipedLogEnvironment)
+        environment.reader.suspend()
+        yield environment
 
 
 @contextmanager
 def mounted(folder: Path) -> Iterator[None]:
-    """A small file system in memory.
+    """Mounts a small file system in memory.
 
     Raises:
-        subprocess.CalledProcessError: it may not be mounted, as a rule because we are not root.
+        subprocess.CalledProcessError: mounting is not allowed, usually because we are not root.
     """
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
@@ -158,33 +187,15 @@ def mounted(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Lazily: the last thread of a killed process may hold a file for a moment after its end shows.
+        # Lazily: the last thread of a killed process may keep a file open for a moment longer.
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def can_mount() -> bool:
-    """Finds out by doing it."""
+    """Finds out by mounting."""
     with tempfile.TemporaryDirectory(prefix="fota-") as folder:
         try:
             with mounted(Path(folder, "disk")):
                 return True
         except (OSError, subprocess.CalledProcessError):
             return False
-
-
-@contextmanager
-def sentinel(folder: Path, _: Mapping[str, str]) -> Iterator[World]:
-    """A master, two replicas, three Sentinels; QUEUE_DURABILITY=replicas:1."""
-    with redis_sentinel.running(folder / "redis") as sentinels:
-        world = SentinelWorld(sentinels)
-        with world.running():
-            yield world
-
-
-@contextmanager
-def cluster(folder: Path, _: Mapping[str, str]) -> Iterator[World]:
-    """Three masters with a replica each; QUEUE_DURABILITY=replicas:1, six partitions."""
-    with redis_cluster.running(folder / "redis") as nodes:
-        world = ClusterWorld(nodes)
-        with world.running():
-            yield world

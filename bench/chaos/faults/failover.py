@@ -1,81 +1,81 @@
-"""Faults of a Redis of many servers: masters die or hang, hand over, and slots move."""
+"""Faults of a Redis of many servers: a master dies, hangs or hands over, and slots move."""
 
 import time
 from random import Random
 
 from bench.chaos.alarm import SPOOLS, Exempt
+from bench.chaos.environments.distributed import (
+    CLUSTER_PARTITIONS,
+    ClusterEnvironment,
+    SentinelEnvironment,
+    cluster,
+    sentinel,
+)
 from bench.chaos.fault import Fault
-from bench.chaos.stages import cluster, sentinel
-from bench.chaos.world import stream
-from bench.chaos.worlds import PARTITIONS, ClusterWorld, SentinelWorld
+from bench.chaos.faults.redis_server import hung
+from bench.rig.store import stream_key
 
 QUICK = Exempt("another server takes over within a moment")
 
 
-def kill_master(world: SentinelWorld, chance: Random) -> None:
-    old = world.sentinels.master()
+def kill_master(environment: SentinelEnvironment, rng: Random) -> None:
+    old = environment.sentinels.master()
     old.kill()
-    world.sentinels.new_master_after(old)
-    time.sleep(chance.uniform(0.0, 1.0))
+    environment.sentinels.new_master_after(old)
+    time.sleep(rng.uniform(0.0, 1.0))
     old.start()
-    world.wait_until_whole()
+    environment.wait_until_healthy()
 
 
-def hang_master(world: SentinelWorld, chance: Random) -> None:
-    old = world.sentinels.master()
-    old.freeze()
-    try:
-        world.sentinels.new_master_after(old)
-        time.sleep(chance.uniform(0.0, 1.0))
-    finally:
-        # It takes itself for the master until a Sentinel tells it otherwise.
-        old.thaw()
-    world.wait_until_whole()
+def hang_master(environment: SentinelEnvironment, rng: Random) -> None:
+    old = environment.sentinels.master()
+    # When it resumes, it believes to be the master until a Sentinel demotes it.
+    with hung(old):
+        environment.sentinels.new_master_after(old)
+        time.sleep(rng.uniform(0.0, 1.0))
+    environment.wait_until_healthy()
 
 
-def hand_over(world: SentinelWorld, chance: Random) -> None:
-    world.sentinels.fail_over()
-    world.wait_until_whole()
+def hand_over(environment: SentinelEnvironment, rng: Random) -> None:
+    environment.sentinels.fail_over()
+    environment.wait_until_healthy()
 
 
-def kill_cluster_master(world: ClusterWorld, chance: Random) -> None:
-    key = _any_stream(chance)
-    old = world.cluster.master_of(key)
+def kill_cluster_master(environment: ClusterEnvironment, rng: Random) -> None:
+    key = _random_stream(rng)
+    old = environment.cluster.master_of(key)
     old.kill()
-    world.cluster.new_master_after(old, key)
-    time.sleep(chance.uniform(0.0, 1.0))
+    environment.cluster.new_master_after(old, key)
+    time.sleep(rng.uniform(0.0, 1.0))
     old.start()
-    world.wait_until_whole()
+    environment.wait_until_healthy()
 
 
-def hang_cluster_master(world: ClusterWorld, chance: Random) -> None:
-    key = _any_stream(chance)
-    old = world.cluster.master_of(key)
-    old.freeze()
-    try:
-        world.cluster.new_master_after(old, key)
-        time.sleep(chance.uniform(0.0, 1.0))
-    finally:
-        old.thaw()
-    world.wait_until_whole()
+def hang_cluster_master(environment: ClusterEnvironment, rng: Random) -> None:
+    key = _random_stream(rng)
+    old = environment.cluster.master_of(key)
+    with hung(old):
+        environment.cluster.new_master_after(old, key)
+        time.sleep(rng.uniform(0.0, 1.0))
+    environment.wait_until_healthy()
 
 
-def hand_over_in_cluster(world: ClusterWorld, chance: Random) -> None:
-    world.cluster.fail_over(_any_stream(chance))
-    world.wait_until_whole()
+def hand_over_in_cluster(environment: ClusterEnvironment, rng: Random) -> None:
+    environment.cluster.fail_over(_random_stream(rng))
+    environment.wait_until_healthy()
 
 
-def reshard(world: ClusterWorld, chance: Random) -> None:
+def reshard(environment: ClusterEnvironment, rng: Random) -> None:
     for _ in range(3):
-        key = _any_stream(chance)
-        source = world.cluster.master_of(key)
-        others = [master for master in world.cluster.masters() if master is not source]
-        world.cluster.move_slot(key, chance.choice(others))
-        time.sleep(chance.uniform(0.0, 0.5))
+        key = _random_stream(rng)
+        source = environment.cluster.master_of(key)
+        others = [master for master in environment.cluster.masters() if master is not source]
+        environment.cluster.move_slot(key, rng.choice(others))
+        time.sleep(rng.uniform(0.0, 0.5))
 
 
-def _any_stream(chance: Random) -> str:
-    return stream(chance.randrange(PARTITIONS))
+def _random_stream(rng: Random) -> str:
+    return stream_key(rng.randrange(CLUSTER_PARTITIONS))
 
 
 FAULTS = (

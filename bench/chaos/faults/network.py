@@ -1,73 +1,74 @@
-"""Faults of the network between service and Redis, made by the proxy."""
+"""Faults of the network between the service and Redis, caused by a proxy."""
 
 import time
 from random import Random
 
 from bench.chaos.alarm import SPOOLS, Exempt
+from bench.chaos.environments.single import SingleEnvironment, tcp_proxied
 from bench.chaos.fault import Fault
-from bench.chaos.stages import proxied
-from bench.chaos.worlds import SingleWorld
 
 
-def reset(world: SingleWorld, chance: Random) -> None:
+def reset(environment: SingleEnvironment, rng: Random) -> None:
     for _ in range(10):
-        world.proxy.tear()
-        time.sleep(chance.uniform(0.0, 0.3))
+        environment.tcp_proxy.tear()
+        time.sleep(rng.uniform(0.0, 0.3))
 
 
-def delay(world: SingleWorld, chance: Random) -> None:
+def delay(environment: SingleEnvironment, rng: Random) -> None:
+    proxy = environment.tcp_proxy
     try:
         for _ in range(3):
-            world.proxy.delay_s = chance.choice([0.005, 0.05, 0.2, 0.4, 0.6, 0.8])
+            proxy.delay_s = rng.choice([0.005, 0.05, 0.2, 0.4, 0.6, 0.8])
             time.sleep(1.0)
     finally:
-        world.proxy.delay_s = 0.0
+        proxy.delay_s = 0.0
 
 
-def swallow(world: SingleWorld, chance: Random) -> None:
-    world.proxy.swallows = True
+def drop_replies(environment: SingleEnvironment, rng: Random) -> None:
+    proxy = environment.tcp_proxy
+    proxy.swallows = True
     try:
-        time.sleep(chance.uniform(0.5, 3.0))
+        time.sleep(rng.uniform(0.5, 3.0))
     finally:
-        # What was in flight stays unanswered: half an answer later would be worse than none.
-        world.proxy.tear()
-        world.proxy.swallows = False
+        # Reset first: the rest of a reply that was dropped in part would be read as another one.
+        proxy.tear()
+        proxy.swallows = False
 
 
-def forget(world: SingleWorld, chance: Random) -> None:
+def black_hole(environment: SingleEnvironment, rng: Random) -> None:
     for _ in range(3):
-        world.proxy.mute()
-        time.sleep(chance.uniform(0.5, 2.0))
-    world.proxy.tear(mute=True)
+        environment.tcp_proxy.mute()
+        time.sleep(rng.uniform(0.5, 2.0))
+    environment.tcp_proxy.tear(mute=True)
 
 
 FAULTS = (
     Fault(
         "connection-reset",
         "every connection to Redis is reset, again and again",
-        proxied,
+        tcp_proxied,
         reset,
         Exempt("each outage lasts milliseconds"),
     ),
     Fault(
         "latency",
         "each piece on the way to or from Redis takes 5 to 800 ms",
-        proxied,
+        tcp_proxied,
         delay,
         Exempt("answers come within ACK_BUDGET_MS"),
     ),
     Fault(
         "half-dead",
         "connections to Redis go on without passing anything, as behind a firewall that forgot them",
-        proxied,
-        forget,
+        tcp_proxied,
+        black_hole,
         Exempt("a new connection is made within ACK_BUDGET_MS"),
     ),
     Fault(
         "answers-lost",
         "Redis does what it is asked, but its answers never arrive",
-        proxied,
-        swallow,
+        tcp_proxied,
+        drop_replies,
         SPOOLS,
     ),
 )

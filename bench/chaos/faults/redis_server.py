@@ -1,76 +1,82 @@
-"""Faults of Redis: it dies, hangs, refuses to write, or throws its clients out."""
+"""Faults of a Redis server: it dies, hangs, refuses writes, or disconnects its clients."""
 
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 
 from bench.chaos.alarm import SPOOLS, Alarm, Exempt
+from bench.chaos.environments.single import SingleEnvironment, single
 from bench.chaos.fault import Fault
-from bench.chaos.stages import single
-from bench.chaos.worlds import SingleWorld
+from testbed.redis_nodes import Node
 
 OUTAGE_S = 60.0
 OUTAGE_P99_S = 0.1
-AWAY = Alarm("check", "^error +redis: Redis does not answer", 10.0)
+UNAVAILABLE = Alarm("check", "^error +redis: Redis does not answer", 10.0)
 
 
-def kill(world: SingleWorld, chance: Random) -> None:
-    world.node.kill()
-    time.sleep(chance.uniform(0.0, 3.0))
-    world.node.start()
+@contextmanager
+def hung(node: Node) -> Iterator[None]:
+    """Stops the server's process with SIGSTOP for the duration of the block."""
+    node.freeze()
+    try:
+        yield
+    finally:
+        node.thaw()
 
 
-def hang(world: SingleWorld, chance: Random) -> None:
-    _hang(world, 1 + 19 * chance.random() ** 3)
+def kill(environment: SingleEnvironment, rng: Random) -> None:
+    environment.node.kill()
+    time.sleep(rng.uniform(0.0, 3.0))
+    environment.node.start()
 
 
-def kill_clients(world: SingleWorld, chance: Random) -> None:
+def hang(environment: SingleEnvironment, rng: Random) -> None:
+    with hung(environment.node):
+        time.sleep(1 + 19 * rng.random() ** 3)
+
+
+def kill_clients(environment: SingleEnvironment, rng: Random) -> None:
     for _ in range(10):
-        world.node.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        time.sleep(chance.uniform(0.0, 0.3))
+        environment.node.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        time.sleep(rng.uniform(0.0, 0.3))
 
 
-def pause_clients(world: SingleWorld, chance: Random) -> None:
-    pause_s = chance.uniform(0.2, 4.0)
-    world.node.ask("CLIENT", "PAUSE", int(pause_s * 1000), chance.choice(["ALL", "WRITE"]))
+def pause_clients(environment: SingleEnvironment, rng: Random) -> None:
+    pause_s = rng.uniform(0.2, 4.0)
+    environment.node.ask("CLIENT", "PAUSE", int(pause_s * 1000), rng.choice(["ALL", "WRITE"]))
     time.sleep(pause_s)
 
 
-def exhaust_memory(world: SingleWorld, chance: Random) -> None:
-    world.node.ask("CONFIG", "SET", "maxmemory", "1mb")
+def exhaust_memory(environment: SingleEnvironment, rng: Random) -> None:
+    environment.node.ask("CONFIG", "SET", "maxmemory", "1mb")
     try:
-        time.sleep(chance.uniform(0.5, 3.0))
+        time.sleep(rng.uniform(0.5, 3.0))
     finally:
-        world.node.ask("CONFIG", "SET", "maxmemory", "0")
+        environment.node.ask("CONFIG", "SET", "maxmemory", "0")
 
 
-def become_replica(world: SingleWorld, chance: Random) -> None:
-    with socket.socket() as nobody:
-        # Bound and not listening: a master that can never be reached, so nothing is overwritten.
-        nobody.bind(("127.0.0.1", 0))
-        world.node.ask("REPLICAOF", "127.0.0.1", nobody.getsockname()[1])
+def become_replica(environment: SingleEnvironment, rng: Random) -> None:
+    with socket.socket() as unreachable:
+        # Bound and not listening: no synchronisation with this master can overwrite the data.
+        unreachable.bind(("127.0.0.1", 0))
+        environment.node.ask("REPLICAOF", "127.0.0.1", unreachable.getsockname()[1])
         try:
-            time.sleep(chance.uniform(0.5, 3.0))
+            time.sleep(rng.uniform(0.5, 3.0))
         finally:
-            world.node.ask("REPLICAOF", "NO", "ONE")
+            environment.node.ask("REPLICAOF", "NO", "ONE")
 
 
-def stay_away(world: SingleWorld, chance: Random) -> None:
-    world.node.kill()
+def kill_for_long(environment: SingleEnvironment, rng: Random) -> None:
+    environment.node.kill()
     time.sleep(OUTAGE_S)
-    world.node.start()
+    environment.node.start()
 
 
-def hang_long(world: SingleWorld, chance: Random) -> None:
-    _hang(world, OUTAGE_S)
-
-
-def _hang(world: SingleWorld, seconds: float) -> None:
-    world.node.freeze()
-    try:
-        time.sleep(seconds)
-    finally:
-        world.node.thaw()
+def hang_for_long(environment: SingleEnvironment, rng: Random) -> None:
+    with hung(environment.node):
+        time.sleep(OUTAGE_S)
 
 
 FAULTS = (
@@ -108,8 +114,8 @@ FAULTS = (
         "outage-60s",
         "Redis is gone for 60 s",
         single,
-        stay_away,
-        AWAY,
+        kill_for_long,
+        UNAVAILABLE,
         is_long=True,
         p99_s=OUTAGE_P99_S,
     ),
@@ -117,8 +123,8 @@ FAULTS = (
         "hang-60s",
         "SIGSTOP of Redis for 60 s",
         single,
-        hang_long,
-        AWAY,
+        hang_for_long,
+        UNAVAILABLE,
         is_long=True,
         p99_s=OUTAGE_P99_S,
     ),

@@ -1,4 +1,4 @@
-"""Faults of the service itself: its processes end, politely or not, and its disk fills up."""
+"""Faults of the service itself: its processes are killed or stopped, its disk or spool is full."""
 
 import errno
 import resource
@@ -8,89 +8,85 @@ from pathlib import Path
 from random import Random
 
 from bench.chaos.alarm import REFUSES, Exempt
+from bench.chaos.environments.single import SingleEnvironment, single, small_disk, small_spool
 from bench.chaos.fault import Fault
-from bench.chaos.stages import single, small_disk, small_journal
-from bench.chaos.worlds import SingleWorld
+from bench.chaos.faults.redis_server import hung
 from testbed.polling import wait_until
 
-SMALL_FILE = 2**16
+MAX_FILE_BYTES = 2**16
 HIT = Exempt("what would report it is hit itself; a supervisor sees it")
 
 
-def kill_workers(world: SingleWorld, chance: Random) -> None:
+def kill_workers(environment: SingleEnvironment, rng: Random) -> None:
     for _ in range(3):
-        world.kill_worker(chance.choice(world.workers()))
-        time.sleep(chance.uniform(0.2, 1.0))
-        world.wait_for_workers()
+        environment.kill_worker(rng.choice(environment.workers()))
+        time.sleep(rng.uniform(0.2, 1.0))
+        environment.wait_for_workers()
 
 
-def kill_master(world: SingleWorld, chance: Random) -> None:
-    world.kill_master()
-    time.sleep(chance.uniform(0.0, 1.0))
-    world.start_service()
+def kill_master(environment: SingleEnvironment, rng: Random) -> None:
+    environment.kill_master()
+    time.sleep(rng.uniform(0.0, 1.0))
+    environment.start_service()
 
 
-def terminate(world: SingleWorld, chance: Random) -> None:
-    world.service.signal(signal.SIGTERM)
-    assert world.service.wait() == 0, world.service.log()
-    world.start_service()
+def terminate(environment: SingleEnvironment, rng: Random) -> None:
+    environment.service.signal(signal.SIGTERM)
+    assert environment.service.wait() == 0, environment.service.log()
+    environment.start_service()
 
 
-def kill_everything(world: SingleWorld, chance: Random) -> None:
-    if chance.random() < 0.5:
-        # Half of the time there is something in the spool that must survive.
-        world.node.freeze()
-        time.sleep(chance.uniform(1.5, 2.5))
-    world.node.kill()
-    world.service.kill()
-    time.sleep(chance.uniform(0.0, 0.5))
-    world.service.start()
-    world.node.start()
-    world.service.wait_until_ready()
+def kill_everything(environment: SingleEnvironment, rng: Random) -> None:
+    if rng.random() < 0.5:
+        # In half of the rounds the spool holds messages that must survive.
+        environment.node.freeze()
+        time.sleep(rng.uniform(1.5, 2.5))
+    environment.node.kill()
+    environment.service.kill()
+    time.sleep(rng.uniform(0.0, 0.5))
+    environment.service.start()
+    environment.node.start()
+    environment.service.wait_until_ready()
 
 
-def fill_the_spool(world: SingleWorld, chance: Random) -> None:
-    world.node.freeze()
+def fill_spool(environment: SingleEnvironment, rng: Random) -> None:
+    with hung(environment.node):
+        wait_until(lambda: not environment.service.ready(), environment.service.log)
+        time.sleep(rng.uniform(0.0, 1.0))
+
+
+def fill_disk(environment: SingleEnvironment, rng: Random) -> None:
+    filler = environment.journal.with_name("filler")
     try:
-        wait_until(lambda: not world.service.ready(), world.service.log)
-        time.sleep(chance.uniform(0.0, 1.0))
-    finally:
-        world.node.thaw()
-
-
-def fill_the_disk(world: SingleWorld, chance: Random) -> None:
-    filler = Path(world.service.settings["SPOOL_DIR"], "filler")
-    try:
-        _fill(filler)
-        fill_the_spool(world, chance)
-        # Redis is back before there is room again.
-        time.sleep(chance.uniform(0.0, 2.0))
+        _write_until_full(filler)
+        fill_spool(environment, rng)
+        # Redis answers again before the disk has room.
+        time.sleep(rng.uniform(0.0, 2.0))
     finally:
         filler.unlink()
 
 
-def limit_files(world: SingleWorld, chance: Random) -> None:
-    world.node.freeze()
+def limit_files(environment: SingleEnvironment, rng: Random) -> None:
     try:
-        _limit(world, SMALL_FILE)
-        time.sleep(chance.uniform(2.0, 3.0))
+        with hung(environment.node):
+            _limit_file_size(environment, MAX_FILE_BYTES)
+            time.sleep(rng.uniform(2.0, 3.0))
     finally:
-        world.node.thaw()
-        _limit(world, None)
+        _limit_file_size(environment, None)
 
 
-def _fill(filler: Path) -> None:
-    with filler.open("wb", buffering=0) as written:
+def _write_until_full(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
         try:
-            while written.write(b"x" * 4096):
+            while file.write(b"x" * 4096):
                 pass
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
 
 
-def _limit(world: SingleWorld, soft: int | None) -> None:
-    for process in world.service.family():
+def _limit_file_size(environment: SingleEnvironment, soft: int | None) -> None:
+    for process in environment.service.family():
         _, hard = process.rlimit(resource.RLIMIT_FSIZE)
         process.rlimit(resource.RLIMIT_FSIZE, (hard if soft is None else soft, hard))
 
@@ -131,8 +127,8 @@ FAULTS = (
     Fault(
         "spool-full",
         "Redis hangs until the spool has its greatest size",
-        small_journal,
-        fill_the_spool,
+        small_spool,
+        fill_spool,
         REFUSES,
         may_refuse=True,
     ),
@@ -140,7 +136,7 @@ FAULTS = (
         "disk-full",
         "Redis hangs while the disk of the spool, a tmpfs, is full",
         small_disk,
-        fill_the_disk,
+        fill_disk,
         REFUSES,
         may_refuse=True,
         mounts=True,

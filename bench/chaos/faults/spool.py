@@ -1,4 +1,4 @@
-"""Faults of the disk of the spool, and of others who have their hands on it."""
+"""Faults of the spool's disk, and of other processes that lock, read or remove its files."""
 
 import sqlite3
 import time
@@ -7,66 +7,69 @@ from pathlib import Path
 from random import Random
 
 from bench.chaos.alarm import REFUSES, SPOOLS, Alarm
+from bench.chaos.environments.environment import Environment
+from bench.chaos.environments.single import (
+    SingleEnvironment,
+    SlowDiskEnvironment,
+    single,
+    slow_disk,
+)
 from bench.chaos.fault import Fault
-from bench.chaos.stages import single, slow_disk
-from bench.chaos.worlds import SingleWorld, SlowDiskWorld
+from bench.chaos.faults.redis_server import hung
 from testbed.polling import wait_until
 
 SYNC_S = 3.0
-PARTS = ("", "-wal", "-shm")
+# Of SQLite in WAL mode.
+SUFFIXES = ("", "-wal", "-shm")
 
 
-def slow_down(world: SlowDiskWorld, chance: Random) -> None:
-    world.node.freeze()
-    world.disk.delay(sync_s=SYNC_S)
-    try:
-        time.sleep(chance.uniform(3.0, 5.0))
-    finally:
-        world.disk.delay()
-        world.node.thaw()
+def slow_down(environment: SlowDiskEnvironment, rng: Random) -> None:
+    with hung(environment.node):
+        environment.disk.delay(sync_s=SYNC_S)
+        try:
+            time.sleep(rng.uniform(3.0, 5.0))
+        finally:
+            environment.disk.delay()
 
 
-def hold_the_journal(world: SingleWorld, chance: Random) -> None:
-    world.node.freeze()
-    try:
-        wait_until(lambda: world.spooled() > 0, world.service.log)
-        with closing(sqlite3.connect(_journal(world), isolation_level=None, timeout=10)) as held:
-            held.execute("BEGIN EXCLUSIVE")
-            time.sleep(chance.uniform(2.0, 4.0))
-            held.execute("ROLLBACK")
-    finally:
-        world.node.thaw()
+def lock_journal(environment: SingleEnvironment, rng: Random) -> None:
+    with hung(environment.node):
+        _wait_until_spooled(environment)
+        journal = sqlite3.connect(environment.journal, isolation_level=None, timeout=10)
+        with closing(journal) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            time.sleep(rng.uniform(2.0, 4.0))
+            connection.execute("ROLLBACK")
 
 
-def keep_reading(world: SingleWorld, chance: Random) -> None:
-    world.node.freeze()
-    try:
-        wait_until(lambda: world.spooled() > 0, world.service.log)
-        with closing(sqlite3.connect(_journal(world), isolation_level=None)) as reader:
-            reader.execute("BEGIN")
-            reader.execute("SELECT count(*) FROM message").fetchone()
-            time.sleep(chance.uniform(2.0, 4.0))
-            world.node.thaw()
+def read_journal(environment: SingleEnvironment, rng: Random) -> None:
+    with hung(environment.node):
+        _wait_until_spooled(environment)
+        journal = sqlite3.connect(environment.journal, isolation_level=None)
+        with closing(journal) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM message").fetchone()
+            time.sleep(rng.uniform(2.0, 4.0))
+            # The drainer deletes what the transaction still reads.
+            environment.node.thaw()
             time.sleep(1.0)
-            reader.execute("ROLLBACK")
-    finally:
-        world.node.thaw()
+            connection.execute("ROLLBACK")
 
 
-def clean_up(world: SingleWorld, chance: Random) -> None:
-    world.node.kill()
+def remove_journal(environment: SingleEnvironment, rng: Random) -> None:
+    environment.node.kill()
     try:
-        wait_until(lambda: world.spooled() > 0, world.service.log)
+        _wait_until_spooled(environment)
         for _ in range(4):
-            for part in chance.sample(PARTS, chance.randrange(1, 4)):
-                Path(f"{_journal(world)}{part}").unlink(missing_ok=True)
-            time.sleep(chance.uniform(0.3, 1.0))
+            for suffix in rng.sample(SUFFIXES, rng.randrange(1, 4)):
+                Path(f"{environment.journal}{suffix}").unlink(missing_ok=True)
+            time.sleep(rng.uniform(0.3, 1.0))
     finally:
-        world.node.start()
+        environment.node.start()
 
 
-def _journal(world: SingleWorld) -> Path:
-    return Path(world.service.settings["SPOOL_DIR"], "spool.db")
+def _wait_until_spooled(environment: Environment) -> None:
+    wait_until(lambda: environment.spooled() > 0, environment.service.log)
 
 
 FAULTS = (
@@ -83,7 +86,7 @@ FAULTS = (
         "journal-held",
         "Redis hangs while another process holds the journal for 2 to 4 s",
         single,
-        hold_the_journal,
+        lock_journal,
         Alarm("readyz", REFUSES.pattern, 4.0),
         may_refuse=True,
     ),
@@ -91,14 +94,14 @@ FAULTS = (
         "journal-read",
         "Redis hangs while another process reads the journal in one long transaction",
         single,
-        keep_reading,
+        read_journal,
         SPOOLS,
     ),
     Fault(
         "journal-removed",
         "Redis is gone, and files of the journal are removed again and again",
         single,
-        clean_up,
+        remove_journal,
         Alarm("readyz", SPOOLS.pattern, 2.0),
     ),
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.chaos.ledger import Account, Attempt, Content, Ledger, p99_s, settle
+from bench.chaos.ledger import Attempt, Content, Ledger, Totals, p99_s, reconcile
 
 OK, DUPLICATE = Attempt(0.0, 0.01, 200), Attempt(1.5, 0.02, 200)
 REFUSED, BROKEN = Attempt(0.0, 0.5, 503), Attempt(0.0, 0.3, None)
@@ -24,43 +24,43 @@ def content(mark: str) -> Content:
 
 
 def test_what_was_acknowledged_and_is_there_once_is_well() -> None:
-    account = settle(ledger_of(a=[OK], b=[OK]), {"a": [content("a")], "b": [content("b")]})
-    assert account == Account(sent=2, acknowledged=2, slowest_s=0.01)
+    totals = reconcile(ledger_of(a=[OK], b=[OK]), {"a": [content("a")], "b": [content("b")]})
+    assert totals == Totals(sent=2, acknowledged=2, slowest_s=0.01)
 
 
 def test_what_was_acknowledged_and_is_not_there_is_lost() -> None:
-    assert settle(ledger_of(a=[OK]), {}).lost == 1
+    assert reconcile(ledger_of(a=[OK]), {}).lost == 1
 
 
 def test_what_is_there_otherwise_than_it_was_sent_is_lost() -> None:
-    assert settle(ledger_of(a=[OK]), {"a": [{**content("a"), "password": "p"}]}).lost == 1
+    assert reconcile(ledger_of(a=[OK]), {"a": [{**content("a"), "password": "p"}]}).lost == 1
 
 
 def test_what_is_there_twice_is_doubled_also_if_it_was_never_acknowledged() -> None:
     twice = {mark: [content(mark)] * 2 for mark in "ab"}
-    assert settle(ledger_of(a=[OK], b=[BROKEN, BROKEN]), twice).doubled == 2
+    assert reconcile(ledger_of(a=[OK], b=[BROKEN, BROKEN]), twice).doubled == 2
 
 
 def test_a_refused_attempt_counts_although_the_next_one_was_acknowledged() -> None:
-    account = settle(ledger_of(a=[REFUSED, OK]), {"a": [content("a")]})
-    assert (account.refused, account.acknowledged, account.lost) == (1, 1, 0)
+    totals = reconcile(ledger_of(a=[REFUSED, OK]), {"a": [content("a")]})
+    assert (totals.refused, totals.acknowledged, totals.lost) == (1, 1, 0)
 
 
 def test_what_was_not_acknowledged_may_be_there_or_not() -> None:
     ledger = ledger_of(a=[REFUSED, BROKEN], b=[BROKEN, REFUSED])
-    account = settle(ledger, {"a": [content("a")]})
-    assert account == Account(sent=2, refused=2, unanswered=2, slowest_s=0.5)
+    totals = reconcile(ledger, {"a": [content("a")]})
+    assert totals == Totals(sent=2, refused=2, unanswered=2, slowest_s=0.5)
 
 
 def test_a_duplicate_of_the_sender_is_one_message() -> None:
-    account = settle(ledger_of(a=[OK, DUPLICATE]), {"a": [content("a")]})
-    assert (account.sent, account.acknowledged, account.slowest_s) == (1, 1, 0.02)
+    totals = reconcile(ledger_of(a=[OK, DUPLICATE]), {"a": [content("a")]})
+    assert (totals.sent, totals.acknowledged, totals.slowest_s) == (1, 1, 0.02)
 
 
 def test_late_duplicate_counts_where_it_was_acknowledged_again() -> None:
     late = [replace(OK, is_late=True), replace(REFUSED, is_late=True)]
-    account = settle(ledger_of(a=[OK, *late], b=[OK]), {"a": [content("a")], "b": [content("b")]})
-    assert (account.sent, account.late, account.refused, account.doubled) == (2, 1, 1, 0)
+    totals = reconcile(ledger_of(a=[OK, *late], b=[OK]), {"a": [content("a")], "b": [content("b")]})
+    assert (totals.sent, totals.late, totals.refused, totals.doubled) == (2, 1, 1, 0)
 
 
 def test_a_mark_serves_one_message_only() -> None:
@@ -69,8 +69,8 @@ def test_a_mark_serves_one_message_only() -> None:
 
 
 def test_accounts_add_up_and_the_slowest_is_the_slowest_of_both() -> None:
-    first, second = Account(1, 2, 3, 4, 5, 6, 7, 0.7), Account(10, 20, 30, 40, 50, 60, 70, 0.2)
-    assert first + second == Account(11, 22, 33, 44, 55, 66, 77, 0.7)
+    first, second = Totals(1, 2, 3, 4, 5, 6, 7, 0.7), Totals(10, 20, 30, 40, 50, 60, 70, 0.2)
+    assert first + second == Totals(11, 22, 33, 44, 55, 66, 77, 0.7)
 
 
 def test_p99_is_of_the_attempts_that_began_in_the_span() -> None:
@@ -83,10 +83,10 @@ def test_p99_is_of_the_attempts_that_began_in_the_span() -> None:
 @given(
     st.dictionaries(st.text(min_size=1, max_size=3), st.tuples(st.booleans(), st.integers(0, 3)))
 )
-def test_lost_and_doubled_are_counted_exactly(world: dict[str, tuple[bool, int]]) -> None:
+def test_lost_and_doubled_are_counted_exactly(sent: dict[str, tuple[bool, int]]) -> None:
     ledger = Ledger()
-    for mark, (acknowledged, _) in world.items():
+    for mark, (acknowledged, _) in sent.items():
         ledger.send(mark, content(mark)).attempts.append(OK if acknowledged else REFUSED)
-    account = settle(ledger, {mark: [content(mark)] * n for mark, (_, n) in world.items()})
-    assert account.lost == sum(acknowledged and n == 0 for acknowledged, n in world.values())
-    assert account.doubled == sum(n > 1 for _, n in world.values())
+    totals = reconcile(ledger, {mark: [content(mark)] * n for mark, (_, n) in sent.items()})
+    assert totals.lost == sum(acknowledged and n == 0 for acknowledged, n in sent.values())
+    assert totals.doubled == sum(n > 1 for _, n in sent.values())
