@@ -15,6 +15,7 @@ from typing import Any
 from bench.chaos.ledger import Attempt, Ledger, SentMessage
 from bench.chaos.variants import Variant, choose
 from bench.load.messages import LOGIN, SAMPLE_DIR
+from testbed.ports import HOST
 
 SAMPLES = [json.loads(path.read_text()) for path in sorted(SAMPLE_DIR.glob("*.json"))]
 # Enough for a few seconds without an answer at the highest rate.
@@ -153,7 +154,7 @@ class _Connections:
         while True:
             with self._lock:
                 if not self._idle:
-                    return http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
+                    return http.client.HTTPConnection(HOST, self._port, timeout=TIMEOUT_S)
                 since, connection = self._idle.pop()
             if time.monotonic() - since < MAX_IDLE_S and _is_usable(connection):
                 return connection

@@ -19,6 +19,7 @@ from bench.chaos.variants import Variant
 from bench.load.messages import LOGIN
 from bench.rig.store import stream_key
 from testbed.polling import wait_until
+from testbed.ports import HOST
 from testbed.process import ROOT
 from testbed.service import RECEIVER, Service
 
@@ -124,7 +125,7 @@ class Environment:
         content = {"type": "upgradeFinished", "mark": mark, **members}
         message = self.ledger.send(mark, content)
         body = Variant(json.dumps({**content, **LOGIN}).encode())
-        address = ("127.0.0.1", self.service.port)
+        address = (HOST, self.service.port)
         with closing(connection or HTTPConnection(*address, timeout=TIMEOUT_S)) as own:
             message.attempts.append(attempt(own, PATH, body))
 

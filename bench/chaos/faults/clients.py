@@ -22,13 +22,14 @@ from bench.chaos.environments.single import (
 )
 from bench.chaos.fault import Fault
 from bench.chaos.faults.service import HIT, terminate
+from testbed.ports import HOST
 
 EARLY_CONNECTIONS = 40
 MAX_METRICS_BYTES = 16 * 2**20
 
 
 def connect_early(environment: SingleEnvironment, rng: Random) -> None:
-    address = ("127.0.0.1", environment.service.port)
+    address = (HOST, environment.service.port)
     connections = [HTTPConnection(*address, timeout=10) for _ in range(EARLY_CONNECTIONS)]
     for connection in connections:
         connection.connect()
@@ -47,7 +48,7 @@ def scrape(environment: SingleEnvironment, rng: Random) -> None:
             assert requests.get(f"{environment.service.ops_url}/metrics", timeout=10).ok
 
     def slow() -> None:
-        with socket.create_connection(("127.0.0.1", environment.service.ops_port)) as scraper:
+        with socket.create_connection((HOST, environment.service.ops_port)) as scraper:
             scraper.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
             while not stop.wait(0.1):
                 scraper.recv(64)

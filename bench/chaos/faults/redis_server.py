@@ -9,6 +9,7 @@ from random import Random
 from bench.chaos.alarm import SPOOLS, Alarm, Exempt
 from bench.chaos.environments.single import SingleEnvironment, single
 from bench.chaos.fault import Fault
+from testbed.ports import HOST
 from testbed.redis_nodes import Node
 
 OUTAGE_S = 60.0
@@ -60,8 +61,8 @@ def exhaust_memory(environment: SingleEnvironment, rng: Random) -> None:
 def become_replica(environment: SingleEnvironment, rng: Random) -> None:
     with socket.socket() as unreachable:
         # Bound and not listening: no synchronisation with this master can overwrite the data.
-        unreachable.bind(("127.0.0.1", 0))
-        environment.node.ask("REPLICAOF", "127.0.0.1", unreachable.getsockname()[1])
+        unreachable.bind((HOST, 0))
+        environment.node.ask("REPLICAOF", HOST, unreachable.getsockname()[1])
         try:
             time.sleep(rng.uniform(0.5, 3.0))
         finally:
