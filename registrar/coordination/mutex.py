@@ -3,30 +3,16 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import redis
-from redis.commands.core import Script
 
 from registrar.coordination.keys import Keys
 from registrar.coordination.scripts import script
 from registrar.errors import NotExclusiveError
+from registrar.turn import Turn
 
 # How often one who waits for the mutex looks again, in seconds.
 POLL_S = 0.1
-
-
-@dataclass(frozen=True)
-class Hold:
-    """The mutex while it is held; `token` is greater than that of whoever held it before.
-
-    ThingSpace knows no fencing tokens. So every call is preceded by `confirm`, which lets the mutex
-    last anew, and its time limits are shorter than the mutex lasts; and the token decides in Redis
-    whose observation is the later.
-    """
-
-    token: int
-    confirm: Callable[[], None]
 
 
 class Mutex:
@@ -46,54 +32,76 @@ class Mutex:
         self._keys = keys
         self._name = name
         self._ttl_ms = round(ttl_s * 1000)
-        self._lock = script(client, "lock")
-        self._extend = script(client, "extend")
-        self._release = script(client, "release")
+        self._acquire_script = script(client, "lock")
+        self._renew_script = script(client, "extend")
+        self._release_script = script(client, "release")
 
     @contextmanager
-    def held(self, wait: Callable[[float], bool], *, for_at_most_s: float) -> Iterator[Hold]:
+    def hold(self, turn: Turn, *, timeout_s: float) -> Iterator["HeldMutex"]:
         """Holds the mutex while the block runs.
 
         Args:
-            wait: sleeps so many seconds, and returns True early if the process is to stop.
-            for_at_most_s: how long to wait for it, however long Redis takes over each reply.
+            turn: what waits until the mutex is free.
+            timeout_s: how long to wait for it, however long Redis takes over each reply.
 
         Raises:
             NotExclusiveError: another process held it all the time.
             redis.RedisError: Redis cannot say.
         """
-        token = self._take(wait, for_at_most_s)
-        value = f"{token} {self._name}"
+        held = HeldMutex(self, self._acquire(turn, timeout_s))
         try:
-            yield Hold(token, lambda: _confirm(self._extend, self._keys.mutex, value, self._ttl_ms))
+            yield held
         finally:
-            _give_back(self._release, self._keys.mutex, value)
+            self._release(held.fencing_token)
 
-    def _take(self, wait: Callable[[float], bool], for_at_most_s: float) -> int:
-        until = self._clock() + for_at_most_s
+    def renew(self, fencing_token: int) -> None:
+        """Lets the mutex last anew. Raises NotExclusiveError if this token's holder has lost it, or Redis cannot say."""
+        try:
+            kept = self._renew_script(
+                keys=[self._keys.mutex], args=[self._value(fencing_token), self._ttl_ms]
+            )
+        except redis.RedisError as error:
+            raise NotExclusiveError("mutex-unknown", type(error).__name__) from error
+        if not kept:
+            raise NotExclusiveError("mutex-lost", "this process was too slow")
+
+    def _acquire(self, turn: Turn, timeout_s: float) -> int:
+        until = self._clock() + timeout_s
         while True:
-            taken = self._lock(
+            taken = self._acquire_script(
                 keys=[self._keys.mutex, self._keys.fence], args=[self._name, self._ttl_ms]
             )
             if taken:
                 return int(taken)
             left_s = until - self._clock()
-            if left_s <= 0 or wait(min(POLL_S, left_s)):
+            if left_s <= 0 or turn.sleep(min(POLL_S, left_s)):
                 raise NotExclusiveError("mutex-busy", "another process is at work")
 
+    def _release(self, fencing_token: int) -> None:
+        try:
+            self._release_script(keys=[self._keys.mutex], args=[self._value(fencing_token)])
+        except redis.RedisError:
+            # It expires by itself; what was done under it is done.
+            pass
 
-def _confirm(extend: Script, key: str, value: str, ttl_ms: int) -> None:
-    try:
-        kept = extend(keys=[key], args=[value, ttl_ms])
-    except redis.RedisError as error:
-        raise NotExclusiveError("mutex-unknown", type(error).__name__) from error
-    if not kept:
-        raise NotExclusiveError("mutex-lost", "this process was too slow")
+    def _value(self, fencing_token: int) -> str:
+        return f"{fencing_token} {self._name}"
 
 
-def _give_back(release: Script, key: str, value: str) -> None:
-    try:
-        release(keys=[key], args=[value])
-    except redis.RedisError:
-        # It expires by itself; what was done under it is done.
-        pass
+class HeldMutex:
+    """The mutex while it is held.
+
+    ThingSpace knows no fencing tokens. So `renew` is called before every request, and a request's time limit is
+    shorter than the mutex's TTL; the fencing token decides in Redis which observation is the later one.
+
+    Attributes:
+        fencing_token: greater than that of every holder before.
+    """
+
+    def __init__(self, mutex: Mutex, fencing_token: int) -> None:
+        self.fencing_token = fencing_token
+        self._mutex = mutex
+
+    def renew(self) -> None:
+        """Lets the mutex last anew. Raises NotExclusiveError if it is lost."""
+        self._mutex.renew(self.fencing_token)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from registrar.coordination.mutex import Hold
 from registrar.coordination.state import Store
 from registrar.model import Slot
+from registrar.turn import Turn
 
 
 class Takeovers:
@@ -20,17 +20,17 @@ class Takeovers:
         self._clock = clock
         self._own: dict[Slot, list[float]] = {}
 
-    def count(self, slot: Slot, hold: Hold | None) -> int:
+    def count(self, slot: Slot, turn: Turn) -> int:
         """How many there were within the window. Raises redis.RedisError."""
-        if hold:
+        if turn.is_fenced:
             return self._store.takeovers(slot, self._deployment)
         horizon = self._clock() - self._window_s
         return sum(at > horizon for at in self._own.get(slot, []))
 
-    def note(self, slot: Slot, hold: Hold | None) -> None:
+    def note(self, slot: Slot, turn: Turn) -> None:
         """Counts one that was confirmed, so that an outage does not look like a fight. Raises as `count`."""
         horizon = self._clock() - self._window_s
         recent = [at for at in self._own.get(slot, []) if at > horizon]
         self._own[slot] = [*recent, self._clock()]
-        if hold:
-            self._store.note_takeover(slot, self._deployment, fence=hold.token)
+        if turn.is_fenced:
+            self._store.note_takeover(slot, self._deployment, fence=turn.fencing_token)

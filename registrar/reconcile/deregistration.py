@@ -8,7 +8,6 @@ from functools import partial
 import redis
 import structlog
 
-from registrar.coordination.mutex import Hold
 from registrar.coordination.shared import Shared, observer_of
 from registrar.errors import (
     AuthExpiredError,
@@ -23,15 +22,17 @@ from registrar.observation import Observation, following
 from registrar.plan import Action, plan_farewell
 from registrar.public_url.probe import Answerer
 from registrar.reconcile.observation_log import tell_farewell
-from registrar.reconcile.reconciler import Wait
 from registrar.settings import Deregister, RegistrarSettings
-from registrar.thingspace.client import ATTEMPTS, Client, Permit, worth_retrying
+from registrar.thingspace.client import ATTEMPTS, Client, worth_retrying
+from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
 
 # Calls to ThingSpace at once: twenty accounts at half a second a call are through in a quarter of the time limit.
 CONCURRENT_SLOTS = 8
 SUCCESSOR_POLL_S = 0.25
+# Before another attempt at a DELETE, if the provider asks for no longer pause.
+RETRY_S = 0.5
 
 # Who answers a nonce at a URL.
 Answerers = Callable[[str], Collection[Answerer]]
@@ -99,40 +100,22 @@ class Remover:
         self._store = shared.store
         self._observer = observer_of(settings, shared)
 
-    def remove_all(
-        self,
-        wait: Wait,
-        permit: Permit,
-        hold: Hold | None,
-        *,
-        members: int,
-        policy: Deregister,
-    ) -> list[Observation]:
+    def remove_all(self, turn: Turn, *, members: int, policy: Deregister) -> list[Observation]:
         """Removes the registration of every slot that is ours, several at a time, each by itself.
 
         Args:
-            wait: sleeps so many seconds, and returns True early if there is no more time; what is not done by then
-                is logged and left.
-            permit: called before every write; raises NotExclusiveError if it must not happen.
-            hold: the mutex, if it is held.
+            turn: asked before every request; what is not done when its time is over is logged and left.
             members: how many members remain.
             policy: `REGISTRAR_DEREGISTER`, or `always` by hand.
         """
-        client = self._client.patient(wait)
-
-        def before() -> None:
-            permit()
-            if hold:
-                hold.confirm()
-
         answerers = _AskedOnce(self._answerers)
 
         def remove(slot: Slot) -> Observation:
-            done = self._remove(slot, client, before, answerers, members=members, policy=policy)
-            return self._note(done, hold, members)
+            done = self._remove(slot, turn, answerers, members=members, policy=policy)
+            return self._note(done, turn, members)
 
         slots = self._settings.slots
-        done = fan_out(remove, slots, wait, at_once=CONCURRENT_SLOTS)
+        done = fan_out(remove, slots, turn.sleep, at_once=CONCURRENT_SLOTS)
         for slot in slots:
             if slot not in done:
                 log.error(
@@ -143,8 +126,7 @@ class Remover:
     def _remove(
         self,
         slot: Slot,
-        client: Client,
-        before: Permit,
+        turn: Turn,
         answerers: Answerers,
         *,
         members: int,
@@ -164,7 +146,7 @@ class Remover:
             )
 
         try:
-            found, action, left = self._take_down(slot, client, before, make)
+            found, action, left = self._take_down(slot, turn, make)
         except RegistrarError as error:
             return self._observer.failed(slot, desired, error)
         return self._observer.parted(slot, desired, found, left, action)
@@ -182,8 +164,7 @@ class Remover:
     def _take_down(
         self,
         slot: Slot,
-        client: Client,
-        before: Permit,
+        turn: Turn,
         make: Callable[..., Action],
         attempts: int = ATTEMPTS,
     ) -> Removal:
@@ -192,33 +173,34 @@ class Remover:
         A DELETE that failed may have been carried out, and somebody else may have registered since: so
         each further attempt looks and plans anew. So it does where the provider refuses what is given back.
         """
-        found = client.query(slot, before=before)
+        found = self._client.query(slot, turn)
         action = make(found)
         if action.kind == "register" and (taken := self._taken_over(slot)):
             try:
-                client.register(slot, taken, before=before)
+                self._client.register(slot, taken, turn)
             except (RejectedError, AuthExpiredError) as error:
                 log.warning("not given back", account=slot.account, why=error.reason)
                 delete = partial(make, gives_back=False)
-                return self._take_down(slot, client, before, delete, attempts)
-            return found, action, client.query(slot, before=before)
+                return self._take_down(slot, turn, delete, attempts)
+            return found, action, self._client.query(slot, turn)
         if action.kind != "deregister":
             return found, action, found
         try:
-            client.deregister(slot, before=before)
+            self._client.deregister(slot, turn)
         except UnavailableError as error:
-            if attempts == 1 or not worth_retrying(error) or client.pause(error):
+            pause_s = error.retry_after_s or RETRY_S
+            if attempts == 1 or not worth_retrying(error) or turn.sleep(pause_s):
                 raise
-            again = self._take_down(slot, client, before, make, attempts - 1)
+            again = self._take_down(slot, turn, make, attempts - 1)
             # Nothing is there any more: the attempt was carried out after all.
             return (found, action, None) if again[0] is None else again
-        return found, action, client.query(slot, before=before)
+        return found, action, self._client.query(slot, turn)
 
-    def _note(self, seen: Observation, hold: Hold | None, members: int) -> Observation:
+    def _note(self, seen: Observation, turn: Turn, members: int) -> Observation:
         tell_farewell(seen)
         # What is left as it is the members that remain see for themselves, and a newer deployment sees it as its own.
-        if hold and (not members or seen.result == "deregistered"):
-            seen = replace(seen, fence=hold.token, contender=None)
+        if turn.is_fenced and (not members or seen.result == "deregistered"):
+            seen = replace(seen, fence=turn.fencing_token, contender=None)
             try:
                 seen = following(seen, self._store.observation(seen.slot), fights=0)
                 self._store.observe(seen)
@@ -245,15 +227,12 @@ class Farewell:
         self._lease = shared.lease
         self._remover = remover
 
-    def say(
-        self, wait: Wait, permit: Permit, *, for_at_most_s: float, may_have_written: bool = True
-    ) -> bool:
+    def say(self, turn: Turn, *, mutex_timeout_s: float, may_have_written: bool = True) -> bool:
         """Leaves, and deregisters if that is this process's to do; whether anything was deregistered or given back.
 
         Args:
-            wait: sleeps so many seconds, and returns True early if there is no more time.
-            permit: called before every write; raises NotExclusiveError if there is no more time.
-            for_at_most_s: how long to wait for the mutex.
+            turn: asked before every request; raises NotExclusiveError if there is no more time.
+            mutex_timeout_s: how long to wait for the mutex.
             may_have_written: whether this process ever came as far as registering. If not, it deregisters only what
                 another member left to it: a COMMAND that dies at each start costs no login.
         """
@@ -261,15 +240,15 @@ class Farewell:
             log.info("not deregistered", reason="policy", members=self._lease.leave())
             return False
         try:
-            with self._mutex.held(wait, for_at_most_s=for_at_most_s) as hold:
-                return self._leave(wait, permit, hold, may_have_written=may_have_written)
+            with self._mutex.hold(turn, timeout_s=mutex_timeout_s) as held:
+                return self._leave(turn.under(held), may_have_written=may_have_written)
         except redis.RedisError as error:
             log.warning("not deregistered", reason="without-redis", why=type(error).__name__)
         except NotExclusiveError as error:
             log.warning("not deregistered", reason=error.reason, members=self._lease.leave())
         return False
 
-    def _leave(self, wait: Wait, permit: Permit, hold: Hold, *, may_have_written: bool) -> bool:
+    def _leave(self, turn: Turn, *, may_have_written: bool) -> bool:
         members = self._lease.leave()
         if members is None:
             log.warning("not deregistered", reason="without-redis")
@@ -280,10 +259,10 @@ class Farewell:
         if not (may_have_written or self._was_left_to_us()):
             log.info("not deregistered", reason="nothing-registered")
             return False
-        seen = self._remover.remove_all(wait, permit, hold, members=members, policy=self._policy)
+        seen = self._remover.remove_all(turn, members=members, policy=self._policy)
         return any(each.result == "deregistered" or each.reason == "given-back" for each in seen)
 
-    def wait_for_successor(self, wait: Wait, for_at_most_s: float) -> bool:
+    def wait_for_successor(self, turn: Turn, timeout_s: float) -> bool:
         """Waits until a deployment with another URL that only starts can register it; whether it can now.
 
         An orchestrator ends the old replicas at the first 200 of the new one's `/readyz`. While its probe holds up the
@@ -294,8 +273,8 @@ class Farewell:
             if not self._read_roll().are_candidates_elsewhere(card):
                 return False
             log.info("waiting for the new deployment to register")
-            while waited_s < for_at_most_s and self._read_roll().are_candidates_elsewhere(card):
-                if wait(SUCCESSOR_POLL_S):
+            while waited_s < timeout_s and self._read_roll().are_candidates_elsewhere(card):
+                if turn.sleep(SUCCESSOR_POLL_S):
                     return False
                 waited_s += SUCCESSOR_POLL_S
             return not self._read_roll().are_candidates_elsewhere(card)

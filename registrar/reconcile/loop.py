@@ -23,6 +23,7 @@ from registrar.reconcile.deregistration import Answerers, Farewell, Remover
 from registrar.reconcile.reconciler import Outcome, Reconciler
 from registrar.settings import RegistrarSettings
 from registrar.thingspace.client import Client
+from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
 
@@ -71,7 +72,9 @@ class Service:
         self._abandoned = threading.Event()
         self._over = threading.Event()
         self._due = threading.Event()
-        self._drain = False
+        self._turn = Turn(self._stopping.wait, (self._proceed,))
+        self._last_turn = Turn(self._abandoned.wait, (self._permit,))
+        self._lingers = False
         self._may_have_written = False
         # Whether it ended because the service is set up so that it can never be registered.
         self.failed = False
@@ -121,7 +124,7 @@ class Service:
                     break
             timing = self._settings.timing
             handed_over = self._farewell.wait_for_successor(
-                self._abandoned.wait, timing.deregister_s * SUCCESSOR_SHARE
+                self._last_turn, timing.deregister_s * SUCCESSOR_SHARE
             )
             self._heartbeat.stop()
             removed = self._leave()
@@ -163,18 +166,18 @@ class Service:
     def _leave(self) -> bool:
         """Leaves the lease, and deregisters if that is ours to do; whether anything was deregistered."""
         return self._farewell.say(
-            self._abandoned.wait,
-            self._permit,
-            for_at_most_s=self._settings.timing.deregister_s / 2,
+            self._last_turn,
+            mutex_timeout_s=self._settings.timing.deregister_s / 2,
             may_have_written=self._may_have_written,
         )
 
     def _tick(self) -> float:
         """One tick; returns the seconds until the next."""
         try:
-            outcomes = self._reconciler.tick(
-                self._stopping.wait, begin=self._begin, permit=self._proceed
-            )
+            with self._reconciler.exclusively(self._turn) as turn:
+                if turn.is_fenced:
+                    self._keep_pause()
+                outcomes = self._reconciler.tick(turn)
         except StoppingError:
             return 0.0
         except PausedError as error:
@@ -215,7 +218,7 @@ class Service:
         longest = min(doubled, timing.max_retry_s, self._settings.interval_s)
         return max(longest * random.uniform(0.5, 1.0), asked_s or 0.0)  # noqa: S311
 
-    def _begin(self) -> None:
+    def _keep_pause(self) -> None:
         """Looks once a tick whether another replica began a pause; only the mutex's holder could begin another."""
         if left_s := self._pauses.left_s():
             raise PausedError(left_s)

@@ -1,12 +1,10 @@
 """What an operator does by hand, also while `run` runs: register, deregister, look."""
 
-import threading
 from contextlib import ExitStack
 
 import redis
 import structlog
 
-from registrar.coordination.mutex import Hold
 from registrar.coordination.shared import Shared, observer_of
 from registrar.errors import RegistrarError, failure_of
 from registrar.model import Slot
@@ -16,6 +14,7 @@ from registrar.reconcile.deregistration import Remover
 from registrar.reconcile.reconciler import CommonFailure, Reconciler
 from registrar.settings import RegistrarSettings
 from registrar.thingspace.client import Client
+from registrar.turn import UNRESTRICTED
 
 log = structlog.get_logger("registrar")
 
@@ -26,7 +25,9 @@ def register(settings: RegistrarSettings, client: Client, shared: Shared) -> lis
     Raises:
         NotExclusiveError: another process was at work all the time.
     """
-    outcomes = Reconciler(settings, client, shared).tick(threading.Event().wait, force=True)
+    reconciler = Reconciler(settings, client, shared)
+    with reconciler.exclusively(UNRESTRICTED) as turn:
+        outcomes = reconciler.tick(turn, force=True)
     return [outcome.observation for outcome in outcomes]
 
 
@@ -38,16 +39,15 @@ def deregister(settings: RegistrarSettings, client: Client, shared: Shared) -> l
     Raises:
         NotExclusiveError: another process was at work all the time.
     """
-    wait = threading.Event().wait
+    turn = UNRESTRICTED
     with ExitStack() as stack:
-        hold: Hold | None = None
         try:
-            held = shared.mutex.held(wait, for_at_most_s=settings.lease_ttl_s)
-            hold = stack.enter_context(held)
+            held = shared.mutex.hold(turn, timeout_s=settings.lease_ttl_s)
+            turn = turn.under(stack.enter_context(held))
         except redis.RedisError as error:
             log.warning("without redis", does="goes on alone", why=type(error).__name__)
         remover = Remover(settings, client, shared)
-        return remover.remove_all(wait, _permitted, hold, members=0, policy="always")
+        return remover.remove_all(turn, members=0, policy="always")
 
 
 def look(settings: RegistrarSettings, client: Client, shared: Shared) -> list[Observation]:
@@ -80,7 +80,3 @@ def _look_at(
     else:
         action = Action("yield", "not-as-desired")
     return observer.saw(slot, desired, found, found, action, fights=0)
-
-
-def _permitted() -> None:
-    """A person has decided."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import redis
 import structlog
 
-from registrar.coordination.mutex import Hold
 from registrar.coordination.shared import Shared, observer_of
 from registrar.coordination.takeovers import Takeovers
 from registrar.errors import (
@@ -27,11 +26,10 @@ from registrar.plan import Action, Context, plan
 from registrar.reconcile.observation_log import tell
 from registrar.reconcile.verification import Doubts
 from registrar.settings import RegistrarSettings
-from registrar.thingspace.client import Client, Permit
+from registrar.thingspace.client import Client
+from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
-
-Wait = Callable[[float], bool]
 
 # The provider, or the way to it, is what fails if that many slots in a row cannot be asked.
 FAILING_SLOTS = 2
@@ -50,19 +48,15 @@ class Look:
     """How one tick goes about it.
 
     Attributes:
-        client: asks and writes.
-        signed_out: why it cannot; found once for all slots, because a login may count.
-        hold: the mutex; None without Redis.
+        turn: asked before every request; unfenced without Redis.
+        signed_out: why nothing can be sent; found once for all slots, because a login may count.
         superseded: whether a deployment of the namespace that joined later is alive.
-        before: called before everything that is sent.
         force: take over whatever is registered.
     """
 
-    client: Client
+    turn: Turn
     signed_out: RegistrarError | None
-    hold: Hold | None
     superseded: bool
-    before: Permit
     force: bool
 
 
@@ -119,44 +113,41 @@ class Reconciler:
             clock=clock,
         )
 
-    def tick(
-        self,
-        wait: Wait,
-        *,
-        begin: Permit = lambda: None,
-        permit: Permit = lambda: None,
-        force: bool = False,
-    ) -> list[Outcome]:
-        """Reconciles every slot.
-
-        Args:
-            wait: sleeps so many seconds, and returns True early if the process is to stop.
-            begin: called once, when the mutex is held, and not without Redis: it may ask Redis; raises likewise.
-            permit: called before everything that is sent; raises StoppingError, or at first PausedError, to
-                end the tick there.
-            force: take over whatever is registered, because a person says so.
+    @contextmanager
+    def exclusively(self, turn: Turn) -> Iterator[Turn]:
+        """The turn under the mutex; the same turn, unfenced, and a line in the log, without Redis.
 
         Raises:
             NotExclusiveError: another process held the mutex for as long as a tick may take.
-            StoppingError, PausedError: `begin` or `permit` said so.
         """
-        client = self._client.patient(wait)
-        with self._hold(wait) as hold:
+        held = self.shared.mutex.hold(turn, timeout_s=self.settings.lease_ttl_s)
+        with ExitStack() as stack:
+            try:
+                turn = turn.under(stack.enter_context(held))
+            except redis.RedisError as error:
+                if not self._alone:
+                    why = _name(error)
+                    log.warning("without redis", does="registers, never deregisters", why=why)
+            self._alone = not turn.is_fenced
+            yield turn
 
-            def before() -> None:
-                permit()
-                if hold:
-                    # Reading too: many slow answers together may take longer than the mutex lasts.
-                    hold.confirm()
+    def tick(self, turn: Turn, *, force: bool = False) -> list[Outcome]:
+        """Reconciles every slot.
 
-            if hold:
-                begin()
-            permit()
-            signed_out = failure_of(lambda: client.tokens.current(before))
-            superseded = self._is_superseded(hold)
-            outcomes = self._visit(Look(client, signed_out, hold, superseded, before, force))
-            self._pause(outcomes)
-            return outcomes
+        Args:
+            turn: of `exclusively`; its checks may raise StoppingError, or at first PausedError, to end the tick.
+            force: take over whatever is registered, because a person says so.
+
+        Raises:
+            NotExclusiveError: Redis was lost before the first request.
+            StoppingError, PausedError: the turn says so.
+        """
+        turn.check()
+        signed_out = failure_of(lambda: self._client.tokens.current(turn))
+        superseded = self._is_superseded(turn)
+        outcomes = self._visit(Look(turn, signed_out, superseded, force))
+        self._pause(outcomes)
+        return outcomes
 
     def _visit(self, look: Look) -> list[Outcome]:
         """Reconciles slot after slot; after a failure that concerns all of them the rest is not asked.
@@ -192,21 +183,6 @@ class Reconciler:
     def _slots(self) -> tuple[Slot, ...]:
         return self.settings.slots
 
-    @contextmanager
-    def _hold(self, wait: Wait) -> Iterator[Hold | None]:
-        """The mutex; None, and a word in the log, if there is no Redis to keep it."""
-        held = self.shared.mutex.held(wait, for_at_most_s=self.settings.lease_ttl_s)
-        with ExitStack() as stack:
-            hold = None
-            try:
-                hold = stack.enter_context(held)
-            except redis.RedisError as error:
-                if not self._alone:
-                    why = _name(error)
-                    log.warning("without redis", does="registers, never deregisters", why=why)
-            self._alone = hold is None
-            yield hold
-
     def _outcome(self, slot: Slot, look: Look) -> Outcome:
         desired = self.settings.desired(slot)
         fights = 0
@@ -232,7 +208,7 @@ class Reconciler:
         """Returns what was seen, and how often this deployment took over lately."""
         if look.signed_out:
             raise look.signed_out
-        found = look.client.query(slot, before=look.before)
+        found = self._client.query(slot, look.turn)
         context = self._context(slot, found, look)
         action = plan(desired, found, context)
         if look.force and action.kind == "yield":
@@ -254,16 +230,16 @@ class Reconciler:
         look: Look,
     ) -> Registration | None:
         wanted = desired.registration
-        look.client.register(slot, wanted, before=look.before)
-        left = look.client.query(slot, before=look.before)
+        self._client.register(slot, wanted, look.turn)
+        left = self._client.query(slot, look.turn)
         self._doubts.verify(slot, wanted, left)
         if action.contested:
             self._taken_over[slot] = found
-            self._takeovers.note(slot, look.hold)
+            self._takeovers.note(slot, look.turn)
         return left
 
-    def _is_superseded(self, hold: Hold | None) -> bool:
-        if hold is None:
+    def _is_superseded(self, turn: Turn) -> bool:
+        if not turn.is_fenced:
             return False
         shared = self.shared
         try:
@@ -272,16 +248,16 @@ class Reconciler:
             raise NotExclusiveError("redis-lost", _name(error)) from error
 
     def _context(self, slot: Slot, found: Registration | None, look: Look) -> Context:
-        hold, policy = look.hold, self.settings.takeover
-        boot = slot not in self._booted
-        if hold is None:
-            return Context(policy, boot, takeovers=self._takeovers.count(slot, hold))
+        policy, boot = self.settings.takeover, slot not in self._booted
+        takeovers = self._takeovers.count(slot, look.turn)
+        if not look.turn.is_fenced:
+            return Context(policy, boot, takeovers=takeovers)
         return Context(
             policy,
             boot,
             superseded=look.superseded,
             sibling=found is not None and self.shared.store.is_family(found.url),
-            takeovers=self._takeovers.count(slot, hold),
+            takeovers=takeovers,
         )
 
     def _note(self, seen: Observation, look: Look, fights: int) -> Observation:
@@ -290,19 +266,19 @@ class Reconciler:
         A superseded deployment stores nothing: its "not ours" would hide from the page, the alerts and `status --stored`
         that the newer deployment is registered.
         """
-        hold = look.hold
+        is_fenced = look.turn.is_fenced
         age = self._client.tokens.age_s()
         seen = replace(
             seen,
-            fence=hold.token if hold else 0,
+            fence=look.turn.fencing_token,
             token_age_s=age and round(age, 1),
             interval_s=self.settings.interval_s,
         )
         before = self._last.get(seen.slot)
         try:
-            before = self.shared.store.observation(seen.slot) if hold else before
+            before = self.shared.store.observation(seen.slot) if is_fenced else before
             seen = following(seen, before, fights=fights)
-            if hold and not look.superseded:
+            if is_fenced and not look.superseded:
                 self.shared.store.observe(seen)
         except redis.RedisError as error:
             log.warning("observation not stored", why=_name(error))

@@ -17,6 +17,7 @@ from registrar.model import Credentials
 from registrar.thingspace import replies, requests
 from registrar.thingspace.renewals import Renewals
 from registrar.thingspace.transport import Transport
+from registrar.turn import UNRESTRICTED, Turn
 
 # A token is renewed so long before it expires, or after nine tenths of a very short life.
 EARLY_S = 60.0
@@ -86,19 +87,19 @@ class Tokens:
         self._token_until = 0.0
         self._session: Secret | None = None
 
-    def current(self, before: Callable[[], None] = lambda: None) -> Pass:
+    def current(self, turn: Turn = UNRESTRICTED) -> Pass:
         """A token and a session that are good as far as is known; signs in if need be.
 
         Args:
-            before: called before everything that is sent; raises if nothing may be sent any more.
+            turn: asked before everything that is sent.
 
         Raises:
             RegistrarError: signing in failed.
         """
         with self._lock:
             if self._session is None:
-                self._session = self._log_in(before)
-            return Pass(self._bearer(before), self._session)
+                self._session = self._log_in(turn)
+            return Pass(self._bearer(turn), self._session)
 
     def discard(self, used: Pass, grants: Collection[TokenKind]) -> None:
         """Forgets what was refused, unless another thread has renewed it meanwhile."""
@@ -123,15 +124,15 @@ class Tokens:
             if session is None:
                 return None
             try:
-                headers = requests.token_auth(self._bearer(), session)
+                headers = requests.token_auth(self._bearer(UNRESTRICTED), session)
                 reply = self._transport.send(requests.logout(), headers)
             except RegistrarError as error:
                 return str(error)
             return None if reply.ok else f"HTTP {reply.status}"
 
-    def _bearer(self, before: Callable[[], None] = lambda: None) -> Secret:
+    def _bearer(self, turn: Turn) -> Secret:
         if self._token is None or self._clock() >= self._token_until:
-            before()
+            turn.check()
             asked = self._clock()
             headers = requests.basic_auth(self._credentials)
             token = replies.read_token(self._transport.send(requests.token(), headers))
@@ -139,24 +140,24 @@ class Tokens:
             self._token_until = asked + max(token.expires_in_s - EARLY_S, token.expires_in_s * 0.9)
         return self._token
 
-    def _log_in(self, before: Callable[[], None]) -> Secret:
+    def _log_in(self, turn: Turn) -> Secret:
         if (left_s := self._bearer_refused_until - self._clock()) > 0:
             raise UnavailableError(
                 "token-refused", "refused at the login", retry_after_s=left_s, sent=False
             )
         try:
-            return self._try_login(self._bearer(before), before)
+            return self._try_login(self._bearer(turn), turn)
         except AuthExpiredError:
             self._token = None
         try:
-            return self._try_login(self._bearer(before), before)
+            return self._try_login(self._bearer(turn), turn)
         except AuthExpiredError:
             # Nothing of it counts as a login, so the breaker does not pace it.
             self._bearer_refused_until = self._clock() + BEARER_PAUSE_S
             raise
 
-    def _try_login(self, bearer: Secret, before: Callable[[], None]) -> Secret:
-        before()
+    def _try_login(self, bearer: Secret, turn: Turn) -> Secret:
+        turn.check()
         attempt = self._breaker.reserve()
         try:
             reply = self._transport.send(

@@ -1,7 +1,6 @@
 """The callback API's client: retries what may pass, renews what is refused, once."""
 
 import random
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -31,18 +30,16 @@ from registrar.thingspace.schemas import (
     RegistrationResult,
 )
 from registrar.thingspace.transport import Transport
+from registrar.turn import UNRESTRICTED, Turn
 
 log = structlog.get_logger("registrar")
 
 T = TypeVar("T")
 
-Permit = Callable[[], None]
-
 ATTEMPTS = 3
 # A wait that is longer than this is left to the next tick: a mutex is held meanwhile.
 FIRST_WAIT_S = 0.3
 LONGEST_WAIT_S = 2.0
-PAUSE_S = 0.5
 
 
 class Client:
@@ -56,59 +53,50 @@ class Client:
     Args:
         transport: sends.
         tokens: what calls show.
-        wait: sleeps so many seconds, and returns True early if the process is to stop.
     """
 
-    def __init__(
-        self, transport: Transport, tokens: Tokens, wait: Callable[[float], bool] | None = None
-    ) -> None:
-        """Connects to nothing yet."""
+    def __init__(self, transport: Transport, tokens: Tokens) -> None:
         self.tokens = tokens
         self._transport = transport
-        self._wait = wait or threading.Event().wait
 
-    def patient(self, wait: Callable[[float], bool]) -> "Client":
-        """The same client, woken by something else."""
-        return Client(self._transport, self.tokens, wait)
-
-    def query(self, slot: Slot, *, before: Permit = lambda: None) -> Registration | None:
+    def query(self, slot: Slot, turn: Turn = UNRESTRICTED) -> Registration | None:
         """What is registered.
 
         Args:
             slot: the account and version.
-            before: called before every attempt; raises if this process is to make none.
+            turn: asked before every attempt; sleeps between two.
 
         Raises:
             RegistrarError: it could not be learnt.
         """
-        for callback in self.callbacks(slot, before=before):
+        for callback in self.callbacks(slot, turn):
             if callback.service == ServiceName.FOTA:
                 return callback.registration
         return None
 
-    def callbacks(
-        self, slot: Slot, *, before: Permit = lambda: None
-    ) -> tuple[RegisteredCallback, ...]:
+    def callbacks(self, slot: Slot, turn: Turn = UNRESTRICTED) -> tuple[RegisteredCallback, ...]:
         """The callbacks of every service that are registered; arguments and errors are those of `query`."""
         try:
-            return self._call(requests.query(slot), read_callbacks, before)
+            return self._call(requests.query(slot), read_callbacks, turn)
         except NotRegisteredError:
             return ()
 
-    def register(self, slot: Slot, wanted: Registration, *, before: Permit) -> RegistrationResult:
+    def register(
+        self, slot: Slot, wanted: Registration, turn: Turn = UNRESTRICTED
+    ) -> RegistrationResult:
         """Registers, in place of whatever is there.
 
         Args:
             slot: the account and version.
             wanted: what to register.
-            before: likewise; raises if this process may not write now.
+            turn: as for `query`.
 
         Raises:
             RegistrarError: it was not confirmed. It may have happened all the same.
         """
-        return self._call(requests.register(slot, wanted), read_registration_result, before)
+        return self._call(requests.register(slot, wanted), read_registration_result, turn)
 
-    def deregister(self, slot: Slot, *, before: Permit) -> DeregistrationResult:
+    def deregister(self, slot: Slot, turn: Turn = UNRESTRICTED) -> DeregistrationResult:
         """Removes whatever is registered; arguments and errors are those of `register`.
 
         Sent once, unless a token is refused: when it failed it may have been carried out, and what is
@@ -116,13 +104,9 @@ class Client:
         """
         call = requests.deregister(slot)
         try:
-            return self._call(call, read_deregistration_result, before, attempts=1)
+            return self._call(call, read_deregistration_result, turn, attempts=1)
         except NotRegisteredError:
             return DeregistrationResult(success=True)
-
-    def pause(self, error: UnavailableError) -> bool:
-        """Waits before another attempt; True: the process is to stop."""
-        return self._wait(error.retry_after_s or PAUSE_S)
 
     def close(self) -> None:
         """Ends the session and closes the connections; never raises."""
@@ -131,22 +115,22 @@ class Client:
         self._transport.close()
 
     def _call(
-        self, call: Call, read: Callable[[Reply], T], before: Permit, attempts: int = ATTEMPTS
+        self, call: Call, read: Callable[[Reply], T], turn: Turn, attempts: int = ATTEMPTS
     ) -> T:
         for attempt in range(1, attempts):
             try:
-                return self._renewing(call, read, before)
+                return self._renewing(call, read, turn)
             except UnavailableError as error:
-                if not worth_retrying(error) or self._wait(_delay(error, attempt)):
+                if not worth_retrying(error) or turn.sleep(_delay(error, attempt)):
                     raise
-        return self._renewing(call, read, before)
+        return self._renewing(call, read, turn)
 
-    def _renewing(self, call: Call, read: Callable[[Reply], T], before: Permit) -> T:
+    def _renewing(self, call: Call, read: Callable[[Reply], T], turn: Turn) -> T:
         renewed: set[TokenKind] = set()
         renewals = self.tokens.renewals
         while True:
-            shown = self.tokens.current(before)
-            before()
+            shown = self.tokens.current(turn)
+            turn.check()
             reply = self._transport.send(call, token_auth(shown.token, shown.session))
             try:
                 result = read(reply)

@@ -67,7 +67,7 @@ REGISTRAR = Package(
         ("observation",),
         ("plan",),
         ("http",),
-        ("model", "fan_out", "url_display"),
+        ("model", "fan_out", "turn", "url_display"),
         ("errors",),
     ),
     {"requests": {"http", "thingspace", "public_url", "process"}},

@@ -1,6 +1,5 @@
 """Replicas of the registrar without their processes, for the integration tests."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from registrar.observation import Observation
 from registrar.reconcile.deregistration import Farewell, Remover
 from registrar.reconcile.reconciler import Reconciler
 from registrar.settings import RegistrarSettings
+from registrar.turn import UNRESTRICTED
 from testbed.sandbox_client import Sandbox
 
 ACCOUNTS = ("0242078689-00001", "0242078689-00002")
@@ -31,7 +31,8 @@ class Replica:
         self.heartbeat = Heartbeat(parts.shared.lease, ttl_s=settings.lease_ttl_s)
 
     def tick(self) -> list[Observation]:
-        outcomes = self.reconciler.tick(threading.Event().wait)
+        with self.reconciler.exclusively(UNRESTRICTED) as turn:
+            outcomes = self.reconciler.tick(turn)
         return [outcome.observation for outcome in outcomes]
 
     def join(self) -> None:
@@ -40,8 +41,7 @@ class Replica:
     def leave(self) -> None:
         shared = self.parts.shared
         remover = Remover(self.settings, self.parts.client, shared)
-        wait = threading.Event().wait
-        Farewell(self.settings, shared, remover).say(wait, lambda: None, for_at_most_s=1.0)
+        Farewell(self.settings, shared, remover).say(UNRESTRICTED, mutex_timeout_s=1.0)
 
 
 Replicas = Callable[..., Replica]
@@ -80,7 +80,3 @@ def writes(sandbox: Sandbox, after: int) -> list[str]:
 def renewals(sandbox: Sandbox, start: int) -> tuple[int, int]:
     """How many tokens and how many sessions were asked for."""
     return len(calls(sandbox, start, OAUTH)), len(calls(sandbox, start, LOGIN))
-
-
-def allow() -> None:
-    """No permission is needed."""

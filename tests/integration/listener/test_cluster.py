@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from socket import create_server
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from registrar.coordination.membership import Card, Lease, read_roll
 from registrar.coordination.mutex import Mutex
 from registrar.coordination.state import Store
 from registrar.model import Slot
+from registrar.turn import UNRESTRICTED
 from testbed import redis_cluster, redis_process
 from testbed.polling import wait_until
 from testbed.ports import free_port
@@ -252,10 +252,10 @@ def test_the_registrars_leases_mutex_and_store_work(client: "redis.Redis") -> No
     assert len(servers(client)) == 3
     lease = Lease(client, keys, Card("one", "a", "url"), ttl_s=30, age_s=lambda: 0)
     assert lease.join().names == lease.renew().names == read_roll(client, keys).names == ("one",)
-    with Mutex(client, keys, "one", ttl_s=30).held(Event().wait, for_at_most_s=1) as hold:
-        hold.confirm()
+    with Mutex(client, keys, "one", ttl_s=30).hold(UNRESTRICTED, timeout_s=1) as held:
+        held.renew()
         store = Store(client, keys, digest=str, window_s=30)
-        store.note_takeover(Slot("a", "v1"), "url", fence=hold.token)
+        store.note_takeover(Slot("a", "v1"), "url", fence=held.fencing_token)
         assert store.takeovers(Slot("a", "v1"), "url") == 1
         assert store.is_family("url")
         assert store.observation(Slot("a", "v1")) is None

@@ -249,7 +249,7 @@ def test_replicas_share_a_pause(
     serve(second, services)
     # The second one looks, and does not ask.
     with pytest.raises(PausedError):
-        services[-1]._begin()
+        services[-1]._keep_pause()
     assert len(calls(thingspace, start)) == 1
 
 

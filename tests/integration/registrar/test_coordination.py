@@ -27,6 +27,7 @@ from registrar.login_breaker.record import Strikes
 from registrar.login_breaker.stores import FileStore, RedisStore
 from registrar.model import Slot
 from registrar.observation import Observation
+from registrar.turn import UNRESTRICTED, Turn
 from testbed.polling import wait_until
 
 KEYS = Keys("tests")
@@ -49,10 +50,6 @@ def lease(
 
 def mutex(client: "redis.Redis", name: str, ttl_s: float = 30) -> Mutex:
     return Mutex(client, KEYS, name, ttl_s=ttl_s)
-
-
-def wait(seconds: float) -> bool:
-    return threading.Event().wait(seconds)
 
 
 def test_members_join_and_leave(client: "redis.Redis") -> None:
@@ -132,14 +129,14 @@ def test_one_at_a_time_holds_the_mutex(client: "redis.Redis") -> None:
 
     def work(number: int) -> int:
         nonlocal inside, worst
-        with mutex(client, str(number)).held(wait, for_at_most_s=SOON_S) as hold:
+        with mutex(client, str(number)).hold(UNRESTRICTED, timeout_s=SOON_S) as held:
             with lock:
                 inside += 1
                 worst = max(worst, inside)
             time.sleep(0.005)
             with lock:
                 inside -= 1
-            return hold.token
+            return held.fencing_token
 
     with ThreadPoolExecutor(8) as pool:
         tokens = list(pool.map(work, range(16)))
@@ -149,9 +146,9 @@ def test_one_at_a_time_holds_the_mutex(client: "redis.Redis") -> None:
 
 def test_a_mutex_that_stays_busy_is_told(client: "redis.Redis") -> None:
     with (
-        mutex(client, "one").held(wait, for_at_most_s=1),
+        mutex(client, "one").hold(UNRESTRICTED, timeout_s=1),
         pytest.raises(NotExclusiveError),
-        mutex(client, "two").held(wait, for_at_most_s=0.2),
+        mutex(client, "two").hold(UNRESTRICTED, timeout_s=0.2),
     ):
         raise AssertionError("held twice")
 
@@ -168,40 +165,43 @@ def test_a_slow_redis_does_not_prolong_the_wait_for_the_mutex(
         polls += 1
         return 0
 
-    monkeypatch.setattr(slow, "_lock", lock)
-    with pytest.raises(NotExclusiveError), slow.held(lambda _: False, for_at_most_s=6):
+    monkeypatch.setattr(slow, "_acquire_script", lock)
+    with pytest.raises(NotExclusiveError), slow.hold(Turn(lambda _: False), timeout_s=6):
         raise AssertionError("held")
     assert polls == 4, "not the sixty that a tenth of a second each would be"
 
 
 def test_the_mutex_of_one_that_was_killed_becomes_free(client: "redis.Redis") -> None:
-    mutex(client, "killed", ttl_s=0.2).held(wait, for_at_most_s=1).__enter__()
-    with mutex(client, "one").held(wait, for_at_most_s=SOON_S) as hold:
-        assert hold.token == 2
+    mutex(client, "killed", ttl_s=0.2).hold(UNRESTRICTED, timeout_s=1).__enter__()
+    with mutex(client, "one").hold(UNRESTRICTED, timeout_s=SOON_S) as held:
+        assert held.fencing_token == 2
 
 
 def test_who_was_too_slow_is_told_and_takes_nothing_from_the_next(client: "redis.Redis") -> None:
     slow = mutex(client, "slow", ttl_s=0.05)
-    with slow.held(wait, for_at_most_s=1) as hold:
+    with slow.hold(UNRESTRICTED, timeout_s=1) as held:
         wait_until(lambda: not client.exists(KEYS.mutex))
-        with mutex(client, "next").held(wait, for_at_most_s=1), pytest.raises(NotExclusiveError):
-            hold.confirm()
+        with (
+            mutex(client, "next").hold(UNRESTRICTED, timeout_s=1),
+            pytest.raises(NotExclusiveError),
+        ):
+            held.renew()
     assert not client.exists(KEYS.mutex)
 
 
 def test_taking_it_bears_being_sent_twice(client: "redis.Redis") -> None:
     one = mutex(client, "one")
-    first, second = (one._take(wait, 0.1) for _ in range(2))
+    first, second = (one._acquire(UNRESTRICTED, 0.1) for _ in range(2))
     assert (first, second) == (1, 2)
     for other in ("two", "ne", "another-one"):
         with pytest.raises(NotExclusiveError):
-            mutex(client, other)._take(wait, 0.1)
+            mutex(client, other)._acquire(UNRESTRICTED, 0.1)
 
 
 def test_confirming_lets_it_last_anew(client: "redis.Redis") -> None:
-    with mutex(client, "one", ttl_s=30).held(wait, for_at_most_s=1) as hold:
+    with mutex(client, "one", ttl_s=30).hold(UNRESTRICTED, timeout_s=1) as held:
         client.pexpire(KEYS.mutex, 5000)
-        hold.confirm()
+        held.renew()
         assert 5000 < int(client.pttl(KEYS.mutex)) <= 30_000
 
 

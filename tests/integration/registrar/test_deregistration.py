@@ -16,6 +16,7 @@ from registrar.plan import Reason
 from registrar.public_url.probe import Answerer, Probe
 from registrar.reconcile.deregistration import Farewell, Remover
 from registrar.settings import RegistrarSettings, Timing
+from registrar.turn import UNRESTRICTED, Turn
 from testbed.sandbox_client import Sandbox
 from tests.support.registrar_replica import FOREIGN, FOTA, TOKEN, URL, Replica, environment
 
@@ -62,7 +63,7 @@ def test_twenty_accounts_at_half_a_second_a_call_are_deregistered_within_the_lim
         provider.fault(FOTA, delay_s=0.5, count=1000)
         ends = time.monotonic() + one.settings.timing.deregister_s
         farewell = Farewell(one.settings, one.parts.shared, remover_of(one))
-        farewell.say(lambda _: time.monotonic() > ends, lambda: None, for_at_most_s=1.0)
+        farewell.say(Turn(lambda _: time.monotonic() > ends), mutex_timeout_s=1.0)
     assert registered(provider) == []
 
 
@@ -85,7 +86,7 @@ def test_url_that_hangs_is_asked_once_and_thirty_accounts_are_deregistered_withi
             ends = time.monotonic() + one.settings.timing.deregister_s
             remover = Remover(one.settings, one.parts.client, one.parts.shared, answerers)
             farewell = Farewell(one.settings, one.parts.shared, remover)
-            farewell.say(lambda _: time.monotonic() > ends, lambda: None, for_at_most_s=1.0)
+            farewell.say(Turn(lambda _: time.monotonic() > ends), mutex_timeout_s=1.0)
     assert registered(provider) == []
     assert len(asked) == 1
 
@@ -106,8 +107,7 @@ def test_url_that_the_provider_refuses_to_take_back_does_not_keep_ours_registere
             one.reconciler.taken_over,
         )
         farewell = Farewell(one.settings, one.parts.shared, remover)
-        wait = threading.Event().wait
-        assert farewell.say(wait, lambda: None, for_at_most_s=1.0)
+        assert farewell.say(UNRESTRICTED, mutex_timeout_s=1.0)
     assert registered(provider) == []
 
 
@@ -127,7 +127,7 @@ def test_what_is_not_deregistered_when_the_time_is_over_is_named(
                     over.set()
                 return over.wait(seconds)
 
-            farewell.say(wait, lambda: None, for_at_most_s=1.0)
+            farewell.say(Turn(wait), mutex_timeout_s=1.0)
         provider.clear_faults()
     assert registered(provider) == [MANY[1]]
     [line] = [line for line in lines if line["log_level"] == "error"]
@@ -176,7 +176,7 @@ def test_who_answers_at_the_urls_decides_what_the_last_member_leaves(
             one.reconciler.taken_over,
         )
         farewell = Farewell(one.settings, one.parts.shared, remover)
-        farewell.say(threading.Event().wait, lambda: None, for_at_most_s=1.0)
+        farewell.say(UNRESTRICTED, mutex_timeout_s=1.0)
         stored = one.parts.shared.store.observation(seen.slot)
     assert stored
     assert (provider.registered_url(), stored.reason) == result
@@ -203,9 +203,7 @@ def test_a_process_that_never_got_ready_deregisters_only_what_was_left_to_it(
     start = len(provider.requests())
     with replica_of(MANY[0]) as one:
         farewell = Farewell(one.settings, one.parts.shared, remover_of(one))
-        farewell.say(
-            threading.Event().wait, lambda: None, for_at_most_s=1.0, may_have_written=False
-        )
+        farewell.say(UNRESTRICTED, mutex_timeout_s=1.0, may_have_written=False)
         made = [call["path"] for call in provider.requests(start)]
     assert sum("session/login" in path for path in made) == logins
     assert registered(provider) == []

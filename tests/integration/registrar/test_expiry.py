@@ -11,7 +11,6 @@ from tests.support.registrar_replica import (
     FOTA,
     LOGIN,
     Replicas,
-    allow,
     calls,
     renewals,
     request_count,
@@ -42,11 +41,11 @@ def test_whatever_expires_wherever_costs_one_renewal(
     if position != "verify":
         spoil(thingspace, method[position], grants)
     assert client.query(slot) is None
-    client.register(slot, wanted, before=allow)
+    client.register(slot, wanted)
     if position == "verify":
         spoil(thingspace, "GET", grants)
     assert client.query(slot) == wanted
-    client.deregister(slot, before=allow)
+    client.deregister(slot)
     assert thingspace.registered_url() is None
     assert renewals(thingspace, start) == ("token" in grants, "session" in grants)
 

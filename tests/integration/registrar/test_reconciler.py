@@ -1,7 +1,6 @@
 """Ticks against the sandbox: what is made, repaired, left alone, and told."""
 
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from registrar.observation import Observation
 from registrar.plan import plan
 from registrar.reconcile import manual
 from registrar.reconcile.reconciler import Reconciler
+from registrar.turn import UNRESTRICTED
 from testbed.sandbox_client import Sandbox
 from tests.support.registrar_replica import (
     ACCOUNTS,
@@ -233,7 +233,8 @@ def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and
     start = request_count(thingspace)
 
     def tick() -> Observation:
-        return reconciler.tick(threading.Event().wait)[0].observation
+        with reconciler.exclusively(UNRESTRICTED) as turn:
+            return reconciler.tick(turn)[0].observation
 
     for _ in range(4):
         seen = tick()

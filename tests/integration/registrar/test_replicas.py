@@ -8,13 +8,15 @@ import redis
 import structlog
 
 from registrar.coordination.keys import Keys
+from registrar.coordination.mutex import Mutex
 from registrar.errors import NotExclusiveError
 from registrar.model import Slot
 from registrar.reconcile import manual
 from registrar.reconcile.deregistration import Farewell, Remover
 from registrar.reconcile.loop import Service
 from registrar.settings import Timing
-from registrar.thingspace.client import Client, Permit
+from registrar.thingspace.client import Client
+from registrar.turn import UNRESTRICTED, Turn
 from testbed.polling import wait_until
 from testbed.sandbox_client import Sandbox
 from tests.support.registrar_replica import (
@@ -167,7 +169,7 @@ def test_a_leaving_member_waits_until_a_new_url_can_be_registered(
             new.heartbeat.promote()
         return False
 
-    assert farewell.wait_for_successor(wait, 60) == waits
+    assert farewell.wait_for_successor(Turn(wait), 60) == waits
     assert waited == (3 if waits else 0)
 
 
@@ -258,7 +260,7 @@ def test_a_busy_mutex_is_waited_for_and_then_left_alone(
     holder, other = replica(), replica(REGISTRAR_LEASE_TTL_S="1")
     start = request_count(thingspace)
     with (
-        holder.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1),
+        holder.parts.shared.mutex.hold(UNRESTRICTED, timeout_s=1),
         pytest.raises(NotExclusiveError),
     ):
         other.tick()
@@ -269,12 +271,12 @@ def test_who_has_lost_the_mutex_does_not_write(
     thingspace: Sandbox, replica: Replicas, redis_client: "redis.Redis"
 ) -> None:
     one = replica()
-    with one.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1) as hold:
+    with one.parts.shared.mutex.hold(UNRESTRICTED, timeout_s=1) as held:
         redis_client.delete(Keys("fota").mutex)
         start = request_count(thingspace)
         slot, wanted = Slot(ACCOUNTS[0], "v1"), one.settings.wanted("v1")
         with pytest.raises(NotExclusiveError):
-            one.parts.client.register(slot, wanted, before=hold.confirm)
+            one.parts.client.register(slot, wanted, UNRESTRICTED.under(held))
     assert writes(thingspace, start) == []
 
 
@@ -302,7 +304,7 @@ def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
     wait_until(lambda: "POST" in calls(thingspace, start))
     with (
         pytest.raises(NotExclusiveError),
-        two.parts.shared.mutex.held(threading.Event().wait, for_at_most_s=1.3),
+        two.parts.shared.mutex.hold(UNRESTRICTED, timeout_s=1.3),
     ):
         raise AssertionError("held twice")
     assert writing.is_alive()
@@ -317,9 +319,9 @@ def test_a_delete_whose_answer_is_lost_does_not_take_the_next_owners_registratio
     one.tick()
     deregister = Client.deregister
 
-    def lost(self: Client, slot: Slot, *, before: Permit) -> None:
+    def lost(self: Client, slot: Slot, turn: Turn) -> None:
         try:
-            deregister(self, slot, before=before)
+            deregister(self, slot, turn)
         finally:
             assert thingspace.registered_url() is None
             thingspace.register_outside(FOREIGN)
@@ -410,7 +412,7 @@ def test_the_mutex_that_could_not_be_given_back_is_taken_again_by_its_holder(
     one = replica()
     one.join()
     with monkeypatch.context() as patched:
-        patched.setattr("registrar.coordination.mutex._give_back", lambda *_: None)
+        patched.setattr(Mutex, "_release", lambda *_: None)
         one.tick()
     one.leave()
     assert thingspace.registered_url() is None

@@ -27,6 +27,7 @@ from registrar.thingspace.auth import BEARER_PAUSE_S, Tokens
 from registrar.thingspace.client import ATTEMPTS, Client
 from registrar.thingspace.requests import Call
 from registrar.thingspace.transport import Transport
+from registrar.turn import Turn
 
 SLOT = Slot("0242078689-00001", "v1")
 OAUTH, LOGIN, LOGOUT = "/ts/v1/oauth2/token", "/m2m/v1/session/login", "/m2m/v1/session/logout"
@@ -110,7 +111,8 @@ class ClientWithFakes:
         self.clock = Clock()
         self.slept: list[float] = []
         self.tokens = Tokens(self.provider, CREDENTIALS, self.breaker, self.clock)
-        self.client = Client(self.provider, self.tokens, self.wait)
+        self.client = Client(self.provider, self.tokens)
+        self.turn = Turn(self.wait)
         self.stopping = False
 
     def wait(self, seconds: float) -> bool:
@@ -129,7 +131,7 @@ def unavailable(*, sent: bool) -> UnavailableError:
 
 def test_calls_share_one_token_and_one_session(fakes: ClientWithFakes) -> None:
     for _ in range(3):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (1, 1)
     headers = fakes.provider.sent[-1][1]
     assert headers["Authorization"] == "Bearer token-1"
@@ -140,21 +142,21 @@ def test_calls_share_one_token_and_one_session(fakes: ClientWithFakes) -> None:
 def test_the_token_is_renewed_before_it_expires_and_the_session_goes_on(
     fakes: ClientWithFakes,
 ) -> None:
-    fakes.client.query(SLOT)
+    fakes.client.query(SLOT, fakes.turn)
     fakes.clock.now = 3600 - 59
-    fakes.client.query(SLOT)
+    fakes.client.query(SLOT, fakes.turn)
     assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (2, 1)
     assert fakes.tokens.age_s() == 0
 
 
 def test_a_token_of_short_life_is_used_for_most_of_it(fakes: ClientWithFakes) -> None:
     fakes.provider.life_s = 10
-    fakes.client.query(SLOT)
+    fakes.client.query(SLOT, fakes.turn)
     fakes.clock.now = 8
-    fakes.client.query(SLOT)
+    fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(OAUTH) == 1
     fakes.clock.now = 9.5
-    fakes.client.query(SLOT)
+    fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(OAUTH) == 2
 
 
@@ -172,7 +174,7 @@ def test_a_refusal_costs_one_renewal(
     refusals: list[Reply | Exception], tokens: int, sessions: int, fakes: ClientWithFakes
 ) -> None:
     fakes.provider.plan(FOTA, *refusals)
-    assert fakes.client.query(SLOT) is None
+    assert fakes.client.query(SLOT, fakes.turn) is None
     assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (tokens, sessions)
     assert fakes.slept == []
 
@@ -180,7 +182,7 @@ def test_a_refusal_costs_one_renewal(
 def test_what_is_refused_again_after_a_renewal_is_given_up(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(FOTA, *[SESSION_REFUSED] * 9)
     with pytest.raises(AuthExpiredError):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(FOTA) == 2
 
 
@@ -275,7 +277,7 @@ def test_a_bearer_that_is_refused_at_every_login_is_tried_twice_a_minute_and_nev
 def test_a_login_without_an_answer_is_not_tried_again_at_once(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(LOGIN, unavailable(sent=True))
     with pytest.raises(UnavailableError) as caught:
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert caught.value.reason == "login-unanswered"
     assert fakes.provider.count(LOGIN) == 1
     assert fakes.slept == []
@@ -287,7 +289,7 @@ def test_nothing_is_sent_by_a_breaker_that_refuses(fakes: ClientWithFakes) -> No
 
     fakes.breaker.reserve = refuse  # type: ignore[method-assign]
     with pytest.raises(StopError):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(LOGIN) == 0
 
 
@@ -306,7 +308,7 @@ def test_the_session_is_ended_once_and_a_failure_of_that_is_only_told(
 def test_an_outage_is_tried_a_few_times_with_growing_waits(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(FOTA, *[Reply(503)] * 9)
     with pytest.raises(UnavailableError):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(FOTA) == ATTEMPTS
     assert len(fakes.slept) == ATTEMPTS - 1
     assert all(0 <= seconds <= 2 for seconds in fakes.slept)
@@ -314,14 +316,14 @@ def test_an_outage_is_tried_a_few_times_with_growing_waits(fakes: ClientWithFake
 
 def test_a_short_retry_after_is_obeyed(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(FOTA, Reply(429, b"", {"retry-after": "2"}))
-    fakes.client.query(SLOT)
+    fakes.client.query(SLOT, fakes.turn)
     assert fakes.slept == [2]
 
 
 def test_a_long_retry_after_is_left_to_the_caller(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(FOTA, Reply(429, b"", {"retry-after": "120"}))
     with pytest.raises(UnavailableError) as caught:
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert caught.value.retry_after_s == 120
     assert fakes.slept == []
 
@@ -331,7 +333,7 @@ def test_client_sends_nothing_after_it_was_stopped(answer: Reply, fakes: ClientW
     fakes.stopping = True
     fakes.provider.plan(FOTA, *[answer] * 9)
     with pytest.raises(UnavailableError):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(FOTA) == 1
     assert len(fakes.slept) == 1
 
@@ -341,7 +343,7 @@ def test_sign_in_sends_nothing_after_the_process_was_stopped(fakes: ClientWithFa
         raise StoppingError
 
     with pytest.raises(StoppingError):
-        fakes.client.query(SLOT, before=stop)
+        fakes.client.query(SLOT, Turn(checks=(stop,)))
     assert fakes.provider.sent == []
     assert fakes.breaker.outcomes == []
 
@@ -349,14 +351,14 @@ def test_sign_in_sends_nothing_after_the_process_was_stopped(fakes: ClientWithFa
 def test_throttle_without_a_time_is_not_retried_within_the_call(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(FOTA, *[Reply(429)] * 9)
     with pytest.raises(UnavailableError):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(FOTA) == 1
 
 
 def test_what_is_rejected_is_not_tried_again(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(FOTA, Reply(400, b'{"errorCode": "INVALID_PARAMETER"}'))
     with pytest.raises(RejectedError):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(FOTA) == 1
 
 
@@ -371,7 +373,9 @@ def test_permission_is_asked_before_every_attempt_to_write(fakes: ClientWithFake
 
     fakes.provider.plan(FOTA, Reply(503))
     with pytest.raises(NotExclusiveError):
-        fakes.client.register(SLOT, Registration("https://a.example.com"), before=permit)
+        fakes.client.register(
+            SLOT, Registration("https://a.example.com"), Turn(fakes.wait, (permit,))
+        )
     assert fakes.provider.count(FOTA) == 1
 
 
@@ -388,9 +392,9 @@ def test_second_refusal_in_a_row_of_any_kind_renews_the_session(
 ) -> None:
     fakes.provider.plan(FOTA, refusal, refusal)
     with pytest.raises(RejectedError):
-        fakes.client.query(SLOT)
+        fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(LOGIN) == 1
-    assert fakes.client.query(SLOT) is None
+    assert fakes.client.query(SLOT, fakes.turn) is None
     assert fakes.provider.count(LOGIN) == 2
     assert fakes.breaker.outcomes == ["reserved", "accepted"] * 2
 
@@ -399,7 +403,7 @@ def test_refusals_with_a_success_in_between_renew_nothing(fakes: ClientWithFakes
     fakes.provider.plan(FOTA, UNKNOWN, Reply(200), UNKNOWN, Reply(200), UNKNOWN)
     for _ in range(5):
         with suppress(RejectedError):
-            fakes.client.query(SLOT)
+            fakes.client.query(SLOT, fakes.turn)
     assert fakes.provider.count(LOGIN) == 1
 
 
@@ -411,7 +415,7 @@ def test_logins_that_do_not_help_are_made_less_and_less_often(
     for _ in range(60):
         fakes.clock.now += 60
         with pytest.raises((RejectedError, AuthExpiredError)):
-            fakes.client.query(SLOT)
+            fakes.client.query(SLOT, fakes.turn)
     assert 4 <= fakes.provider.count(LOGIN) <= 8
 
 
@@ -420,19 +424,19 @@ def test_answers_that_nothing_is_registered_are_neither_refusals_nor_successes(
 ) -> None:
     fakes.provider.plan(FOTA, UNKNOWN, NOTHING, UNKNOWN)
     with pytest.raises(RejectedError):
-        fakes.client.query(SLOT)
-    assert fakes.client.query(SLOT) is None
-    assert fakes.client.query(SLOT) is None
+        fakes.client.query(SLOT, fakes.turn)
+    assert fakes.client.query(SLOT, fakes.turn) is None
+    assert fakes.client.query(SLOT, fakes.turn) is None
     assert fakes.provider.count(LOGIN) == 2
 
 
 def test_deregistration_of_nothing_succeeds(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(f"{FOTA}/name/Fota", Reply(404), NOTHING)
     for _ in range(2):
-        fakes.client.deregister(SLOT, before=lambda: None)
+        fakes.client.deregister(SLOT)
 
 
 def test_registration_that_is_answered_404_fails(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(FOTA, Reply(404))
     with pytest.raises(RejectedError):
-        fakes.client.register(SLOT, Registration("https://a.example.com"), before=lambda: None)
+        fakes.client.register(SLOT, Registration("https://a.example.com"))
