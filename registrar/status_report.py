@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from registrar.coordination.membership import Roll
-from registrar.login_breaker.record import Strikes, advice
+from registrar.login_breaker.record import LoginRecord
 from registrar.observation import Observation
 from registrar.url_display import printable
 
@@ -71,7 +71,7 @@ class Report:
 
     rows: tuple[Row, ...]
     roll: Roll | None
-    strikes: Strikes
+    record: LoginRecord
     stored: bool
 
     @property
@@ -98,10 +98,10 @@ class Report:
                     for member in members
                 ],
                 "breaker": {
-                    "open": self.strikes.open,
-                    "refused": self.strikes.refused,
-                    "unanswered": self.strikes.unknown,
-                    "pending": len(self.strikes.pending),
+                    "open": self.record.open,
+                    "refused": self.record.refused,
+                    "unanswered": self.record.unanswered,
+                    "pending": len(self.record.pending),
                 },
             },
             indent=2,
@@ -136,12 +136,10 @@ class Report:
         )
 
     def _breaker(self) -> str:
-        known = self.strikes
+        known = self.record
         if known.open:
-            return f"login breaker: OPEN, no login is tried. {advice(known)}"
-        counts = (
-            f"{known.refused} refused, {known.unknown} unanswered, {len(known.pending)} under way"
-        )
+            return f"login breaker: OPEN, no login is tried. {known.advice}"
+        counts = f"{known.refused} refused, {known.unanswered} unanswered, {len(known.pending)} under way"
         return f"login breaker: closed ({counts})"
 
 

@@ -1,4 +1,4 @@
-"""The login breaker: counts logins before they are tried, in Redis and in a file."""
+"""The login breaker: counts every login before it is tried, in Redis and in a file."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -9,9 +9,8 @@ import structlog
 
 from listener.settings.secret import derive_key
 from registrar.errors import StopError, UnavailableError
-from registrar.login_breaker import record
-from registrar.login_breaker.record import Outcome, Strikes
-from registrar.login_breaker.stores import Change, RecordStore
+from registrar.login_breaker.record import LoginOutcome, LoginRecord
+from registrar.login_breaker.stores import RecordStore, Update
 from registrar.model import Credentials
 
 log = structlog.get_logger("registrar")
@@ -19,117 +18,118 @@ log = structlog.get_logger("registrar")
 
 @dataclass(frozen=True)
 class Reservation:
-    """A login that counts already; tell it what became of it."""
+    """A login that counts already; its caller reports the outcome."""
 
-    name: str
-    resolve: Callable[[str, Outcome], None]
+    attempt: str
+    resolve: Callable[[str, LoginOutcome], None]
 
     def accepted(self) -> None:
-        """See `tokens.Attempt`."""
-        self.resolve(self.name, "accepted")
+        """See `auth.Attempt`."""
+        self.resolve(self.attempt, "accepted")
 
     def refused(self, *, locked: bool) -> None:
-        """See `tokens.Attempt`."""
-        self.resolve(self.name, "locked" if locked else "refused")
+        """See `auth.Attempt`."""
+        self.resolve(self.attempt, "locked" if locked else "refused")
 
     def not_evaluated(self) -> None:
-        """See `tokens.Attempt`."""
-        self.resolve(self.name, "not-evaluated")
+        """See `auth.Attempt`."""
+        self.resolve(self.attempt, "not-evaluated")
 
     def unknown(self) -> None:
-        """See `tokens.Attempt`."""
-        self.resolve(self.name, "unknown")
+        """See `auth.Attempt`."""
+        self.resolve(self.attempt, "unanswered")
 
 
 class LoginBreaker:
-    """Allows a login only if every store that can be reached does; the rules are in `strikes`.
+    """Allows a login only if every reachable store does; the rules are those of `LoginRecord`.
 
-    Guaranteed: with one Redis, or on one machine without it, not more than two refused logins with
-    the same credentials, whatever restarts. Not guaranteed: on several machines without Redis, each
-    machine has its own two.
+    Guaranteed: with one Redis, or on one machine without it, at most two refused logins with the same
+    credentials, whatever restarts. Not guaranteed: several machines without Redis have two refused
+    logins each.
     """
 
     def __init__(self, stores: Sequence[RecordStore]) -> None:
-        """Takes the stores; one may fail, and the other then decides."""
         self._stores = stores
         self._failing: dict[RecordStore, str] = {}
 
     def reserve(self) -> Reservation:
-        """Enters an attempt.
+        """Counts an attempt that is about to be made.
 
         Raises:
-            StopError: the breaker is open, for people to close.
+            StopError: the breaker is open until an operator unlocks it.
             UnavailableError: not now, or no store can be written: then a login is too dangerous.
         """
-        self._agree()
-        name = secrets.token_hex(8)
+        self._synchronise()
+        attempt = secrets.token_hex(8)
         try:
-            entered = self._everywhere(lambda s, now: record.reserved(s, name, now), writes=True)
+            written = self._update_all(
+                lambda r, now_s: r.reserve(attempt, now_s), proves_write=True
+            )
         except (UnavailableError, StopError):
-            self._resolve(name, "not-evaluated")
+            self._resolve(attempt, "not-evaluated")
             raise
-        if not entered:
+        if not written:
             raise self._unwritable()
-        return Reservation(name, self._resolve)
+        return Reservation(attempt, self._resolve)
 
-    def unlock(self) -> Strikes:
-        """Lets one more login be tried; returns the record, which tells how many have failed.
+    def unlock(self) -> LoginRecord:
+        """Allows one more login; returns the record, whose `failed` says how many have failed.
 
         Raises:
             UnavailableError: no store can be written.
         """
-        self._agree()
+        self._synchronise()
         generation = self.read().generation + 1
-        found = self._everywhere(lambda s, _: record.unlocked(s, generation))
-        if not found:
+        records = self._update_all(lambda r, _: r.unlock(generation))
+        if not records:
             raise self._unwritable()
-        return max(found, key=lambda s: s.failed)
+        return max(records, key=lambda r: r.failed)
 
-    def read(self) -> Strikes:
-        """The record that prevails: of the latest generation, then with the most doubt."""
-        found = self._in_each(lambda store: store.read())
-        return max(found, key=lambda s: (s.generation, s.doubtful), default=Strikes())
+    def read(self) -> LoginRecord:
+        """The record that is right: of the latest generation, then with the most possible failures."""
+        records = self._call_all(lambda store: store.read())
+        return max(records, key=lambda r: (r.generation, r.possibly_failed), default=LoginRecord())
 
-    def _agree(self) -> None:
+    def _synchronise(self) -> None:
         latest = self.read()
-        self._everywhere(lambda s, _: latest if s.generation < latest.generation else s)
+        self._update_all(lambda r, _: latest if r.generation < latest.generation else r)
 
-    def _resolve(self, name: str, outcome: Outcome) -> None:
-        self._everywhere(lambda s, _: record.resolved(s, name, outcome))
+    def _resolve(self, attempt: str, outcome: LoginOutcome) -> None:
+        self._update_all(lambda r, _: r.resolve(attempt, outcome))
 
-    def _everywhere(self, make: Change, *, writes: bool = False) -> list[Strikes]:
-        """What each store holds afterwards; `writes`: success proves that a store can be written."""
-        return self._in_each(lambda store: store.change(make), writes=writes)
+    def _update_all(self, fn: Update, *, proves_write: bool = False) -> list[LoginRecord]:
+        """The new record of each reachable store; `proves_write`: `fn` changes the record in any case."""
+        return self._call_all(lambda store: store.update(fn), proves_write=proves_write)
 
-    def _in_each(
-        self, act: Callable[[RecordStore], Strikes], *, writes: bool = False
-    ) -> list[Strikes]:
-        found = []
+    def _call_all(
+        self, call: Callable[[RecordStore], LoginRecord], *, proves_write: bool = False
+    ) -> list[LoginRecord]:
+        records = []
         for store in self._stores:
             try:
-                found.append(act(store))
+                records.append(call(store))
             except (redis.RedisError, OSError) as error:
-                self._tell(store, error)
+                self._warn_once(store, error)
             else:
-                if writes:
+                if proves_write:
                     self._failing.pop(store, None)
-        return found
+        return records
 
-    def _tell(self, store: RecordStore, error: Exception) -> None:
-        """Logs a failure once for each cause: a login asks several times."""
-        why = getattr(error, "strerror", None) or type(error).__name__
-        if self._failing.get(store) != why:
-            log.warning("login breaker not kept", where=store.place, why=why)
-        self._failing[store] = why
+    def _warn_once(self, store: RecordStore, error: Exception) -> None:
+        """Logs each cause of a store's failure once: a login uses a store several times."""
+        cause = getattr(error, "strerror", None) or type(error).__name__
+        if self._failing.get(store) != cause:
+            log.warning("login breaker not kept", where=store.place, why=cause)
+        self._failing[store] = cause
 
     def _unwritable(self) -> UnavailableError:
-        causes = "; ".join(f"{store.place}: {why}" for store, why in self._failing.items())
+        causes = "; ".join(f"{store.place}: {cause}" for store, cause in self._failing.items())
         return UnavailableError(
             "breaker-unwritable", f"logins cannot be counted: {causes}", sent=False
         )
 
 
 def digest_of(credentials: Credentials) -> str:
-    """Names credentials without telling them: slow to guess, and salted with the username."""
+    """A name for credentials that does not reveal them: slow to guess, and salted with the username."""
     salt = b"fota-login\0" + credentials.username.reveal().encode()
     return derive_key(credentials.password.reveal().encode(), salt=salt, length=16).hex()

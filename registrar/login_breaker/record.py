@@ -1,17 +1,15 @@
-"""When a login may be tried: the login breaker's state and rules. Pure.
+"""When a login may be tried: what is known of some credentials, and the rules. Pure.
 
-ThingSpace locks the customer's account at the fifth consecutive failed login, until its support
-unlocks it [doc]. So an attempt is counted before it is made, and:
+ThingSpace locks the customer's account at the fifth consecutive failed login, until its support unlocks it [doc].
+So every attempt is counted before it is made. The reasons for the numbers are in docs/adr/0019.
 
-- After two refusals nobody tries these credentials again.
-- Attempts under way count as if they were refused already: not more than two doubtful ones at once.
-- An attempt without an answer (a timeout after sending; a process that was killed meanwhile) may
-  have been a refusal that nobody saw. Refusing to go on after two of them would turn an outage into a
-  stand-still; going on without end could lock the account, also of credentials that were right the
-  last time. So the third waits ten minutes, the fourth an hour, and there is no fifth.
-- A success clears everything. It also raises the generation, and so do people by `unlock`: of two
-  records of the same credentials the one of the later generation is right.
-- `unlock` cannot lower what the provider has counted: it forgets nothing, and grants one attempt.
+- After two refused logins nobody tries these credentials again.
+- A pending attempt counts as refused until its outcome is known: at most two attempts can fail at once.
+- An unanswered attempt (a timeout after sending; a process that was killed) may have been refused. The third
+  attempt that may have failed waits ten minutes, the fourth an hour, and there is no fifth.
+- An accepted login clears the record and raises its generation, and `unlock` raises it too: of two records of
+  the same credentials the one with the later generation is right.
+- `unlock` cannot lower what ThingSpace has counted: it keeps the counts, and allows one more attempt.
 """
 
 import json
@@ -23,156 +21,172 @@ from typing import Any, Literal
 from registrar.errors import StopError, UnavailableError
 
 MAX_REFUSED = 2
-MAX_DOUBTFUL = 4
-# At the so-manieth failed login in a row the provider locks the account. [doc]
+MAX_POSSIBLY_FAILED = 4
+# ThingSpace locks the account at this many consecutive failed logins. [doc]
 LOCKED_AT = 5
-# How long the third and the fourth doubtful attempt wait after the one before.
-PACES_S = (600.0, 3600.0)
-# An attempt that has no outcome after so long has none any more; a call's own limits are 13 s.
+# How long the third and the fourth attempt that may have failed wait after the one before.
+UNANSWERED_BACKOFF_S = (600.0, 3600.0)
+# An attempt without an outcome after this time has no outcome any more; a call ends within 13 s.
 PENDING_S = 60.0
-BUSY_S = 1.0
+BUSY_RETRY_S = 1.0
+# The names in the stores, where they differ from the fields'.
+STORED_NAMES = {
+    "unanswered": "unknown",
+    "unlocked_at_failures": "pardoned",
+    "last_attempt_s": "last_s",
+}
 
-Outcome = Literal["accepted", "refused", "locked", "not-evaluated", "unknown"]
+LoginOutcome = Literal["accepted", "refused", "locked", "not-evaluated", "unanswered"]
 
 
 @dataclass(frozen=True)
-class Strikes:
-    """What is known of some credentials since their last success.
+class LoginRecord:
+    """The logins with some credentials since the last accepted one.
 
     Attributes:
-        generation: how often they were accepted or unlocked.
+        generation: how often the credentials were accepted or unlocked.
         refused: how many attempts were refused.
-        unknown: how many more may have been refused.
-        pardoned: how many failed ones people knew of when they unlocked; 0: they have not.
-        last_s: when the last attempt began, in seconds since the epoch, of one store's clock.
-        pending: the attempts under way, and when each is given up; likewise.
+        unanswered: how many more may have been refused.
+        unlocked_at_failures: `failed` when an operator unlocked; 0: nobody has.
+        last_attempt_s: when the last attempt began, in seconds since the epoch, by one store's clock.
+        pending: the attempts under way, and when each counts as unanswered, by the same clock.
     """
 
     generation: int = 0
     refused: int = 0
-    unknown: int = 0
-    pardoned: int = 0
-    last_s: float = 0.0
+    unanswered: int = 0
+    unlocked_at_failures: int = 0
+    last_attempt_s: float = 0.0
     pending: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
-        """How many failed logins the provider has probably counted."""
-        return self.refused + self.unknown
+        """How many failed logins ThingSpace has probably counted."""
+        return self.refused + self.unanswered
 
     @property
-    def doubtful(self) -> int:
-        """How many attempts may have been refused, or may yet be."""
+    def possibly_failed(self) -> int:
+        """How many attempts were or may yet be refused."""
         return self.failed + len(self.pending)
 
     @property
     def open(self) -> bool:
-        """Whether only people can have logins tried again."""
-        if self.pardoned:
-            return self.failed > self.pardoned
-        return self.refused >= MAX_REFUSED or self.failed >= MAX_DOUBTFUL
+        """Whether no login is tried until an operator unlocks."""
+        if self.unlocked_at_failures:
+            return self.failed > self.unlocked_at_failures
+        return self.refused >= MAX_REFUSED or self.failed >= MAX_POSSIBLY_FAILED
+
+    @property
+    def advice(self) -> str:
+        """What an operator can do about an open breaker."""
+        return (
+            f"{self.refused} logins refused, {self.unanswered} unanswered, and {LOCKED_AT} lock the "
+            "account: correct THINGSPACE_PASSWORD (a corrected one needs no unlock); only if it is right: "
+            "python -m registrar unlock"
+        )
+
+    def reserve(self, attempt: str, now_s: float) -> "LoginRecord":
+        """The record with one more pending attempt. Idempotent by the attempt's name.
+
+        Raises:
+            StopError: the breaker is open.
+            UnavailableError: not now; `retry_after_s` says when to ask again.
+        """
+        record = self._expired(now_s)
+        if attempt in record.pending:
+            return record
+        if record.open:
+            raise StopError("breaker-open", record.advice)
+        if record.possibly_failed >= MAX_REFUSED or record.unlocked_at_failures:
+            _check_backoff(record, now_s)
+        pending = {**record.pending, attempt: now_s + PENDING_S}
+        return replace(record, pending=pending, last_attempt_s=now_s)
+
+    def resolve(self, attempt: str, outcome: LoginOutcome) -> "LoginRecord":
+        """The record once an attempt's outcome is known."""
+        pending = {name: until for name, until in self.pending.items() if name != attempt}
+        record = replace(self, pending=pending)
+        if outcome == "accepted":
+            last_s = self.last_attempt_s
+            return LoginRecord(self.generation + 1, last_attempt_s=last_s, pending=pending)
+        if outcome in {"refused", "locked"}:
+            # A second try would gain nothing with a locked account.
+            refusals = MAX_REFUSED if outcome == "locked" else 1
+            return replace(record, refused=record.refused + refusals)
+        return replace(record, unanswered=record.unanswered + (outcome == "unanswered"))
+
+    def unlock(self, generation: int) -> "LoginRecord":
+        """The record after an operator said to go on: it allows one more attempt, at once.
+
+        Pending attempts count as failed: nobody waits for their outcome. A clean record stays clean.
+        """
+        failed = self.possibly_failed
+        return replace(
+            self,
+            generation=generation,
+            unanswered=failed - self.refused,
+            unlocked_at_failures=failed,
+            pending={},
+        )
 
     def to_json(self) -> str:
-        """For a store."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """The record as a store keeps it."""
+        fields = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        return json.dumps(fields, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str | bytes | None) -> "Strikes":
-        """What a store held; nothing is a clean record.
+    def from_json(cls, text: str | bytes | None) -> "LoginRecord":
+        """The record that a store kept; None is a clean one.
 
-        What is there and cannot be read leaves one attempt: it may have been a record of refusals.
+        A text that cannot be read leaves one attempt, because it may have been a record of refusals.
         Fields of other versions of this program are ignored.
         """
         if text is None:
             return cls()
         try:
-            return cls(**_checked(json.loads(text)))
+            return cls(**_fields(json.loads(text)))
         except (TypeError, ValueError, RecursionError):
             return UNREADABLE
 
-
-UNREADABLE = Strikes(refused=MAX_REFUSED - 1)
-
-
-def reserved(strikes: Strikes, attempt: str, now_s: float) -> Strikes:
-    """The record with one more attempt under way. Entering it twice is entering it once.
-
-    Raises:
-        StopError: the breaker is open.
-        UnavailableError: not now; its `retry_after_s` says when to ask again.
-    """
-    strikes = _settled(strikes, now_s)
-    if attempt in strikes.pending:
-        return strikes
-    if strikes.open:
-        raise StopError("breaker-open", advice(strikes))
-    if strikes.doubtful >= MAX_REFUSED or strikes.pardoned:
-        _check_pace(strikes, now_s)
-    pending = {**strikes.pending, attempt: now_s + PENDING_S}
-    return replace(strikes, pending=pending, last_s=now_s)
-
-
-def resolved(strikes: Strikes, attempt: str, outcome: Outcome) -> Strikes:
-    """The record once the outcome is known."""
-    pending = {name: until for name, until in strikes.pending.items() if name != attempt}
-    strikes = replace(strikes, pending=pending)
-    if outcome == "accepted":
-        return Strikes(strikes.generation + 1, last_s=strikes.last_s, pending=pending)
-    if outcome in {"refused", "locked"}:
-        # A locked account gains nothing by a second try.
-        step = MAX_REFUSED if outcome == "locked" else 1
-        return replace(strikes, refused=strikes.refused + step)
-    return replace(strikes, unknown=strikes.unknown + (outcome == "unknown"))
-
-
-def unlocked(strikes: Strikes, generation: int) -> Strikes:
-    """The record after people said to go on: one more attempt, at once. A clean one stays clean.
-
-    Attempts under way are taken for failed ones: what becomes of them is not waited for.
-    """
-    failed = strikes.doubtful
-    unknown = failed - strikes.refused
-    return replace(strikes, generation=generation, unknown=unknown, pardoned=failed, pending={})
-
-
-def advice(strikes: Strikes) -> str:
-    """What people can do about a breaker that is open."""
-    return (
-        f"{strikes.refused} logins refused, {strikes.unknown} unanswered, and {LOCKED_AT} lock the "
-        "account: correct THINGSPACE_PASSWORD (a corrected one needs no unlock); only if it is right: "
-        "python -m registrar unlock"
-    )
-
-
-def _settled(strikes: Strikes, now_s: float) -> Strikes:
-    # What would last longer than any attempt was entered before a clock was set back.
-    times = strikes.pending.items()
-    live = {name: until for name, until in times if now_s < until <= now_s + PENDING_S}
-    lost = len(strikes.pending) - len(live)
-    last_s = min(strikes.last_s, now_s)
-    return replace(strikes, pending=live, unknown=strikes.unknown + lost, last_s=last_s)
-
-
-def _check_pace(strikes: Strikes, now_s: float) -> None:
-    if strikes.pending:
-        raise UnavailableError(
-            "login-busy", "other logins are under way", retry_after_s=BUSY_S, sent=False
+    def _expired(self, now_s: float) -> "LoginRecord":
+        """The record with each overdue attempt counted as unanswered."""
+        # An attempt that would last longer than any was reserved before a clock was set back.
+        live = {
+            name: until
+            for name, until in self.pending.items()
+            if now_s < until <= now_s + PENDING_S
+        }
+        overdue = len(self.pending) - len(live)
+        last_s = min(self.last_attempt_s, now_s)
+        return replace(
+            self, pending=live, unanswered=self.unanswered + overdue, last_attempt_s=last_s
         )
-    if strikes.pardoned:
+
+
+UNREADABLE = LoginRecord(refused=MAX_REFUSED - 1)
+
+
+def _check_backoff(record: LoginRecord, now_s: float) -> None:
+    if record.pending:
+        raise UnavailableError(
+            "login-busy", "other logins are under way", retry_after_s=BUSY_RETRY_S, sent=False
+        )
+    if record.unlocked_at_failures:
         return
-    pace = PACES_S[min(strikes.failed, MAX_DOUBTFUL - 1) - MAX_REFUSED]
-    left = strikes.last_s + pace - now_s
-    if left > 0:
-        raise UnavailableError("login-paced", advice(strikes), retry_after_s=left, sent=False)
+    backoff_s = UNANSWERED_BACKOFF_S[min(record.failed, MAX_POSSIBLY_FAILED - 1) - MAX_REFUSED]
+    left_s = record.last_attempt_s + backoff_s - now_s
+    if left_s > 0:
+        raise UnavailableError("login-paced", record.advice, retry_after_s=left_s, sent=False)
 
 
-def _checked(content: Any) -> dict[str, Any]:
-    """The fields of a record, each of its type; raises TypeError or ValueError."""
+def _fields(content: Any) -> dict[str, Any]:
+    """The fields of a stored record, each of its type; raises TypeError or ValueError."""
     if not isinstance(content, dict):
         raise TypeError("not an object")
-    fields = {name: content[name] for name in asdict(Strikes()) if name in content}
-    pending = dict(fields.get("pending", {}))
-    for number in (*(v for k, v in fields.items() if k != "pending"), *pending.values()):
+    stored = {name: STORED_NAMES.get(name, name) for name in asdict(LoginRecord())}
+    fields = {name: content[key] for name, key in stored.items() if key in content}
+    pending = dict(fields.pop("pending", {}))
+    for number in (*fields.values(), *pending.values()):
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise TypeError("not a number")
         if not (math.isfinite(number) and number >= 0):

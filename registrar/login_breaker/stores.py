@@ -1,4 +1,4 @@
-"""Where the login breaker's records are kept: in Redis for all replicas, and in a file without it."""
+"""The stores of the login breaker's records: Redis for all replicas, and a file for a machine without it."""
 
 import fcntl
 import json
@@ -14,86 +14,83 @@ import redis
 from listener.runtime.safe_files import create_safely, open_safely
 from registrar.coordination.keys import Keys
 from registrar.coordination.scripts import script
-from registrar.login_breaker.record import UNREADABLE, Strikes
+from registrar.login_breaker.record import UNREADABLE, LoginRecord
 
 FILE_NAME = "login-breaker.json"
 # A record has some hundred bytes.
 MAX_BYTES = 2**20
 # Contention is that of a few replicas at boot.
-CAS_ATTEMPTS = 100
+MAX_CAS_ATTEMPTS = 100
 
-Change = Callable[[Strikes, float], Strikes]
+Update = Callable[[LoginRecord, float], LoginRecord]
 
 
 class RecordStore(Protocol):
-    """Holds one record for each credentials; `change` is atomic. Raises RedisError or OSError.
-
-    Attributes:
-        place: where, for people.
-    """
+    """Stores one record for each digest of credentials. Every method may raise RedisError or OSError."""
 
     @property
     def place(self) -> str:
         """Where the records are, for people."""
 
-    def read(self) -> Strikes:
-        """The record as it is. Makes and changes nothing, whoever asks."""
+    def read(self) -> LoginRecord:
+        """The record as it is. Writes nothing."""
 
-    def change(self, make: Change) -> Strikes:
-        """Replaces the record by what `make` makes of it and the store's time; returns the new one."""
+    def update(self, fn: Update) -> LoginRecord:
+        """Replaces the record atomically by `fn(record, now_s)`; returns the new record.
+
+        `now_s` is the store's own clock, in seconds since the epoch. `fn` may be called several times.
+        """
 
 
 class RedisStore:
-    """The record that all replicas share."""
+    """The record that all replicas share. Raises redis.RedisError."""
 
     place = "redis"
 
     def __init__(self, client: "redis.Redis", keys: Keys, digest: str) -> None:
-        """Takes the digest of the credentials."""
         self._redis = client
         self._key = keys.breaker
         self._digest = digest
-        self._cas = script(client, "cas")
+        self._compare_and_set = script(client, "cas")
         self._now = script(client, "now")
 
-    def read(self) -> Strikes:
-        """See `RecordStore`. Raises redis.RedisError."""
-        return Strikes.from_json(self._redis.hget(self._key, self._digest))
+    def read(self) -> LoginRecord:
+        """See `RecordStore`."""
+        return LoginRecord.from_json(self._redis.hget(self._key, self._digest))
 
-    def change(self, make: Change) -> Strikes:
-        """See `RecordStore`. Raises redis.RedisError."""
-        for _ in range(CAS_ATTEMPTS):
-            read = self._redis.hget(self._key, self._digest)
+    def update(self, fn: Update) -> LoginRecord:
+        """See `RecordStore`."""
+        for _ in range(MAX_CAS_ATTEMPTS):
+            stored = self._redis.hget(self._key, self._digest)
             seconds, micros = self._now(keys=[self._key])
-            old = Strikes.from_json(read)
-            new = make(old, int(seconds) + int(micros) / 1e6)
-            if new == old or self._cas(
-                keys=[self._key], args=[self._digest, read or "", new.to_json()]
+            old = LoginRecord.from_json(stored)
+            new = fn(old, int(seconds) + int(micros) / 1e6)
+            if new == old or self._compare_and_set(
+                keys=[self._key], args=[self._digest, stored or "", new.to_json()]
             ):
                 return new
         raise redis.RedisError("the login breaker's record changes without end")
 
 
 class FileStore:
-    """The record of this machine, for when there is no Redis. Only its user may read it."""
+    """The record of this machine, for when there is no Redis. Only its user may read it. Raises OSError."""
 
     def __init__(self, folder: Path, digest: str) -> None:
-        """Takes the folder, which is made if need be."""
         self._path = folder / FILE_NAME
         self.place = str(self._path)
         self._digest = digest
 
-    def read(self) -> Strikes:
-        """See `RecordStore`. Raises OSError."""
+    def read(self) -> LoginRecord:
+        """See `RecordStore`."""
         # Without the lock, because the file is replaced in one step.
         return _record(self._read(), self._digest)
 
-    def change(self, make: Change) -> Strikes:
-        """See `RecordStore`. Raises OSError."""
+    def update(self, fn: Update) -> LoginRecord:
+        """See `RecordStore`. Creates the folder if it is not there."""
         with self._locked():
             records = self._read()
             old = _record(records, self._digest)
-            new = make(old, time.time())
+            new = fn(old, time.time())
             if new != old:
                 self._write({**(records or {}), self._digest: new.to_json()})
             return new
@@ -134,11 +131,11 @@ class FileStore:
         _sync_folder(self._path.parent)
 
 
-def _record(records: Mapping[str, Any] | None, digest: str) -> Strikes:
+def _record(records: Mapping[str, Any] | None, digest: str) -> LoginRecord:
     if records is None:
         return UNREADABLE
     text = records.get(digest)
-    return Strikes.from_json(text) if text is None or isinstance(text, str) else UNREADABLE
+    return LoginRecord.from_json(text) if text is None or isinstance(text, str) else UNREADABLE
 
 
 def _give_to_owner_above(target: Path | int, above: Path | None = None) -> None:

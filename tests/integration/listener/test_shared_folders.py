@@ -20,7 +20,7 @@ from listener.settings.settings import Settings
 from listener.spool.journal import LEAD
 from listener.spool.journal_database import JOURNAL
 from listener.spool.spool import Spool
-from registrar.login_breaker.record import Strikes, reserved
+from registrar.login_breaker.record import LoginRecord
 from registrar.login_breaker.stores import FileStore
 from testbed.service import RECEIVER, Service
 
@@ -161,7 +161,7 @@ def test_breakers_file_that_others_planted_harms_nothing(
 ) -> None:
     plant(folder / name, victim)
     with pytest.raises(OSError, match=REFUSED):
-        FileStore(folder, "digest").change(lambda old, _: old)
+        FileStore(folder, "digest").update(lambda old, _: old)
     assert unharmed(victim)
 
 
@@ -171,15 +171,15 @@ def test_breakers_temporary_file_that_others_planted_is_replaced(
 ) -> None:
     plant(folder / "login-breaker.new", victim)
     store = FileStore(folder, "digest")
-    changed = store.change(_with_a_try)
+    changed = store.update(_with_a_try)
     assert store.read() == changed
     assert unharmed(victim)
     assert not victim.with_name("made-by-others").exists()
     assert {mode(path) for path in folder.iterdir()} == {0o600}
 
 
-def _with_a_try(old: Strikes, now: float) -> Strikes:
-    return reserved(old, "a", now)
+def _with_a_try(old: LoginRecord, now: float) -> LoginRecord:
+    return old.reserve("a", now)
 
 
 @pytest.mark.parametrize("plant", [link, dangling, hard_link, pipe])
@@ -201,7 +201,7 @@ def test_root_writes_to_no_file_that_somebody_else_left(folder: Path) -> None:
     with opened(folder) as spool, pytest.raises(QueueUnavailableError):
         put(spool)
     with pytest.raises(PermissionError):
-        FileStore(folder, "digest").change(_with_a_try)
+        FileStore(folder, "digest").update(_with_a_try)
 
 
 @needs_root
@@ -212,7 +212,7 @@ def test_root_gives_no_file_away_that_a_folders_owner_linked(
     os.chown(folder, 1234, 1234)
     plant(folder / "login-breaker.lock", victim)
     with pytest.raises(PermissionError):
-        FileStore(folder, "digest").change(_with_a_try)
+        FileStore(folder, "digest").update(_with_a_try)
     assert unharmed(victim)
 
 

@@ -76,7 +76,7 @@ def test_login_that_never_left_this_machine_costs_nothing(
     one = replica(**environ)
     for _ in range(5):
         one.tick()
-    assert one.parts.breaker.read().doubtful == 0
+    assert one.parts.breaker.read().possibly_failed == 0
 
 
 def test_bearer_that_is_refused_at_several_logins_costs_none(
@@ -85,7 +85,7 @@ def test_bearer_that_is_refused_at_several_logins_costs_none(
     one = replica()
     thingspace.fault(LOGIN, expire="token", count=2)
     assert result_and_reason(one.tick()[0]) == ("failed", "token-refused")
-    assert one.parts.breaker.read().doubtful == 0
+    assert one.parts.breaker.read().possibly_failed == 0
     thingspace.clear_faults()
     assert result_and_reason(replica().tick()[0]) == ("registered", "absent")
 
@@ -309,7 +309,7 @@ def test_paced_login_goes_on_when_another_replica_was_let_in(
     # The login of the other one is under way, and its outcome still unknown.
     attempt = other.parts.breaker.reserve()
     serve(one, services)
-    wait_until(lambda: one.parts.breaker.read().doubtful == 2)
+    wait_until(lambda: one.parts.breaker.read().possibly_failed == 2)
     attempt.accepted()
     wait_until(lambda: thingspace.registered_url() == URL)
 

@@ -23,7 +23,7 @@ from registrar.coordination.mutex import Mutex
 from registrar.coordination.state import Store
 from registrar.errors import NotExclusiveError, StopError, UnavailableError
 from registrar.login_breaker.breaker import LoginBreaker
-from registrar.login_breaker.record import Strikes
+from registrar.login_breaker.record import LoginRecord
 from registrar.login_breaker.stores import FileStore, RedisStore
 from registrar.model import Slot
 from registrar.observation import Observation
@@ -453,4 +453,4 @@ def test_without_any_store_no_login_is_tried(tmp_path: Path) -> None:
         with pytest.raises(UnavailableError) as caught:
             helpless.reserve()
     assert caught.value.reason == "breaker-unwritable"
-    assert helpless.read() == Strikes()
+    assert helpless.read() == LoginRecord()

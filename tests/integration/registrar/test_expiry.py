@@ -70,7 +70,7 @@ def test_a_bearer_that_is_refused_at_login_costs_no_strike(
     one = replica()
     thingspace.fault(LOGIN, expire="token")
     assert result_and_reason(one.tick()[0])[0] == "registered"
-    assert one.parts.breaker.read().doubtful == 0
+    assert one.parts.breaker.read().possibly_failed == 0
 
 
 def test_who_goes_on_being_refused_gives_up_this_tick(

@@ -269,7 +269,7 @@ def test_a_bearer_that_is_refused_at_every_login_is_tried_twice_a_minute_and_nev
             assert caught.value.reason == "token-refused"
         assert fakes.provider.count(LOGIN) == sent
         fakes.clock.now += BEARER_PAUSE_S
-    assert breaker.read().doubtful == 0
+    assert breaker.read().possibly_failed == 0
     fakes.provider.plan(LOGIN)
     tokens.current()
 

@@ -9,151 +9,163 @@ from hypothesis import strategies as st
 from registrar.errors import StopError, UnavailableError
 from registrar.login_breaker.record import (
     LOCKED_AT,
-    MAX_DOUBTFUL,
-    PACES_S,
+    MAX_POSSIBLY_FAILED,
     PENDING_S,
+    UNANSWERED_BACKOFF_S,
     UNREADABLE,
-    Outcome,
-    Strikes,
-    reserved,
-    resolved,
-    unlocked,
+    LoginOutcome,
+    LoginRecord,
 )
 
 NOW = 1_000_000.0
-Lossy = Literal["refused", "unknown", "lost"]
+Lossy = Literal["refused", "unanswered", "lost"]
 
 
-def tried(strikes: Strikes, outcome: Outcome, now: float = NOW) -> Strikes:
-    return resolved(reserved(strikes, "a", now), "a", outcome)
+def tried(record: LoginRecord, outcome: LoginOutcome, now: float = NOW) -> LoginRecord:
+    return record.reserve("a", now).resolve("a", outcome)
 
 
 def test_two_refusals_open_it_for_good() -> None:
-    strikes = tried(tried(Strikes(), "refused"), "refused")
-    assert strikes.open
+    record = tried(tried(LoginRecord(), "refused"), "refused")
+    assert record.open
     with pytest.raises(StopError) as caught:
-        reserved(strikes, "b", NOW + 365 * 86400)
+        record.reserve("b", NOW + 365 * 86400)
     assert caught.value.reason == "breaker-open"
 
 
 def test_a_locked_account_opens_it_at_once() -> None:
-    assert tried(Strikes(), "locked").open
+    assert tried(LoginRecord(), "locked").open
 
 
 def test_a_success_between_refusals_clears() -> None:
-    strikes = tried(tried(Strikes(), "refused"), "accepted")
-    assert not tried(strikes, "refused").open
+    record = tried(tried(LoginRecord(), "refused"), "accepted")
+    assert not tried(record, "refused").open
 
 
 def test_attempts_under_way_count_as_if_refused() -> None:
-    strikes = reserved(reserved(Strikes(), "a", NOW), "b", NOW)
+    record = LoginRecord().reserve("a", NOW).reserve("b", NOW)
     with pytest.raises(UnavailableError) as caught:
-        reserved(strikes, "c", NOW)
+        record.reserve("c", NOW)
     assert (caught.value.reason, caught.value.retry_after_s) == ("login-busy", 1.0)
 
 
 def test_after_one_refusal_one_at_a_time() -> None:
-    strikes = reserved(tried(Strikes(), "refused"), "a", NOW)
+    record = tried(LoginRecord(), "refused").reserve("a", NOW)
     with pytest.raises(UnavailableError):
-        reserved(strikes, "b", NOW)
+        record.reserve("b", NOW)
 
 
 def test_what_was_not_evaluated_does_not_count() -> None:
-    strikes = Strikes()
+    record = LoginRecord()
     for _ in range(50):
-        strikes = tried(strikes, "not-evaluated")
-    assert strikes.doubtful == 0
+        record = tried(record, "not-evaluated")
+    assert record.possibly_failed == 0
 
 
 def test_entering_an_attempt_twice_is_entering_it_once() -> None:
-    strikes = reserved(Strikes(), "a", NOW)
-    assert reserved(strikes, "a", NOW) == strikes
+    record = LoginRecord().reserve("a", NOW)
+    assert record.reserve("a", NOW) == record
 
 
 def test_an_attempt_without_an_end_becomes_an_unanswered_one() -> None:
-    strikes = reserved(Strikes(), "killed", NOW)
-    later = reserved(strikes, "b", NOW + PENDING_S + 1)
-    assert (later.unknown, list(later.pending)) == (1, ["b"])
+    record = LoginRecord().reserve("killed", NOW)
+    later = record.reserve("b", NOW + PENDING_S + 1)
+    assert (later.unanswered, list(later.pending)) == (1, ["b"])
 
 
 def test_unanswered_attempts_are_paced_and_limited() -> None:
-    now, strikes, made = NOW, Strikes(), 0
-    for _ in range(int(2 * sum(PACES_S))):
+    now, record, made = NOW, LoginRecord(), 0
+    for _ in range(int(2 * sum(UNANSWERED_BACKOFF_S))):
         now += 1.0
         try:
-            strikes = tried(strikes, "unknown", now)
+            record = tried(record, "unanswered", now)
         except UnavailableError:
             continue
         except StopError:
             break
         else:
             made += 1
-    assert made == MAX_DOUBTFUL
-    assert strikes.open
+    assert made == MAX_POSSIBLY_FAILED
+    assert record.open
 
 
 def test_the_first_two_unanswered_ones_may_follow_at_once() -> None:
-    strikes = tried(tried(Strikes(), "unknown"), "unknown")
+    record = tried(tried(LoginRecord(), "unanswered"), "unanswered")
     with pytest.raises(UnavailableError) as caught:
-        reserved(strikes, "c", NOW + 1)
+        record.reserve("c", NOW + 1)
     assert caught.value.reason == "login-paced"
 
 
 def test_the_third_unanswered_one_waits_ten_minutes_and_the_fourth_an_hour() -> None:
-    strikes = tried(tried(Strikes(), "unknown"), "unknown")
+    record = tried(tried(LoginRecord(), "unanswered"), "unanswered")
     for wait in (600.0, 3600.0):
         with pytest.raises(UnavailableError) as caught:
-            reserved(strikes, "c", NOW)
+            record.reserve("c", NOW)
         assert caught.value.retry_after_s == wait
-        strikes = replace(tried(strikes, "unknown", NOW + wait), last_s=NOW)
-    assert strikes.open
+        record = replace(tried(record, "unanswered", NOW + wait), last_attempt_s=NOW)
+    assert record.open
 
 
 def test_unlocking_grants_one_attempt_and_forgets_nothing() -> None:
-    strikes = tried(tried(Strikes(), "refused"), "refused")
+    record = tried(tried(LoginRecord(), "refused"), "refused")
     for count in (2, 3):
-        strikes = unlocked(strikes, strikes.generation + 1)
-        assert (strikes.failed, strikes.open) == (count, False)
-        under_way = reserved(strikes, "a", NOW)
+        record = record.unlock(record.generation + 1)
+        assert (record.failed, record.open) == (count, False)
+        under_way = record.reserve("a", NOW)
         with pytest.raises(UnavailableError):
-            reserved(under_way, "b", NOW)
-        strikes = resolved(under_way, "a", "refused")
-        assert strikes.open
-    assert not tried(unlocked(strikes, 9), "accepted").failed
+            under_way.reserve("b", NOW)
+        record = under_way.resolve("a", "refused")
+        assert record.open
+    assert not tried(record.unlock(9), "accepted").failed
 
 
-@pytest.mark.parametrize("outcome", ["refused", "unknown"])
+@pytest.mark.parametrize("outcome", ["refused", "unanswered"])
 def test_the_attempt_that_was_granted_is_not_used_up_by_what_was_not_evaluated(
-    outcome: Outcome,
+    outcome: LoginOutcome,
 ) -> None:
-    strikes = tried(tried(Strikes(), "refused"), "refused")
-    strikes = tried(unlocked(strikes, 1), "not-evaluated")
-    assert not strikes.open
-    assert tried(strikes, outcome).open
+    record = tried(tried(LoginRecord(), "refused"), "refused")
+    record = tried(record.unlock(1), "not-evaluated")
+    assert not record.open
+    assert tried(record, outcome).open
 
 
 def test_unlocking_what_is_clean_changes_no_rule() -> None:
-    strikes = unlocked(Strikes(), 1)
-    assert not tried(strikes, "refused").open
-    assert tried(tried(strikes, "refused"), "refused").open
+    record = LoginRecord().unlock(1)
+    assert not tried(record, "refused").open
+    assert tried(tried(record, "refused"), "refused").open
 
 
 def test_a_clock_that_is_set_back_stops_nothing() -> None:
     year = 365 * 86400
-    strikes = reserved(reserved(Strikes(), "a", NOW + year), "b", NOW + year)
+    record = LoginRecord().reserve("a", NOW + year).reserve("b", NOW + year)
     with pytest.raises(UnavailableError) as caught:
-        reserved(strikes, "c", NOW)
-    assert (caught.value.reason, caught.value.retry_after_s) == ("login-paced", PACES_S[0])
+        record.reserve("c", NOW)
+    assert (caught.value.reason, caught.value.retry_after_s) == (
+        "login-paced",
+        UNANSWERED_BACKOFF_S[0],
+    )
 
 
 def test_a_record_survives_its_store() -> None:
-    strikes = reserved(tried(Strikes(), "refused"), "a", NOW)
-    assert Strikes.from_json(strikes.to_json()) == strikes
+    record = tried(LoginRecord(), "refused").reserve("a", NOW)
+    assert LoginRecord.from_json(record.to_json()) == record
 
 
 def test_no_record_is_a_clean_one_and_fields_of_other_versions_are_ignored() -> None:
-    assert Strikes.from_json(None) == Strikes()
-    assert Strikes.from_json('{"refused": 2, "of_a_later_version": {}}') == Strikes(refused=2)
+    assert LoginRecord.from_json(None) == LoginRecord()
+    assert LoginRecord.from_json('{"refused": 2, "of_a_later_version": {}}') == LoginRecord(
+        refused=2
+    )
+
+
+def test_stored_names_are_those_of_earlier_versions() -> None:
+    text = (
+        '{"generation": 1, "last_s": 5.5, "pardoned": 3, "pending": {"a": 6.5}, '
+        '"refused": 2, "unknown": 4}'
+    )
+    record = LoginRecord(1, 2, 4, unlocked_at_failures=3, last_attempt_s=5.5, pending={"a": 6.5})
+    assert LoginRecord.from_json(text) == record
+    assert record.to_json() == text
 
 
 @pytest.mark.parametrize(
@@ -164,13 +176,13 @@ def test_no_record_is_a_clean_one_and_fields_of_other_versions_are_ignored() -> 
     ],
 )
 def test_a_record_that_cannot_be_read_leaves_one_attempt(text: str) -> None:
-    strikes = Strikes.from_json(text)
-    assert strikes == UNREADABLE
-    assert tried(strikes, "refused").open
+    record = LoginRecord.from_json(text)
+    assert record == UNREADABLE
+    assert tried(record, "refused").open
 
 
 def test_a_record_holds_numbers_and_names_only() -> None:
-    assert set(json.loads(Strikes().to_json())) == {
+    assert set(json.loads(LoginRecord().to_json())) == {
         "generation",
         "refused",
         "unknown",
@@ -183,15 +195,15 @@ def test_a_record_holds_numbers_and_names_only() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["refused", "unknown", "lost"]),
+            st.sampled_from(["refused", "unanswered", "lost"]),
             st.floats(min_value=0, max_value=5000),
         ),
         max_size=60,
     ),
-    st.sampled_from([Strikes(), tried(Strikes(), "accepted")]),
+    st.sampled_from([LoginRecord(), tried(LoginRecord(), "accepted")]),
 )
 def test_wrong_credentials_never_reach_the_lock(
-    events: list[tuple[Lossy, float]], strikes: Strikes
+    events: list[tuple[Lossy, float]], record: LoginRecord
 ) -> None:
     """Every attempt is one that the provider refuses, whether or not we hear of it.
 
@@ -201,10 +213,10 @@ def test_wrong_credentials_never_reach_the_lock(
     for number, (outcome, pause) in enumerate(events):
         now += pause
         try:
-            strikes = reserved(strikes, f"a{number}", now)
+            record = record.reserve(f"a{number}", now)
         except (StopError, UnavailableError):
             continue
         at_the_provider += 1
         if outcome != "lost":
-            strikes = resolved(strikes, f"a{number}", outcome)
+            record = record.resolve(f"a{number}", outcome)
     assert at_the_provider < LOCKED_AT

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from registrar.coordination.membership import Card, Member, Roll
-from registrar.login_breaker.record import Strikes
+from registrar.login_breaker.record import LoginRecord
 from registrar.model import Slot
 from registrar.observation import Observation
 from registrar.status_report import Report, Row
@@ -22,9 +22,9 @@ def row(seen: Observation) -> Row:
     return Row(seen, seen, as_desired=seen.healthy)
 
 
-def shown(*rows: Row, strikes: Strikes | None = None) -> str:
+def shown(*rows: Row, record: LoginRecord | None = None) -> str:
     out = io.StringIO()
-    report = Report(rows, None, strikes or Strikes(), stored=True)
+    report = Report(rows, None, record or LoginRecord(), stored=True)
     report.show(Console(file=out, width=200))
     return out.getvalue()
 
@@ -48,7 +48,7 @@ def test_what_others_wrote_to_redis_does_not_command_the_terminal(field: str) ->
     failed = replace(BLANK, detail=COMMANDS)
     member = Member(Card(COMMANDS, "deployment", "url"), joined_ms=0, expires_in_s=1)
     out = io.StringIO()
-    report = Report((row(seen), row(failed)), Roll((member,)), Strikes(), stored=True)
+    report = Report((row(seen), row(failed)), Roll((member,)), LoginRecord(), stored=True)
     report.show(Console(file=out, width=400))
     assert "owned" in out.getvalue()
     assert [letter for letter in out.getvalue() if not letter.isprintable()] == ["\n"] * len(
@@ -67,16 +67,16 @@ def test_a_failure_that_concerns_all_is_told_once() -> None:
 
 def test_what_was_just_registered_is_as_desired() -> None:
     assert "ok as-desired" in shown(row(GOOD))
-    report = Report((row(GOOD),), None, Strikes(), stored=True)
+    report = Report((row(GOOD),), None, LoginRecord(), stored=True)
     assert json.loads(report.to_json())["registrations"][0]["reason"] == "as-desired"
 
 
 def test_an_open_breaker_says_what_to_do_first() -> None:
-    text = shown(strikes=Strikes(refused=2))
+    text = shown(record=LoginRecord(refused=2))
     assert text.index("correct THINGSPACE_PASSWORD") < text.index("only if it is right")
     assert "needs no unlock" in text
 
 
 def test_a_closed_breaker_shows_all_that_counts() -> None:
-    text = shown(strikes=Strikes(refused=1, unknown=2, pending={"a": 1.0}))
+    text = shown(record=LoginRecord(refused=1, unanswered=2, pending={"a": 1.0}))
     assert "closed (1 refused, 2 unanswered, 1 under way)" in text
