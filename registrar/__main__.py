@@ -99,8 +99,8 @@ def status(as_json: bool, stored: bool) -> None:
     settings = _settings(by_hand=True)
     with app.parts_of(settings) as parts:
         client, shared = parts.client, parts.shared
-        look = None if stored else lambda: manual.look(settings, client, shared)
-        report = collect(settings, shared, parts.breaker, look)
+        query = None if stored else lambda: manual.look(settings, client, shared)
+        report = collect(settings, shared, parts.breaker, query)
     if as_json:
         click.echo(report.to_json())
     else:

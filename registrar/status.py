@@ -1,43 +1,192 @@
-"""What is known of the registrations, put together for people and programs."""
+"""What `status` prints: collected from Redis and ThingSpace, as data, as a table, and as an exit status."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import redis
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from registrar.coordination.membership import Roll
 from registrar.coordination.shared import Shared
 from registrar.login_breaker.breaker import LoginBreaker
+from registrar.login_breaker.record import LoginRecord
 from registrar.observation import Observation
 from registrar.settings import RegistrarSettings
-from registrar.status_report import Report, Row
+from registrar.url_display import printable
+
+
+@dataclass(frozen=True)
+class Row:
+    """The state of one account in one API version.
+
+    Attributes:
+        now: what ThingSpace shows, or, with `--stored`, the last tick's observation.
+        last: the last tick's observation; None if there is none or Redis cannot be reached.
+        as_desired: whether the desired registration is there and nobody fights for it.
+    """
+
+    now: Observation
+    last: Observation | None
+    as_desired: bool
+
+    @classmethod
+    def of(cls, now: Observation, last: Observation | None) -> "Row":
+        """The row of what is known now and at the last tick."""
+        flapping = last is not None and last.reason == "flapping"
+        return cls(now, last, as_desired=now.healthy and not flapping)
+
+    @property
+    def reason(self) -> str:
+        """Why the state is so. The reason for which the last tick had to write is none once all is well."""
+        return "as-desired" if self.as_desired else self.now.reason
+
+    @property
+    def since(self) -> str | None:
+        """Since when the state has been the same, as ISO 8601; None: unknown."""
+        now, last = self.now, self.last
+        if last and (now.ours, now.registered_url) == (last.ours, last.registered_url):
+            return last.since
+        return None
+
+    def data(self) -> dict[str, Any]:
+        """One object of `--json`'s `registrations`."""
+        now, last = self.now, self.last
+        return {
+            "account": now.account,
+            "version": now.version,
+            "as_desired": self.as_desired,
+            "desired_url": now.desired_url,
+            "registered_url": now.registered_url,
+            "ours": now.ours,
+            "reason": self.reason,
+            "detail": now.detail,
+            "since": self.since,
+            "contender": last.contender if last else None,
+            "last_tick": asdict(last) if last else None,
+        }
+
+    def columns(self) -> tuple[str, ...]:
+        """One line of the table."""
+        now, last = self.now, self.last
+        flapping = last is not None and last.reason == "flapping"
+        fight = f"flapping with {last.contender} " if last and flapping else ""
+        return (
+            f"{now.account} {now.version}",
+            now.registered_url or ("nothing" if now.ours is False else "unknown"),
+            {True: "yes", False: "no", None: "?"}[now.ours],
+            _to_the_second(self.since),
+            f"{_to_the_second(last.tick)} {last.result}" if last else "-",
+            f"{'ok' if self.as_desired else 'NOT AS DESIRED'} {fight}{self.reason}",
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that `status` prints; `roll` is None if Redis cannot be reached."""
+
+    rows: tuple[Row, ...]
+    roll: Roll | None
+    login_record: LoginRecord
+    stored: bool
+
+    @property
+    def as_desired(self) -> bool:
+        """Whether the exit status is 0."""
+        return bool(self.rows) and all(row.as_desired for row in self.rows)
+
+    def to_json(self) -> str:
+        """For programs."""
+        members = self.roll.members if self.roll else ()
+        record = self.login_record
+        return json.dumps(
+            {
+                "as_desired": self.as_desired,
+                "source": "stored" if self.stored else "thingspace",
+                "registrations": [row.data() for row in self.rows],
+                "redis": self.roll is not None,
+                "members": [
+                    {
+                        "name": member.card.name,
+                        "deployment": member.card.deployment,
+                        "joined": _iso_time(member.joined_ms),
+                        "lease_expires_in_s": member.expires_in_s,
+                    }
+                    for member in members
+                ],
+                "breaker": {
+                    "open": record.open,
+                    "refused": record.refused,
+                    "unanswered": record.unanswered,
+                    "pending": len(record.pending),
+                },
+            },
+            indent=2,
+        )
+
+    def show(self, console: Console) -> None:
+        """For people."""
+        table = Table("account", "registered", "ours", "since", "last tick", "result")
+        for column in table.columns:
+            column.overflow = "fold"
+        for row in self.rows:
+            table.add_row(*map(_plain, row.columns()))
+        console.print(table)
+        for line in (*self._failures(), self._members(), self._token(), self._breaker()):
+            console.print(_plain(line), soft_wrap=True)
+
+    def _failures(self) -> list[str]:
+        """Each failure once: a failed login is that of every row."""
+        failed = [row.now for row in self.rows if row.now.detail]
+        return list(dict.fromkeys(f"{now.reason}: {now.detail}" for now in failed))
+
+    def _members(self) -> str:
+        if self.roll is None:
+            return "members: unknown, Redis cannot be reached"
+        return "members: " + (", ".join(self.roll.names) or "none")
+
+    def _token(self) -> str:
+        ages = [row.last.token_age_s for row in self.rows if row.last]
+        known = [age for age in ages if age is not None]
+        age = f"{max(known):.0f} s old at the last tick" if known else "-"
+        return f"oauth token: {age}"
+
+    def _breaker(self) -> str:
+        record = self.login_record
+        if record.open:
+            return f"login breaker: OPEN, no login is tried. {record.advice}"
+        counts = f"{record.refused} refused, {record.unanswered} unanswered"
+        return f"login breaker: closed ({counts}, {len(record.pending)} under way)"
 
 
 def collect(
     settings: RegistrarSettings,
     shared: Shared,
     breaker: LoginBreaker,
-    look: Callable[[], Sequence[Observation]] | None,
+    query: Callable[[], Sequence[Observation]] | None,
 ) -> Report:
-    """Puts the report together.
+    """Collects the report.
 
     Args:
         settings: checked ones.
         shared: what the replicas left in Redis.
         breaker: the login breaker.
-        look: asks ThingSpace; None: believe what the last tick stored, if it is recent.
+        query: asks ThingSpace; None: take what the last tick stored, if it is recent.
     """
     stored, roll = _read_shared(settings, shared)
-    seen = look() if look else [_believed(settings, s, at) for at, s in enumerate(stored)]
-    rows = tuple(_row(now, last) for now, last in zip(seen, stored, strict=True))
-    return Report(rows, roll, breaker.read(), stored=look is None)
+    observations = query() if query else _from_last_tick(settings, stored)
+    rows = tuple(Row.of(now, last) for now, last in zip(observations, stored, strict=True))
+    return Report(rows, roll, breaker.read(), stored=query is None)
 
 
 def _read_shared(
     settings: RegistrarSettings, shared: Shared
 ) -> tuple[Sequence[Observation | None], Roll | None]:
-    """What the replicas left in Redis; once it has failed it is asked nothing more, since each answer is waited for."""
+    """What the replicas left in Redis. Asks nothing more after a failure, since each answer is waited for."""
     stored: Sequence[Observation | None] = [None] * len(settings.slots)
     try:
         stored = shared.store.observations(settings.slots)
@@ -46,17 +195,34 @@ def _read_shared(
         return stored, None
 
 
-def _row(now: Observation, last: Observation | None) -> Row:
-    fought = last is not None and last.reason == "flapping"
-    return Row(now, last, as_desired=now.healthy and not fought)
+def _from_last_tick(
+    settings: RegistrarSettings, stored: Sequence[Observation | None]
+) -> list[Observation]:
+    """The stored observations; in place of one that is missing or stale an unknown one."""
+    max_age_s = 2 * settings.interval_s + settings.lease_ttl_s
+    now = datetime.now(UTC)
+    observations = []
+    for slot, last in zip(settings.slots, stored, strict=True):
+        if last is None:
+            observations.append(Observation.unknown(slot, "no-observation"))
+        elif (now - datetime.fromisoformat(last.tick)).total_seconds() < max_age_s:
+            observations.append(last)
+        else:
+            observations.append(replace(last, ours=None, result="failed", reason="stale"))
+    return observations
 
 
-def _believed(settings: RegistrarSettings, last: Observation | None, index: int) -> Observation:
-    """The last tick, unless it is too old to say anything of now: then nothing is known."""
-    slot = settings.slots[index]
-    longest_s = 2 * settings.interval_s + settings.lease_ttl_s
-    if last and (datetime.now(UTC) - datetime.fromisoformat(last.tick)).total_seconds() < longest_s:
-        return last
-    reason = "stale" if last else "no-observation"
-    blank = Observation.unknown(slot, reason)
-    return replace(last, ours=None, result="failed", reason=reason) if last else blank
+def _plain(text: str) -> Text:
+    """A text that is no markup to the table and no command to the terminal.
+
+    The last tick's observation comes from Redis, where others can write: a web worker that was broken into, for one.
+    """
+    return Text(printable(text))
+
+
+def _to_the_second(moment: str | None) -> str:
+    return moment[:19].replace("T", " ") if moment else "-"
+
+
+def _iso_time(moment_ms: int) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="seconds")

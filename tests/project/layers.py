@@ -57,7 +57,6 @@ REGISTRAR = Package(
         ("__main__",),
         ("app",),
         ("status",),
-        ("status_report",),
         ("reconcile",),
         ("login_breaker", "public_url", "process"),
         ("thingspace",),

@@ -12,7 +12,7 @@ from registrar.coordination.membership import Card, Member, Roll
 from registrar.login_breaker.record import LoginRecord
 from registrar.model import Slot
 from registrar.observation import Observation
-from registrar.status_report import Report, Row
+from registrar.status import Report, Row
 
 BLANK = Observation.unknown(Slot("0242078689-00001", "v1"))
 GOOD = replace(BLANK, ours=True, result="registered", reason="absent", registered_url="https://x")
