@@ -1,87 +1,86 @@
-"""Connections that a watchdog can cut in whatever phase they are, and that know whether anything was sent."""
+"""Connections with a deadline: DNS, connecting, TLS, a proxy and the reply share one time limit. See docs/adr/0020."""
 
 import contextlib
 import http.client
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, cast
 
 import urllib3
 
+from registrar.fan_out import fan_out
+
 # The least that one of several addresses of a host gets to answer in.
 MIN_CONNECT_S = 0.25
-# Of status line and headers: common servers send some hundred bytes, and limit what they read themselves to 8 to 64 KiB.
+# Of status line and headers: common servers send some hundred bytes, and limit what they read to 8 to 64 KiB.
 MAX_HEAD_BYTES = 64 * 1024
 
 
 class Watchdog:
-    """Cuts the connection of one exchange when its time is up."""
+    """Shuts down the connections of one request when its time is over.
+
+    Attributes:
+        expired: whether the time was over before the request had ended.
+        sent: whether any byte of the request may have reached the server.
+    """
 
     def __init__(self, total_s: float) -> None:
-        self.was_cut = False
+        self.expired = False
         self.sent = False
-        self._until = time.monotonic() + total_s
-        self._sockets: list[socket.socket] = []
-        self._lock = threading.Lock()
+        self._ends = time.monotonic() + total_s
+        self._handles: list[socket.socket] = []
 
     @property
     def left_s(self) -> float:
-        """How much of the time is left."""
-        return self._until - time.monotonic()
+        """How much of the time is left, in seconds."""
+        return self._ends - time.monotonic()
 
-    def add(self, connected: socket.socket) -> None:
-        """Watches one more connection."""
-        # A handle of our own: the connection may close its own before the answer has been read.
-        with self._lock:
-            self._sockets.append(connected.dup())
-        if self.was_cut:
-            self.cut()
+    def watch(self, connected: Any) -> None:
+        """Watches a connection, by whatever socket: plain or of TLS."""
+        # A handle of its own: TLS replaces the socket, and it may be closed before the reply has been read.
+        self._handles.append(socket.socket(fileno=os.dup(connected.fileno())))
+        if self.expired:
+            self.expire()
 
-    def cut(self) -> None:
-        """Ends what is watched, and whatever will be."""
-        with self._lock:
-            self.was_cut = True
-            for handle in self._sockets:
-                # It may have been closed by the other side meanwhile.
-                with contextlib.suppress(OSError):
-                    handle.shutdown(socket.SHUT_RDWR)
+    def expire(self) -> None:
+        """Shuts down what is watched, and what will be."""
+        self.expired = True
+        for handle in tuple(self._handles):
+            # The other side may have closed it.
+            with contextlib.suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Watches nothing any more."""
-        with self._lock:
-            for handle in self._sockets:
-                handle.close()
-            self._sockets.clear()
+        """Releases the connections; a later request may use them."""
+        for handle in self._handles:
+            handle.close()
 
 
-class _Current(threading.local):
-    """The watchdog of the exchange that the present thread is in."""
-
-    watchdog: Watchdog | None = None
-
-
-_current = _Current()
+_current: ContextVar[Watchdog] = ContextVar("watchdog")
 
 
 @contextlib.contextmanager
 def watched(total_s: float) -> Iterator[Watchdog]:
-    """Watches what this thread sends in the block, and cuts it after `total_s` seconds."""
-    watchdog = _current.watchdog = Watchdog(total_s)
-    timer = threading.Timer(total_s, watchdog.cut)
+    """Ends every request that this thread sends in the block after `total_s` seconds."""
+    watchdog = Watchdog(total_s)
+    previous = _current.set(watchdog)
+    timer = threading.Timer(total_s, watchdog.expire)
     timer.daemon = True
     timer.start()
     try:
         yield watchdog
     finally:
         timer.cancel()
-        _current.watchdog = None
+        _current.reset(previous)
         watchdog.close()
 
 
-class _Head:
-    """Reads the lines of one answer's head, those of interim answers (100, 103) included, up to `MAX_HEAD_BYTES`."""
+class _HeadReader:
+    """Reads the lines of a reply's head, those of interim replies (100, 103) included, up to `MAX_HEAD_BYTES`."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -91,7 +90,7 @@ class _Head:
         line: bytes = self.file.readline(min(limit, self._left + 1))
         self._left -= len(line)
         if self._left < 0:
-            raise http.client.HTTPException("the head of the answer is too long")
+            raise http.client.HTTPException("the head of the reply is too long")
         return line
 
     def __getattr__(self, name: str) -> Any:
@@ -99,122 +98,110 @@ class _Head:
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head is bounded as a whole: http.client bounds its lines alone, at 6.5 MB together."""
+    """A response with a limit for its whole head: http.client limits each line, which allows 6.5 MB in all."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fp: Any = _Head(self.fp)
+        self.fp: Any = _HeadReader(self.fp)
 
     def begin(self) -> None:
         super().begin()
-        # None: it has no body, and is closed already.
-        if isinstance(self.fp, _Head):
+        # None: the response has no body, and is closed already.
+        if isinstance(self.fp, _HeadReader):
             self.fp = self.fp.file
 
 
 class _Connection(urllib3.connection.HTTPConnection):
     response_class = _Response
-    # What comes before, a proxy's CONNECT and TLS, carries nothing of the request.
-    established = False
-    handle: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
-        connected = self._connect_in_time()
-        # A second handle, because the first one is wrapped for TLS.
-        self.handle = connected.dup()
-        self.watch()
+        """urllib3's step before a proxy and TLS; its SOCKS connections replace it as well."""
+        watchdog = _current.get()
+        each_s = cast(float, self.timeout)
+        try:
+            connected = connect(self._dns_host, self.port, watchdog.left_s, each_s)
+        except socket.gaierror as error:
+            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise urllib3.exceptions.ConnectTimeoutError(self, str(error)) from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(self, str(error)) from error
+        for option in self.socket_options or ():
+            connected.setsockopt(*option)
+        watchdog.watch(connected)
         return connected
 
-    def _connect_in_time(self) -> socket.socket:
-        """Connects to the first address of the host that answers; all share the time that is left."""
-        name, addresses = self._dns_host, _addresses(self._dns_host, self.port)
-        try:
-            for left in range(len(addresses), 1, -1):
-                self._dns_host = addresses[-left]
-                with contextlib.suppress(urllib3.exceptions.HTTPError):
-                    return self._connect(left)
-            self._dns_host = addresses[-1]
-            return self._connect(1)
-        finally:
-            self._dns_host = name
-
-    def _connect(self, addresses_left: int) -> socket.socket:
-        limit = self.timeout
-        if _current.watchdog and isinstance(limit, int | float):
-            left_s = _current.watchdog.left_s
-            if left_s <= 0:
-                # A name may have a thousand addresses: the least that each one gets would last for minutes.
-                raise urllib3.exceptions.ConnectTimeoutError(self, "no address answered in time")
-            self.timeout = max(MIN_CONNECT_S, min(limit, left_s / addresses_left))
-        try:
-            return super()._new_conn()
-        finally:
-            self.timeout = limit
-
-    def connect(self) -> None:
-        self.established = False
-        super().connect()
-        self.established = True
-
-    def putrequest(self, *args: Any, **kwargs: Any) -> None:
-        # A kept connection: the watchdog of the request before has forgotten it.
-        self.watch()
-        super().putrequest(*args, **kwargs)
-
-    def send(self, data: Any) -> None:
+    def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
+            # urllib3 would connect a plain connection at the first byte, so that nothing could tell the two apart.
             self.connect()
-        if _current.watchdog and self.established:
-            _current.watchdog.sent = True
-        super().send(data)
-
-    def watch(self) -> None:
-        if _current.watchdog and self.handle:
-            _current.watchdog.add(self.handle)
-
-    def close(self) -> None:
-        if self.handle:
-            self.handle.close()
-            self.handle = None
-        super().close()
+        watchdog = _current.get()
+        # Again, because the connection may be one that was kept after an earlier request.
+        watchdog.watch(self.sock)
+        watchdog.sent = True
+        super().request(*args, **kwargs)
 
 
 class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
     pass
 
 
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
+CONNECTIONS: dict[type, type[_Connection]] = {
+    urllib3.HTTPConnectionPool: _Connection,
+    urllib3.HTTPSConnectionPool: _SecureConnection,
+}
+"""The connections of each pool."""
 
 
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+def connect(host: str, port: int, total_s: float, each_s: float) -> socket.socket:
+    """Connects to the first address of a host that answers.
 
-
-POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _SecurePool}
-
-
-def connect(host: str, port: int, total_s: float) -> socket.socket:
-    """Connects to the first address of a host that answers; all of them share the time.
+    Args:
+        host: a name or an address; an IPv6 address may stand in brackets.
+        port: of TCP.
+        total_s: the time for DNS and all addresses together.
+        each_s: the most that one address gets; fewer seconds if there are many.
 
     Raises:
-        OSError: none answered.
+        OSError: no address answered. socket.gaierror: the name leads nowhere. TimeoutError: in time.
+        UnicodeError: the name is none.
     """
-    until = time.monotonic() + total_s
-    addresses = _addresses(host, port)
-    for left in range(len(addresses), 0, -1):
-        share_s = max(MIN_CONNECT_S, (until - time.monotonic()) / left)
-        if until <= time.monotonic():
+    ends = time.monotonic() + total_s
+    addresses = resolve(host, port, total_s)
+    failure: OSError = TimeoutError("no address answered in time")
+    for number, address in enumerate(addresses):
+        left_s = ends - time.monotonic()
+        if left_s <= 0:
+            # A name may have a thousand addresses: the least that each one gets would last for minutes.
             break
-        with contextlib.suppress(OSError):
-            return socket.create_connection((addresses[-left], port), share_s)
-    raise TimeoutError("no address answered in time")
+        share_s = max(MIN_CONNECT_S, left_s / (len(addresses) - number))
+        try:
+            connected = socket.create_connection((address, port), min(each_s, share_s))
+        except OSError as error:
+            failure = error
+        else:
+            connected.settimeout(each_s)
+            return connected
+    raise failure
 
 
-def _addresses(host: str, port: int | None) -> list[str]:
-    """The addresses of a host name; the name itself where it leads nowhere, for urllib3 to say so."""
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return [host]
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found)) or [host]
+def resolve(host: str, port: int | None, timeout_s: float) -> list[str]:
+    """The addresses of a host, in the system's order, each once.
+
+    In a thread, because a name server that does not answer has no time limit in Python.
+
+    Raises:
+        socket.gaierror: the name leads nowhere.
+        TimeoutError: no name server answered in time.
+        UnicodeError: the name is none.
+    """
+    ends = time.monotonic() + timeout_s
+
+    def addresses(name: str) -> list[str]:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    resolved = fan_out(addresses, [host.strip("[]")], lambda _: time.monotonic() >= ends, at_once=1)
+    if not resolved:
+        raise TimeoutError("no name server answered in time")
+    return resolved[host.strip("[]")]

@@ -1,4 +1,4 @@
-"""Why a request got no answer, in words that name what to change on this machine. Pure but for the environment."""
+"""Why a request got no reply, in words that name what to change on this machine. Pure but for the environment."""
 
 import os
 import re
@@ -15,26 +15,39 @@ from registrar.errors import UnavailableError
 
 # The first of them that is set names the certificates that `requests` trusts.
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-PROXY_AUTHENTICATION = re.compile(r"Tunnel connection failed: (\d{3}[^'\")]*)")
+PROXY_REFUSAL = re.compile(r"Tunnel connection failed: (\d{3}[^'\")]*)")
+
+UNSENDABLE = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidHeader,
+    urllib3.exceptions.LocationValueError,
+    UnicodeError,
+)
+MALFORMED_PROXY = (requests.exceptions.InvalidProxyURL, urllib3.exceptions.LocationValueError)
 
 
 def translate(error: Exception, url: str, *, sent: bool) -> UnavailableError:
-    """The error of this program's own tree.
+    """The error of the registrar's own tree.
 
     Its detail holds no secret: a proxy's URL, which may have a password, is named by its variable.
 
     Args:
-        error: an error of `requests`, or an OSError or ValueError of this machine's configuration.
-        url: the one that was asked for.
-        sent: whether any of the request may have reached the server.
+        error: of `requests` or urllib3, or an OSError or ValueError of this machine's configuration.
+        url: the requested one.
+        sent: whether any byte of the request may have reached the server.
     """
-    reason, detail = _explained(error, url)
+    causes = list(_causes(error))
+    reason, detail = (
+        _certificate_problem(error, causes, url)
+        or _proxy_problem(error, causes, url)
+        or _other_problem(error, causes, url)
+    )
     return UnavailableError(reason, detail, sent=sent)
 
 
 def missing_bundle(names: tuple[str, ...] = BUNDLES) -> str | None:
-    """Which variable names a certificate bundle that cannot be read, and why; None: no such one."""
-    name = next((name for name in names if os.environ.get(name)), None)
+    """Which variable names a certificate bundle that cannot be read, and why; None: no variable does."""
+    name = _first_set(names)
     if name is None:
         return None
     try:
@@ -47,76 +60,70 @@ def missing_bundle(names: tuple[str, ...] = BUNDLES) -> str | None:
         return f"{name} names {os.environ[name]}: {getattr(error, 'strerror', None) or error}"
 
 
-def _explained(error: Exception, url: str) -> tuple[str, str]:
-    causes = list(_causes(error))
-    if problem := _of_certificates(error, causes, url):
-        return problem
-    if problem := _of_proxy(error, causes, url):
-        return problem
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
+def _first_set(names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if os.environ.get(name)), None)
+
+
+def _other_problem(error: Exception, causes: list[BaseException], url: str) -> tuple[str, str]:
+    if isinstance(error, UNSENDABLE):
         return "unsendable", type(error).__name__
-    host = urlsplit(url).hostname or ""
     if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
+        host = urlsplit(url).hostname or ""
         return "unknown-host", f"{host}: {_system_text(causes) or 'the name cannot be resolved'}"
     if isinstance(error, requests.Timeout):
         return "timeout", type(error).__name__
     return "unreachable", _system_text(causes) or type(error).__name__
 
 
-def _of_certificates(
+def _certificate_problem(
     error: Exception, causes: list[BaseException], url: str
 ) -> tuple[str, str] | None:
-    if isinstance(error, OSError) and urlsplit(url).scheme == "https":
-        problem = missing_bundle()
-        unread = problem or _unusable_bundle(causes)
-        if unread and not isinstance(error, requests.Timeout):
-            return "certificates-unreadable", unread
+    https = urlsplit(url).scheme == "https"
+    may_be_bundle = https and isinstance(error, OSError) and not isinstance(error, requests.Timeout)
+    if may_be_bundle and (problem := missing_bundle() or _empty_bundle(causes)):
+        return "certificates-unreadable", problem
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "certificate-refused", f"{cause.verify_message} {_trusted(cause)}"
+            return "certificate-refused", f"{cause.verify_message} {_hint(cause)}"
     if isinstance(error, requests.exceptions.SSLError):
-        found = next((c for c in causes if isinstance(c, ssl.SSLError) and c.reason), None)
-        return "tls-failed", str(found.reason) if found else "the TLS handshake failed"
+        reasons = (cause.reason for cause in causes if isinstance(cause, ssl.SSLError))
+        return "tls-failed", next(filter(None, reasons), "the TLS handshake failed")
     return None
 
 
-def _unusable_bundle(causes: list[BaseException]) -> str | None:
-    """A bundle that is there and holds no certificate."""
-    name = next((name for name in BUNDLES if os.environ.get(name)), None)
+def _empty_bundle(causes: list[BaseException]) -> str | None:
+    """Which variable names a bundle that holds no certificate."""
+    name = _first_set(BUNDLES)
     loading = any("NO_CERTIFICATE_OR_CRL_FOUND" in str(c) or "PEM" in str(c) for c in causes)
     return f"{name} names {os.environ[name]}: it holds no certificate" if name and loading else None
 
 
-def _trusted(cause: ssl.SSLCertVerificationError) -> str:
-    """What to look at: the clock, where the time is what is wrong; else, which authorities are trusted."""
+def _hint(cause: ssl.SSLCertVerificationError) -> str:
+    """What to check: the clock if the time is wrong, else the trusted authorities."""
     if re.search("expired|not yet valid", cause.verify_message):
         return f"(this machine's clock says {datetime.now(UTC):%Y-%m-%d})"
-    name = next((name for name in BUNDLES if os.environ.get(name)), None)
-    if name:
+    if name := _first_set(BUNDLES):
         return f"(trusted: what {name} names)"
     return "(trusted: certifi's list; REQUESTS_CA_BUNDLE may name another file)"
 
 
-def _of_proxy(error: Exception, causes: list[BaseException], url: str) -> tuple[str, str] | None:
+def _proxy_problem(
+    error: Exception, causes: list[BaseException], url: str
+) -> tuple[str, str] | None:
     name = proxy_variable(url)
     if name is None:
         return None
     if "SOCKS" in str(error) or isinstance(error, requests.exceptions.InvalidSchema):
         return "proxy-unusable", f"{name} names a SOCKS proxy: only http and https ones can be used"
-    malformed = requests.exceptions.InvalidProxyURL | urllib3.exceptions.LocationValueError
-    if any(isinstance(cause, malformed) for cause in causes):
+    if any(isinstance(cause, MALFORMED_PROXY) for cause in causes):
         return "proxy-unusable", f"{name} is not the URL of an http or https proxy"
-    if isinstance(error, requests.exceptions.ProxyError):
-        if answered := next(filter(None, map(_refusal_of_proxy, causes)), None):
-            return "proxy-refused", f"the proxy that {name} names answered {answered}"
-        why = _system_text(causes)
-        return "proxy-unreachable", f"the proxy that {name} names: {why or type(error).__name__}"
-    return None
-
-
-def _refusal_of_proxy(cause: BaseException) -> str | None:
-    found = PROXY_AUTHENTICATION.search(str(cause))
-    return found[1].strip() if found else None
+    if not isinstance(error, requests.exceptions.ProxyError):
+        return None
+    for cause in causes:
+        if refusal := PROXY_REFUSAL.search(str(cause)):
+            return "proxy-refused", f"the proxy that {name} names answered {refusal[1].strip()}"
+    why = _system_text(causes) or type(error).__name__
+    return "proxy-unreachable", f"the proxy that {name} names: {why}"
 
 
 def proxy_variable(url: str) -> str | None:
@@ -124,20 +131,24 @@ def proxy_variable(url: str) -> str | None:
     if not requests.utils.get_environ_proxies(url):
         return None
     scheme = urlsplit(url).scheme
-    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
-    return next((name for name in names if os.environ.get(name)), None)
+    return _first_set((f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and all that it was made of: in its arguments, as its `reason`, and as its cause."""
+    """The error and its causes: in its arguments, as its `reason`, and chained."""
     waiting: list[object] = [error]
-    seen: set[int] = set()
+    known: set[int] = set()
     while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and id(cause) not in known:
+            known.add(id(cause))
+            yield cause
+            waiting += [
+                *cause.args,
+                getattr(cause, "reason", None),
+                cause.__cause__,
+                cause.__context__,
+            ]
 
 
 def _system_text(causes: list[BaseException]) -> str | None:

@@ -1,8 +1,4 @@
-"""Sends one HTTP request with a hard limit on total time and response size.
-
-A session keeps its connections for the next request of the same tick: so a host name of which some
-addresses are dead costs its timeouts once a tick, not once a call.
-"""
+"""Sends one HTTP request with a hard limit on total time and response size. See docs/adr/0020."""
 
 import time
 from dataclasses import dataclass
@@ -13,10 +9,11 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from registrar.http.connections import POOLS, watched
+from registrar.http.connections import CONNECTIONS, watched
+from registrar.http.failures import translate
 from registrar.http.reply import Reply
 
-# The largest answer that is read: a thousand times what the provider sends.
+# The largest body that is read: a thousand times what the provider sends.
 MAX_REPLY_BYTES = 1024 * 1024
 # A connection that was idle for longer is not used again: the server may be closing it at this moment,
 # and a request that is lost in that way may have been carried out.
@@ -25,58 +22,46 @@ MAX_IDLE_S = 5.0
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds to connect, and to wait for each next byte; together, of the whole exchange."""
+    """Seconds for connecting, and for each wait for the next bytes; their sum limits the whole request."""
 
     connect_s: float
     read_s: float
 
     @property
     def total_s(self) -> float:
-        """The connection is cut after this time; only resolving the host name may take longer."""
+        """The request ends after this time, in whatever phase it is."""
         return self.connect_s + self.read_s
 
 
-class NoAnswerError(Exception):
-    """There was no answer; the cause says why.
-
-    Attributes:
-        error: a `requests.RequestException`, or an OSError of this machine's configuration.
-        sent: whether any byte of the request may have reached the server behind the connection.
-    """
-
-    def __init__(self, error: Exception, *, sent: bool) -> None:
-        super().__init__(type(error).__name__)
-        self.error = error
-        self.sent = sent
-
-
 class HttpSession:
-    """Sends requests one after the other over kept connections; threads may share it.
+    """Sends requests over kept connections; several threads may share it.
 
-    No redirect is followed and no cookie is kept. The environment may name a proxy and certificates,
-    unless `trust_env` is False; `~/.netrc` is never read.
+    The connections are kept for the requests of one tick, so that a host name of which some addresses are
+    dead costs its timeouts once a tick. No redirect is followed and no cookie is stored. The environment may
+    name a proxy and certificates, unless `trust_env` is False; `~/.netrc` is never read.
     """
 
-    def __init__(self, limits: Timeouts, *, trust_env: bool = True) -> None:
-        self._limits = limits
+    def __init__(self, timeouts: Timeouts, *, trust_env: bool = True) -> None:
+        self._timeouts = timeouts
         self._session = _session(trust_env=trust_env)
         self._used_at = time.monotonic()
 
-    def request(self, method: str, url: str, **request: Any) -> Reply:
-        """The answer, whatever it says. A body beyond `MAX_REPLY_BYTES` is cut there.
+    def request(self, method: str, url: str, **options: Any) -> Reply:
+        """The reply, whatever its status. A body beyond `MAX_REPLY_BYTES` is truncated.
 
         Args:
             method: of HTTP.
             url: where to.
-            request: more of what `requests.request` takes.
+            options: more of what `requests.request` takes.
 
         Raises:
-            NoAnswerError: there was none. Nothing else.
+            UnavailableError: there was no reply. Its `sent` is False only if no byte of the request can have
+                reached the server.
         """
         if time.monotonic() - self._used_at > MAX_IDLE_S:
             self.close()
         try:
-            return self._exchange(method, url, request)
+            return self._send(method, url, options)
         finally:
             self._used_at = time.monotonic()
 
@@ -84,101 +69,79 @@ class HttpSession:
         """Closes the kept connections; the session may be used again."""
         self._session.close()
 
-    def _exchange(self, method: str, url: str, request: dict[str, Any]) -> Reply:
-        with watched(self._limits.total_s) as watchdog:
+    def _send(self, method: str, url: str, options: dict[str, Any]) -> Reply:
+        with watched(self._timeouts.total_s) as watchdog:
             try:
-                reply = self._reply(method, url, request)
+                reply = self._reply(method, url, options)
+                if watchdog.expired:
+                    # A body without a length that is cut looks like one that is complete.
+                    raise requests.ReadTimeout
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                # OSError: those of requests, and of certificates that are not there.
-                found = _explained(error, was_cut=watchdog.was_cut)
-                raise NoAnswerError(found, sent=watchdog.sent) from error
-            if watchdog.was_cut:
-                # A body without a length that is cut looks like one that is complete.
-                raise NoAnswerError(_too_slow(), sent=True)
+                # OSError: those of requests, and of certificates that are not there. ValueError: a host's name
+                # or a header that cannot be encoded.
+                cause = requests.ReadTimeout() if watchdog.expired else error
+                raise translate(cause, url, sent=watchdog.sent) from error
         return reply
 
-    def _reply(self, method: str, url: str, request: dict[str, Any]) -> Reply:
-        timeouts = (self._limits.connect_s, self._limits.read_s)
+    def _reply(self, method: str, url: str, options: dict[str, Any]) -> Reply:
+        for value in options.get("headers", {}).values():
+            # Or else it would fail after connecting, when something may have been sent.
+            value.encode("latin-1")
+        timeouts = (self._timeouts.connect_s, self._timeouts.read_s)
         with self._session.request(
-            method, url, timeout=timeouts, allow_redirects=False, stream=True, **request
+            method, url, timeout=timeouts, allow_redirects=False, stream=True, **options
         ) as response:
-            named = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, _body(response), named)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status_code, _body(response), headers)
 
 
 def request(
-    method: str, url: str, limits: Timeouts, *, trust_env: bool = True, **request: Any
+    method: str, url: str, timeouts: Timeouts, *, trust_env: bool = True, **options: Any
 ) -> Reply:
-    """One exchange over a connection of its own.
-
-    Raises:
-        requests.RequestException: there was no answer. Nothing else.
-    """
-    session = HttpSession(limits, trust_env=trust_env)
+    """One request over a connection of its own; see `HttpSession.request`."""
+    session = HttpSession(timeouts, trust_env=trust_env)
     try:
-        return session.request(method, url, **request)
-    except NoAnswerError as failure:
-        if isinstance(failure.error, requests.RequestException):
-            raise failure.error from failure
-        raise requests.ConnectionError(failure.error) from failure
+        return session.request(method, url, **options)
     finally:
         session.close()
 
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: requests would read the body of a redirect as a whole, however long, even unfollowed."""
+        """None: requests would read the whole body of a redirect, however long, even if it does not follow it."""
         del resp
         return None
 
 
 class _Adapter(HTTPAdapter):
-    """Opens connections that a watchdog can cut, also those to a proxy."""
+    """Opens connections with a watchdog, also those to a proxy."""
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        if isinstance(manager, urllib3.ProxyManager):
-            manager.pool_classes_by_scheme = POOLS
-        return manager
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if type(pool) not in CONNECTIONS:
+            # What urllib3 has for SOCKS, if PySocks is installed, opens connections of its own.
+            raise requests.exceptions.InvalidSchema("SOCKS")
+        pool.ConnectionCls = CONNECTIONS[type(pool)]
+        return pool
 
 
 def _session(*, trust_env: bool) -> requests.Session:
     session = _Session()
     session.trust_env = trust_env
     # Else requests puts the machine's ~/.netrc in place of the Authorization header.
-    session.auth = _unchanged
+    session.auth = _keep_auth_header
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter())
     return session
 
 
-def _explained(error: Exception, *, was_cut: bool) -> Exception:
-    """What really happened, as an error of `requests` or an OSError."""
-    if was_cut:
-        return _too_slow()
-    if isinstance(error, UnicodeError | urllib3.exceptions.LocationValueError):
-        # A host's name or a header that cannot be encoded: nothing was sent.
-        return requests.exceptions.InvalidURL(error)
-    if isinstance(error, OSError):
-        return error
-    return requests.ConnectionError(error)
-
-
-def _too_slow() -> requests.ReadTimeout:
-    return requests.ReadTimeout("the answer took too long")
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _keep_auth_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
 def _body(response: requests.Response) -> bytes:
-    # One that grows in place: chunks may be of one byte.
+    # A buffer that grows in place: chunks may be of one byte.
     body = bytearray()
     for chunk in response.iter_content(65536):
         body += chunk

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import requests
 import structlog
 
 from listener.server import address_report
 from listener.server.address_report import ListeningAddress
-from registrar.errors import AddressUnknownError
+from registrar.errors import AddressUnknownError, UnavailableError
 from registrar.http.request import Timeouts, request
 
 log = structlog.get_logger("registrar")
@@ -188,7 +187,7 @@ def is_ready(address: ListeningAddress) -> bool:
     try:
         # A proxy for the outside world does not lead to our own machine.
         return request("GET", url, LIMITS, trust_env=False).status == 200
-    except requests.RequestException:
+    except UnavailableError:
         return False
 
 

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 from listener.logs import Redactor
 from listener.settings.secret import Secret
 from registrar.errors import UnavailableError
-from registrar.http.failures import translate
 from registrar.http.reply import Reply
-from registrar.http.request import HttpSession, NoAnswerError, Timeouts
+from registrar.http.request import HttpSession, Timeouts
 from registrar.metrics import Metrics
 from registrar.settings import Timing
 from registrar.thingspace.requests import Call
@@ -67,17 +66,13 @@ class Transport:
         self._http.close()
 
     def _exchange(self, call: Call, headers: Mapping[str, str]) -> Reply:
-        url = self._base_url + call.path
-        try:
-            return self._http.request(
-                call.method,
-                url,
-                json=call.json,
-                data=call.form,
-                headers=_headers(call, headers),
-            )
-        except NoAnswerError as failure:
-            raise translate(failure.error, url, sent=failure.sent) from failure
+        return self._http.request(
+            call.method,
+            self._base_url + call.path,
+            json=call.json,
+            data=call.form,
+            headers=_headers(call, headers),
+        )
 
     def _redacted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
         if reply.ok and not reply.body.lstrip().startswith(b"<"):

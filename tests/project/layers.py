@@ -69,7 +69,7 @@ REGISTRAR = Package(
         ("model", "fan_out", "turn", "url_display"),
         ("errors",),
     ),
-    {"requests": {"http", "thingspace", "public_url", "process"}},
+    {"requests": {"http"}, "urllib3": {"http"}},
 )
 PACKAGES = (LISTENER, REGISTRAR)
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-import requests
 
+from registrar.errors import UnavailableError
 from registrar.http.reply import Reply
-from registrar.http.request import HttpSession, NoAnswerError, Timeouts, request
+from registrar.http.request import HttpSession, Timeouts, request
 from registrar.public_url import probe
 
 LIMITS = Timeouts(connect_s=0.2, read_s=0.6)
@@ -175,7 +175,7 @@ def assert_bounded(attack: Attack, status: str) -> None:
         tracemalloc.start()
         try:
             reply: Reply | None = session.request("GET", url)
-        except NoAnswerError:
+        except UnavailableError:
             # There was none, or none that can be read: as good.
             reply = None
         finally:
@@ -234,10 +234,35 @@ def test_host_with_two_hundred_addresses_has_the_time_of_one(
 ) -> None:
     with many_addresses(monkeypatch) as (host, port):
         began = time.monotonic()
-        with pytest.raises(requests.RequestException):
+        with pytest.raises(UnavailableError):
             request("GET", f"http://{host}:{port}/", LIMITS)
         assert probe._check_certificate(f"https://{host}:{port}/", 0.5) == []
         assert time.monotonic() - began < ENOUGH_S
+
+
+def test_name_server_that_does_not_answer_costs_the_time_of_one_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def hang(host: str, *rest: object, **more: object) -> object:
+        if host == "slow.example.com":
+            over.wait(3 * ENOUGH_S)
+            host = "127.0.0.1"
+        return resolve(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    began = time.monotonic()
+    try:
+        with pytest.raises(UnavailableError) as caught:
+            request("GET", "https://slow.example.com:1/", LIMITS)
+        assert probe._addresses("https://slow.example.com:1/", 0.5) == []
+        assert probe._check_certificate("https://slow.example.com:1/", 0.5) == []
+        assert time.monotonic() - began < ENOUGH_S
+    finally:
+        over.set()
+    assert (caught.value.reason, caught.value.sent) == ("timeout", False)
 
 
 def test_handshake_that_trickles_ends_in_time() -> None:
@@ -247,7 +272,7 @@ def test_handshake_that_trickles_ends_in_time() -> None:
         while not over.wait(0.02):
             connection.sendall(b"\0")
 
-    with attacker(trickle, "") as url, pytest.raises(requests.RequestException):
+    with attacker(trickle, "") as url, pytest.raises(UnavailableError):
         began = time.monotonic()
         request("GET", url.replace("http:", "https:"), LIMITS)
     assert time.monotonic() - began < ENOUGH_S
