@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from bench.load import messages
 from bench.load.messages import MessageNumbers, Template
 from bench.report import growth_tables, tables
@@ -113,7 +111,7 @@ class Growth:
             for number in range(self._options.rounds):
                 for count in PARTITIONS:
                     with (
-                        _cluster_store(cluster, count) as emptied,
+                        store.of_cluster(cluster, count) as emptied,
                         session.running(
                             self._ours, existing=emptied, QUEUE_PARTITIONS=str(count)
                         ) as running,
@@ -127,7 +125,7 @@ class Growth:
                 node = Node(folder, {"appendfsync": "everysec"})
                 with (
                     started([node]),
-                    _node_store(node) as own,
+                    store.of_node(node) as own,
                     session.running(self._ours, existing=own) as running,
                 ):
                     self._measure("spool", "Redis", number, running)
@@ -228,24 +226,3 @@ def _folder(prefix: str) -> Iterator[Path]:
     environment.VAR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=environment.VAR) as folder:
         yield Path(folder)
-
-
-@contextmanager
-def _cluster_store(cluster: redis_cluster.Cluster, partitions: int) -> Iterator[Store]:
-    """The Cluster, emptied, as the store of some partitions."""
-    for master in cluster.masters():
-        master.ask("FLUSHALL", "SYNC")
-    masters = [cluster.master_of(stream_key(number)) for number in range(partitions)]
-    clients = [master.client() for master in masters]
-    try:
-        yield Store(cluster.url, clients)
-    finally:
-        for client in clients:
-            client.close()
-
-
-@contextmanager
-def _node_store(node: Node) -> Iterator[Store]:
-    url = f"redis://{node.address}/0"
-    with redis.Redis.from_url(url, decode_responses=True, protocol=2) as client:
-        yield Store(url, [client])

@@ -18,7 +18,7 @@ class Fault:
 
     Attributes:
         name: for `--fault`.
-        sentence: what happens.
+        sentence: what happens; the docstring of `inject`.
         environment: makes the environment that the fault is injected into.
         inject: causes the fault and ends it.
         alarm: what must report the fault while it lasts.
@@ -43,3 +43,14 @@ class Fault:
     p99_s: float | None = None
     mounts: bool = False
     compiles: bool = False
+
+
+def fault(
+    name: str, environment: Factory, alarm: Alarm | Exempt, **properties: Any
+) -> Callable[[Injection], Fault]:
+    """Makes a fault of the decorated injection, whose docstring says what happens."""
+
+    def make(inject: Injection) -> Fault:
+        return Fault(name, str(inject.__doc__), environment, inject, alarm, **properties)
+
+    return make

@@ -16,6 +16,8 @@ from bench.errors import BenchError
 from bench.rig import environment
 from testbed import redis_process
 from testbed.ports import free_port
+from testbed.redis_cluster import Cluster
+from testbed.redis_nodes import Node
 
 # The fields that differ from run to run.
 VOLATILE_FIELDS = ("time", "requestid")
@@ -69,6 +71,28 @@ def running(fsync: str) -> Iterator[Store]:
         redis_process.running(Path(folder), port=free_port(), options=options) as url,
         redis.Redis.from_url(url, decode_responses=True, protocol=2) as client,
     ):
+        yield Store(url, [client])
+
+
+@contextmanager
+def of_cluster(cluster: Cluster, partitions: int) -> Iterator[Store]:
+    """The Cluster, emptied, as the store of some partitions."""
+    for master in cluster.masters():
+        master.ask("FLUSHALL", "SYNC")
+    masters = [cluster.master_of(stream_key(number)) for number in range(partitions)]
+    clients = [master.client() for master in masters]
+    try:
+        yield Store(cluster.url, clients)
+    finally:
+        for client in clients:
+            client.close()
+
+
+@contextmanager
+def of_node(node: Node) -> Iterator[Store]:
+    """A running server as a store."""
+    url = f"redis://{node.address}/0"
+    with redis.Redis.from_url(url, decode_responses=True, protocol=2) as client:
         yield Store(url, [client])
 
 

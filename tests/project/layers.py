@@ -71,7 +71,21 @@ REGISTRAR = Package(
     ),
     {"requests": {"http"}, "urllib3": {"http"}},
 )
-PACKAGES = (LISTENER, REGISTRAR)
+BENCH = Package(
+    "bench",
+    (
+        ("cli",),
+        ("chaos", "compare", "consumer", "growth", "slow_connections", "token_timing"),
+        ("rig",),
+        ("load",),
+        ("report",),
+        ("errors",),
+        # Processes of their own.
+        ("consumer_child", "contenders"),
+    ),
+    {"listener": {"consumer", "consumer_child"}},
+)
+PACKAGES = (LISTENER, REGISTRAR, BENCH)
 
 
 def root_of(module: str) -> str:

@@ -11,8 +11,10 @@ from bench.chaos.faults import (
     spool,
 )
 
+MODULES = (redis_server, refusals, service, spool, clients, network, failover)
 FAULTS: dict[str, Fault] = {
-    fault.name: fault
-    for module in (redis_server, refusals, service, spool, clients, network, failover)
-    for fault in module.FAULTS
+    each.name: each
+    for module in MODULES
+    for each in vars(module).values()
+    if isinstance(each, Fault)
 }

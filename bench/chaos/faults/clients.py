@@ -20,7 +20,7 @@ from bench.chaos.environments.single import (
     single,
     unread_log,
 )
-from bench.chaos.fault import Fault
+from bench.chaos.fault import fault
 from bench.chaos.faults.service import HIT, terminate
 from testbed.ports import HOST
 
@@ -28,7 +28,9 @@ EARLY_CONNECTIONS = 40
 MAX_METRICS_BYTES = 16 * 2**20
 
 
+@fault("early-connections", single, Exempt("no fault of the service or of Redis"))
 def connect_early(environment: SingleEnvironment, rng: Random) -> None:
+    """Connections are opened in advance, and used 6 s later."""
     address = (HOST, environment.service.port)
     connections = [HTTPConnection(*address, timeout=10) for _ in range(EARLY_CONNECTIONS)]
     for connection in connections:
@@ -40,7 +42,9 @@ def connect_early(environment: SingleEnvironment, rng: Random) -> None:
         list(pool.map(environment.send, marks, connections))
 
 
+@fault("slow-scrapes", single, Exempt("no fault of the service or of Redis"))
 def scrape(environment: SingleEnvironment, rng: Random) -> None:
+    """/metrics is read again and again, and by some very slowly."""
     stop = threading.Event()
 
     def fast() -> None:
@@ -62,16 +66,24 @@ def scrape(environment: SingleEnvironment, rng: Random) -> None:
             scraper.result()
 
 
+@fault("metrics-kept", kept_metrics, HIT, may_break=True)
 def restart(environment: SingleEnvironment, rng: Random) -> None:
+    """SIGTERM of gunicorn and a new start, three times, with a folder of metrics that stays."""
     for _ in range(3):
-        terminate(environment, rng)
+        terminate.inject(environment, rng)
         time.sleep(rng.uniform(0.2, 0.5))
     folder = Path(environment.service.settings["PROMETHEUS_MULTIPROC_DIR"])
     size = sum(file.stat().st_size for file in folder.iterdir())
     assert size < MAX_METRICS_BYTES, f"{size} bytes of metrics are kept"
 
 
+@fault(
+    "log-pause",
+    piped_log,
+    Exempt("a metric counts lost lines, and the log says so once it is read"),
+)
 def pause_reader(environment: PipedLogEnvironment, rng: Random) -> None:
+    """The reader of the log pauses for 2 to 5 s; each message is logged."""
     environment.reader.suspend()
     try:
         time.sleep(rng.uniform(2.0, 5.0))
@@ -79,46 +91,7 @@ def pause_reader(environment: PipedLogEnvironment, rng: Random) -> None:
         environment.reader.resume()
 
 
+@fault("log-unread", unread_log, Exempt("a metric counts lost lines"))
 def wait(environment: Environment, rng: Random) -> None:
-    """The environment is the fault."""
+    """Nobody ever reads the log; each message is logged."""
     time.sleep(rng.uniform(2.0, 4.0))
-
-
-FAULTS = (
-    Fault(
-        "log-pause",
-        "the reader of the log pauses for 2 to 5 s; each message is logged",
-        piped_log,
-        pause_reader,
-        Exempt("a metric counts lost lines, and the log says so once it is read"),
-    ),
-    Fault(
-        "log-unread",
-        "nobody ever reads the log; each message is logged",
-        unread_log,
-        wait,
-        Exempt("a metric counts lost lines"),
-    ),
-    Fault(
-        "early-connections",
-        "connections are opened in advance, and used 6 s later",
-        single,
-        connect_early,
-        Exempt("no fault of the service or of Redis"),
-    ),
-    Fault(
-        "slow-scrapes",
-        "/metrics is read again and again, and by some very slowly",
-        single,
-        scrape,
-        Exempt("no fault of the service or of Redis"),
-    ),
-    Fault(
-        "metrics-kept",
-        "SIGTERM of gunicorn and a new start, three times, with a folder of metrics that stays",
-        kept_metrics,
-        restart,
-        HIT,
-        may_break=True,
-    ),
-)

@@ -11,14 +11,16 @@ from bench.chaos.environments.distributed import (
     cluster,
     sentinel,
 )
-from bench.chaos.fault import Fault
+from bench.chaos.fault import fault
 from bench.chaos.faults.redis_server import hung
 from bench.rig.store import stream_key
 
 QUICK = Exempt("another server takes over within a moment")
 
 
+@fault("sentinel-kill", sentinel, SPOOLS)
 def kill_master(environment: SentinelEnvironment, rng: Random) -> None:
+    """SIGKILL of the master under Sentinel, and a new start as a replica."""
     old = environment.sentinels.master()
     old.kill()
     environment.sentinels.new_master_after(old)
@@ -27,7 +29,9 @@ def kill_master(environment: SentinelEnvironment, rng: Random) -> None:
     environment.wait_until_healthy()
 
 
+@fault("sentinel-hang", sentinel, SPOOLS)
 def hang_master(environment: SentinelEnvironment, rng: Random) -> None:
+    """SIGSTOP of the master under Sentinel until after the failover."""
     old = environment.sentinels.master()
     # When it resumes, it believes to be the master until a Sentinel demotes it.
     with hung(old):
@@ -36,12 +40,16 @@ def hang_master(environment: SentinelEnvironment, rng: Random) -> None:
     environment.wait_until_healthy()
 
 
+@fault("sentinel-handover", sentinel, QUICK)
 def hand_over(environment: SentinelEnvironment, rng: Random) -> None:
+    """SENTINEL FAILOVER: the old master lives, and goes on for a moment."""
     environment.sentinels.fail_over()
     environment.wait_until_healthy()
 
 
+@fault("cluster-kill", cluster, SPOOLS)
 def kill_cluster_master(environment: ClusterEnvironment, rng: Random) -> None:
+    """SIGKILL of a master of the Cluster, and a new start as a replica."""
     key = _random_stream(rng)
     old = environment.cluster.master_of(key)
     old.kill()
@@ -51,7 +59,9 @@ def kill_cluster_master(environment: ClusterEnvironment, rng: Random) -> None:
     environment.wait_until_healthy()
 
 
+@fault("cluster-hang", cluster, SPOOLS)
 def hang_cluster_master(environment: ClusterEnvironment, rng: Random) -> None:
+    """SIGSTOP of a master of the Cluster until after the failover."""
     key = _random_stream(rng)
     old = environment.cluster.master_of(key)
     with hung(old):
@@ -60,12 +70,16 @@ def hang_cluster_master(environment: ClusterEnvironment, rng: Random) -> None:
     environment.wait_until_healthy()
 
 
+@fault("cluster-handover", cluster, QUICK)
 def hand_over_in_cluster(environment: ClusterEnvironment, rng: Random) -> None:
+    """CLUSTER FAILOVER of one master."""
     environment.cluster.fail_over(_random_stream(rng))
     environment.wait_until_healthy()
 
 
+@fault("cluster-reshard", cluster, QUICK)
 def reshard(environment: ClusterEnvironment, rng: Random) -> None:
+    """Slots with streams move to other masters."""
     for _ in range(3):
         key = _random_stream(rng)
         source = environment.cluster.master_of(key)
@@ -76,46 +90,3 @@ def reshard(environment: ClusterEnvironment, rng: Random) -> None:
 
 def _random_stream(rng: Random) -> str:
     return stream_key(rng.randrange(CLUSTER_PARTITIONS))
-
-
-FAULTS = (
-    Fault(
-        "sentinel-kill",
-        "SIGKILL of the master under Sentinel, and a new start as a replica",
-        sentinel,
-        kill_master,
-        SPOOLS,
-    ),
-    Fault(
-        "sentinel-hang",
-        "SIGSTOP of the master under Sentinel until after the failover",
-        sentinel,
-        hang_master,
-        SPOOLS,
-    ),
-    Fault(
-        "sentinel-handover",
-        "SENTINEL FAILOVER: the old master lives, and goes on for a moment",
-        sentinel,
-        hand_over,
-        QUICK,
-    ),
-    Fault(
-        "cluster-kill",
-        "SIGKILL of a master of the Cluster, and a new start as a replica",
-        cluster,
-        kill_cluster_master,
-        SPOOLS,
-    ),
-    Fault(
-        "cluster-hang",
-        "SIGSTOP of a master of the Cluster until after the failover",
-        cluster,
-        hang_cluster_master,
-        SPOOLS,
-    ),
-    Fault(
-        "cluster-handover", "CLUSTER FAILOVER of one master", cluster, hand_over_in_cluster, QUICK
-    ),
-    Fault("cluster-reshard", "slots with streams move to other masters", cluster, reshard, QUICK),
-)

@@ -5,16 +5,20 @@ from random import Random
 
 from bench.chaos.alarm import SPOOLS, Exempt
 from bench.chaos.environments.single import SingleEnvironment, tcp_proxied
-from bench.chaos.fault import Fault
+from bench.chaos.fault import fault
 
 
+@fault("connection-reset", tcp_proxied, Exempt("each outage lasts milliseconds"))
 def reset(environment: SingleEnvironment, rng: Random) -> None:
+    """Every connection to Redis is reset, again and again."""
     for _ in range(10):
         environment.tcp_proxy.tear()
         time.sleep(rng.uniform(0.0, 0.3))
 
 
+@fault("latency", tcp_proxied, Exempt("answers come within ACK_BUDGET_MS"))
 def delay(environment: SingleEnvironment, rng: Random) -> None:
+    """Each piece on the way to or from Redis takes 5 to 800 ms."""
     proxy = environment.tcp_proxy
     try:
         for _ in range(3):
@@ -24,7 +28,9 @@ def delay(environment: SingleEnvironment, rng: Random) -> None:
         proxy.delay_s = 0.0
 
 
+@fault("answers-lost", tcp_proxied, SPOOLS)
 def drop_replies(environment: SingleEnvironment, rng: Random) -> None:
+    """Redis does what it is asked, but its answers never arrive."""
     proxy = environment.tcp_proxy
     proxy.swallows = True
     try:
@@ -35,40 +41,10 @@ def drop_replies(environment: SingleEnvironment, rng: Random) -> None:
         proxy.swallows = False
 
 
+@fault("half-dead", tcp_proxied, Exempt("a new connection is made within ACK_BUDGET_MS"))
 def black_hole(environment: SingleEnvironment, rng: Random) -> None:
+    """Connections to Redis go on without passing anything, as behind a firewall that forgot them."""
     for _ in range(3):
         environment.tcp_proxy.mute()
         time.sleep(rng.uniform(0.5, 2.0))
     environment.tcp_proxy.tear(mute=True)
-
-
-FAULTS = (
-    Fault(
-        "connection-reset",
-        "every connection to Redis is reset, again and again",
-        tcp_proxied,
-        reset,
-        Exempt("each outage lasts milliseconds"),
-    ),
-    Fault(
-        "latency",
-        "each piece on the way to or from Redis takes 5 to 800 ms",
-        tcp_proxied,
-        delay,
-        Exempt("answers come within ACK_BUDGET_MS"),
-    ),
-    Fault(
-        "half-dead",
-        "connections to Redis go on without passing anything, as behind a firewall that forgot them",
-        tcp_proxied,
-        black_hole,
-        Exempt("a new connection is made within ACK_BUDGET_MS"),
-    ),
-    Fault(
-        "answers-lost",
-        "Redis does what it is asked, but its answers never arrive",
-        tcp_proxied,
-        drop_replies,
-        SPOOLS,
-    ),
-)

@@ -18,7 +18,7 @@ from bench.chaos.environments.single import (
     single,
     tcp_proxied,
 )
-from bench.chaos.fault import Fault
+from bench.chaos.fault import fault
 from bench.rig.store import stream_key
 from testbed.polling import wait_until
 
@@ -31,11 +31,15 @@ HOUR_MS = 3_600_000
 REFUSED_BODIES, REFUSED_SENDERS = 300, 30
 
 
+@fault("request-limit", resp_proxied, SET_ASIDE)
 def refuse_large_requests(environment: SingleEnvironment, rng: Random) -> None:
+    """What stands before Redis answers requests above 32 KiB with an error; messages of 64 KiB come."""
     _limit("most_bytes", environment, rng)
 
 
+@fault("request-cut", resp_proxied, SET_ASIDE)
 def cut_large_requests(environment: SingleEnvironment, rng: Random) -> None:
+    """What stands before Redis cuts the connection on requests above 32 KiB; messages of 64 KiB come."""
     _limit("cut_bytes", environment, rng)
 
 
@@ -57,24 +61,32 @@ def _limit(limit: str, environment: SingleEnvironment, rng: Random) -> None:
     environment.command("spool", "retry", "--all")
 
 
+@fault("no-evalsha", single, Alarm("check", "^error +redis: .*eval", 3.0))
 def forbid_scripts(environment: SingleEnvironment, rng: Random) -> None:
+    """The user of the service has no right to scripts for 3 to 5 s."""
     with _forbidden(environment, "eval", "evalsha"):
         time.sleep(rng.uniform(3.0, 5.0))
 
 
+@fault("no-xadd", single, Alarm("check", "^error +redis: .*xadd", 3.0))
 def forbid_xadd(environment: SingleEnvironment, rng: Random) -> None:
+    """The user of the service has no right to XADD for 3 to 5 s."""
     with _forbidden(environment, "xadd"):
         time.sleep(rng.uniform(3.0, 5.0))
 
 
+@fault("no-names", tcp_proxied, Alarm("check", "^warning +redis: CLIENT SETNAME", 2.5))
 def forbid_client_names(environment: SingleEnvironment, rng: Random) -> None:
+    """CLIENT is refused while connections are made anew, so that they have no names."""
     with _forbidden(environment, "client"):
         # So that the service connects again, and cannot name its connections.
         environment.tcp_proxy.tear()
         time.sleep(rng.uniform(2.5, 4.0))
 
 
+@fault("id-ahead", id_ahead, Alarm("check", "ahead", 3.0))
 def add_entry_from_the_future(environment: SingleEnvironment, rng: Random) -> None:
+    """The stream has an entry whose id lies hours ahead of the clock."""
     seconds, microseconds = environment.node.ask("TIME")
     now_ms = seconds * 1000 + microseconds // 1000
     ahead_ms = rng.randrange(HOUR_MS, 100 * HOUR_MS)
@@ -82,7 +94,10 @@ def add_entry_from_the_future(environment: SingleEnvironment, rng: Random) -> No
     time.sleep(rng.uniform(3.0, 4.0))
 
 
+@fault("refusals", few_clients, Exempt("the bounds of the pools hold"))
 def flood_quarantine(environment: SingleEnvironment, rng: Random) -> None:
+    """300 bodies at once that are refused and kept in the quarantine; few clients may connect."""
+
     def send_refused(number: int) -> None:
         body = json.dumps([number, rng.random()])
         assert environment.service.post(body, PATH).status_code == 400
@@ -91,8 +106,9 @@ def flood_quarantine(environment: SingleEnvironment, rng: Random) -> None:
         list(pool.map(send_refused, range(REFUSED_BODIES)))
 
 
+@fault("crossslot", sharded, Alarm("check", "redis[+]cluster", 3.0))
 def wait(environment: SingleEnvironment, rng: Random) -> None:
-    """The environment is the fault."""
+    """A proxy hides two servers behind one address, and answers CROSSSLOT."""
     time.sleep(rng.uniform(3.0, 4.0))
 
 
@@ -104,63 +120,3 @@ def _forbidden(environment: SingleEnvironment, *commands: str) -> Iterator[None]
         yield
     finally:
         environment.node.ask("ACL", "SETUSER", "default", *(f"+{name}" for name in commands))
-
-
-FAULTS = (
-    Fault(
-        "request-limit",
-        "what stands before Redis answers requests above 32 KiB with an error; messages of 64 KiB come",
-        resp_proxied,
-        refuse_large_requests,
-        SET_ASIDE,
-    ),
-    Fault(
-        "request-cut",
-        "what stands before Redis cuts the connection on requests above 32 KiB; messages of 64 KiB come",
-        resp_proxied,
-        cut_large_requests,
-        SET_ASIDE,
-    ),
-    Fault(
-        "no-evalsha",
-        "the user of the service has no right to scripts for 3 to 5 s",
-        single,
-        forbid_scripts,
-        Alarm("check", "^error +redis: .*eval", 3.0),
-    ),
-    Fault(
-        "no-xadd",
-        "the user of the service has no right to XADD for 3 to 5 s",
-        single,
-        forbid_xadd,
-        Alarm("check", "^error +redis: .*xadd", 3.0),
-    ),
-    Fault(
-        "no-names",
-        "CLIENT is refused while connections are made anew, so that they have no names",
-        tcp_proxied,
-        forbid_client_names,
-        Alarm("check", "^warning +redis: CLIENT SETNAME", 2.5),
-    ),
-    Fault(
-        "id-ahead",
-        "the stream has an entry whose id lies hours ahead of the clock",
-        id_ahead,
-        add_entry_from_the_future,
-        Alarm("check", "ahead", 3.0),
-    ),
-    Fault(
-        "refusals",
-        "300 bodies at once that are refused and kept in the quarantine; few clients may connect",
-        few_clients,
-        flood_quarantine,
-        Exempt("the bounds of the pools hold"),
-    ),
-    Fault(
-        "crossslot",
-        "a proxy hides two servers behind one address, and answers CROSSSLOT",
-        sharded,
-        wait,
-        Alarm("check", "redis[+]cluster", 3.0),
-    ),
-)

@@ -14,7 +14,7 @@ from bench.chaos.environments.single import (
     single,
     slow_disk,
 )
-from bench.chaos.fault import Fault
+from bench.chaos.fault import fault
 from bench.chaos.faults.redis_server import hung
 from testbed.polling import wait_until
 
@@ -23,7 +23,15 @@ SYNC_S = 3.0
 SUFFIXES = ("", "-wal", "-shm")
 
 
+@fault(
+    "disk-slow",
+    slow_disk,
+    Alarm("readyz", f"{SPOOLS.pattern}|{REFUSES.pattern}", 3.0),
+    may_refuse=True,
+    compiles=True,
+)
 def slow_down(environment: SlowDiskEnvironment, rng: Random) -> None:
+    """Redis hangs while each sync of the spool's disk takes 3 s."""
     with hung(environment.node):
         environment.disk.delay(sync_s=SYNC_S)
         try:
@@ -32,7 +40,9 @@ def slow_down(environment: SlowDiskEnvironment, rng: Random) -> None:
             environment.disk.delay()
 
 
+@fault("journal-held", single, Alarm("readyz", REFUSES.pattern, 4.0), may_refuse=True)
 def lock_journal(environment: SingleEnvironment, rng: Random) -> None:
+    """Redis hangs while another process holds the journal for 2 to 4 s."""
     with hung(environment.node):
         _wait_until_spooled(environment)
         journal = sqlite3.connect(environment.journal, isolation_level=None, timeout=10)
@@ -42,7 +52,9 @@ def lock_journal(environment: SingleEnvironment, rng: Random) -> None:
             connection.execute("ROLLBACK")
 
 
+@fault("journal-read", single, SPOOLS)
 def read_journal(environment: SingleEnvironment, rng: Random) -> None:
+    """Redis hangs while another process reads the journal in one long transaction."""
     with hung(environment.node):
         _wait_until_spooled(environment)
         journal = sqlite3.connect(environment.journal, isolation_level=None)
@@ -56,7 +68,9 @@ def read_journal(environment: SingleEnvironment, rng: Random) -> None:
             connection.execute("ROLLBACK")
 
 
+@fault("journal-removed", single, Alarm("readyz", SPOOLS.pattern, 2.0))
 def remove_journal(environment: SingleEnvironment, rng: Random) -> None:
+    """Redis is gone, and files of the journal are removed again and again."""
     environment.node.kill()
     try:
         _wait_until_spooled(environment)
@@ -70,38 +84,3 @@ def remove_journal(environment: SingleEnvironment, rng: Random) -> None:
 
 def _wait_until_spooled(environment: Environment) -> None:
     wait_until(lambda: environment.spooled() > 0, environment.service.log)
-
-
-FAULTS = (
-    Fault(
-        "disk-slow",
-        "Redis hangs while each sync of the spool's disk takes 3 s",
-        slow_disk,
-        slow_down,
-        Alarm("readyz", f"{SPOOLS.pattern}|{REFUSES.pattern}", 3.0),
-        may_refuse=True,
-        compiles=True,
-    ),
-    Fault(
-        "journal-held",
-        "Redis hangs while another process holds the journal for 2 to 4 s",
-        single,
-        lock_journal,
-        Alarm("readyz", REFUSES.pattern, 4.0),
-        may_refuse=True,
-    ),
-    Fault(
-        "journal-read",
-        "Redis hangs while another process reads the journal in one long transaction",
-        single,
-        read_journal,
-        SPOOLS,
-    ),
-    Fault(
-        "journal-removed",
-        "Redis is gone, and files of the journal are removed again and again",
-        single,
-        remove_journal,
-        Alarm("readyz", SPOOLS.pattern, 2.0),
-    ),
-)
