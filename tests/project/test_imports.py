@@ -9,9 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("listener", "registrar", "sandbox", "testbed")
 FORBIDDEN = {
-    "listener": {"registrar", "sandbox"},
-    "registrar": {"sandbox"},
-    "sandbox": {"listener", "registrar"},
+    "listener": {"registrar", "sandbox", "bench"},
+    "registrar": {"sandbox", "bench"},
+    "sandbox": {"listener", "registrar", "bench"},
     # Benchmarks, chaos and the demonstration use it outside of pytest.
     "testbed": {"listener", "registrar", "sandbox", "bench", "tests", "pytest"},
 }

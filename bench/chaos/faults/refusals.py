@@ -34,30 +34,39 @@ REFUSED_BODIES, REFUSED_SENDERS = 300, 30
 @fault("request-limit", resp_proxied, SET_ASIDE)
 def refuse_large_requests(environment: SingleEnvironment, rng: Random) -> None:
     """What stands before Redis answers requests above 32 KiB with an error; messages of 64 KiB come."""
-    _limit("most_bytes", environment, rng)
+    environment.resp_proxy.most_bytes = LIMIT_BYTES
+    try:
+        _send_large_messages(environment, rng)
+    finally:
+        environment.resp_proxy.most_bytes = NO_LIMIT
+    _retry_set_aside(environment)
 
 
 @fault("request-cut", resp_proxied, SET_ASIDE)
 def cut_large_requests(environment: SingleEnvironment, rng: Random) -> None:
     """What stands before Redis cuts the connection on requests above 32 KiB; messages of 64 KiB come."""
-    _limit("cut_bytes", environment, rng)
-
-
-def _limit(limit: str, environment: SingleEnvironment, rng: Random) -> None:
-    setattr(environment.resp_proxy, limit, LIMIT_BYTES)
+    environment.resp_proxy.cut_bytes = LIMIT_BYTES
     try:
-        # The drainer first sends the spooled messages in batches, which are too large although the
-        # messages are not.
-        with _forbidden(environment, "set"):
-            time.sleep(rng.uniform(0.5, 2.0))
-        for number in range(LARGE_MESSAGES):
-            environment.send(f"large-{time.monotonic()}-{number}", padding="x" * LARGE_BYTES)
-        wait_until(lambda: environment.set_aside() == LARGE_MESSAGES, environment.service.log)
-        # Long enough for `check`, which takes more than a second under load, to report them.
-        time.sleep(rng.uniform(4.0, 5.0))
+        _send_large_messages(environment, rng)
     finally:
-        setattr(environment.resp_proxy, limit, NO_LIMIT)
-    # As an operator does once the limit is raised.
+        environment.resp_proxy.cut_bytes = NO_LIMIT
+    _retry_set_aside(environment)
+
+
+def _send_large_messages(environment: SingleEnvironment, rng: Random) -> None:
+    # The drainer first sends the spooled messages in batches, which are too large although the
+    # messages are not.
+    with _forbidden(environment, "set"):
+        time.sleep(rng.uniform(0.5, 2.0))
+    for number in range(LARGE_MESSAGES):
+        environment.send(f"large-{time.monotonic()}-{number}", padding="x" * LARGE_BYTES)
+    wait_until(lambda: environment.set_aside() == LARGE_MESSAGES, environment.service.log)
+    # Long enough for `check`, which takes more than a second under load, to report them.
+    time.sleep(rng.uniform(4.0, 5.0))
+
+
+def _retry_set_aside(environment: SingleEnvironment) -> None:
+    """As an operator does once the limit is raised."""
     environment.command("spool", "retry", "--all")
 
 

@@ -1,7 +1,6 @@
 """The contenders of bench/run do the same work; where a stack is not installed, it is left out, but not in CI."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +45,8 @@ def entry(kind: str) -> dict[str, Any]:
     return {**fields, "fields": sorted([*fields, "time", "requestid"])}
 
 
-def found(name: str) -> Contender:
-    """As far as it is there: tests install nothing."""
+def installed(name: str) -> Contender:
+    """A contender whose dependencies are installed: tests install nothing."""
     find_program("wrk")
     if name == "ours":
         return contender.ours()
@@ -59,16 +58,16 @@ def found(name: str) -> Contender:
     elif name == "flask":
         # All that it needs the service needs as well.
         return contender.PYTHON_CONTENDERS[name](sys.executable)
-    one = contender.find(name)
-    assert one
-    return one
+    chosen = contender.find(name)
+    assert chosen
+    return chosen
 
 
 @pytest.fixture(params=contender.NAMES)
 def running(request: pytest.FixtureRequest) -> Iterator[tuple[Service, Store]]:
-    one = found(request.param)
-    with store.running("everysec") as where, running_contender(one, where.url) as server:
-        yield server, where
+    chosen = installed(request.param)
+    with store.running("everysec") as queue, running_contender(chosen, queue.url) as server:
+        yield server, queue
 
 
 def post(server: Service, body: bytes) -> requests.Response:
@@ -82,7 +81,7 @@ def test_a_contender_does_what_all_of_them_must(
     running: tuple[Service, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_loop, "SETTLE_S", 0)
-    server, where = running
+    server, queue = running
     # The samples: the last one has no credentials, and so is refused.
     answers = {path.stem: post(server, path.read_bytes()) for path in SAMPLES}
     assert {name: answer.status_code for name, answer in answers.items()} == {
@@ -99,23 +98,15 @@ def test_a_contender_does_what_all_of_them_must(
     # Once more, members in another order: the same message.
     again = post(server, json.dumps(dict(reversed(first.items()))).encode()).json()
     assert again == {"id": IDS["firmware-available"], "duplicate": True}
-    assert store.sample(where) == {IDS[kind]: entry(kind) for kind in IDS}
+    assert store.sample(queue) == {IDS[kind]: entry(kind) for kind in IDS}
     # Both generators, and the account of what they sent.
     templates = messages.sample_templates()
-    told = closed_loop.drive(server.port, templates, tmp_path, connections=4, seconds=1, first=1)
-    assert not told["refused"]
-    store.check_count(where, 4, told["kept"], in_flight=4)
-    before = where.length()
-    told = open_loop.drive(
+    figures = closed_loop.drive(server.port, templates, tmp_path, connections=4, seconds=1, first=1)
+    assert not figures["refused"]
+    store.check_count(queue, 4, figures["kept"], in_flight=4)
+    before = queue.length()
+    figures = open_loop.drive(
         server.port, templates, rate=100, connections=4, seconds=1, first=messages.RANGE
     )
-    assert (told["kept"], told["broken"]) == (100, 0)
-    store.check_count(where, before, 100, in_flight=0)
-
-
-def test_the_command_tells_what_it_does() -> None:
-    for words, told in ((["--help"], "--quick"), (["growth", "--help"], "--entries")):
-        done = subprocess.run(
-            [ROOT / "bench" / "run", *words], capture_output=True, text=True, check=True
-        )
-        assert told in done.stdout
+    assert (figures["kept"], figures["broken"]) == (100, 0)
+    store.check_count(queue, before, 100, in_flight=0)
