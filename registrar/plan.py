@@ -37,8 +37,6 @@ Reason = Literal[
     "flapping",
     "ours",
     "not-ours",
-    "members-remain",
-    "policy",
     "served-by-others",
     "given-back",
     "by-hand",
@@ -107,18 +105,8 @@ def _plan_difference(desired: Desired, actual: Registration, context: Context) -
     return Action("register", reason, contested=True)
 
 
-def plan_farewell(
-    desired: Desired, actual: Registration | None, members: int, policy: str
-) -> Action:
-    """What to do about a registration when leaving, with so many members remaining.
-
-    Only a URL that is provably ours is removed; `members` is unknown, and this not to be asked,
-    without Redis.
-    """
-    if policy == "never":
-        return Action("nothing", "policy")
-    if policy == "last" and members:
-        return Action("nothing", "members-remain")
+def plan_farewell(desired: Desired, actual: Registration | None) -> Action:
+    """What to do about a registration when this process is to deregister: only a URL of its own is removed."""
     if actual is None:
         return Action("nothing", "absent")
     return Action("deregister", "ours") if owns(desired, actual) else Action("yield", "not-ours")

@@ -111,7 +111,7 @@ class Remover:
         answerers = _AskedOnce(self._answerers)
 
         def remove(slot: Slot) -> Observation:
-            done = self._remove(slot, turn, answerers, members=members, policy=policy)
+            done = self._remove(slot, turn, answerers, policy=policy)
             return self._note(done, turn, members)
 
         slots = self._settings.slots
@@ -129,13 +129,12 @@ class Remover:
         turn: Turn,
         answerers: Answerers,
         *,
-        members: int,
         policy: Deregister,
     ) -> Observation:
         desired = self._settings.desired(slot)
 
         def make(found: Registration | None, *, gives_back: bool = True) -> Action:
-            action = plan_farewell(desired, found, members, policy)
+            action = plan_farewell(desired, found)
             if action.kind != "deregister" or found is None or policy == "always":
                 return action
             spared = self._spare(slot, found, answerers)
