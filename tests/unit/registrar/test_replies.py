@@ -1,11 +1,12 @@
 """What replies mean: callbacks, results, tokens and sessions."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from listener.settings.secret import Secret
@@ -205,38 +206,71 @@ def test_what_is_no_answer_is_not_taken_for_nothing(body: bytes) -> None:
     assert caught.value.reason == "unreadable"
 
 
-READERS: tuple[Callable[[Reply], object], ...] = (
-    *(read_callbacks, read_registration_result, read_deregistration_result),
-    *(read_token, read_session),
-)
-MEMBERS = (
-    *("aname", "name", "url", "username", "password", "accountName", "serviceName", "success"),
-    *("errorCode", "errorMessage", "fault", "code", "message", "nextAccessTime", "error"),
-    *("access_token", "expires_in", "sessionToken"),
-)
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(("Fota", URL, EXPIRED, "900901", 900800, 10**400)),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(MEMBERS), inner, max_size=6)
-    ),
-    max_leaves=12,
-)
-BODIES = st.binary(max_size=300) | VALUES.map(lambda value: json.dumps(value).encode())
-HEADERS = st.dictionaries(st.just("retry-after"), st.text(max_size=40))
+def one_of(*choices: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """A value of one of these, each of them equally likely; `|` would flatten those that are unions themselves."""
+    return st.sampled_from(choices).flatmap(lambda chosen: chosen)
 
 
-@given(BODIES, st.integers(min_value=100, max_value=599) | st.just(200), HEADERS)
-def test_no_reply_whatever_it_is_raises_anything_but_our_errors(
-    body: bytes, status: int, headers: dict[str, str]
+# Members and values that the readers look for, so that many replies get past the first check.
+WORDS = st.sampled_from(
+    [URL, ACCOUNT, "Fota", "", "900901", "900802", "0", "CALLBACK_NOT_REGISTERED", "\ud800", EXPIRED,
+     "invalid_client", "Lock", "2026-May-01 12:00:30+0000 UTC", "9" * 400]
+)  # fmt: skip
+SCALARS = st.sampled_from([None, True, 7, 10**400, 1e300, float("nan")]) | st.text(max_size=20)
+VALUES = one_of(WORDS, WORDS, SCALARS, st.lists(WORDS, max_size=2))
+FAULTS = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("code", "message", "nextAccessTime"), VALUES)
+)
+ERROR_NAMES = ("errorCode", "errorMessage", "error", "error_description")
+ERRORS = st.fixed_dictionaries(
+    {}, optional={**dict.fromkeys(ERROR_NAMES, VALUES), "fault": one_of(FAULTS, VALUES)}
+)
+RETRY_AFTER = one_of(st.integers().map(str), WORDS, st.just("Sat, 31 Dec 99999"))
+HEADERS = st.fixed_dictionaries({}, optional={"retry-after": RETRY_AFTER})
+ERROR_STATUSES = st.sampled_from([400, 401, 403, 404, 429, 503])
+STATUSES = one_of(st.just(200), st.just(200), ERROR_STATUSES, st.integers(100, 599))
+
+
+def replies(members: Sequence[str]) -> st.SearchStrategy[Reply]:
+    """Replies, of which about one in five is a 200 with an object of these members."""
+    objects = st.fixed_dictionaries(dict.fromkeys(members, VALUES))
+    lists = st.lists(one_of(objects, VALUES), max_size=2)
+    contents = one_of(objects, objects, objects, ERRORS, lists, VALUES).map(json.dumps)
+    bodies = one_of(*[contents.map(str.encode)] * 4, st.binary(max_size=50))
+    return st.builds(Reply, STATUSES, bodies, HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("read", "members"),
+    [
+        (read_callbacks, ["url"]),
+        (read_callbacks, ["url", "name", "aname", "username", "password"]),
+        (read_registration_result, ["accountName", "serviceName", "url"]),
+        (read_deregistration_result, ["success"]),
+        (read_token, ["access_token", "expires_in"]),
+        (read_session, ["sessionToken"]),
+    ],
+)
+@given(data=st.data())
+def test_reader_of_replies_raises_only_errors_of_the_registrar(
+    read: Callable[[Reply], object], members: list[str], data: st.DataObject
 ) -> None:
-    for read in READERS:
-        with suppress(RegistrarError):
-            read(Reply(status, body, headers))
+    try:
+        content = read(data.draw(replies(members)))
+    except RegistrarError as error:
+        event(f"raises {error.reason}")
+    else:
+        event(f"returns {type(content).__name__}" if content else "returns nothing")
+        assert shown(content).encode(), "it can be stored and logged"
+
+
+def shown(content: object) -> str:
+    """A text with every text in what a reader returned, secrets too."""
+    if isinstance(content, Secret):
+        return f"Secret {content.reveal()}"
+    if is_dataclass(content):
+        return " ".join(shown(getattr(content, field.name)) for field in fields(content))
+    return " ".join(map(shown, content)) + "()" if isinstance(content, tuple) else f"{content}"
 
 
 def test_a_broken_answer_is_not_repeated_for_it_may_hold_credentials() -> None:
