@@ -54,7 +54,7 @@ class Commands(click.Group):
 def main() -> None:
     """Keeps the callback URL registered with ThingSpace, from boot to shutdown.
 
-    RegistrarSettings come from the environment: see .env.example. Exit status: 0 success, 1 a failure at
+    Settings come from the environment: see .env.example. Exit status: 0 success, 1 a failure at
     work, 2 wrong settings or arguments.
     """
 

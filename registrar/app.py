@@ -28,8 +28,9 @@ from registrar.login_breaker.breaker import LoginBreaker, digest_of
 from registrar.login_breaker.stores import FileStore, RedisStore
 from registrar.metrics import Metrics, PrometheusMetrics
 from registrar.model import canonical
+from registrar.process.addresses import ChildAddresses
 from registrar.process.child import Child, adopt_orphans
-from registrar.process.readiness import Listening, wait_for_free_port, wait_until_ready
+from registrar.process.readiness import wait_for_free_port, wait_until_ready
 from registrar.process.signals import Signals, received
 from registrar.process.supervisor import CAUGHT, ENDING, WRONG_SETTINGS, Supervisor
 from registrar.public_url.probe import Probe
@@ -80,8 +81,8 @@ def run(settings: RegistrarSettings, argv: Sequence[str]) -> int:
             )
             return WRONG_SETTINGS
         report = _report_path(stack)
-        listening = Listening.of(settings.service.port, report, argv, os.environ)
-        must_be_free = settings.enabled and argv and not listening.is_expected
+        addresses = ChildAddresses.of(settings.service.port, report, argv, os.environ)
+        must_be_free = settings.enabled and argv and not addresses.report_required
         if must_be_free and not _free(settings.service.port, signals):
             return 1
         # All of it is built before COMMAND starts: a mistake in there must leave no COMMAND behind.
@@ -89,7 +90,7 @@ def run(settings: RegistrarSettings, argv: Sequence[str]) -> int:
         if report:
             environ[address_report.VARIABLE] = str(report)
         if settings.enabled:
-            worker, named = _worker(settings, signals, metrics, listening if argv else None)
+            worker, named = _worker(settings, signals, metrics, addresses if argv else None)
             environ |= named
         adopt_orphans()
         try:
@@ -188,7 +189,7 @@ def _worker(
     settings: RegistrarSettings,
     signals: Signals,
     metrics: Metrics | None,
-    listening: Listening | None,
+    addresses: ChildAddresses | None,
 ) -> tuple[Service, dict[str, str]]:
     """The registrar's thread, not started but a member already; and what COMMAND's environment gets of it."""
     client = redis_of(settings)
@@ -201,7 +202,7 @@ def _worker(
     def ready(wait: Callable[[float], bool]) -> bool:
         # Standing alone, the listener may be on another machine: then the probe has to do.
         return (
-            listening is None or wait_until_ready(listening, wait)
+            addresses is None or wait_until_ready(addresses, wait)
         ) and probe.wait_until_allowed(wait)
 
     service = Service(

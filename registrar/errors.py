@@ -1,7 +1,13 @@
 """Every way in which registering fails: one tree, split by what the caller does next.
 
-`StopError`: nothing but a change by people helps. `AuthExpiredError`: renew what is named, once, and try
-once more. `UnavailableError`: try again later. `RejectedError` and `NotExclusiveError`: give up this tick.
+| error | what the caller does next |
+|---|---|
+| `StopError` | stops trying: an operator has to change something |
+| `AuthExpiredError` | renews the stale tokens once, and tries once more |
+| `UnavailableError` | tries again later |
+| `PausedError` | waits until the pause is over |
+| `RejectedError`, `NotExclusiveError` | gives up this tick |
+| `StoppingError` | ends |
 """
 
 from collections.abc import Callable, Collection
@@ -11,8 +17,8 @@ TokenKind = Literal["token", "session"]
 
 MAX_DETAIL_CHARS = 200
 
-# Reasons whose cause is on this machine or on the way, and whose detail is ours alone: asking again at once
-# cannot help, and another detail is news for the log.
+# Reasons whose cause lies on this machine or on the way to the provider. A second attempt at once cannot help, and
+# the detail is our own text, so that a changed one is worth a log line.
 LOCAL_CAUSES = frozenset(
     (
         *("certificates-unreadable", "certificate-refused", "tls-failed", "unsendable"),
@@ -22,27 +28,27 @@ LOCAL_CAUSES = frozenset(
 
 
 class RegistrarError(Exception):
-    """The root. `reason` is one word per cause: the same in the log, the status page and `status`.
+    """The root.
 
-    The detail is one line for people, cut; it never holds a credential, and a header never.
+    Attributes:
+        reason: one word per cause: the same in the log, the status page and `status`.
+        detail: one line for people, truncated; it never holds a credential or a header.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
-        """Takes the reason word and what to say beside it."""
         self.reason = reason
-        self.detail = cut(detail)
+        self.detail = _one_line(detail)
         super().__init__(f"{reason}: {self.detail}" if self.detail else reason)
 
 
 class StopError(RegistrarError):
-    """Trying again with the same settings cannot help, and may lock the customer's account."""
+    """Another attempt with the same settings cannot help, and may lock the customer's account."""
 
 
 class AuthExpiredError(RegistrarError):
     """The provider no longer accepts a token; `stale` names what to renew before trying again."""
 
     def __init__(self, reason: str, detail: str, stale: Collection[TokenKind]) -> None:
-        """Takes the reason, what the provider said, and what is to be renewed."""
         super().__init__(reason, detail)
         self.stale: frozenset[TokenKind] = frozenset(stale)
 
@@ -51,9 +57,9 @@ class UnavailableError(RegistrarError):
     """The provider cannot answer now: try again later.
 
     Attributes:
-        retry_after_s: how long the provider asks to wait, in seconds, if it says.
+        retry_after_s: how long to wait, in seconds, if that is known.
         sent: whether the request may have been carried out all the same.
-        status: of the provider's answer; None: there was no answer, or nothing was sent.
+        http_status: of the provider's reply; None: there was no reply, or nothing was sent.
     """
 
     def __init__(
@@ -76,30 +82,28 @@ class RejectedError(RegistrarError):
 
 
 class AddressUnknownError(StopError):
-    """Nobody knows where COMMAND listens, so nobody can see when it is ready."""
+    """COMMAND's address is unknown, so the registrar cannot ask whether COMMAND is ready."""
 
     def __init__(self, detail: str) -> None:
-        """Takes why."""
         super().__init__("address-unknown", detail)
 
 
 class NotVerifiedError(RejectedError):
-    """The provider confirmed a registration, and shows something else; `detail` says what differs."""
+    """The provider confirmed a registration, and returns another; `detail` names what differs, without values."""
 
     def __init__(self, detail: str) -> None:
-        """Takes what differs, without its value."""
         super().__init__("not-verified", detail)
 
 
 class NotExclusiveError(RegistrarError):
-    """Another process may be writing now, so this one must not."""
+    """Another process may be writing now, so this one must not write."""
 
 
 class PausedError(RegistrarError):
-    """The provider asked for a pause, and it is not over: nothing was sent.
+    """The pause that the provider asked for is not over: nothing was sent.
 
     Attributes:
-        left_s: how long it still lasts, in seconds.
+        left_s: how long the pause still lasts, in seconds.
     """
 
     def __init__(self, left_s: float) -> None:
@@ -108,15 +112,14 @@ class PausedError(RegistrarError):
 
 
 class StoppingError(NotExclusiveError):
-    """This process is to end: it begins nothing any more."""
+    """This process is to end: it begins nothing more."""
 
     def __init__(self) -> None:
-        """Needs no details."""
         super().__init__("stopping")
 
 
 def failure_of(attempt: Callable[[], object]) -> RegistrarError | None:
-    """What went wrong in an attempt whose result does not matter; None: it succeeded."""
+    """The error of an attempt whose result does not matter; None: the attempt succeeded."""
     try:
         attempt()
     except RegistrarError as error:
@@ -124,7 +127,7 @@ def failure_of(attempt: Callable[[], object]) -> RegistrarError | None:
     return None
 
 
-def cut(text: str) -> str:
-    """The text on one line, no longer than a log line bears, without what a terminal would obey."""
+def _one_line(text: str) -> str:
+    """The text on one line of at most `MAX_DETAIL_CHARS`, without control characters."""
     line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
     return line if len(line) <= MAX_DETAIL_CHARS else line[: MAX_DETAIL_CHARS - 1] + "…"

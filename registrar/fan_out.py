@@ -1,6 +1,5 @@
-"""Runs one function over several items at once, and waits no longer than its caller may."""
+"""Runs one function over several items in parallel, no longer than the caller has time."""
 
-import contextlib
 import queue
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -21,22 +20,23 @@ def fan_out(
 ) -> dict[Item, Result]:
     """The results by item; an item whose call did not end in time is missing.
 
-    The threads are daemons: a call that hangs keeps the process from nothing. concurrent.futures would
-    wait for it at the interpreter's end.
+    The threads are daemons, so that a call that hangs does not keep the process from ending.
+    concurrent.futures would wait for it.
 
     Args:
-        function: called once for each item; what it raises is raised here.
+        function: called once for each item; its exception is raised here.
         items: distinct.
-        wait: sleeps so many seconds, and returns True early if there is no more time.
-        at_once: how many calls run at a time.
+        wait: sleeps for some seconds, and returns True early if there is no more time.
+        at_once: how many calls run in parallel.
     """
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
     ended: queue.SimpleQueue[tuple[Item, Result | BaseException]] = queue.SimpleQueue()
+    over = threading.Event()
     for item in items:
         waiting.put(item)
 
     def work() -> None:
-        while True:
+        while not over.is_set():
             try:
                 item = waiting.get_nowait()
             except queue.Empty:
@@ -46,18 +46,13 @@ def fan_out(
             except BaseException as error:  # noqa: BLE001 (raised below, in the caller's thread)
                 ended.put((item, error))
 
-    def forget() -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                waiting.get_nowait()
-
     for _ in range(min(at_once, len(items))):
         threading.Thread(target=work, daemon=True).start()
     try:
         return _collect(ended, len(items), wait)
     finally:
-        # No further call begins once nobody waits for it.
-        forget()
+        # No further call begins once the caller has left.
+        over.set()
 
 
 def _collect(

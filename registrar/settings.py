@@ -28,7 +28,7 @@ CREDENTIAL_NAMES = (
     "THINGSPACE_USERNAME",
     "THINGSPACE_PASSWORD",
 )
-"""The provider's credentials: COMMAND does not get them, because web workers must not hold them."""
+"""The provider's credentials. COMMAND does not inherit them, because web workers must not hold them."""
 
 Deregister = Literal["last", "never", "always"]
 Probing = Literal["require", "warn", "off"]
@@ -36,33 +36,33 @@ Probing = Literal["require", "warn", "off"]
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Spans that nobody needs to set, in seconds; tests shorten them."""
+    """Time limits that are no settings, in seconds; tests shorten them."""
 
-    # One call to ThingSpace: far longer than it takes, and both together shorter than the mutex lasts.
+    # For one request to ThingSpace: far longer than it takes, and in sum shorter than the mutex's TTL.
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 10.0
-    # Redis is near: what takes longer is an outage, and the registrar goes on without it.
+    # Redis is near: a longer wait is an outage, and the registrar goes on without Redis.
     redis_timeout_s: float = 2.0
-    # How much longer than a call the mutex lasts at the least: a reply of Redis lies in between.
+    # The mutex's TTL is longer than a request by at least this: a reply of Redis lies in between.
     mutex_margin_s: float = 3.0
-    # After a failure the next tick comes sooner than the interval. Well below ten seconds, so that the URL
-    # is registered within ten seconds of ThingSpace's return.
+    # The backoff after a failed tick. Well below ten seconds, so that the URL is registered within ten seconds
+    # of ThingSpace's return.
     first_retry_s: float = 0.5
     max_retry_s: float = 7.0
-    # Below Heroku's thirty seconds between SIGTERM and SIGKILL.
+    # The whole shutdown. Less than Heroku's thirty seconds between SIGTERM and SIGKILL.
     shutdown_s: float = 25.0
-    # Of these, what deregistering may take: the rest is COMMAND's, and gunicorn's own is ten.
+    # The part of it for the deregistration and the drain. The rest is COMMAND's; gunicorn's own limit is ten.
     deregister_s: float = 12.0
-    # For so long COMMAND goes on receiving after the DELETE: a message may have been sent before it, and be
-    # tried again 1.2 to 1.7 s after an attempt that failed, as was seen on a sibling service.
+    # COMMAND goes on receiving for this long after the DELETE: a message may have been sent before it, and a
+    # failed one is tried again after 1.2 to 1.7 s (observed on a sibling service).
     drain_s: float = 2.0
-    # What is left to COMMAND after a second SIGTERM or SIGINT.
+    # COMMAND's time limit after a second signal to stop.
     second_signal_s: float = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrarSettings:
-    """What the registrar needs to know. Units stand in the names; secrets print as `***`."""
+    """The registrar's settings. Units stand in the names; secrets print as `***`."""
 
     service: Settings
     enabled: bool
@@ -83,9 +83,9 @@ class RegistrarSettings:
         """Reads the listener's and the registrar's settings.
 
         Args:
-            environ: to be read.
-            by_hand: a person wants something done, so all that is needed for it must be there, even
-                with REGISTRAR=off.
+            environ: the variables.
+            by_hand: for an operator's command, which needs every setting of the registrar even with
+                REGISTRAR=off.
 
         Raises:
             listener.errors.SettingsError: with every problem of both.
@@ -117,7 +117,7 @@ class RegistrarSettings:
                 Probing,
                 env.str("REGISTRAR_PROBE", "warn", validate=OneOf(("require", "warn", "off"))),
             ),
-            # With the spool, because that is the volume with what must survive a restart.
+            # Beside the spool, because its volume survives a restart.
             state_dir=service.spool.folder or DEFAULT_FOLDER,
         )
         if settings.enabled or by_hand:
@@ -125,7 +125,7 @@ class RegistrarSettings:
         return settings
 
     def _require(self, env: EnvReader) -> None:
-        """Notes what is missing for registering: without any of it the URL cannot be registered."""
+        """Reports each missing variable without which the URL cannot be registered."""
         needed = {
             "PUBLIC_URL": self.service.public_url,
             "THINGSPACE_ACCOUNTS": self.service.accounts,
@@ -139,16 +139,16 @@ class RegistrarSettings:
 
     @property
     def _credential_texts(self) -> tuple[str, ...]:
-        used = self.credentials
-        return tuple(s.reveal() for s in (used.key, used.secret, used.username, used.password))
+        c = self.credentials
+        return tuple(s.reveal() for s in (c.key, c.secret, c.username, c.password))
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """All secrets among the settings, so that logs can be kept free of them."""
-        # The username is no secret, and often so short a word that lines would suffer.
-        used = self.credentials
-        found = (used.key, used.secret, used.password)
-        return (*self.service.secrets, *(secret for secret in found if secret.reveal()))
+        """All secrets among the settings, for the redaction of logs."""
+        # The username is no secret, and often a word that is too short to be redacted.
+        credentials = self.credentials
+        own = (credentials.key, credentials.secret, credentials.password)
+        return (*self.service.secrets, *(secret for secret in own if secret.reveal()))
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -157,39 +157,39 @@ class RegistrarSettings:
         return tuple(Slot(a, v) for a in service.accounts for v in service.api_versions)
 
     def desired(self, slot: Slot) -> Desired:
-        """What is to be registered in a slot."""
+        """The registration that this deployment wants in a slot."""
         return Desired(self.wanted(slot.version), self.previous(slot.version))
 
     def digest(self, text: str) -> str:
-        """Names a text without telling it, the same in all replicas; nobody else can make one."""
+        """A keyed digest of a text: equal in all replicas, and nobody else can compute it."""
         key = self.credentials.secret.reveal().encode()
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16]
 
     @property
     def mutex_ttl_s(self) -> float:
-        """For how long the mutex is held after it was confirmed: longer than any call takes."""
+        """How long the mutex lasts after a renewal: longer than any request."""
         timing = self.timing
-        call_s = timing.connect_timeout_s + timing.read_timeout_s
-        return max(self.lease_ttl_s, call_s + timing.mutex_margin_s)
+        request_s = timing.connect_timeout_s + timing.read_timeout_s
+        return max(self.lease_ttl_s, request_s + timing.mutex_margin_s)
 
     @property
     def flap_window_s(self) -> float:
-        """For how long a takeover counts."""
+        """How long a takeover counts, in seconds."""
         return self.interval_s * FLAP_WINDOW_INTERVALS
 
     @property
     def deployment(self) -> str:
-        """Names what this deployment wants to be registered: all that its replicas have in common."""
+        """A digest of everything that this deployment wants to be registered; equal in all its replicas."""
         wanted = [self.wanted(version) for version in self.service.api_versions]
         texts = [(w.url, w.username, w.password.reveal() if w.password else None) for w in wanted]
         return self.digest(repr((sorted(self.service.accounts), texts)))
 
     def wanted(self, version: str) -> Registration:
-        """What is to be registered in this API version."""
+        """The registration that this deployment wants in an API version."""
         return self._registration(version, self.service.callback_token)
 
     def previous(self, version: str) -> Registration | None:
-        """The URL with the token before, which is ours as well; None if there is none."""
+        """The registration with the previous token, which is ours as well; None: no previous token."""
         previous = self.service.callback_token_previous
         return self._registration(version, previous) if previous else None
 
@@ -214,7 +214,7 @@ def _base_url(text: str) -> str:
     _ = url.port  # Raises a ValueError if it is not a port.
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     if not re.fullmatch(rf"{re.escape(host)}(:\d*)?", url.netloc, re.IGNORECASE):
-        # "[::1]example.com": others than this parser connect to another host.
+        # "[::1]example.com": other parsers would connect to another host.
         raise ValueError("must be an http or https URL with a host")
     if url.scheme == "http" and not _is_this_machine(url.hostname):
         # A setting that allows it would be one that puts the credentials on the wire in clear.
@@ -229,7 +229,7 @@ def _is_this_machine(host: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
-        # No other name: what it leads to is for whoever answers DNS to say.
+        # No other name, because DNS decides where it leads.
         return host == "localhost"
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (mapped or address).is_loopback

@@ -80,8 +80,8 @@ class LoginRecord:
     def advice(self) -> str:
         """What an operator can do about an open breaker."""
         return (
-            f"{self.refused} logins refused, {self.unanswered} unanswered, and {LOCKED_AT} lock the "
-            "account: correct THINGSPACE_PASSWORD (a corrected one needs no unlock); only if it is right: "
+            f"logins refused: {self.refused}, unanswered: {self.unanswered}; {LOCKED_AT} lock the account: "
+            "correct THINGSPACE_PASSWORD (a corrected one needs no unlock); only if it is right: "
             "python -m registrar unlock"
         )
 

@@ -1,4 +1,4 @@
-"""COMMAND: the process that receives, started and watched by ours."""
+"""COMMAND, the child process that receives the messages: started, signalled and reaped."""
 
 import ctypes
 import os
@@ -24,36 +24,36 @@ class Child:
 
     @classmethod
     def start(cls, argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> "Child":
-        """Starts it without the provider's credentials. Call it before any thread is started.
+        """Starts COMMAND without the provider's credentials. Call it before any thread is started.
 
-        If our own process is killed, Linux sends it SIGTERM; elsewhere it goes on by itself.
+        If our own process is killed, Linux sends COMMAND a SIGTERM; on other systems COMMAND goes on.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: COMMAND cannot be started.
         """
         return cls(
             subprocess.Popen(
                 argv,
                 env={k: v for k, v in environ.items() if k not in CREDENTIAL_NAMES},
                 start_new_session=True,
-                # No thread runs yet, so what is done between fork and exec is safe.
+                # No thread runs yet, so code between fork and exec is safe.
                 preexec_fn=_terminate_with_parent(os.getpid()),  # noqa: PLW1509
             )
         )
 
     @property
     def pid(self) -> int:
-        """Its process id, which is that of its group as well."""
+        """The process id, which is that of the process group as well."""
         return self._process.pid
 
     @property
     def status(self) -> int | None:
-        """Its exit status, 128 plus the number of a signal that ended it; None: it runs."""
+        """The exit status, 128 plus the number if a signal ended COMMAND; None: it runs."""
         return self._status
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, or a process that it left behind in its group: a shell's child, a second gunicorn master."""
+        """Whether COMMAND runs, or another process of its group: a shell's child, a second gunicorn master."""
         return self._status is None or self._send_to_group(0)
 
     @property
@@ -62,12 +62,12 @@ class Child:
         return bool(self._terminated)
 
     def send(self, number: int) -> None:
-        """Sends it a signal, if it still runs."""
+        """Sends COMMAND a signal, if it still runs."""
         if self._status is None:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Sends SIGTERM, once, to COMMAND; once COMMAND has ended, to what is left of its group."""
+        """Sends SIGTERM once to COMMAND, and once to the rest of its group after COMMAND has ended."""
         ended = self._status is not None
         if ended in self._terminated:
             return
@@ -78,28 +78,27 @@ class Child:
             self.send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it and all of its group that is left, at once."""
+        """Sends SIGKILL to COMMAND and its group."""
         self._send_to_group(signal.SIGKILL)
 
     def _send_to_group(self, number: int) -> bool:
-        """Whether there is still a process in the group, which gets the signal; 0 is none."""
+        """Sends the group a signal, 0 for none; returns whether the group has a process that is ours to signal."""
         try:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
-            # Gone, or nothing in it is ours to signal.
             return False
         return True
 
     def set_wait_status(self, status: int) -> None:
-        """Takes what `waitpid` told of it."""
+        """Records the wait status that `waitpid` returned for COMMAND."""
         code = os.waitstatus_to_exitcode(status)
         self._status = code if code >= 0 else 128 - code
-        # So that Popen does not wait for a process that is no more.
+        # Popen would wait for a process that no longer exists.
         self._process.returncode = code
 
 
-def reap(command: Child | None) -> None:
-    """Collects every child that has ended: COMMAND, and, as process 1, orphans that came to us."""
+def reap(child: Child | None) -> None:
+    """Reaps every child process that has ended: COMMAND, and, as process 1 or as a subreaper, orphans."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -107,30 +106,27 @@ def reap(command: Child | None) -> None:
             return
         if pid == 0:
             return
-        if command and pid == command.pid:
-            command.set_wait_status(status)
+        if child and pid == child.pid:
+            child.set_wait_status(status)
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of what COMMAND leaves behind, so that `reap` collects it. Linux only."""
+    """Makes this process the parent of COMMAND's orphans, so that `reap` reaps them. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _terminate_with_parent(parent: int) -> Callable[[], None]:
-    """What COMMAND does before it becomes itself; loaded here, because a fork must not load."""
+    """A function for the child before exec: Linux then sends the child SIGTERM when its parent dies."""
     if sys.platform != "linux":
-        return _nothing
+        return lambda: None
+    # Loaded here, because a fork must not load libraries.
     prctl = ctypes.CDLL(None).prctl
 
-    def ask() -> None:
+    def set_death_signal() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
-            # Ours was killed before the line above: nobody is there to serve.
+            # The parent was killed before the line above.
             os._exit(1)
 
-    return ask
-
-
-def _nothing() -> None:
-    """There is no such thing outside Linux."""
+    return set_death_signal

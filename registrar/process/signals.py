@@ -10,25 +10,24 @@ WAKE = b"\0"
 
 
 class Signals:
-    """The signals that arrived, in order; any thread may also wake the one who waits."""
+    """The signals that arrived, in order; any thread may also wake the waiting one."""
 
-    def __init__(self, read: int, write: int) -> None:
-        """Takes the two ends of a pipe."""
-        self._read = read
-        self._write = write
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
 
     def wait(self, timeout_s: float | None) -> list[int]:
-        """What arrived; empty after the time, in seconds, or when another thread woke it."""
-        if not select.select([self._read], [], [], timeout_s)[0]:
+        """The signals that arrived; empty after `timeout_s`, or when another thread called `wake`."""
+        if not select.select([self._read_fd], [], [], timeout_s)[0]:
             return []
-        return [number for number in os.read(self._read, 4096) if number]
+        return [number for number in os.read(self._read_fd, 4096) if number]
 
     def wake(self) -> None:
         """Ends a wait; from any thread."""
         try:
-            os.write(self._write, WAKE)
+            os.write(self._write_fd, WAKE)
         except OSError:
-            # The pipe is full, so the one who waits is about to wake; or it is closed, at the end.
+            # The pipe is full, so the waiting thread is about to wake; or it is closed, at the end.
             pass
 
 
@@ -36,23 +35,23 @@ class Signals:
 def received(numbers: Iterable[int]) -> Iterator[Signals]:
     """Catches signals while the block runs. Only for the main thread.
 
-    A child does not inherit this: what is caught here is at its default in a program it executes.
+    A child does not inherit this: a caught signal has its default effect in a program that the child executes.
     """
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    os.set_blocking(write, False)
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(read_fd, False)
+    os.set_blocking(write_fd, False)
     # Python writes the number of each caught signal into the pipe.
-    previous_fd = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    previous = {number: signal.signal(number, _noted) for number in numbers}
+    previous_fd = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+    previous = {number: signal.signal(number, _ignore) for number in numbers}
     try:
-        yield Signals(read, write)
+        yield Signals(read_fd, write_fd)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(previous_fd)
-        os.close(read)
-        os.close(write)
+        os.close(read_fd)
+        os.close(write_fd)
 
 
-def _noted(_number: int, _frame: object) -> None:
-    """Python has put the number into the pipe; there is nothing to do here."""
+def _ignore(_number: int, _frame: object) -> None:
+    """Does nothing: Python has put the number into the pipe."""

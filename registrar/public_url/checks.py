@@ -1,4 +1,4 @@
-"""What ThingSpace may have against a callback URL, told before it refuses. Pure."""
+"""What ThingSpace may refuse of a callback URL: scheme, port, addresses, the certificate's last day. Pure."""
 
 import ipaddress
 from collections.abc import Collection, Sequence
@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from registrar.model import DEFAULT_PORTS
 
-# What a sibling service allows; FOTA's pages name no ports, and their examples use 50559. [doc]
+# The ports that a sibling service allows; FOTA's pages name no ports, and their examples use 50559. [doc]
 PORTS = frozenset({80, 443, *range(9001, 9007), *range(50551, 50560), *range(28200, 28221)})
 
-# A certificate authority that renews by itself does so thirty days ahead: by then it has failed twice.
+# Certificate authorities renew thirty days ahead: with fewer days than this the renewal has failed twice.
 CERTIFICATE_DAYS = 14
 
 
@@ -24,7 +24,7 @@ class UrlWarning:
 
 
 def check_url(url: str, versions: Collection[str]) -> list[UrlWarning]:
-    """What can be said of the URL alone."""
+    """The warnings of the URL's text."""
     parts = urlsplit(url)
     warnings = []
     secure_only = sorted({"v2", "v3"} & set(versions))
@@ -45,19 +45,19 @@ def check_url(url: str, versions: Collection[str]) -> list[UrlWarning]:
 
 
 def check_addresses(addresses: Sequence[str]) -> list[UrlWarning]:
-    """What can be said of the addresses that the host's name leads to."""
+    """The warnings of the addresses that the host's name leads to."""
     if not addresses:
         return [UrlWarning("address", "the host's name leads to no address")]
-    hidden = [text for text in addresses if not ipaddress.ip_address(text).is_global]
-    if not hidden:
+    private = [text for text in addresses if not ipaddress.ip_address(text).is_global]
+    if not private:
         return []
-    problem = f"{', '.join(hidden)} cannot be reached from the internet"
-    return [UrlWarning("address", problem)]
+    return [UrlWarning("address", f"{', '.join(private)} cannot be reached from the internet")]
 
 
 def check_expiry(expires: datetime, now: datetime) -> list[UrlWarning]:
-    """What can be said of a certificate's last day."""
+    """The warning of a certificate that expires soon."""
     days = (expires - now).days
     if days >= CERTIFICATE_DAYS:
         return []
-    return [UrlWarning("expiry", f"the certificate expires in {days} days, {expires:%Y-%m-%d}")]
+    span = "1 day" if days == 1 else f"{days} days"
+    return [UrlWarning("expiry", f"the certificate expires in {span}, {expires:%Y-%m-%d}")]

@@ -91,3 +91,9 @@ def test_an_address_must_be_reachable_from_the_internet(
 @pytest.mark.parametrize(("days", "objects"), [(90, False), (15, False), (13, True), (-1, True)])
 def test_a_certificate_that_expires_soon_is_told(days: int, objects: bool) -> None:
     assert bool(check_expiry(NOW + timedelta(days=days), NOW)) is objects
+
+
+@pytest.mark.parametrize(("days", "span"), [(0, "0 days,"), (1, "1 day,"), (2, "2 days,")])
+def test_warning_of_expiry_counts_the_days(days: int, span: str) -> None:
+    (warning,) = check_expiry(NOW + timedelta(days=days), NOW)
+    assert warning.problem.startswith(f"the certificate expires in {span}")

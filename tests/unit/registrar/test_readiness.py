@@ -7,7 +7,8 @@ import pytest
 import structlog
 
 from registrar.errors import AddressUnknownError
-from registrar.process.readiness import REPORT_WITHIN_S, Listening, wait_until_ready
+from registrar.process.addresses import ChildAddresses
+from registrar.process.readiness import REPORT_WITHIN_S, wait_until_ready
 
 OURS = ("gunicorn", "listener.wsgi:app")
 PORT = 8000
@@ -15,7 +16,7 @@ AT_PORT = [("127.0.0.1", PORT), ("::1", PORT)]
 
 
 @pytest.mark.parametrize(
-    ("argv", "environ", "is_expected"),
+    ("argv", "environ", "report_required"),
     [
         (OURS, {}, True),
         (("sh", "-c", "exec gunicorn listener.wsgi:app"), {}, True),
@@ -37,10 +38,10 @@ AT_PORT = [("127.0.0.1", PORT), ("::1", PORT)]
     ],
 )
 def test_a_command_that_chooses_its_address_is_asked_nowhere_else(
-    argv: tuple[str, ...], environ: dict[str, str], is_expected: bool, tmp_path: Path
+    argv: tuple[str, ...], environ: dict[str, str], report_required: bool, tmp_path: Path
 ) -> None:
-    listening = Listening.of(PORT, tmp_path / "report", argv, environ)
-    assert listening.addresses() == ([] if is_expected else AT_PORT)
+    child = ChildAddresses.of(PORT, tmp_path / "report", argv, environ)
+    assert child.now() == ([] if report_required else AT_PORT)
 
 
 @pytest.mark.parametrize(
@@ -58,14 +59,14 @@ def test_what_the_command_reports_is_asked(
 ) -> None:
     (tmp_path / "report").write_text(json.dumps(reported))
     for argv in (OURS, ("python", "server.py")):
-        assert Listening.of(PORT, tmp_path / "report", argv, {}).addresses() == asked
+        assert ChildAddresses.of(PORT, tmp_path / "report", argv, {}).now() == asked
 
 
 @pytest.mark.parametrize("content", ["", "[", "{", "[]", "[[1]]"])
 def test_a_report_without_an_address_ends_the_wait(content: str, tmp_path: Path) -> None:
     (tmp_path / "report").write_text(content)
     with pytest.raises(AddressUnknownError):
-        Listening.of(PORT, tmp_path / "report", OURS, {}).addresses()
+        ChildAddresses.of(PORT, tmp_path / "report", OURS, {}).now()
 
 
 class Clock:
@@ -93,9 +94,9 @@ def test_report_that_does_not_come_of_a_named_address_is_waited_for_within_its_l
     argv: tuple[str, ...], environ: dict[str, str], tmp_path: Path
 ) -> None:
     clock = Clock()
-    listening = Listening.of(PORT, tmp_path / "report", argv, environ)
+    child = ChildAddresses.of(PORT, tmp_path / "report", argv, environ)
     with pytest.raises(AddressUnknownError, match="--bind"):
-        wait_until_ready(listening, clock.wait, clock=lambda: clock.now_s)
+        wait_until_ready(child, clock.wait, clock=lambda: clock.now_s)
     assert clock.now_s == pytest.approx(REPORT_WITHIN_S, abs=1)
 
 
@@ -110,9 +111,9 @@ def test_command_that_cannot_report_and_names_no_address_is_asked_at_port(
         return len(asked) > len(AT_PORT)
 
     monkeypatch.setattr("registrar.process.readiness.is_ready", is_ready)
-    listening = Listening.of(PORT, tmp_path / "gone" / "report", OURS, {})
+    child = ChildAddresses.of(PORT, tmp_path / "gone" / "report", OURS, {})
     with structlog.testing.capture_logs() as lines:
-        assert wait_until_ready(listening, clock.wait, clock=lambda: clock.now_s) is True
+        assert wait_until_ready(child, clock.wait, clock=lambda: clock.now_s) is True
     assert clock.now_s == pytest.approx(REPORT_WITHIN_S, abs=1)
     assert asked == [*AT_PORT, AT_PORT[0]]
     [line] = [each for each in lines if each["event"].startswith("the command did not report")]
@@ -134,9 +135,11 @@ def test_report_that_comes_late_is_asked_instead_of_port(
     monkeypatch.setattr(
         "registrar.process.readiness.is_ready", lambda each: each == ("127.0.0.1", 9000)
     )
-    assert wait_until_ready(Listening.of(PORT, report, OURS, {}), wait, clock=lambda: clock.now_s)
+    assert wait_until_ready(
+        ChildAddresses.of(PORT, report, OURS, {}), wait, clock=lambda: clock.now_s
+    )
 
 
 def test_a_process_that_is_to_stop_waits_for_no_report(tmp_path: Path) -> None:
-    listening = Listening.of(PORT, tmp_path / "report", OURS, {})
-    assert wait_until_ready(listening, lambda _: True) is False
+    child = ChildAddresses.of(PORT, tmp_path / "report", OURS, {})
+    assert wait_until_ready(child, lambda _: True) is False

@@ -1,4 +1,4 @@
-"""Who is told what, and in which order, with a clock of our own."""
+"""The order in which the supervisor ends the registrar's thread and COMMAND, with a clock of the test's own."""
 
 import signal
 from typing import cast
@@ -32,28 +32,28 @@ class FakeParts:
         self.drain: bool | None = None
         self._over_at = float("inf")
 
-    # As signals.
+    # As the signals.
     def wait(self, timeout_s: float) -> list[int]:
         due = [at for at in self.plan if at <= self.now + timeout_s]
         moments = [*due, self._over_at, self.now + max(timeout_s, 0.01)]
         self.now = max(self.now, min(moments))
         if self.now >= self._over_at:
             self.running, self._over_at = False, float("inf")
-            self.calls.append("worker over")
+            self.calls.append("registrar over")
         return [n for at in sorted(self.plan) if at <= self.now for n in self.plan.pop(at)]
 
-    # As worker.
+    # As the registrar's thread.
     def stop(self, *, drain: bool) -> None:
         self.drain = drain
-        self.calls.append("worker stops")
+        self.calls.append("registrar stops")
         if self.deregister_s is not None:
             self._over_at = self.now + self.deregister_s
 
     def abort(self) -> None:
-        if "worker abandoned" not in self.calls:
-            self.calls.append("worker abandoned")
+        if "registrar aborted" not in self.calls:
+            self.calls.append("registrar aborted")
 
-    # As command.
+    # As COMMAND.
     @property
     def alive(self) -> bool:
         return self.status is None or self.left_in_group
@@ -89,20 +89,20 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> FakeParts:
     return FakeParts()
 
 
-def run(parts: FakeParts, *, command: bool = True, worker: bool = True) -> int:
+def run(parts: FakeParts, *, command: bool = True, registrar: bool = True) -> int:
     return Supervisor(
         cast("Signals", parts),
         cast("Child", parts) if command else None,
-        parts if worker else None,
+        parts if registrar else None,
         TIMING,
         lambda: parts.now,
     ).run()
 
 
-def test_the_command_is_told_after_the_worker_is_over(parts: FakeParts) -> None:
+def test_command_gets_sigterm_after_the_registrar_is_over(parts: FakeParts) -> None:
     parts.plan[3] = [signal.SIGTERM]
     assert run(parts) == 0
-    assert parts.calls == ["worker stops", "worker over", "SIGTERM"]
+    assert parts.calls == ["registrar stops", "registrar over", "SIGTERM"]
     assert parts.drain, "what is on its way to the command is waited for"
 
 
@@ -112,15 +112,15 @@ def test_the_command_gets_sigterm_whichever_signal_stops_the_registrar(
 ) -> None:
     parts.plan[3] = [number]
     run(parts)
-    assert parts.calls == ["worker stops", "worker over", "SIGTERM"]
+    assert parts.calls == ["registrar stops", "registrar over", "SIGTERM"]
 
 
-def test_a_worker_that_hangs_is_abandoned_in_time_and_the_log_says_so(parts: FakeParts) -> None:
+def test_a_registrar_that_hangs_is_aborted_in_time_and_the_log_says_so(parts: FakeParts) -> None:
     parts.deregister_s = None
     parts.plan[0] = [signal.SIGTERM]
     with structlog.testing.capture_logs() as lines:
         run(parts)
-    assert parts.calls == ["worker stops", "worker abandoned", "SIGTERM"]
+    assert parts.calls == ["registrar stops", "registrar aborted", "SIGTERM"]
     assert parts.now == pytest.approx(TIMING.deregister_s, abs=1)
     [line] = [one for one in lines if one["event"] == "deregistration timed out"]
     assert line["log_level"] == "error"
@@ -132,7 +132,7 @@ def test_what_a_command_leaves_in_its_group_is_terminated_before_the_registrar_e
     parts.left_in_group = True
     parts.status = 0
     assert run(parts) == 0
-    assert parts.calls == ["worker stops", "worker over", "group SIGTERM"]
+    assert parts.calls == ["registrar stops", "registrar over", "group SIGTERM"]
 
 
 def test_a_shell_that_ended_on_sigterm_has_its_child_terminated_too(parts: FakeParts) -> None:
@@ -154,7 +154,7 @@ def test_sigusr2_is_not_passed_on_and_the_log_says_so(parts: FakeParts) -> None:
     parts.plan = {1: [signal.SIGUSR2], 9: [signal.SIGTERM]}
     with structlog.testing.capture_logs() as lines:
         run(parts)
-    assert parts.calls == ["worker stops", "worker over", "SIGTERM"]
+    assert parts.calls == ["registrar stops", "registrar over", "SIGTERM"]
     assert [line["signal"] for line in lines if line["event"] == "signal ignored"] == ["SIGUSR2"]
 
 
@@ -162,7 +162,7 @@ def test_a_command_that_hangs_is_killed_in_time(parts: FakeParts) -> None:
     parts.ends_after_signal = None
     parts.plan[0] = [signal.SIGTERM]
     assert run(parts) == 137
-    assert parts.calls == ["worker stops", "worker over", "SIGTERM", "killed"]
+    assert parts.calls == ["registrar stops", "registrar over", "SIGTERM", "killed"]
     assert parts.now == pytest.approx(TIMING.shutdown_s, abs=1)
 
 
@@ -172,15 +172,15 @@ def test_a_command_that_even_a_kill_does_not_end_is_killed_once_and_left_behind(
     parts.ends_after_signal, parts.dies_at_once = None, False
     parts.plan[0] = [signal.SIGTERM]
     assert run(parts) == 137
-    assert parts.calls == ["worker stops", "worker over", "SIGTERM", "killed"]
+    assert parts.calls == ["registrar stops", "registrar over", "SIGTERM", "killed"]
     assert parts.now == pytest.approx(TIMING.shutdown_s + GIVE_UP_S, abs=1)
 
 
-def test_a_second_signal_ends_the_waiting_for_the_worker(parts: FakeParts) -> None:
+def test_a_second_signal_ends_the_waiting_for_the_registrar(parts: FakeParts) -> None:
     parts.deregister_s = None
     parts.plan = {0: [signal.SIGTERM], 2: [signal.SIGTERM]}
     run(parts)
-    assert parts.calls == ["worker stops", "worker abandoned", "SIGTERM"]
+    assert parts.calls == ["registrar stops", "registrar aborted", "SIGTERM"]
     assert parts.now == pytest.approx(2, abs=1)
 
 
@@ -202,26 +202,26 @@ def test_two_signals_at_once_hurry_too(parts: FakeParts) -> None:
 def test_other_signals_are_forwarded_and_end_nothing(parts: FakeParts) -> None:
     parts.plan = {1: [signal.SIGHUP, signal.SIGUSR1], 9: [signal.SIGTERM]}
     run(parts)
-    assert parts.calls[:3] == ["SIGHUP", "SIGUSR1", "worker stops"]
+    assert parts.calls[:3] == ["SIGHUP", "SIGUSR1", "registrar stops"]
 
 
 def test_a_command_that_ended_by_itself_is_deregistered(parts: FakeParts) -> None:
     parts.status = 3
     assert run(parts) == 3
-    assert parts.calls == ["worker stops", "worker over"]
+    assert parts.calls == ["registrar stops", "registrar over"]
     assert not parts.drain, "nobody could take what is on its way"
 
 
-def test_without_a_command_only_the_worker_is_ended(parts: FakeParts) -> None:
+def test_without_a_command_only_the_registrar_is_ended(parts: FakeParts) -> None:
     parts.plan[0] = [signal.SIGTERM]
     assert run(parts, command=False) == 0
-    assert parts.calls == ["worker stops", "worker over"]
+    assert parts.calls == ["registrar stops", "registrar over"]
     assert not parts.drain, "the listener is not ours to stop"
 
 
-def test_without_a_worker_the_command_is_told_at_once(parts: FakeParts) -> None:
+def test_without_a_registrar_the_command_gets_sigterm_at_once(parts: FakeParts) -> None:
     parts.plan[0] = [signal.SIGTERM]
-    run(parts, worker=False)
+    run(parts, registrar=False)
     assert parts.calls == ["SIGTERM"]
     assert parts.now < 1
 
