@@ -1,5 +1,6 @@
 """What all rings of tests share: a real Redis server, and the skip of a test whose program is not installed."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -44,6 +45,12 @@ def skip_where_a_program_is_missing() -> Iterator[None]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(problem))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what the collection made out of every later garbage collection: thousands of tests stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,25 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from registrar import app
+from registrar.login_breaker import breaker
 from registrar.settings import RegistrarSettings, Timing
 from testbed.sandbox_client import Sandbox
 from tests.support.registrar_replica import ACCOUNTS, Replica, Replicas, environment
+
+# Slow on purpose, and the same at every call: a test with a dozen replicas would spend its time on it.
+derive_key = cache(breaker.derive_key)
+
+
+@pytest.fixture(autouse=True)
+def password_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes each password once for all replicas of this process."""
+    monkeypatch.setattr(breaker, "derive_key", derive_key)
 
 
 @pytest.fixture(scope="module")
