@@ -27,6 +27,8 @@ from tests.support.consumer_feed import feed
 from tests.support.consumer_runs import GROUP, consumer, number_of, running
 from tests.support.queue_load import keeping, message, settings
 
+pytestmark = pytest.mark.redis_flavour
+
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS
 LEADER = "{fota:0}:retention"

@@ -15,6 +15,8 @@ from testbed.polling import DEADLINE_S, wait_until
 from tests.support.consumer_feed import STREAM, feed, fields
 from tests.support.consumer_runs import GROUP, consumer, is_done, number_of, pending, running
 
+pytestmark = pytest.mark.redis_flavour
+
 ROOT = Path(__file__).parents[3]
 DEAD = f"{{fota:0}}:dead:{GROUP}"
 DAY_MS = 24 * 3600 * 1000

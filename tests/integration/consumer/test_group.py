@@ -13,6 +13,8 @@ from listener.consumer.redis_group import RedisGroup, load_script
 from listener.queue.keys import Partition
 from tests.support.consumer_feed import STREAM, feed
 
+pytestmark = pytest.mark.redis_flavour
+
 GROUP = "g"
 DEAD = f"{{fota:0}}:dead:{GROUP}"
 REASON = DeadReason(reason="handler-failed", error="e")

@@ -20,6 +20,8 @@ from testbed.redis_nodes import Node, started
 from tests.support.consumer_feed import STREAM, feed, fields
 from tests.support.consumer_runs import GROUP, consumer, is_done, number_of, pending, running
 
+pytestmark = pytest.mark.redis_flavour
+
 PARTITIONS = 6
 
 

@@ -20,6 +20,8 @@ from testbed.polling import wait_until
 from testbed.programs import find_program
 from tests.support.examples import PASSWORD, ROOT, Example, Queue, Server, full_pipe
 
+pytestmark = pytest.mark.redis_flavour
+
 EXAMPLES = ROOT / "docs" / "examples"
 NODE_MODULES = EXAMPLES / "node" / "node_modules"
 

@@ -35,6 +35,8 @@ from tests.support.cli import (
 )
 from tests.support.queue_load import message, settings
 
+pytestmark = pytest.mark.redis_flavour
+
 EVERY = (
     "check",
     "dead list",

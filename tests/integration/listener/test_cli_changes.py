@@ -33,6 +33,8 @@ from tests.support.cli import (
 from tests.support.consumer_runs import GROUP, consumer, is_done, running
 from tests.support.queue_load import NOW
 
+pytestmark = pytest.mark.redis_flavour
+
 
 @pytest.fixture
 def groups(redis_client: Any) -> Any:

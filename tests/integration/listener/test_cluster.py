@@ -38,6 +38,8 @@ from tests.support.cli import listed, run
 from tests.support.queue_load import Load, keeping, kept, message, settings
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest
 
+pytestmark = pytest.mark.redis_flavour
+
 HOST = "127.0.0.1"
 PASSWORD = "word-of-redis"
 STREAM = "{fota:0}:messages"

@@ -30,6 +30,8 @@ from listener.spool.spool import Spool
 from testbed import redis_process
 from testbed.polling import wait_until
 
+pytestmark = pytest.mark.redis_flavour
+
 STREAM = "{fota:0}:messages"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

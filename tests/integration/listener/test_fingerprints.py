@@ -24,6 +24,8 @@ from testbed import redis_process
 from testbed.polling import wait_until
 from testbed.resp_proxy import RespProxy
 
+pytestmark = pytest.mark.redis_flavour
+
 WHERE = Partition("fota", 0)
 WINDOW_S = 12
 

@@ -18,6 +18,8 @@ from listener.refusal_log import INTERVAL_S, MAX_LINES_OF_AUTHENTICATED, Refusal
 from listener.settings.settings import Settings
 from tests.support.cli import listed, run
 
+pytestmark = pytest.mark.redis_flavour
+
 QUARANTINE = "{fota:0}:quarantine"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -26,6 +26,8 @@ from listener.settings.secret import Secret
 from listener.settings.settings import Settings
 from testbed import redis_process
 
+pytestmark = pytest.mark.redis_flavour
+
 STREAM = "{fota:0}:messages"
 QUARANTINE = "{fota:0}:quarantine"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

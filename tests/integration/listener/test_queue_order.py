@@ -22,6 +22,8 @@ from listener.spool.spool import Spool
 from testbed.polling import wait_until
 from tests.integration.listener.test_durable_queue import NOW, QueueEnvironment, message
 
+pytestmark = pytest.mark.redis_flavour
+
 # Longer than any test takes: what waits so long has to be woken.
 FOREVER_S = 60.0
 

@@ -22,6 +22,8 @@ from testbed.resp_proxy import RespProxy
 from tests.support.queue_load import message
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest
 
+pytestmark = pytest.mark.redis_flavour
+
 ROOT = Path(__file__).parents[3]
 
 

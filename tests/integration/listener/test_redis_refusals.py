@@ -27,6 +27,8 @@ from testbed.polling import wait_until
 from testbed.resp_proxy import RespProxy
 from tests.support.cli import run
 
+pytestmark = pytest.mark.redis_flavour
+
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 STREAM = "{fota:0}:messages"
 MIB = 2**20

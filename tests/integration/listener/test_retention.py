@@ -24,6 +24,8 @@ from listener.settings.settings import Settings
 from testbed import redis_process
 from testbed.polling import wait_until
 
+pytestmark = pytest.mark.redis_flavour
+
 ROOT = Path(__file__).resolve().parents[3]
 STREAM = "{fota:0}:messages"
 TWIN = "{fota:0}:twin"

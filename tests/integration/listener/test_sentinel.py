@@ -27,6 +27,8 @@ from tests.support.cli import listed, run
 from tests.support.queue_load import Load, keeping, kept, message, settings
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest
 
+pytestmark = pytest.mark.redis_flavour
+
 PASSWORD = "word-of-redis"
 
 

@@ -26,6 +26,8 @@ from tests.support.consumer_feed import feed
 from tests.support.consumer_runs import consumer, number_of, running
 from tests.support.queue_load import keeping, kept, message, settings
 
+pytestmark = pytest.mark.redis_flavour
+
 PARTITIONS = 4
 FOUR = {"QUEUE_PARTITIONS": str(PARTITIONS)}
 STREAMS = [where.messages for where in every_partition("fota", PARTITIONS)]

@@ -23,6 +23,8 @@ from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
 from testbed.ports import free_port
 
+pytestmark = pytest.mark.redis_flavour
+
 WHERE = Partition("fota", 0)
 OBSERVATIONS = "{fota:registrar}:observations"
 # Markup, a change of direction, a terminal's control characters, and more than fits on any screen.

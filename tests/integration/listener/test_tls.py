@@ -24,6 +24,8 @@ from testbed.programs import find_program
 from testbed.redis_nodes import Node, started
 from tests.support.queue_load import message, settings
 
+pytestmark = pytest.mark.redis_flavour
+
 # What the listener's user must be allowed, and no more.
 ACL = (
     *("on", ">acl-password", "~{fota:*", "-@all", "+@connection", "+@read", "+@write"),

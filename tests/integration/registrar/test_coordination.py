@@ -30,6 +30,8 @@ from registrar.observation import Observation
 from registrar.turn import UNRESTRICTED, Turn
 from testbed.polling import wait_until
 
+pytestmark = pytest.mark.redis_flavour
+
 KEYS = Keys("tests")
 SOON_S = 20.0
 SLOT = Slot("0242078689-00001", "v1")

@@ -32,6 +32,8 @@ from tests.support.registrar_replica import (
     writes,
 )
 
+pytestmark = pytest.mark.redis_flavour
+
 
 def test_the_newer_deployment_decides_and_the_older_does_not_fight_back(
     thingspace: Sandbox, replica: Replicas

@@ -21,6 +21,8 @@ from testbed import redis_process
 from testbed.process import ROOT
 from testbed.service import RECEIVER, Service
 
+pytestmark = pytest.mark.redis_flavour
+
 SAMPLES = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 PROOF = {

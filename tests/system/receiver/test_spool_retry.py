@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 import requests
 
 from testbed.polling import wait_until
 from testbed.process import ROOT
 from testbed.service import RECEIVER, Service
+
+pytestmark = pytest.mark.redis_flavour
 
 LIMIT = "1048576"
 
