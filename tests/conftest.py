@@ -17,9 +17,12 @@ from testbed.programs import MissingProgramError
 
 MESSAGES = Path(__file__).parent / "data" / "messages"
 
-# How long an example takes depends on what else the machine does: no test fails by that.
+# How long an example takes depends on what else the machine does: no test fails by that. CI tries more of them.
 hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "untimed",
+    max_examples=100 if os.environ.get("CI") else 25,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("untimed")
 

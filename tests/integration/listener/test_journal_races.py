@@ -6,22 +6,14 @@ The other process acts between the commit and its sync, or right after the sync:
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from listener.messages.message import Message
 from listener.messages.payload import parse
 from listener.spool.journal import PUT_ATTEMPTS, Journal
 from listener.spool.journal_database import JOURNAL
-
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-LIMIT = 2**24
-
-
-def message(number: int) -> Message:
-    return Message.from_payload({"type": "new", "n": number}, arrived=NOW, request_id="r")
+from tests.support.journal_worker import LIMIT, message
 
 
 def waiting(journal: Journal) -> list[int]:

@@ -5,8 +5,6 @@ must be in the journal at the path once every worker that is alive has used its 
 """
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import combinations
@@ -18,59 +16,20 @@ from listener.messages.payload import parse
 from listener.spool.journal import Journal
 from listener.spool.journal_database import JOURNAL
 from listener.spool.journal_files import RECORD
-from tests.integration.listener.test_journal_races import LIMIT, message
+from tests.support.journal_worker import LIMIT, JournalWorker, message
 
-ROOT = Path(__file__).parents[3]
-WORKER = """
-import sqlite3, sys
-from pathlib import Path
-from listener.spool.journal import Journal
-from tests.integration.test_journal_races import LIMIT, message
-journal = Journal(Path(sys.argv[1]), LIMIT)
-for line in sys.stdin:
-    try:
-        journal.put([message(int(line))])
-        print("kept", flush=True)
-    except (sqlite3.Error, OSError) as error:
-        print("refused:", error, flush=True)
-"""
 PARTS = ("", "-wal", "-shm")
 SUBSETS = [some for size in (1, 2, 3) for some in combinations(PARTS, size)]
 NAMES = ["+".join(part.strip("-") or "database" for part in some) for some in SUBSETS]
 
 
-class Worker:
-    """A process that has the journal of a folder open once it has put a message."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, folder],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def put(self, number: int) -> str:
-        """Returns "kept", or why it was refused."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(f"{number}\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline().strip()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[], Worker]]:
+def start(tmp_path: Path) -> Iterator[Callable[[], JournalWorker]]:
     """Starts a worker on the folder `spool`."""
-    workers: list[Worker] = []
+    workers: list[JournalWorker] = []
 
-    def start() -> Worker:
-        workers.append(Worker(tmp_path / "spool"))
+    def start() -> JournalWorker:
+        workers.append(JournalWorker(tmp_path / "spool"))
         return workers[-1]
 
     yield start
@@ -100,7 +59,7 @@ def move_aside(path: Path) -> None:
 @pytest.mark.parametrize("removed", SUBSETS, ids=NAMES)
 def test_worker_that_starts_after_a_removal_costs_the_others_no_message(
     tmp_path: Path,
-    start: Callable[[], Worker],
+    start: Callable[[], JournalWorker],
     removed: tuple[str, ...],
     remove: Callable[[Path], None],
 ) -> None:
@@ -125,7 +84,7 @@ def files(folder: Path) -> list[int]:
 
 
 def test_worker_that_closes_removed_files_leaves_those_of_the_new_journal(
-    tmp_path: Path, start: Callable[[], Worker]
+    tmp_path: Path, start: Callable[[], JournalWorker]
 ) -> None:
     folder = tmp_path / "spool"
     with closing(Journal(folder, LIMIT)) as journal:
@@ -157,7 +116,7 @@ def test_message_outlives_one_removal_after_the_other_while_one_worker_alone_is_
 
 @pytest.mark.parametrize("saves", [True, False], ids=["saved", "killed"])
 def test_log_without_its_database_is_kept_until_its_messages_are_saved(
-    tmp_path: Path, start: Callable[[], Worker], saves: bool
+    tmp_path: Path, start: Callable[[], JournalWorker], saves: bool
 ) -> None:
     folder, first = tmp_path / "spool", start()
     first.put(1)
@@ -198,7 +157,7 @@ def test_journal_that_another_program_has_open_is_joined_or_copied_whole(tmp_pat
 
 
 def test_journal_of_the_version_before_is_taken_over_with_its_log(
-    tmp_path: Path, start: Callable[[], Worker]
+    tmp_path: Path, start: Callable[[], JournalWorker]
 ) -> None:
     folder, killed = tmp_path / "spool", start()
     killed.put(1)

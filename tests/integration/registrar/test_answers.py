@@ -34,8 +34,8 @@ from tests.support.registrar_replica import (
 
 WRONG = {"THINGSPACE_PASSWORD": "a-wrong-password"}
 IMPATIENT = Timing(read_timeout_s=0.3)
-# As often as a process that an orchestrator restarts begins anew, in much less than ten minutes.
-RESTARTS = 10
+# Twice as many as logins are tried: an orchestrator restarts a process as often in a minute.
+RESTARTS = 4
 ANSWERS: list[dict[str, Any]] = [
     *({"status": status} for status in (200, 204, 302, 400, 401, 403, 404, 407, 408, 429)),
     *({"status": status} for status in (500, 502, 503, 504)),
