@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ import redis
 from testbed import redis_process
 from testbed.programs import MissingProgramError
 
-MESSAGES = Path(__file__).parent / "data" / "messages"
+TESTS = Path(__file__).parent
+MESSAGES = TESTS / "data" / "messages"
 
 # How long an example takes depends on what else the machine does: no test fails by that. CI tries more of them.
 hypothesis.settings.register_profile(
@@ -48,6 +50,28 @@ def skip_where_a_program_is_missing() -> Iterator[None]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(problem))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as slow all but some cases of a test with many, and puts the longest rings first: no long test comes last."""
+    rings = ("system", "integration", "project", "unit")
+    items.sort(key=lambda item: rings.index(item.path.relative_to(TESTS).parts[0]))
+    many = [(item, mark) for item in items if (mark := item.get_closest_marker("quick_cases"))]
+    totals = Counter(function_of(item) for item, _ in many)
+    passed = Counter[str]()
+    for item, mark in many:
+        function, [quick] = function_of(item), mark.args
+        total, number = totals[function], passed[function]
+        # Spread evenly over the cases, the first among them.
+        if number * quick // total == (number - 1) * quick // total:
+            item.add_marker(pytest.mark.slow)
+        passed[function] += 1
+
+
+def function_of(item: pytest.Item) -> str:
+    """The test's name without its case."""
+    return item.nodeid.partition("[")[0]
 
 
 def pytest_collection_finish() -> None:

@@ -77,6 +77,7 @@ def post(server: Service, body: bytes) -> requests.Response:
         return session.post(url, body, headers={"Content-Type": "application/json"}, timeout=10)
 
 
+@pytest.mark.quick_cases(1)
 def test_a_contender_does_what_all_of_them_must(
     running: tuple[Service, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def fill(node: Node, sizes: list[int]) -> None:
             client.xadd(STREAM, message.fields())  # type: ignore[arg-type]
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("limit", "sizes"),
     [
@@ -72,6 +73,7 @@ def test_consumer_reads_on_where_large_answers_end_the_connection(
     assert len(handled) == len(sizes), "none was handled twice"
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("limit", "sizes"),
     [

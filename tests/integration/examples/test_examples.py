@@ -78,6 +78,7 @@ def folder(redis_server: str) -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_an_example_handles_everything_whatever_crashes(name: str, folder: Path) -> None:
     command, partitions = CONSUMERS[name]
@@ -114,6 +115,7 @@ def test_an_example_handles_everything_whatever_crashes(name: str, folder: Path)
             assert example.stop() == 0, example.log()
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_what_a_crashed_one_left_is_found_behind_all_that_another_is_at(
     name: str, folder: Path

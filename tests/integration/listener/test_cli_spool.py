@@ -189,6 +189,7 @@ def crash(folder: Path) -> None:
     assert done.returncode == -9
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 @pytest.mark.parametrize("how", ["stopped", "crashed"])
 def test_looking_makes_and_changes_no_file(folder: Path, how: str, words: tuple[str, ...]) -> None:
@@ -230,6 +231,7 @@ def test_look_from_within_the_service_leaves_the_journal_writable(folder: Path) 
     running.close()
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("words", [*READING, ("retry", "--all"), ("drop", "--all", "--yes")])
 def test_another_user_than_the_services_is_told_whose_files_they_are(
     folder: Path, words: tuple[str, ...]

@@ -172,6 +172,7 @@ def test_no_room_for_counts_is_no_reason_not_to_serve(redis_url: str, tmp_path: 
         assert "no metrics" in service.log()
 
 
+@pytest.mark.slow
 def test_counts_in_a_folder_of_the_operators_survive_every_end_and_its_files_stay_few(
     redis_url: str, tmp_path: Path
 ) -> None:
@@ -195,6 +196,7 @@ def test_counts_in_a_folder_of_the_operators_survive_every_end_and_its_files_sta
     assert sizes[3][1] < multiprocess_dir.RESERVED_BYTES
 
 
+@pytest.mark.slow
 def test_short_lived_workers_leave_no_files_and_lose_no_counts(
     redis_url: str, tmp_path: Path
 ) -> None:
@@ -213,6 +215,7 @@ def test_short_lived_workers_leave_no_files_and_lose_no_counts(
         assert kept(service) == sent
 
 
+@pytest.mark.slow
 def test_message_does_not_wait_for_metrics_of_thousands_of_files(
     redis_url: str, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def length(node: Node) -> int:
     return int(node.ask("XLEN", "{fota:0}:messages"))
 
 
+@pytest.mark.slow
 def test_service_answers_in_time_while_the_name_of_redis_cannot_be_looked_up(
     node: Node, service: Service, hangs: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from listener.settings.secret import derive_key
 from registrar import app
 from registrar.login_breaker import breaker
 from registrar.settings import RegistrarSettings, Timing
@@ -15,13 +16,13 @@ from testbed.sandbox_client import Sandbox
 from tests.support.registrar_replica import ACCOUNTS, Replica, Replicas, environment
 
 # Slow on purpose, and the same at every call: a test with a dozen replicas would spend its time on it.
-derive_key = cache(breaker.derive_key)
+hash_once = cache(derive_key)
 
 
 @pytest.fixture(autouse=True)
 def password_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes each password once for all replicas of this process."""
-    monkeypatch.setattr(breaker, "derive_key", derive_key)
+    monkeypatch.setattr(breaker, "derive_key", hash_once)
 
 
 @pytest.fixture(scope="module")

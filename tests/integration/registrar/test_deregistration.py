@@ -67,6 +67,7 @@ def test_twenty_accounts_at_half_a_second_a_call_are_deregistered_within_the_lim
     assert registered(provider) == []
 
 
+@pytest.mark.slow
 def test_url_that_hangs_is_asked_once_and_thirty_accounts_are_deregistered_within_the_limit(
     provider: Sandbox, replica_of: Build
 ) -> None:

@@ -39,6 +39,7 @@ def test_the_demonstration_shows_a_campaign_and_leaves_nothing(demo: Service) ->
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
+@pytest.mark.slow
 def test_a_redis_that_the_user_names_is_used(demo: Service, redis_url: str) -> None:
     demo.kill()
     demo.settings["REDIS_URL"] = redis_url

@@ -14,6 +14,8 @@ import pytest
 from testbed.process import BIN, ROOT
 from testbed.service import RECEIVER, Service
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "")
 LOGIN = {"TOKEN": "right-token", "USERNAME": "right-user", "PASSWORD": "right-password"}
 # By itself it also takes a 401 or a 5xx for an acceptance; a 404 is one for a message that is not there.

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from testbed.polling import wait_until
 from testbed.process import ROOT
 from testbed.service import Service
+
+pytestmark = pytest.mark.slow
 
 CHAOS = ("python", "-m", "bench.chaos")
 # The tests' choice of a server is the run's as well.

@@ -42,6 +42,7 @@ def refusal(service: Service) -> tuple[int, str]:
     return status, log
 
 
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize(
     ("options", "name"),
     [
@@ -75,6 +76,7 @@ def test_option_in_the_environment_is_refused_as_well(redis_server: str) -> None
     assert "threads (--threads): " in log
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("own", "status"),
     [
@@ -197,6 +199,7 @@ def test_public_port_answers_on_both_families_and_sees_plain_ipv4_addresses(
         assert "::ffff" not in service.log()
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::]", "[::1]", "0.0.0.0", "localhost"])
 def test_operating_port_is_served_whatever_is_bound(redis_server: str, host: str) -> None:
     if ":" in host and not has_ipv6():
@@ -220,6 +223,7 @@ def test_public_address_with_the_operating_port_is_refused(redis_server: str) ->
     assert "bind (-b, --bind): the port of OPS_BIND" in log
 
 
+@pytest.mark.slow
 def test_registrar_finds_a_listener_that_ipv6_alone_reaches(
     redis_server: str, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from testbed.polling import wait_until
 from testbed.process import ROOT
 from testbed.service import RECEIVER, Service
 
+pytestmark = pytest.mark.slow
+
 TOKEN, PREVIOUS_TOKEN = "token-of-the-tests", "token-before-that-one"
 PASSWORD = "correct-horse-battery"
 SECRETS = (TOKEN, PREVIOUS_TOKEN, PASSWORD)

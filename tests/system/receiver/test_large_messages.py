@@ -17,6 +17,8 @@ import requests
 from testbed.process import ROOT, log_file
 from testbed.service import RECEIVER, Service
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "token-of-the-tests"
 STREAM = "{fota:0}:messages"
 QUARANTINE = "{fota:0}:quarantine"

@@ -59,6 +59,7 @@ WAYS = {
 }
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     ("way", "first"),
     [*((way, GEVENT) for way in WAYS), *((way, "") for way in WAYS if way != "gevent")],
@@ -93,6 +94,7 @@ def test_lost_lines_are_reported_once_the_log_is_read_again(
     assert len(kept) + int(found[1]) == 12_000
 
 
+@pytest.mark.quick_cases(5)
 @pytest.mark.parametrize(
     ("then", "status", "last"),
     [

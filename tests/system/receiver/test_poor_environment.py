@@ -34,6 +34,7 @@ def serves(service: Service) -> str:
     return metrics
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     "script",
     [
@@ -66,6 +67,7 @@ def test_few_files_serve_some_connections_at_once(redis_server: str) -> None:
             connection.close()
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("mounts", "counts"),
     [

@@ -157,6 +157,7 @@ def send_good_and_bad(deployment: Deployment, path: str, note: str = "") -> None
     assert deployment.service.post(json.dumps(misshapen), path).status_code == 400
 
 
+@pytest.mark.slow
 def test_no_secret_shows_in_logs_errors_redis_files_pages_or_commands(
     deployment: Deployment,
 ) -> None:

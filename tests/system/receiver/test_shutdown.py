@@ -19,6 +19,7 @@ LOGIN = {"CALLBACK_USERNAME": "listener", "CALLBACK_PASSWORD": "correct-horse-ba
 EVERY_S = 0.05
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_up_to_the_exit_is_in_redis(redis_url: str) -> None:
     # Duplicates of slow answers are not this test's subject, and the machine may be busy.
     with Sandbox(duplicate_after=20) as sandbox:
@@ -79,6 +80,7 @@ def test_it_registers_only_when_it_can_receive_and_stops_only_when_nobody_sends(
     assert log.index("deregistered") < log.index("Handling signal: term")
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
 def test_an_upload_in_flight_is_kept_whichever_signal_stops_the_service(
     redis_url: str, number: signal.Signals
@@ -117,6 +119,7 @@ def listens(service: Service) -> bool:
 SHELL = "gunicorn listener.wsgi:app; true"
 
 
+@pytest.mark.slow
 def test_a_server_behind_a_shell_ends_with_the_service(redis_url: str) -> None:
     with Sandbox() as sandbox:
         settings = {**LOGIN, **sandbox.environment(), "REDIS_URL": redis_url}
@@ -130,6 +133,7 @@ def test_a_server_behind_a_shell_ends_with_the_service(redis_url: str) -> None:
         assert sandbox.registered_url() is None
 
 
+@pytest.mark.slow
 def test_a_second_gunicorn_master_does_not_outlive_the_registration(redis_url: str) -> None:
     """SIGUSR2 and then SIGQUIT, both sent to gunicorn's master and not to the registrar."""
     with Sandbox() as sandbox:
@@ -149,6 +153,7 @@ def test_a_second_gunicorn_master_does_not_outlive_the_registration(redis_url: s
         assert sandbox.registered_url() is None
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_worker_that_ends_closes_its_journal(end: signal.Signals) -> None:
     check_that_the_journal_is_closed(RECEIVER, end)

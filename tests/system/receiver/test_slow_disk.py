@@ -142,6 +142,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_message_is_answered_in_time_whatever_the_disk_does(tmp_path: Path, fault: Fault) -> None:
     bench = Bench(tmp_path / "spool")
@@ -178,6 +179,7 @@ def test_service_is_ready_as_long_as_a_message_would_be_kept(tmp_path: Path) -> 
 LOOKS = ("/metrics", "/", "/readyz")
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_looks_at_the_spool_wait_for_no_disk(tmp_path: Path, fault: Fault) -> None:
     bench = Bench(tmp_path / "spool", WEB_CONCURRENCY="1")
@@ -219,6 +221,7 @@ def test_check_says_how_fast_the_disk_is(
     assert list(folder.iterdir()) == [], "it leaves nothing behind"
 
 
+@pytest.mark.slow
 def test_disk_that_hangs_longer_than_the_master_waits_costs_no_worker(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "spool", GUNICORN_CMD_ARGS="--timeout 5")
     with bench.running() as service:
@@ -228,6 +231,7 @@ def test_disk_that_hangs_longer_than_the_master_waits_costs_no_worker(tmp_path: 
         assert {process.pid for process in service.family()} == workers
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_service_whose_disk_hangs(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "spool")
     with bench.running() as service, slow(bench, sync_s=40):
@@ -238,6 +242,7 @@ def test_sigterm_ends_a_service_whose_disk_hangs(tmp_path: Path) -> None:
         assert time.monotonic() - began < 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_messages_of_many_senders_share_a_sync(tmp_path: Path, workers: str) -> None:
     bench = Bench(tmp_path / "spool", WEB_CONCURRENCY=workers)
@@ -250,6 +255,7 @@ def test_messages_of_many_senders_share_a_sync(tmp_path: Path, workers: str) -> 
     assert bench.kept().keys() >= senders.of(200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["2", "4"])
 def test_workers_that_share_a_slow_journal_do_not_fail_each_other(
     tmp_path: Path, workers: str

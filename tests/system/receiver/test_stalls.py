@@ -11,6 +11,8 @@ import pytest
 from testbed.polling import wait_until
 from testbed.service import RECEIVER, Service
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "token-of-the-stalls"
 MEMORY = ("/dev/shm/", "/memfd:", "/SYSV", "/dev/zero")
 # Of gunicorn, the least that the service accepts: shorter than the pause, so that the pause alone would have every worker killed.

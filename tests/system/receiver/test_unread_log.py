@@ -104,6 +104,7 @@ def test_reader_that_comes_late_finds_every_line_whole_and_in_order(
     assert lines[-1]["event"] == "Shutting down: Master"
 
 
+@pytest.mark.slow
 def test_lines_are_counted_that_nobody_can_read_any_more(redis_url: str, reader: LogReader) -> None:
     with receiver(redis_url, reader) as service:
         service.wait_until_ready()
@@ -115,6 +116,7 @@ def test_lines_are_counted_that_nobody_can_read_any_more(redis_url: str, reader:
         assert service.wait() == 0
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2>/dev/null"])
 def test_receiver_without_a_log_that_can_be_written_works(
     redis_url: str, reader: LogReader, redirected: str
@@ -140,6 +142,7 @@ def test_receiver_that_refuses_to_start_writes_its_reasons_before_it_ends(
     assert ("PORT" in lines[-2], "THINGSPACE_ACCOUNTS" in lines[-1]) == (True, True)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "command",
     [
@@ -161,6 +164,7 @@ def test_program_that_refuses_to_start_ends_although_nobody_reads_why(
         assert service.wait() == 2
 
 
+@pytest.mark.slow
 def test_supervised_service_registers_and_deregisters_although_nobody_reads_its_log(
     redis_url: str, reader: LogReader, tmp_path: Path
 ) -> None:
@@ -177,6 +181,7 @@ def test_supervised_service_registers_and_deregisters_although_nobody_reads_its_
         assert sandbox.registered_url() is None
 
 
+@pytest.mark.slow
 def test_lost_lines_of_the_registrar_are_counted(
     redis_url: str, reader: LogReader, tmp_path: Path
 ) -> None:

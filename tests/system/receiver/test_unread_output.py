@@ -51,16 +51,19 @@ def command(
         assert "Traceback" not in errors.read()
 
 
+@pytest.mark.quick_cases(1)
 def test_command_ends_on_a_signal(command: "subprocess.Popen[bytes]") -> None:
     command.send_signal(signal.SIGTERM)
     assert command.wait(30) == -signal.SIGTERM
 
 
+@pytest.mark.quick_cases(1)
 def test_command_ends_on_an_interrupt(command: "subprocess.Popen[bytes]") -> None:
     command.send_signal(signal.SIGINT)
     assert command.wait(30) in {0, 1}
 
 
+@pytest.mark.quick_cases(1)
 def test_command_ends_when_its_reader_is_gone(
     command: "subprocess.Popen[bytes]", reader: LogReader
 ) -> None:

@@ -37,6 +37,7 @@ def registered_and_gone(service: Service, sandbox: Sandbox) -> None:
     assert sandbox.registered_url() is None
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     "bind", ["unix:{folder}/web.sock", "127.0.0.1:{port}", "[::1]:{port}", "localhost:{port}"]
 )
@@ -59,6 +60,7 @@ def test_an_address_of_its_own_choice_is_asked_for_readiness(
     registered_and_gone(service, running_sandbox)
 
 
+@pytest.mark.slow
 def test_a_taken_port_does_not_matter_to_a_command_that_listens_elsewhere(
     environ: dict[str, str], running_sandbox: Sandbox, tmp_path: Path
 ) -> None:

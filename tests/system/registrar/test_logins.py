@@ -15,6 +15,8 @@ from testbed.registrar_process import REGISTRAR, command_line, settings
 from testbed.sandbox_client import Sandbox
 from testbed.service import Service
 
+pytestmark = pytest.mark.slow
+
 LOGIN = "/api/m2m/v1/session/login"
 RESTARTS = 30
 # Each is a process of its own that runs the whole command. They are forked from one that has loaded the

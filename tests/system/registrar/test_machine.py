@@ -16,6 +16,7 @@ HTTPS = {"THINGSPACE_BASE_URL": "https://127.0.0.1:1/api"}
 GONE = "/nowhere/ca.pem"
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     ("environ", "says"),
     [

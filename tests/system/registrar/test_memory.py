@@ -178,6 +178,7 @@ def sandbox_with_planted_credentials() -> Sandbox:
     )
 
 
+@pytest.mark.slow
 def test_worker_cannot_read_the_registrar(redis_url: str, tmp_path: Path) -> None:
     with sandbox_with_planted_credentials() as sandbox:
         environ = planted(sandbox, tmp_path, REDIS_URL=redis_url)

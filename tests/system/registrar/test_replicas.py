@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from testbed.polling import wait_until
 from testbed.registrar_process import REGISTRAR, settings, wait_until_registered
 from testbed.sandbox_client import Sandbox
 from testbed.service import Service
+
+pytestmark = pytest.mark.slow
 
 # By hand: REGISTRAR_CHAOS_S=60 python -m pytest tests/system/registrar/test_replicas.py -s
 DURATION_S = float(os.environ.get("REGISTRAR_CHAOS_S", "6"))

@@ -26,6 +26,8 @@ from testbed.registrar_process import (
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
 
+pytestmark = pytest.mark.slow
+
 ROLLS = 20
 # More of them by hand: ROLLS_AT_FIRST_200=20 python -m pytest tests/system/registrar/test_rolling.py
 ROLLS_AT_FIRST_200 = int(os.environ.get("ROLLS_AT_FIRST_200", "4"))

@@ -139,6 +139,7 @@ def test_a_second_signal_hurries(sandbox: Sandbox, environ: dict[str, str], tmp_
     sandbox.clear_faults()
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_end_is_killed(environ: dict[str, str], tmp_path: Path) -> None:
     record = tmp_path / "record"
     with supervised(environ, record, "stubborn") as service:
@@ -241,6 +242,7 @@ def test_orphans_that_come_to_it_are_reaped(environ: dict[str, str]) -> None:
         assert service.wait() == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_switched_off_it_only_starts_the_command(sandbox: Sandbox, environ: dict[str, str]) -> None:
     calls = len(sandbox.requests())
     off = {k: v for k, v in environ.items() if not k.startswith("THINGSPACE")}
@@ -251,6 +253,7 @@ def test_switched_off_it_only_starts_the_command(sandbox: Sandbox, environ: dict
     assert len(sandbox.requests()) == calls
 
 
+@pytest.mark.slow
 def test_an_unknown_thingspace_does_not_keep_messages_out_and_is_registered_on_its_return(
     redis_url: str, tmp_path: Path
 ) -> None:
@@ -280,6 +283,7 @@ def pause(seconds: float) -> None:
     subprocess.run(["sleep", str(seconds)], check=True)
 
 
+@pytest.mark.slow
 def test_standing_alone_it_registers_beside_a_listener_of_somebody_elses(
     sandbox: Sandbox, environ: dict[str, str]
 ) -> None:
@@ -307,6 +311,7 @@ def test_ctrl_c_in_a_terminal_deregisters_before_the_command_ends(
     assert sandbox.registered_url() is None
 
 
+@pytest.mark.slow
 def test_status_is_a_check_and_the_commands_work_while_run_runs(
     sandbox: Sandbox, environ: dict[str, str]
 ) -> None:
@@ -360,6 +365,7 @@ def hanging_redis() -> Iterator[tuple[str, list[socket.socket]]]:
                 connection.close()
 
 
+@pytest.mark.slow
 def test_status_waits_for_a_hanging_redis_no_longer_with_many_accounts(
     environ: dict[str, str],
 ) -> None:

@@ -22,6 +22,8 @@ from testbed.registrar_process import (
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
 
+pytestmark = pytest.mark.slow
+
 # The default is sixty; the tests only want it to be far longer than what happens in them.
 INTERVAL_S = os.environ.get("STACKS_INTERVAL_S", "60")
 

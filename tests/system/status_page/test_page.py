@@ -118,6 +118,7 @@ def test_a_message_shows_without_a_reload_and_opened_numbers_stay_open(
     expect(page.locator("#arrivals-numbers table")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_groups_lag_shows(page: Page, deployment: Deployment) -> None:
     deployment.node.ask("XGROUP", "CREATE", STREAM, "billing", "0", "MKSTREAM")
     row = page.locator("#groups tbody tr")
@@ -144,6 +145,7 @@ def test_a_stopped_redis_shows_and_so_does_its_return(page: Page, deployment: De
     expect(kept).to_contain_text("Redis", timeout=SOON_MS)
 
 
+@pytest.mark.slow
 def test_a_frozen_redis_shows_too(page: Page, deployment: Deployment) -> None:
     deployment.node.freeze()
     try:
@@ -153,6 +155,7 @@ def test_a_frozen_redis_shows_too(page: Page, deployment: Deployment) -> None:
     expect(page.locator("h1.error")).to_have_count(0, timeout=SOON_MS)
 
 
+@pytest.mark.slow
 def test_a_registration_that_was_taken_shows(page: Page, deployment: Deployment) -> None:
     state = page.locator("#registration tbody")
     expect(state).to_contain_text("ours", timeout=SOON_MS)
@@ -164,6 +167,7 @@ def test_a_registration_that_was_taken_shows(page: Page, deployment: Deployment)
     expect(page.locator("#glance div.error")).to_contain_text("not ours")
 
 
+@pytest.mark.slow
 def test_a_service_that_stops_answering_shows_in_place_of_the_verdict(
     browser: Browser, deployment: Deployment
 ) -> None:
@@ -178,6 +182,7 @@ def test_a_service_that_stops_answering_shows_in_place_of_the_verdict(
     context.close()
 
 
+@pytest.mark.slow
 def test_who_scrolls_a_table_by_keyboard_stays_in_it(page: Page, deployment: Deployment) -> None:
     box, rows = page.locator("#newest .wide"), page.locator("#newest tbody tr")
     deployment.send("upgradeProgress", upgradeId="before--", deviceId="1", status="InProgress")
@@ -200,6 +205,7 @@ def test_the_details_of_a_message_are_one_link_away(page: Page, deployment: Depl
     assert registrar_process.TOKEN not in details.content()
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("healthy", [True, False], ids=["healthy", "redis-down"])
 def test_it_is_accessible(

@@ -100,6 +100,7 @@ def test_data_that_is_no_json_holds_no_formula_either(data: str) -> None:
     assert re.search("(?<!')=", cell) is None
 
 
+@pytest.mark.slow
 def test_libreoffice_finds_no_formula(tmp_path: Path) -> None:
     """LibreOffice's own import with comma, semicolon, tab and blank as separators at once."""
     if not (soffice := shutil.which("soffice")):

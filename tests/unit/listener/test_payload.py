@@ -295,6 +295,7 @@ def test_a_transfer_coding_that_compresses_is_refused_as_well() -> None:
         payload.check_encoding(b"{}", "", "gzip, chunked")
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     "body",
     [

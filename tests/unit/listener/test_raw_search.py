@@ -126,6 +126,7 @@ def test_any_bytes_are_searched(body: bytes, charset: str) -> None:
     possible_values(body, f"a/b; charset={charset}")
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     "body",
     [
