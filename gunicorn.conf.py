@@ -15,6 +15,11 @@ from gevent import monkey
 
 monkey.patch_all()
 
+# Before anything else imports these libraries.
+from listener.runtime import lean_imports
+
+lean_imports.load()
+
 # Before anything is written: no process may block on the reader of its log.
 from listener.runtime import stderr
 

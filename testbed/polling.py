@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 DEADLINE_S = 30.0
-POLL_S = 0.02
+POLL_S = 0.05
 
 
 class DeadlineError(Exception):

@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -18,6 +19,10 @@ from testbed.programs import MissingProgramError
 
 TESTS = Path(__file__).parent
 MESSAGES = TESTS / "data" / "messages"
+
+# A shell starts what runs in its background with SIGINT ignored, and the programs under test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends on what else the machine does: no test fails by that. CI tries more of them.
 hypothesis.settings.register_profile(
