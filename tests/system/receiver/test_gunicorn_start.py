@@ -42,26 +42,39 @@ def refusal(service: Service) -> tuple[int, str]:
     return status, log
 
 
-@pytest.mark.quick_cases(3)
+BREAKING = {
+    "worker_class": ("-k", "sync"),
+    "threads": ("--threads", "4"),
+    "preload_app": ("--preload",),
+    "chdir": ("--chdir", "/"),
+    "timeout": ("--timeout", "0"),
+    "proxy_protocol": ("--proxy-protocol=v1",),
+    "reuse_port": ("--reuse-port",),
+    "raw_env": ("--env", "PORT=1"),
+}
+
+
+def test_every_option_that_breaks_a_promise_is_refused_once_by_the_master(
+    redis_server: str,
+) -> None:
+    options = [word for words in BREAKING.values() for word in words]
+    status, log = refusal(started(redis_server, "gunicorn", *options, APP))
+    assert status == 2, log
+    assert [log.count(f"  {name} (") for name in BREAKING] == [1] * len(BREAKING), log
+    assert "Booting worker" not in log
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        (("-k", "sync"), "worker_class"),
-        (("-k", "gthread", "--threads", "4"), "worker_class"),
         (("-k", "gevent"), "worker_class"),
-        (("--threads", "4"), "threads"),
-        (("--preload",), "preload_app"),
-        (("--chdir", "/"), "chdir"),
+        (("-k", "gthread", "--threads", "4"), "worker_class"),
         (("--daemon",), "daemon"),
-        (("--timeout", "0"), "timeout"),
-        (("--proxy-protocol=v1",), "proxy_protocol"),
-        (("--reuse-port",), "reuse_port"),
-        (("--env", "PORT=1"), "raw_env"),
         (("--bind", "fd://3"), "bind"),
         (("--check-config", "-k", "sync"), "worker_class"),
     ],
 )
-def test_option_that_breaks_a_promise_is_refused_once_by_the_master(
+def test_option_that_breaks_a_promise_is_refused_by_itself(
     redis_server: str, options: tuple[str, ...], name: str
 ) -> None:
     status, log = refusal(started(redis_server, "gunicorn", *options, APP))

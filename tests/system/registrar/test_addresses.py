@@ -39,12 +39,19 @@ def registered_and_gone(service: Service, sandbox: Sandbox) -> None:
 
 @pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
-    "bind", ["unix:{folder}/web.sock", "127.0.0.1:{port}", "[::1]:{port}", "localhost:{port}"]
+    ("way", "bind"),
+    [
+        ("option", "unix:{folder}/web.sock"),
+        ("option", "127.0.0.1:{port}"),
+        ("option", "[::1]:{port}"),
+        ("shell", "unix:{folder}/web.sock"),
+        ("shell", "localhost:{port}"),
+        ("environment", "[::1]:{port}"),
+    ],
 )
-@pytest.mark.parametrize("way", ["option", "environment", "shell"])
 def test_an_address_of_its_own_choice_is_asked_for_readiness(
-    bind: str,
     way: str,
+    bind: str,
     environ: dict[str, str],
     running_sandbox: Sandbox,
     tmp_path: Path,

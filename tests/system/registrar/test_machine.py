@@ -18,18 +18,29 @@ GONE = "/nowhere/ca.pem"
 
 @pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
-    ("environ", "says"),
+    ("command", "environ", "says"),
     [
-        ({"REQUESTS_CA_BUNDLE": GONE}, f"REQUESTS_CA_BUNDLE names {GONE}: No such file"),
-        ({"CURL_CA_BUNDLE": GONE}, f"CURL_CA_BUNDLE names {GONE}: No such file"),
-        ({"HTTPS_PROXY": "socks5://127.0.0.1:1080"}, "HTTPS_PROXY names a SOCKS proxy"),
-        ({"https_proxy": "http://[x"}, "https_proxy is not the URL of an http or https proxy"),
-        ({"ALL_PROXY": "http://127.0.0.1:1"}, "ALL_PROXY names: Connection refused"),
-        ({}, "unreachable: Connection refused"),
+        (
+            "register",
+            {"REQUESTS_CA_BUNDLE": GONE},
+            f"REQUESTS_CA_BUNDLE names {GONE}: No such file",
+        ),
+        ("status", {"CURL_CA_BUNDLE": GONE}, f"CURL_CA_BUNDLE names {GONE}: No such file"),
+        (
+            "deregister",
+            {"HTTPS_PROXY": "socks5://127.0.0.1:1080"},
+            "HTTPS_PROXY names a SOCKS proxy",
+        ),
+        (
+            "register",
+            {"https_proxy": "http://[x"},
+            "https_proxy is not the URL of an http or https proxy",
+        ),
+        ("status", {"ALL_PROXY": "http://127.0.0.1:1"}, "ALL_PROXY names: Connection refused"),
+        ("deregister", {}, "unreachable: Connection refused"),
     ],
     ids=["bundle", "curl-bundle", "socks", "malformed", "proxy-down", "down"],
 )
-@pytest.mark.parametrize("command", ["register", "status", "deregister"])
 def test_command_by_hand_says_what_is_wrong_with_the_machine(
     command: str, environ: dict[str, str], says: str, redis_url: str, tmp_path: Path
 ) -> None:
