@@ -263,6 +263,7 @@ def test_one_turn_moves_what_waits_behind_many_messages_of_a_partition_that_is_d
         assert environment.stream(0) == waiting[0]
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("ends_after", [1, 2, 4])
 def test_the_end_of_an_outage_is_noticed_while_messages_of_others_move(
     environment: QueueEnvironment, monkeypatch: pytest.MonkeyPatch, ends_after: int

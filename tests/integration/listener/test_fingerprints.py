@@ -135,6 +135,7 @@ def test_what_is_remembered_still_is_not_added_again(dated: DatedQueue) -> None:
     assert dated.count(1) == 1
 
 
+@pytest.mark.slow
 def test_the_stream_is_read_once_for_all_that_wait(dated: DatedQueue) -> None:
     for number in range(2000):
         dated.add(dated.message(number, -80 + number / 100))

@@ -35,6 +35,7 @@ PROOF = {
 }
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "proof", [PROOF, {"CALLBACK_SOURCES": "127.0.0.0/8"}], ids=["token", "source"]
 )

@@ -146,6 +146,7 @@ def folders(service: Service) -> list[Path]:
     return [folder for parent in parents for folder in parent.glob(pattern)]
 
 
+@pytest.mark.slow
 def test_the_folder_of_the_counts_is_removed_at_the_end_and_after_a_kill(redis_url: str) -> None:
     with Service(*RECEIVER, REDIS_URL=redis_url, CALLBACK_TOKEN=TOKEN) as service:
         service.wait_until_ready()

@@ -128,6 +128,7 @@ def test_everything_follows_a_new_row_of_the_table(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_command_line_knows_a_new_kind(folder: Path) -> None:
     shown = run(folder, "-m", "listener", "schema", NAME)
     schema = json.loads(shown.stdout)

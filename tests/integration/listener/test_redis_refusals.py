@@ -162,6 +162,7 @@ def test_a_large_message_costs_those_that_come_with_it_nothing(
     assert not [line for line in logs if line["event"] in OUTAGE]
 
 
+@pytest.mark.quick_cases(2)
 @LIMITS
 def test_groups_that_are_too_large_are_halved_and_all_of_them_kept(
     proxied: ProxiedQueue, limit: Limit

@@ -1,5 +1,6 @@
 """Retention on a real Redis: what every group has done with goes, and nothing else ever does."""
 
+import os
 import re
 import tempfile
 import time
@@ -494,7 +495,7 @@ STEPS = st.one_of(
 
 @settings(
     deadline=None,
-    max_examples=250,
+    max_examples=250 if os.environ.get("CI") else 60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEPS, max_size=25))

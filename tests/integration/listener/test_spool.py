@@ -170,6 +170,7 @@ def test_many_threads_journal_at_once(spool: Spool) -> None:
     assert sorted(numbers(spool)) == list(range(200))
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_journal(spool: Spool, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.integration.listener.test_spool import *\n"

@@ -188,7 +188,7 @@ def assert_bounded(attack: Attack, status: str) -> None:
     assert reply is None or reply.status == int(status[:3])
 
 
-@pytest.mark.quick_cases(6)
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize(("name", "framing"), COMPRESSED)
 def test_compressed_answer_is_unpacked_to_its_bound_whatever_its_status(
     name: str, framing: str
@@ -198,7 +198,7 @@ def test_compressed_answer_is_unpacked_to_its_bound_whatever_its_status(
         assert_bounded(attack, status)
 
 
-@pytest.mark.quick_cases(8)
+@pytest.mark.quick_cases(5)
 @pytest.mark.parametrize("name", FLOODS)
 def test_answer_without_end_is_read_to_its_bound_whatever_its_status(name: str) -> None:
     for status in STATUSES[list(FLOODS).index(name) % 3 :: 3]:

@@ -54,6 +54,7 @@ def registered(provider: Sandbox) -> list[str]:
     return [account for account in THIRTY if provider.registered_url(account=account)]
 
 
+@pytest.mark.slow
 def test_twenty_accounts_at_half_a_second_a_call_are_deregistered_within_the_limit(
     provider: Sandbox, replica_of: Build
 ) -> None:

@@ -148,6 +148,7 @@ def test_calls_made_one_after_the_other_never_overlap_in_the_record(sandbox: San
         assert earlier["started"] <= earlier["ended"] <= later["started"]
 
 
+@pytest.mark.slow
 def test_replicas_and_a_stream_of_messages_do_not_disturb_it() -> None:
     with Sandbox(retry_after_min=0.01, retry_after_max=0.02) as sandbox:
         before = psutil.Process(sandbox.pid).num_threads()

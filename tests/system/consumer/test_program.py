@@ -187,6 +187,7 @@ def test_a_signal_hands_back_what_is_not_done_and_the_next_program_does_it_at_on
         assert "Traceback" not in following.output()
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(
     redis_url: str, redis_client: Any, number: signal.Signals
@@ -200,6 +201,7 @@ def test_a_second_signal_ends_it_at_once(
         assert run.wait(10) == 0
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "first",
     [

@@ -51,6 +51,7 @@ def test_a_redis_that_the_user_names_is_used(demo: Service, redis_url: str) -> N
     assert demo.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_come_up_is_told_with_its_log(demo: Service) -> None:
     demo.kill()
     demo.settings["LOG_LEVEL"] = "nonsense"

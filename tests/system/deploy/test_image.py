@@ -26,6 +26,7 @@ def instruction(word: str) -> str:
     return next(rest for found, rest in reversed(last_stage()) if found == word)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a private process table is Linux's")
 def test_the_images_files_are_enough_and_process_1_deregisters_on_sigterm(
     redis_url: str, tmp_path: Path

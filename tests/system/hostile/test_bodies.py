@@ -22,7 +22,7 @@ TOKEN = "token-of-the-tests"
 PATH = f"/cb/{TOKEN}"
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 STREAM = "{fota:0}:messages"
-EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "100" if os.environ.get("CI") else "25"))
 thoroughly = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -89,7 +89,7 @@ def test_option_in_the_environment_is_refused_as_well(redis_server: str) -> None
     assert "threads (--threads): " in log
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("own", "status"),
     [
@@ -160,6 +160,7 @@ def wait_until_handled(service: Service, number: signal.Signals) -> None:
     wait_until(lambda: f"ignal: {number.name[3:].lower()}" in service.log(), service.log)
 
 
+@pytest.mark.slow
 def test_new_master_takes_over_both_ports(redis_server: str) -> None:
     with started(redis_server, *RECEIVER) as service:
         service.wait_until_ready()
@@ -195,6 +196,7 @@ def test_file_of_ours_works_from_another_directory(redis_server: str, tmp_path: 
         service.wait_until_ready()
 
 
+@pytest.mark.slow
 def test_public_port_answers_on_both_families_and_sees_plain_ipv4_addresses(
     redis_server: str,
 ) -> None:
@@ -212,7 +214,7 @@ def test_public_port_answers_on_both_families_and_sees_plain_ipv4_addresses(
         assert "::ffff" not in service.log()
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::]", "[::1]", "0.0.0.0", "localhost"])
 def test_operating_port_is_served_whatever_is_bound(redis_server: str, host: str) -> None:
     if ":" in host and not has_ipv6():

@@ -59,7 +59,7 @@ WAYS = {
 }
 
 
-@pytest.mark.quick_cases(4)
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("way", "first"),
     [*((way, GEVENT) for way in WAYS), *((way, "") for way in WAYS if way != "gevent")],
@@ -94,7 +94,7 @@ def test_lost_lines_are_reported_once_the_log_is_read_again(
     assert len(kept) + int(found[1]) == 12_000
 
 
-@pytest.mark.quick_cases(5)
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("then", "status", "last"),
     [
@@ -161,6 +161,7 @@ print("through", flush=True)
     assert (output, process.returncode) == (b"through\n", 0)
 
 
+@pytest.mark.slow
 def test_threads_that_fork_while_others_log_inherit_no_held_lock(reader: LogReader) -> None:
     then = """
 stop = []

@@ -34,7 +34,7 @@ def serves(service: Service) -> str:
     return metrics
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "script",
     [
@@ -54,6 +54,7 @@ def test_locale_without_utf8_is_enough(redis_server: str) -> None:
     assert "fota_messages_total" in serves(in_shell(redis_server, GUNICORN, **ASCII))
 
 
+@pytest.mark.slow
 def test_few_files_serve_some_connections_at_once(redis_server: str) -> None:
     with in_shell(redis_server, "ulimit -n 128;" + GUNICORN, WEB_CONCURRENCY="1") as service:
         service.wait_until_ready()
@@ -67,7 +68,7 @@ def test_few_files_serve_some_connections_at_once(redis_server: str) -> None:
             connection.close()
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("mounts", "counts"),
     [

@@ -238,6 +238,7 @@ def written_by(service: Service) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_web_workers_do_not_have_the_providers_credentials(deployment: Deployment) -> None:
     registered_url(deployment)
     assert deployment.service.process is not None

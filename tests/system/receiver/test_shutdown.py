@@ -47,6 +47,7 @@ def test_what_was_acknowledged_up_to_the_exit_is_in_redis(redis_url: str) -> Non
     assert not [a for a in refused if a["started"] < delete["started"]]
 
 
+@pytest.mark.slow
 def test_what_was_sent_before_the_delete_and_comes_after_it_is_received(redis_url: str) -> None:
     with Sandbox() as sandbox:
         settings = {**LOGIN, **sandbox.environment(), "REDIS_URL": redis_url}
@@ -159,6 +160,7 @@ def test_worker_that_ends_closes_its_journal(end: signal.Signals) -> None:
     check_that_the_journal_is_closed(RECEIVER, end)
 
 
+@pytest.mark.slow
 def test_worker_closes_its_journal_beside_a_worker_exit_of_the_operators_own(
     tmp_path: Path,
 ) -> None:

@@ -168,6 +168,7 @@ def test_message_is_answered_in_time_whatever_the_disk_does(tmp_path: Path, faul
         assert service.log().count("spool unavailable") <= 2, "once for each worker"
 
 
+@pytest.mark.slow
 def test_service_is_ready_as_long_as_a_message_would_be_kept(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "spool", WEB_CONCURRENCY="1")
     with bench.running() as service, slow(bench, sync_s=1.1):

@@ -87,6 +87,7 @@ def test_receiver_whose_log_nobody_reads_goes_on(redis_url: str, reader: LogRead
         assert service.wait() == 0
 
 
+@pytest.mark.slow
 def test_reader_that_comes_late_finds_every_line_whole_and_in_order(
     redis_url: str, reader: LogReader
 ) -> None:
@@ -116,7 +117,7 @@ def test_lines_are_counted_that_nobody_can_read_any_more(redis_url: str, reader:
         assert service.wait() == 0
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2>/dev/null"])
 def test_receiver_without_a_log_that_can_be_written_works(
     redis_url: str, reader: LogReader, redirected: str

@@ -219,6 +219,7 @@ subprocess.run([sys.executable, sys.argv[1], str(pid)], check=True)
 """
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("registrar", ["on", "off"])
 def test_command_cannot_read_its_parent_and_inherits_nothing_of_it(
     registrar: str, redis_url: str, tmp_path: Path

@@ -124,6 +124,7 @@ def test_forwards_signals_and_hides_credentials_and_the_terminal(
     assert "CALLBACK_TOKEN" in names
 
 
+@pytest.mark.slow
 def test_a_second_signal_hurries(sandbox: Sandbox, environ: dict[str, str], tmp_path: Path) -> None:
     record = tmp_path / "record"
     with supervised(environ, record) as service:
@@ -162,6 +163,7 @@ def test_a_command_that_dies_is_deregistered_and_its_status_passed_on(
     assert sandbox.registered_url() is None
 
 
+@pytest.mark.slow
 def test_who_finds_its_port_taken_starts_and_registers_nothing(
     sandbox: Sandbox, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -295,6 +297,7 @@ def test_standing_alone_it_registers_beside_a_listener_of_somebody_elses(
     assert sandbox.registered_url() is None
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_deregisters_before_the_command_ends(
     sandbox: Sandbox, environ: dict[str, str]
 ) -> None:
@@ -406,6 +409,7 @@ def test_wrong_settings_are_told_all_at_once_with_status_2(words: list[str]) -> 
     assert len(lines) == len(named)
 
 
+@pytest.mark.slow
 def test_mistakes_at_the_command_line_end_without_a_traceback(environ: dict[str, str]) -> None:
     public = {**environ, "PUBLIC_URL": "http://127.0.0.1:50559/cb"}
     for words, status in (
@@ -418,6 +422,7 @@ def test_mistakes_at_the_command_line_end_without_a_traceback(environ: dict[str,
         assert "Traceback" not in end.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a private process table is Linux's")
 def test_as_process_1_of_a_container(environ: dict[str, str]) -> None:
     unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]

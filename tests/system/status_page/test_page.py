@@ -205,7 +205,7 @@ def test_the_details_of_a_message_are_one_link_away(page: Page, deployment: Depl
     assert registrar_process.TOKEN not in details.content()
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("healthy", [True, False], ids=["healthy", "redis-down"])
 def test_it_is_accessible(
@@ -239,6 +239,7 @@ def test_it_is_accessible(
             deployment.node.start()
 
 
+@pytest.mark.slow
 def test_without_script_it_is_a_page_all_the_same(browser: Browser, deployment: Deployment) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
