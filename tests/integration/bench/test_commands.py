@@ -11,6 +11,8 @@ from bench import consumer, slow_connections, token_timing
 from bench.cli import main
 from testbed.programs import find_program
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(__file__).parents[3] / "bench" / "report" / "schema.json"
 
 

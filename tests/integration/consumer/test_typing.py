@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PROGRAM = """\
 from listener.consumer import Consumer, FirmwareAvailable, Message, UpgradeFinished, UpgradeStarted
