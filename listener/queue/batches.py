@@ -76,8 +76,7 @@ class Batcher(Generic[Item, Result]):
         except MessageRefusedError as refused:
             outcomes.append(refused)
         else:
-            if self._bytes < self._max_bytes:
-                self._grow()
+            self._grow()
 
     def _next(self, items: Sequence[Item], start: int) -> Sequence[Item]:
         if not start and self._total(items) <= self._bytes:

@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 
 class Slot(Generic[Item, Result]):
-    """One submission, until its result or its error is there."""
+    """One submission, until its result or its error is there. It has a result only once it has succeeded."""
 
     __slots__ = ("done", "error", "item", "result", "size")
 
@@ -17,7 +17,7 @@ class Slot(Generic[Item, Result]):
         self.item = item
         self.size = size
         self.done = threading.Event()
-        self.result: Result | None = None
+        self.result: Result
         self.error: Exception | None = None
 
     def fail(self, error: BaseException) -> None:
@@ -98,7 +98,7 @@ class GroupCommit(Generic[Item, Result]):
                 self._withdraw(slot)
             if slot.error:
                 raise slot.error
-            return slot.result  # type: ignore[return-value]  # done without an error: it has a result
+            return slot.result
         finally:
             # An error's traceback has this frame, which would have the slot, which has the error.
             del slot

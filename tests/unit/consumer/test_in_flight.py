@@ -1,14 +1,18 @@
 """Messages in flight: which may be handled next, and how many may be read."""
 
 import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.consumer.in_flight import Delivery, InFlight
+from listener.consumer.in_flight import POLL_S, Delivery, InFlight
 from listener.consumer.options import MAX_BATCHES_IN_FLIGHT
+from testbed.polling import wait_until
 
 
 class Clock:
@@ -78,6 +82,160 @@ def test_a_batch_of_one_is_read_one_by_one_and_waited_for(monkeypatch: Any) -> N
     assert (in_flight.room([0]), len(waits)) == (0, 1)
     in_flight.remove([item])
     assert in_flight.room([0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("batch", "ready", "at_work", "waits"),
+    [
+        (10, 5, 0, False),
+        (10, 6, 0, True),
+        (10, 0, 6, False),
+        (10, 0, 9, False),
+        (10, 0, 10, True),
+        (10, 0, 12, True),
+        (10, 10, 0, True),
+    ],
+)
+def test_reader_waits_if_there_is_no_room_or_little_and_the_workers_have_work(
+    batch: int, ready: int, at_work: int, waits: bool, monkeypatch: Any
+) -> None:
+    in_flight = empty(batch)
+    in_flight.add([delivery(n) for n in range(at_work)])
+    taken(in_flight, at_work)
+    in_flight.add([delivery(n) for n in range(at_work, at_work + ready)])
+    timeouts: list[float] = []
+    monkeypatch.setattr(in_flight._room_available, "wait", timeouts.append)
+    assert in_flight.room([0]) == max(batch - ready - at_work, 0)
+    assert timeouts == [POLL_S] * waits
+
+
+def test_reader_of_single_messages_waits_for_no_other_partition(monkeypatch: Any) -> None:
+    in_flight = empty(1)
+    in_flight.add([delivery(1, partition=1)])
+    monkeypatch.setattr(in_flight._room_available, "wait", None)
+    assert in_flight.room([0]) == 1
+
+
+class Waiting:
+    """A call that waits in a thread of its own, for an hour at most."""
+
+    def __init__(self, call: Callable[[], Any], condition: threading.Condition) -> None:
+        self._result: Future[Any] = Future()
+        self._thread = threading.Thread(target=lambda: self._result.set_result(call()), daemon=True)
+        self._thread.start()
+        waiters: deque[Any] = condition._waiters  # type: ignore[attr-defined]
+        wait_until(lambda: bool(waiters))
+
+    def result(self) -> Any:
+        result = self._result.result(10)
+        self._thread.join()
+        return result
+
+
+@pytest.fixture
+def hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has those wait an hour that would wait briefly: only a notification wakes them."""
+    monkeypatch.setattr("listener.consumer.in_flight.POLL_S", 3600)
+
+
+def test_reader_that_waits_gets_the_room_that_is_made_meanwhile(hour: None) -> None:
+    in_flight = empty(2)
+    items = [delivery(1), delivery(2)]
+    in_flight.add(items)
+    reader = Waiting(lambda: in_flight.room([0]), in_flight._room_available)
+    in_flight.remove(items)
+    assert reader.result() == 2
+
+
+def test_reader_that_waits_gets_the_room_that_a_retry_makes(hour: None) -> None:
+    in_flight = empty(1)
+    in_flight.add([delivery(1)])
+    item = in_flight.take()
+    assert item
+    reader = Waiting(lambda: in_flight.room([0]), in_flight._room_available)
+    in_flight.retry(item, 5)
+    assert reader.result() == 1
+
+
+def test_worker_that_waits_gets_what_is_added(hour: None) -> None:
+    in_flight = empty()
+    worker = Waiting(in_flight.take, in_flight._work_available)
+    item = delivery(1)
+    in_flight.add([item])
+    assert worker.result() is item
+
+
+def test_worker_that_waits_gets_a_retry_when_it_is_due() -> None:
+    in_flight = InFlight(batch=10, ordered=False)
+    item = delivery(1)
+    in_flight.add([item])
+    in_flight.take()
+    worker = Waiting(in_flight.take, in_flight._work_available)
+    in_flight.retry(item, 0.01)
+    assert worker.result() is item
+
+
+def test_worker_that_waits_gets_the_next_suspect_once_the_first_is_removed() -> None:
+    in_flight = empty()
+    suspects = [delivery(n, is_crash_suspect=True) for n in range(2)]
+    in_flight.add(suspects)
+    in_flight.take()
+    worker = Waiting(in_flight.take, in_flight._work_available)
+    in_flight.remove(suspects[:1])
+    assert worker.result() is suspects[1]
+
+
+def test_acknowledger_that_waits_gets_what_is_finished(hour: None) -> None:
+    in_flight = empty()
+    item = delivery(1)
+    in_flight.add([item])
+    acknowledger = Waiting(in_flight.take_finished, in_flight._finished_available)
+    in_flight.finish(item)
+    assert acknowledger.result() == [item]
+    assert item.is_done
+    in_flight.close()
+    assert in_flight.take_finished() == []
+
+
+def test_closing_wakes_everybody_who_waits(hour: None) -> None:
+    in_flight = empty(1)
+    in_flight.add([delivery(1)])
+    in_flight.take()
+    waiting = [
+        Waiting(in_flight.take, in_flight._work_available),
+        Waiting(lambda: in_flight.room([0]), in_flight._room_available),
+        Waiting(in_flight.take_finished, in_flight._finished_available),
+    ]
+    in_flight.close()
+    assert [it.result() for it in waiting] == [None, 0, []]
+
+
+def test_messages_removed_twice_are_counted_once() -> None:
+    in_flight = empty()
+    items = [delivery(1), delivery(2)]
+    in_flight.add(items)
+    in_flight.remove([items[0], items[0], delivery(7), items[1]])
+    assert in_flight.room([0]) == 10
+    assert in_flight.keys() == set()
+
+
+def test_nothing_may_be_claimed_beside_more_than_two_batches() -> None:
+    in_flight = empty(1)
+    in_flight.add([delivery(n) for n in range(4)])
+    assert in_flight.claim_limit(0) == 0
+
+
+def test_next_delivery_is_counted_by_redis_already_or_not_yet() -> None:
+    assert delivery(1, recorded_deliveries=3, is_next_recorded=True).next_delivery == 3
+    assert delivery(1, recorded_deliveries=3, is_next_recorded=False).next_delivery == 4
+
+
+def test_snapshot_has_all_deliveries_in_the_order_they_came() -> None:
+    in_flight = empty()
+    items = [delivery(3), delivery(1, partition=2), delivery(2)]
+    in_flight.add(items)
+    taken(in_flight, 1)
+    assert in_flight.snapshot() == items
 
 
 def test_delayed_messages_leave_room_up_to_a_bound() -> None:
@@ -156,16 +314,6 @@ def test_it_is_busy_while_something_can_be_done_at_once() -> None:
     assert item
     in_flight.retry(item, 5)
     assert not in_flight.is_busy, "one waits, the other is held back behind it"
-
-
-def test_closing_wakes_a_waiting_worker() -> None:
-    in_flight = empty()
-    results: list[Delivery | None] = []
-    thread = threading.Thread(target=lambda: results.append(in_flight.take()))
-    thread.start()
-    in_flight.close()
-    thread.join(10)
-    assert results == [None]
 
 
 @pytest.mark.parametrize("ordered", [False, True])

@@ -79,6 +79,53 @@ def test_what_was_too_slow_is_remembered() -> None:
     assert target.portions == [[100] * 4] * 2
 
 
+def lengths(written: Batcher[int, str], count: int) -> list[int]:
+    """How many items of ten bytes each batch has, if this many are written."""
+    target = Target(10**6)
+    written.write([10] * count, target.write)
+    return [len(portion) for portion in target.portions]
+
+
+def test_bound_doubles_after_a_fixed_number_of_batches_that_passed() -> None:
+    written = portions()
+    written.shrink([10] * 4)
+    for bound in (2, 4, 8):
+        assert lengths(written, bound * BATCHES_BEFORE_GROWTH) == [bound] * BATCHES_BEFORE_GROWTH
+
+
+def test_batches_are_counted_anew_from_each_shrinking() -> None:
+    written = portions()
+    for _ in range(2):
+        written.shrink([10] * 4)
+        assert lengths(written, 2 * BATCHES_BEFORE_GROWTH - 2) == [2] * (BATCHES_BEFORE_GROWTH - 1)
+    assert lengths(written, 2) == [2]
+    assert lengths(written, 4) == [4]
+
+
+def test_single_item_that_was_too_slow_shrinks_nothing_and_a_pair_does() -> None:
+    written = portions(40)
+    written.shrink([10])
+    assert lengths(written, 4) == [4]
+    written.shrink([20, 20])
+    assert lengths(written, 4) == [2, 2]
+
+
+def test_batch_may_have_exactly_as_many_bytes_as_the_bound() -> None:
+    target, written = Target(1000), portions(20)
+    written.write([10, 11, 9, 11], target.write)
+    assert target.portions == [[10], [11, 9], [11]]
+
+
+def test_bound_is_one_byte_at_least_and_grows_from_there() -> None:
+    target, written = Target(1000), portions()
+    written.shrink([1, 0])
+    written.write([1] * BATCHES_BEFORE_GROWTH, target.write)
+    assert target.portions == [[1]] * BATCHES_BEFORE_GROWTH
+    target.portions.clear()
+    written.write([1] * 4, target.write)
+    assert target.portions == [[1, 1]] * 2
+
+
 @pytest.mark.parametrize("seed", range(300))
 def test_every_item_gets_its_own_outcome_in_order(seed: int) -> None:
     chance = random.Random(seed)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,18 @@ def test_an_upgrade_id_is_found_at_the_top_level_too() -> None:
 
 def test_an_account_that_no_url_can_hold_is_escaped_in_the_source() -> None:
     assert validated({"accountName": "a b/c"}).fields()["source"] == "/thingspace/fota/a%20b%2Fc"
+
+
+@pytest.mark.parametrize("account", [None, "💩💩"])
+@pytest.mark.parametrize("subject", [None, "💩"])
+def test_size_is_that_of_the_entry_where_every_character_has_four_bytes(
+    account: str | None, subject: str | None
+) -> None:
+    message = replace(validated({}), account=account, subject=subject, type="💩💩💩", data=b"12345")
+    fields = message.fields()
+    source = str(fields["source"]).removeprefix("/thingspace/fota").removeprefix("/")
+    texts = [account or "", subject or "", message.type, source]
+    assert message.size == 5 + sum(len(text.encode()) for text in texts)
 
 
 def test_the_time_is_told_in_utc() -> None:

@@ -60,6 +60,14 @@ BODIES: dict[str, Callable[[str], bytes]] = {
 }
 
 
+def nested(value: str, levels: int) -> bytes:
+    """A text of JSON that holds a text of JSON that holds …, at whose end there is a list."""
+    text = json.dumps([value])
+    for _ in range(levels - 1):
+        text = json.dumps(text)
+    return text.encode()
+
+
 @pytest.mark.parametrize("body", BODIES)
 def test_password_is_found_in_every_form(body: str) -> None:
     assert holds(BODIES[body](SIMPLE), SIMPLE)
@@ -80,6 +88,47 @@ def test_password_outside_the_basic_plane_is_found_as_a_pair_of_escapes(
     body = f'["password-{escaped}-x"'.encode()
     assert holds(body, "password-👍-x")
     assert redact_raw(body, [Secret("password-👍-x")]) in ('["***"', "***")
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'["C:\\new folder"', "C:\\new folder"),
+        (b'["tab\\tand\\nline\\b\\f\\r"', "tab\tand\nline\b\f\r"),
+        (b"<password>fish&amp;chips and more</password>", "fish&chips and more"),
+        (b"password=two+words", "two words"),
+        (b"password=h%C3%B6rse", "hörse"),
+        (b"password='two words'", "two words"),
+        (b"\xff" + '"correct-horse"'.encode("utf-16-le"), "correct-horse"),
+        ('["hörse"'.encode() + b"\xff", "hörse"),
+        ('["hörse"'.encode("latin-1"), "hörse"),
+        (nested('"two" words', 4), '"two" words'),
+        (nested("two words", 8), "two words"),
+    ],
+    ids=[
+        *("backslash", "short escapes", "entity", "plus", "percent", "single quotes"),
+        *("wide behind a stray byte", "UTF-8 before a stray byte", "Latin-1", "deep", "deeper"),
+    ],
+)
+def test_value_is_found_in_the_form_that_only_one_way_to_read_it_gives(
+    body: bytes, value: str
+) -> None:
+    assert value in possible_values(body)
+
+
+def test_value_in_the_middle_of_the_longest_text_that_is_searched_whole_is_found() -> None:
+    half = "x" * (raw_search.SEARCHED_END_CHARS - 5)
+    text = f'{half}"abcdefgh"{half}'
+    assert len(text) == 2 * raw_search.SEARCHED_END_CHARS
+    assert "abcdefgh" in possible_values(text.encode())
+    assert "abcdefgh" not in possible_values(text.encode() + b"x"), "only the ends are"
+
+
+def test_value_has_a_largest_length() -> None:
+    longest = "x" * raw_search.MAX_VALUE_CHARS
+    assert longest in possible_values(f'["{longest}"]'.encode())
+    assert possible_values(f'["{longest}x"]'.encode()) & {longest, f"{longest}x"} == set()
+    assert "" not in possible_values(b'["a", ""]')
 
 
 def test_work_does_not_depend_on_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
