@@ -34,7 +34,6 @@ _CHARSETS = frozenset(
 _CODECS = {name: name for name in _CHARSETS} | {
     alias: codec for alias, codec in aliases.items() if codec in _CHARSETS
 }
-_MAX_LABEL_CHARS = 40
 _CHARSET_PARAMETER = re.compile(r"""(?i);\s*+charset\s*+=\s*+["']?([^\s;"']++)""")
 _PADDING = "\0 \t\r\n"
 # The escape of a lone surrogate. Each has the same replacement: a callback for each would block the worker
@@ -54,9 +53,7 @@ _BACKSLASH = "\ud800"
 def charset_of(content_type: str) -> str | None:
     """Python's name of the charset in a Content-Type; None if it has none, or one that is not read here."""
     match = _CHARSET_PARAMETER.search(content_type)
-    if not match or len(match[1]) > _MAX_LABEL_CHARS:
-        return None
-    return _CODECS.get(normalize_encoding(match[1].lower()))
+    return _CODECS.get(normalize_encoding(match[1].lower())) if match else None
 
 
 def decode(body: bytes, content_type: str = "") -> str:

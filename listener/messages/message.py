@@ -96,9 +96,9 @@ class Message:
 
 
 def _type_of(payload: Mapping[str, Any]) -> str | None:
-    """The provider's `type`, if it is a text."""
+    """The provider's `type`, if it is a text; it may be empty, which names no type."""
     type_ = payload.get("type")
-    return type_ if isinstance(type_, str) and type_ else None
+    return type_ if isinstance(type_, str) else None
 
 
 def _account_of(payload: Mapping[str, Any]) -> str | None:

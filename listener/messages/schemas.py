@@ -62,10 +62,10 @@ class ContainerField(fields.Field[Any]):
         content = described_object(members)
         self.shape = ObjectList(content) if kind.items else content
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:
         if value in EMPTY and data.get("type") != self.type_:
             return value
-        return self.shape.deserialize(value, attr, data, **kwargs)
+        return self.shape.deserialize(value, attr, data)
 
 
 class _Open(Schema):
@@ -80,8 +80,7 @@ _Envelope = _Open.from_dict(
     {
         "type": fields.String(required=True),
         **{kind.type: ContainerField(kind) for kind in KINDS},
-    },
-    name="Envelope",
+    }
 )
 ENVELOPE_SCHEMA = _Envelope()
 """What every message of the v1 structure has."""

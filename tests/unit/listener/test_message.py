@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from listener.errors import RefusalError
 from listener.messages import schemas
 from listener.messages.kinds import KINDS, KINDS_BY_NAME, KINDS_BY_TYPE, UNKNOWN
-from listener.messages.message import Message
+from listener.messages.message import Message, check_account
 from listener.messages.payload import parse, serialize, without_credentials
+from listener.settings.settings import Settings
 from listener.times import timestamp
 
 SAMPLES = Path(__file__).parents[2] / "data" / "messages"
@@ -219,6 +220,43 @@ def test_an_upgrade_id_is_found_at_the_top_level_too() -> None:
 
 def test_an_account_that_no_url_can_hold_is_escaped_in_the_source() -> None:
     assert validated({"accountName": "a b/c"}).fields()["source"] == "/thingspace/fota/a%20b%2Fc"
+
+
+def test_source_of_a_message_without_an_account_names_none() -> None:
+    fields = validated({"type": "new", "accountName": ""}).fields()
+    assert fields["source"] == "/thingspace/fota"
+    assert "account" not in fields
+
+
+def test_upgrade_id_that_is_empty_is_no_subject() -> None:
+    assert validated({"type": "new", "upgradeId": ""}).subject is None
+
+
+SETTINGS = {"CALLBACK_USERNAME": "u", "CALLBACK_PASSWORD": "p", "REDIS_URL": "redis://h"}
+ONE_ACCOUNT = Settings.from_env({**SETTINGS, "THINGSPACE_ACCOUNTS": "0242078689-00001"})
+
+
+@pytest.mark.parametrize("name", ["0242078689-00002", "0242078689", "X", 1, False, [], {}])
+def test_message_that_names_an_account_of_somebody_else_is_refused(name: Any) -> None:
+    with pytest.raises(RefusalError) as caught:
+        check_account({"accountName": name}, ONE_ACCOUNT)
+    assert caught.value.reason == "account-refused"
+    check_account({"accountName": name}, Settings.from_env(SETTINGS))
+
+
+@pytest.mark.parametrize(
+    "payload", [{}, {"accountName": None}, {"accountName": ""}, {"accountName": "0242078689-00001"}]
+)
+def test_message_that_names_our_account_or_none_passes(payload: dict[str, Any]) -> None:
+    check_account(payload, ONE_ACCOUNT)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SAMPLES.glob("*.json")))
+def test_sample_is_checked_without_the_slow_schema(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schemas, "ENVELOPE_SCHEMA", None)
+    validated(sample(name))
 
 
 @pytest.mark.parametrize("account", [None, "💩💩"])

@@ -1,9 +1,11 @@
 """From bytes to a payload: within which limits, and that what is checked is what is kept."""
 
+import bz2
 import codecs
 import gc
 import gzip
 import json
+import lzma
 import sys
 import time
 import zlib
@@ -152,9 +154,10 @@ ODD = {"a": "Grüße 💩", "b": [1, {"ü": None}]}
 def test_utf_is_read_in_every_width_with_and_without_a_byte_order_mark(
     encoding: str, before: str, after: str
 ) -> None:
-    body = (before + json.dumps(ODD, ensure_ascii=False) + after).encode(encoding)
-    assert payload.parse(body) == ODD
-    assert payload.parse(body, "application/json; charset=iso-8859-1") == ODD
+    for content in (ODD, {"a": [1, "ascii"]}):
+        body = (before + json.dumps(content, ensure_ascii=False) + after).encode(encoding)
+        assert payload.parse(body) == content
+        assert payload.parse(body, "application/json; charset=iso-8859-1") == content
 
 
 @pytest.mark.parametrize(
@@ -276,6 +279,11 @@ def test_a_nul_that_is_escaped_is_kept() -> None:
         (gzip.compress(b"{}", mtime=0), ""),
         (zlib.compress(b"{}"), ""),
         (zlib.compress(b"{}", 9), ""),
+        (zlib.compress(b"{}", 1), ""),
+        (zlib.compress(b"{}", 3), ""),
+        (bz2.compress(b"{}"), ""),
+        (lzma.compress(b"{}"), ""),
+        (b"PK\x03\x04", ""),
         (b"\x28\xb5\x2f\xfd", ""),
     ],
 )
