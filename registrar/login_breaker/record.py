@@ -97,7 +97,7 @@ class LoginRecord:
             return record
         if record.open:
             raise StopError("breaker-open", record.advice)
-        if record.possibly_failed >= MAX_REFUSED or record.unlocked_at_failures:
+        if record.possibly_failed >= MAX_REFUSED:
             _check_backoff(record, now_s)
         pending = {**record.pending, attempt: now_s + PENDING_S}
         return replace(record, pending=pending, last_attempt_s=now_s)
@@ -145,7 +145,7 @@ class LoginRecord:
             return cls()
         try:
             return cls(**_fields(json.loads(text)))
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError, OverflowError, RecursionError):
             return UNREADABLE
 
     def _expired(self, now_s: float) -> "LoginRecord":
@@ -173,22 +173,23 @@ def _check_backoff(record: LoginRecord, now_s: float) -> None:
         )
     if record.unlocked_at_failures:
         return
-    backoff_s = UNANSWERED_BACKOFF_S[min(record.failed, MAX_POSSIBLY_FAILED - 1) - MAX_REFUSED]
+    backoff_s = UNANSWERED_BACKOFF_S[record.failed - MAX_REFUSED]
     left_s = record.last_attempt_s + backoff_s - now_s
     if left_s > 0:
         raise UnavailableError("login-paced", record.advice, retry_after_s=left_s, sent=False)
 
 
 def _fields(content: Any) -> dict[str, Any]:
-    """The fields of a stored record, each of its type; raises TypeError or ValueError."""
+    """The fields of a stored record, each of its type; raises TypeError, ValueError or OverflowError."""
     if not isinstance(content, dict):
-        raise TypeError("not an object")
+        raise TypeError
     stored = {name: STORED_NAMES.get(name, name) for name in asdict(LoginRecord())}
     fields = {name: content[key] for name, key in stored.items() if key in content}
     pending = dict(fields.pop("pending", {}))
     for number in (*fields.values(), *pending.values()):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise TypeError("not a number")
-        if not (math.isfinite(number) and number >= 0):
-            raise ValueError("no count and no time")
+        # `isfinite` raises for what is no number, and for one that no float can hold.
+        if isinstance(number, bool) or not math.isfinite(number) or number < 0:
+            raise ValueError
+    if any(isinstance(fields[name], float) for name in fields.keys() - {"last_attempt_s"}):
+        raise TypeError
     return {**fields, "pending": pending}

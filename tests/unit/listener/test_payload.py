@@ -114,6 +114,9 @@ def test_what_only_resembles_them_stays(name: str) -> None:
         b"\x00{}",
         b'\x00{"a": 1}',
         b"{}{}",
+        b"X{}",
+        b"{}X",
+        b'{"a": 1}\xff',
         b'{"a": "\xff"}',
         b'{"a": "\xf4\x90\x80\x80"}',
         b'\xff\xfe{"a": 1}',
@@ -259,10 +262,24 @@ def test_escapes_of_ordinary_letters_are_left_to_the_json_decoder(
         payload.parse(rb'{"a": "\ud800"}')
 
 
-def test_half_a_surrogate_in_utf_16_becomes_the_replacement_character() -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_half_a_surrogate_in_wide_characters_becomes_the_replacement_character(
+    encoding: str,
+) -> None:
     for half in ("\ud800", "\udc00x"):
-        body = f'{{"a": "{half}"}}'.encode("utf-16", "surrogatepass")
+        body = f'{{"a": "{half}"}}'.encode(encoding, "surrogatepass")
         assert payload.parse(body) == {"a": "\ufffd" + half[1:]}
+
+
+def test_wide_characters_that_break_off_are_a_decoding_error() -> None:
+    for text in ('["a', '["\ud800'):
+        with pytest.raises(UnicodeDecodeError):
+            decoding.decode(text.encode("utf-16", "surrogatepass")[:-1])
+
+
+def test_charset_that_is_named_and_wrong_is_not_replaced_by_a_guess() -> None:
+    with pytest.raises(RefusalError):
+        payload.parse(b'{"a": "\xed\xa0\x80"}', "application/json; charset=us-ascii")
 
 
 def test_a_nul_that_is_escaped_is_kept() -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -172,6 +173,8 @@ def test_stored_names_are_those_of_earlier_versions() -> None:
     "text",
     [
         *("", "{", "[]", "7", "[" * 100_000, '{"refused": "x"}', '{"last_s": null}'),
+        *('{"refused": true}', '{"unknown": 2.5}', '{"unknown": 2.0}', '{"last_s": Infinity}'),
+        *('{"refused": 1%s}' % ("0" * 400), '{"pending": {"a": true}}', '{"pending": null}'),
         *('{"pending": [1]}', '{"pending": {"a": "b"}}', '{"unknown": -1}', '{"last_s": NaN}'),
     ],
 )
@@ -181,15 +184,63 @@ def test_a_record_that_cannot_be_read_leaves_one_attempt(text: str) -> None:
     assert tried(record, "refused").open
 
 
-def test_a_record_holds_numbers_and_names_only() -> None:
-    assert set(json.loads(LoginRecord().to_json())) == {
-        "generation",
-        "refused",
-        "unknown",
-        "pardoned",
-        "last_s",
-        "pending",
+def test_clean_record_is_all_zeros() -> None:
+    assert json.loads(LoginRecord().to_json()) == {
+        "generation": 0,
+        "refused": 0,
+        "unknown": 0,
+        "pardoned": 0,
+        "last_s": 0.0,
+        "pending": {},
     }
+
+
+def test_equal_records_have_the_same_text() -> None:
+    one = LoginRecord(pending={"a": 1.0, "b": 2.0})
+    other = LoginRecord(pending={"b": 2.0, "a": 1.0})
+    assert one.to_json() == other.to_json()
+
+
+def test_accepted_login_keeps_other_attempts_and_raises_the_generation_by_one() -> None:
+    record = LoginRecord(4, refused=1, unanswered=1, pending={"a": 7.0, "b": 8.0})
+    record = replace(record, last_attempt_s=5.0).resolve("a", "accepted")
+    assert record == LoginRecord(5, last_attempt_s=5.0, pending={"b": 8.0})
+
+
+def test_unlocking_counts_pending_attempts_as_unanswered() -> None:
+    record = LoginRecord(4, refused=1, unanswered=1, last_attempt_s=5.0, pending={"a": 7.0})
+    assert record.unlock(9) == LoginRecord(
+        9, refused=1, unanswered=2, unlocked_at_failures=3, last_attempt_s=5.0
+    )
+
+
+def test_attempt_is_pending_for_exactly_its_time() -> None:
+    record = LoginRecord().reserve("a", NOW)
+    assert "a" in record.reserve("b", NOW + PENDING_S - 0.5).pending
+    assert record.reserve("b", NOW + PENDING_S).unanswered == 1
+
+
+def test_attempt_may_begin_exactly_when_its_wait_is_over() -> None:
+    record = tried(tried(LoginRecord(), "unanswered"), "unanswered")
+    with pytest.raises(UnavailableError) as caught:
+        record.reserve("c", NOW + 599.5)
+    assert (caught.value.reason, caught.value.retry_after_s) == ("login-paced", 0.5)
+    assert not caught.value.sent
+    assert "c" in record.reserve("c", NOW + 600).pending
+
+
+def test_login_beside_others_is_refused_as_one_that_was_not_sent() -> None:
+    record = LoginRecord().reserve("a", NOW).reserve("b", NOW)
+    with pytest.raises(UnavailableError, match="login-busy: other logins are under way") as caught:
+        record.reserve("c", NOW)
+    assert not caught.value.sent
+
+
+def test_advice_counts_the_logins_and_names_the_command() -> None:
+    advice = LoginRecord(refused=2, unanswered=1).advice
+    assert re.findall(r"\d+", advice) == ["2", "1", "5"]
+    assert " 5 lock the account: correct THINGSPACE_PASSWORD " in advice
+    assert advice.endswith("only if it is right: python -m registrar unlock")
 
 
 @given(

@@ -154,3 +154,42 @@ def test_without_desired_credentials_shown_ones_differ() -> None:
     desired = Desired(Registration(OURS))
     assert plan(desired, RIGHT, LATER).reason == "credentials-differ"
     assert plan(desired, NOT_SHOWN, LATER).kind == "nothing"
+
+
+def test_foreign_url_without_a_token_before_is_another_owners() -> None:
+    assert plan(Desired(WANTED), FOREIGN, LATER) == Action("yield", "another-owner")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "actual"),
+    [
+        (Registration(OURS), NOT_SHOWN),
+        (WANTED, Registration(OURS, "me")),
+        (WANTED, Registration(OURS, None, Secret("new"))),
+    ],
+)
+def test_credentials_are_written_at_boot_only_if_wanted_and_none_is_shown(
+    wanted: Registration, actual: Registration
+) -> None:
+    assert plan(Desired(wanted), actual, BOOT) == NOTHING
+
+
+def test_two_strangers_that_both_insist_write_four_times_in_all() -> None:
+    rivals = [Desired(WANTED), Desired(Registration(OTHERS, "them", Secret("x")))]
+    contexts = [ALWAYS, ALWAYS]
+    actual: Registration | None = rivals[1].registration
+    written = 0
+    for turn in range(20):
+        number = turn % 2
+        context = contexts[number]
+        action = plan(rivals[number], actual, context)
+        if action.kind == "register":
+            assert action.contested
+            written += 1
+            actual = rivals[number].registration
+            contexts[number] = with_(context, takeovers=context.takeovers + 1)
+    assert written == 4
+
+
+def test_registering_where_nothing_was_is_not_contested() -> None:
+    assert not plan(DESIRED, None, ALWAYS).contested
