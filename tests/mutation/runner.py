@@ -27,8 +27,8 @@ from tests.mutation.session import (
 )
 
 # A mutant may take more time than its tests did before; then it is in an endless loop, or waits.
-SLOWER = 3
-MIN_LIMIT_S = 8.0
+SLOWER = 4
+MIN_LIMIT_S = 5.0
 MAX_MEMORY_BYTES = 8 * 1024**3
 # What a plugin of pytest imports is imported already, in the process that forks.
 _QUIET = "ignore::pytest.PytestAssertRewriteWarning"
@@ -94,11 +94,13 @@ class FunctionMutants(Recorder):
         if not tests:
             return NOT_CALLED
 
+        limits_s = {test: _limit_s(recording.durations[test]) for test in tests}
+
         def child() -> int:
             replace_code(self._filename, mutant.code)
-            return run_until_one_fails(self._items, tests)
+            return run_until_one_fails(self._items, tests, limits_s)
 
-        return _result(child, sum(recording.durations[test] for test in tests))
+        return _result(child, sum(limits_s.values()))
 
     def _send(self, message: Any) -> None:
         pickle.dump(message, self._pipe)
@@ -156,12 +158,16 @@ def _imported(target: Target, mutant: Mutant, recording: Recording) -> str:
             [*PYTEST, "-x", *target.tests], plugins=[Quickest(recording.tests_of(None))]
         )
 
-    return _result(child, 10 + sum(recording.durations.values()))
+    return _result(child, _limit_s(10 + sum(recording.durations.values())))
 
 
-def _result(child: Callable[[], int], usual_s: float) -> str:
-    status = _wait(_fork(child), MIN_LIMIT_S + SLOWER * usual_s)
-    if status is None:
+def _limit_s(usual_s: float) -> float:
+    return MIN_LIMIT_S + SLOWER * usual_s
+
+
+def _result(child: Callable[[], int], limit_s: float) -> str:
+    status = _wait(_fork(child), limit_s)
+    if status in (None, signal.SIGALRM):
         return TIMED_OUT
     return KILLED if status else SURVIVED
 

@@ -8,10 +8,11 @@ import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
@@ -43,11 +44,14 @@ class Recording:
     libraries: list[str] = field(default_factory=list)
 
     def tests_of(self, function: int | None) -> list[str]:
-        """The tests that may notice a change in a function, the quickest first."""
-        tests = set(self.durations)
-        if function is not None and function not in self.at_import:
-            tests = self.callers.get(function, set())
-        return sorted(tests, key=lambda test: self.durations[test])
+        """The tests that may notice a change in a function, those that call it and the quickest first.
+
+        Others may notice it as well: a test that found a cache filled did not call what fills it.
+        """
+        callers = self.callers.get(function or 0, set())
+        if function and not callers and function not in self.at_import:
+            return []
+        return sorted(self.durations, key=lambda test: (test not in callers, self.durations[test]))
 
 
 class Quickest:
@@ -136,12 +140,20 @@ class MutantFinder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, path, loader=self._loader)
 
 
-def run_until_one_fails(items: Sequence[pytest.Item], tests: Sequence[str]) -> int:
-    """Runs tests in this order; returns `FAILED` at the first that fails, or `PASSED`."""
+def run_until_one_fails(
+    items: Sequence[pytest.Item], tests: Sequence[str], limits_s: Mapping[str, float]
+) -> int:
+    """Runs tests in this order; returns `FAILED` at the first that fails, or `PASSED`.
+
+    A test that takes longer than its limit ends the process with SIGALRM.
+    """
     by_id = {item.nodeid: item for item in items}
-    chosen = [by_id[test] for test in tests if test in by_id]
-    following = [*chosen[1:], None]
-    return FAILED if any(map(fails, chosen, following)) else PASSED
+    chosen = [by_id[test] for test in tests]
+    for item, following in zip(chosen, [*chosen[1:], None], strict=True):
+        signal.setitimer(signal.ITIMER_REAL, limits_s[item.nodeid])
+        if fails(item, following):
+            return FAILED
+    return PASSED
 
 
 def fails(item: pytest.Item, following: pytest.Item | None) -> bool:

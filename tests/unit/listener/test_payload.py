@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.errors import RefusalError
-from listener.messages import decoding, payload
+from listener.messages import decoding, json_reader, payload
 
 
 def refused(body: bytes) -> str:
@@ -439,6 +439,16 @@ def test_a_number_is_too_long_wherever_it_stands() -> None:
         for number in (b"9" * 1001, b"-" + b"9" * 1000, b"0." + b"1" * 999):
             with pytest.raises(RefusalError):
                 payload.parse(start + number + b"}")
+
+
+def test_reader_is_used_again_and_keeps_nothing_of_the_text_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(json_reader, "_idle_readers", [])
+    assert json_reader.read("[1]") == ([1], [])
+    monkeypatch.delattr(json_reader, "_Reader")
+    assert json_reader.read('{"a": 1, "a": 2}') == ({"a": 2}, [("a", 1), ("a", 2)])
+    assert json_reader.read("[]") == ([], [])
 
 
 NAMES = st.text(st.characters(codec="utf-8"))
