@@ -10,20 +10,12 @@ from codecs import BOM_UTF16_BE
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
-# Roughly the charsets of the WHATWG Encoding Standard, and UTF-32. Charsets whose bytes are also ASCII with
-# another meaning (UTF-7, ISO-2022) and codecs of Python that are no charsets are left out on purpose.
+# Roughly the charsets of the WHATWG Encoding Standard; UTF-8, UTF-16 and UTF-32 show by the bytes. Charsets whose
+# bytes are also ASCII with another meaning (UTF-7, ISO-2022) and codecs of Python that are no charsets are left out
+# on purpose.
 _CHARSETS = frozenset(
     (
-        *(
-            "ascii",
-            "latin_1",
-            "utf_16",
-            "utf_16_le",
-            "utf_16_be",
-            "utf_32",
-            "utf_32_le",
-            "utf_32_be",
-        ),
+        "latin_1",
         *(f"iso8859_{part}" for part in (*range(2, 12), *range(13, 17))),
         *(f"cp{page}" for page in (866, 874, *range(1250, 1259), 932, 949)),
         *("koi8_r", "koi8_u", "mac_roman", "mac_cyrillic"),

@@ -92,12 +92,15 @@ def _has_no_effect(node: ast.AST) -> bool:
             return True
         case ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")]):
             return True
+        case (
+            ast.AnnAssign(target=ast.Attribute(), value=None)
+            | ast.Call(func=ast.Name(id="dataclass"))
+        ):
+            return True
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript()):
-            return name.istitle() or (not name.isupper() and name[0].isupper())
-        case ast.Assign(value=ast.Call(func=ast.Name(id=name))) if name in _TYPE_CALLS:
-            return True
-        case ast.Call(func=ast.Name(id="dataclass")):
-            return True
+            return name[0].isupper() and not name.isupper()
+        case ast.Assign(value=ast.Call(func=ast.Name(id=name))):
+            return name in _TYPE_CALLS
     return False
 
 

@@ -190,11 +190,42 @@ def test_charset_that_is_named_is_read(charset: str, text: str) -> None:
     assert refused(body) == "not-json"
 
 
+LETTERS = {
+    "latin_1": "é",
+    **{f"iso8859_{part}": letter for part, letter in zip(range(2, 12), "łħĸЖعΩאğŋก", strict=True)},
+    **{f"iso8859_{part}": letter for part, letter in zip(range(13, 17), "ųḃ€ș", strict=True)},
+    **{f"cp{page}": letter for page, letter in zip(range(1250, 1259), "łЖ€Ωğאعųơ", strict=True)},
+    "cp866": "Ж",
+    "cp874": "ก",
+    "cp932": "更",
+    "cp949": "안",
+    "koi8_r": "Ж",
+    "koi8_u": "ґ",
+    "mac_roman": "é",
+    "mac_cyrillic": "Ж",
+    "gbk": "更",
+    "gb2312": "更",
+    "gb18030": "€",
+    "big5": "更",
+    "shift_jis": "更",
+    "euc_jp": "更",
+    "euc_kr": "안",
+}
+
+
+@pytest.mark.parametrize(("charset", "letter"), LETTERS.items())
+def test_every_charset_is_read_by_its_name(charset: str, letter: str) -> None:
+    body = json.dumps({"a": letter}, ensure_ascii=False).encode(charset)
+    for name in (charset, charset.replace("_", "-").upper()):
+        assert payload.parse(body, f"application/json; charset={name}") == {"a": letter}
+
+
 @pytest.mark.parametrize(
     "charset",
     [
         *("zip", "zlib", "rot13", "hex", "base64", "bz2", "uu", "quopri", "idna", "punycode"),
         *("unicode_escape", "raw_unicode_escape", "undefined", "utf-7", "mbcs", "oem", "charmap"),
+        *("cp1249", "cp1259", "iso8859_12", "iso8859_17", "iso2022_jp", "hz", "cp037"),
         *("no-such-charset", "x" * 5000, "", '"', "..", "os", "utf-8\x00"),
     ],
 )
@@ -279,7 +310,7 @@ def test_wide_characters_that_break_off_are_a_decoding_error() -> None:
 
 def test_charset_that_is_named_and_wrong_is_not_replaced_by_a_guess() -> None:
     with pytest.raises(RefusalError):
-        payload.parse(b'{"a": "\xed\xa0\x80"}', "application/json; charset=us-ascii")
+        payload.parse(b'{"a": "\xed\xa0\x80"}', "application/json; charset=euc-kr")
 
 
 def test_a_nul_that_is_escaped_is_kept() -> None:
