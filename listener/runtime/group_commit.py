@@ -183,7 +183,6 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
         finally:
-            self._writing = []
             # As in `wait`.
             del group
         return not is_closed

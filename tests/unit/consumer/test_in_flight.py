@@ -175,6 +175,26 @@ def test_worker_that_waits_gets_a_retry_when_it_is_due() -> None:
     assert worker.result() is item
 
 
+def test_worker_waits_until_the_earliest_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    clock.now = 100
+    in_flight = empty(clock=clock)
+    in_flight.add([delivery(1), delivery(2)])
+    for delay_s in (5, 2):
+        item = in_flight.take()
+        assert item
+        in_flight.retry(item, delay_s)
+    waits: list[float] = []
+
+    def wait(timeout: float) -> None:
+        waits.append(timeout)
+        clock.now += timeout
+
+    monkeypatch.setattr(in_flight._work_available, "wait", wait)
+    assert taken(in_flight, 2) == [2, 1]
+    assert waits == [2, 3]
+
+
 def test_worker_that_waits_gets_the_next_suspect_once_the_first_is_removed() -> None:
     in_flight = empty()
     suspects = [delivery(n, is_crash_suspect=True) for n in range(2)]

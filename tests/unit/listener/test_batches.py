@@ -98,8 +98,7 @@ def test_batches_are_counted_anew_from_each_shrinking() -> None:
     for _ in range(2):
         written.shrink([10] * 4)
         assert lengths(written, 2 * BATCHES_BEFORE_GROWTH - 2) == [2] * (BATCHES_BEFORE_GROWTH - 1)
-    assert lengths(written, 2) == [2]
-    assert lengths(written, 4) == [4]
+        assert lengths(written, 6) == [2, 4], "the bound has doubled after the first of them"
 
 
 def test_single_item_that_was_too_slow_shrinks_nothing_and_a_pair_does() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from listener.errors import RefusalError
 from listener.messages import decoding, json_reader, payload
+from listener.messages.kinds import ENVELOPE_NAMES
 
 
 def refused(body: bytes) -> str:
@@ -504,3 +505,17 @@ def test_json_is_written_as_the_standard_library_writes_it(
     assert payload.serialize(payload.parse(body), canonical=canonical) == (
         standard.encode(json.loads(body)).encode()
     )
+
+
+def test_content_that_is_too_deep_to_be_written_is_refused() -> None:
+    content: dict[str, Any] = {"a": 10**30}
+    for _ in range(5000):
+        content = {"a": content}
+    with pytest.raises(RefusalError) as caught:
+        payload.serialize(content)
+    assert (caught.value.reason, caught.value.detail) == ("not-json", "RecursionError")
+
+
+def test_counter_beside_every_member_of_the_envelope_is_left_out_of_the_id() -> None:
+    envelope = dict.fromkeys(ENVELOPE_NAMES, "")
+    assert payload.without_counters({**envelope, "callbackCount": 1}) == envelope
