@@ -103,11 +103,19 @@ def test_password_outside_the_basic_plane_is_found_as_a_pair_of_escapes(
         ('["hörse"'.encode() + b"\xff", "hörse"),
         ('["hörse"'.encode("latin-1"), "hörse"),
         (nested('"two" words', 4), '"two" words'),
-        (nested("two words", 8), "two words"),
+        (nested("two wordsX", 8), "two wordsX"),
+        (b"['C:\\new dir\\'", "C:\\new dir\\"),
     ],
     ids=[
         *("backslash", "short escapes", "entity", "plus", "percent", "single quotes"),
-        *("wide behind a stray byte", "UTF-8 before a stray byte", "Latin-1", "deep", "deeper"),
+        *(
+            "wide behind a stray byte",
+            "UTF-8 before a stray byte",
+            "Latin-1",
+            "deep",
+            "deeper",
+            "backslash at the end",
+        ),
     ],
 )
 def test_value_is_found_in_the_form_that_only_one_way_to_read_it_gives(
