@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.consumer.in_flight import POLL_S, Delivery, InFlight
+from listener.consumer.in_flight import POLL_S, DeadReason, Delivery, InFlight
 from listener.consumer.options import MAX_BATCHES_IN_FLIGHT
 from testbed.polling import wait_until
 
@@ -248,6 +248,13 @@ def test_nothing_may_be_claimed_beside_more_than_two_batches() -> None:
 def test_next_delivery_is_counted_by_redis_already_or_not_yet() -> None:
     assert delivery(1, recorded_deliveries=3, is_next_recorded=True).next_delivery == 3
     assert delivery(1, recorded_deliveries=3, is_next_recorded=False).next_delivery == 4
+
+
+def test_delivery_that_just_came_is_neither_lost_nor_done_nor_given_up() -> None:
+    fresh = delivery(1)
+    assert not any((fresh.is_crash_suspect, fresh.is_lost, fresh.is_done, fresh.dead_reason))
+    reason = DeadReason(reason="given-up", error="ValueError: x")
+    assert (reason.reason, reason.error, reason.traceback) == ("given-up", "ValueError: x", "")
 
 
 def test_snapshot_has_all_deliveries_in_the_order_they_came() -> None:

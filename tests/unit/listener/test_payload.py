@@ -53,7 +53,7 @@ def test_a_whole_number_keeps_every_digit() -> None:
     assert kept.decode() == f'{{"n":{digits}}}'
 
 
-@pytest.mark.parametrize("name", payload.DECISIVE)
+@pytest.mark.parametrize("name", ["type", "accountName", "username", "password"])
 @pytest.mark.parametrize("pair", [('"a"', '"b"'), ('"a"', "null"), ("1", "true"), ("{}", "[]")])
 def test_what_decides_comes_once_or_twice_the_same(name: str, pair: tuple[str, str]) -> None:
     first, last = pair
