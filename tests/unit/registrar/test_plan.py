@@ -184,12 +184,12 @@ def test_two_strangers_that_both_insist_write_four_times_in_all() -> None:
         context = contexts[number]
         action = plan(rivals[number], actual, context)
         if action.kind == "register":
-            assert action.contested
+            assert action == Action("register", "takeover", True)
             written += 1
             actual = rivals[number].registration
             contexts[number] = with_(context, takeovers=context.takeovers + 1)
     assert written == 4
 
 
-def test_registering_where_nothing_was_is_not_contested() -> None:
-    assert not plan(DESIRED, None, ALWAYS).contested
+def test_registering_where_nothing_was_takes_nothing_from_an_outsider() -> None:
+    assert plan(DESIRED, None, ALWAYS) == Action("register", "absent", False)
