@@ -1,4 +1,4 @@
-"""A Redis Cluster: three masters, each with a replica, all real processes. For the tests."""
+"""A Redis Cluster of three masters with a replica each, all real processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,8 +18,8 @@ NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Row:
-    """Some slots, and the ports of those who hold them, the master first."""
+class SlotRange:
+    """A range of slots, and the ports of the nodes that hold it, the master first."""
 
     slots: range
     ports: tuple[int, ...]
@@ -29,7 +29,6 @@ class Cluster:
     """The running processes. Nodes that a test killed stay dead until it starts them again."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        """Takes all nodes."""
         self.nodes = nodes
 
     @property
@@ -46,21 +45,21 @@ class Cluster:
             redis.ConnectionError: no node runs, or nobody serves the key.
         """
         slot = key_slot(key.encode())
-        for row in self._rows():
-            if slot in row.slots:
-                return self._at(row.ports[0])
+        for each in self._slot_ranges():
+            if slot in each.slots:
+                return self._at(each.ports[0])
         raise redis.ConnectionError("nobody serves the key")
 
     def replica_of(self, master: Node) -> Node:
         """The first replica of a master."""
-        for row in self._rows():
-            if row.ports[0] == master.port and len(row.ports) > 1:
-                return self._at(row.ports[1])
+        for each in self._slot_ranges():
+            if each.ports[0] == master.port and len(each.ports) > 1:
+                return self._at(each.ports[1])
         raise redis.ConnectionError("the master has no replica")
 
     def masters(self) -> list[Node]:
         """Everybody who serves a slot."""
-        return [self._at(port) for port in sorted({row.ports[0] for row in self._rows()})]
+        return [self._at(port) for port in sorted({each.ports[0] for each in self._slot_ranges()})]
 
     def fail_over(self, key: str) -> Node:
         """Has a replica take the part of the key's master, without loss; returns it.
@@ -105,7 +104,7 @@ class Cluster:
         It comes back as a replica of whoever took its part.
         """
         if node.is_alive:
-            node.thaw()
+            node.resume()
         else:
             node.start()
         self.await_pairs()
@@ -120,14 +119,16 @@ class Cluster:
     def _all_follow_another(self, old: Node, key: str) -> bool:
         slot = key_slot(key.encode())
         awake = [node for node in self.nodes if node.is_awake]
-        ports = {row.ports[0] for node in awake for row in rows_of(node) if slot in row.slots}
+        ports = {
+            each.ports[0] for node in awake for each in slot_ranges(node) if slot in each.slots
+        }
         return len(ports) == 1 and old.port not in ports and all(map(_is_whole, awake))
 
-    def _rows(self) -> list[Row]:
+    def _slot_ranges(self) -> list[SlotRange]:
         awake = next((node for node in self.nodes if node.is_awake), None)
         if awake is None:
             raise redis.ConnectionError("no node runs")
-        return rows_of(awake)
+        return slot_ranges(awake)
 
     def _at(self, port: int) -> Node:
         return next(node for node in self.nodes if node.port == port)
@@ -171,11 +172,11 @@ def running(
         yield cluster
 
 
-def rows_of(node: Node) -> list[Row]:
+def slot_ranges(node: Node) -> list[SlotRange]:
     """The Cluster as a node sees it. Raises redis.RedisError."""
     return [
-        Row(range(first, last + 1), tuple(port for _, port, *_ in told))
-        for first, last, *told in node.ask("CLUSTER", "SLOTS")
+        SlotRange(range(first, last + 1), tuple(port for _, port, *_ in nodes))
+        for first, last, *nodes in node.ask("CLUSTER", "SLOTS")
     ]
 
 
@@ -207,4 +208,4 @@ def _is_whole(node: Node) -> bool:
 def _sees_pairs(node: Node) -> bool:
     role = node.ask("ROLE")
     linked = role[0] == "master" or role[3] == "connected"
-    return linked and all(len(row.ports) == 2 for row in rows_of(node))
+    return linked and all(len(each.ports) == 2 for each in slot_ranges(node))

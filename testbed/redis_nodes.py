@@ -1,17 +1,17 @@
-"""Redis servers of our own to do harm to: killed, frozen, started again. For the tests."""
+"""Redis servers that can be killed, frozen and started again."""
 
 import signal
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import redis
 
 from testbed import redis_process
 from testbed.polling import wait_until
 from testbed.ports import HOST, free_port
+from testbed.process import ChildProcess
 
 NODES_DEADLINE_S = 60.0
 # A synchronisation begins at once; and a replica that got nothing yet does not count in a Cluster,
@@ -38,8 +38,15 @@ class Node:
         self.options = dict(REPLICATION) | dict(options)
         if password:
             self.options |= {"requirepass": password, "masterauth": password}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
         self._frozen = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def address(self) -> str:
@@ -48,7 +55,14 @@ class Node:
 
     def start(self) -> None:
         """Starts it, or starts it again with what its files hold; returns once it answers."""
-        self._process = redis_process.start(self.words(), self.folder, (HOST, self.port))
+        if self._process is None:
+            self._process = redis_process.server_process(self.words(), self.folder)
+        self._process.start()
+        try:
+            redis_process.wait_until_it_answers(self._process, (HOST, self.port))
+        except BaseException:
+            self.close()
+            raise
 
     def words(self) -> list[str]:
         """Its command-line arguments."""
@@ -59,12 +73,18 @@ class Node:
         self._frozen = False
         if self._process:
             self._process.kill()
-            self._process.wait()
+
+    def close(self) -> None:
+        """Kills it for good."""
+        self.kill()
+        if self._process:
+            self._process.close()
+            self._process = None
 
     @property
     def is_alive(self) -> bool:
         """Whether its process is there, frozen or not."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and not self._process.ended()
 
     @property
     def is_awake(self) -> bool:
@@ -72,11 +92,11 @@ class Node:
         return self.is_alive and not self._frozen
 
     def freeze(self) -> None:
-        """SIGSTOP: its connections stay open, and it does nothing until `thaw`."""
+        """SIGSTOP: its connections stay open, and it does nothing until `resume`."""
         self._frozen = True
         self._signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
+    def resume(self) -> None:
         """SIGCONT."""
         self._signal(signal.SIGCONT)
         self._frozen = False
@@ -99,7 +119,7 @@ class Node:
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process:
-            self._process.send_signal(number)
+            self._process.signal(number)
 
 
 @contextmanager
@@ -107,8 +127,7 @@ def started(nodes: Iterable[Node]) -> Iterator[None]:
     """Starts nodes, and kills them when the block ends, frozen or not."""
     with ExitStack() as stack:
         for node in nodes:
-            stack.callback(node.kill)
-            node.start()
+            stack.enter_context(node)
         yield
 
 

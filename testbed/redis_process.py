@@ -1,15 +1,16 @@
-"""A real Redis server of our own, for `bin/run` and the tests: append-only file, fsync always."""
+"""A Redis server as a child process: append-only file, fsync always."""
 
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testbed.polling import DeadlineError, wait_until
+from testbed.ports import HOST
+from testbed.process import ChildProcess
 from testbed.programs import MissingProgramError
 
 NAMES = ("redis-server", "valkey-server")
@@ -60,7 +61,7 @@ def arguments(
     """
     chosen = {
         "dir": str(directory),
-        "bind": "127.0.0.1",
+        "bind": HOST,
         "port": str(port),
         "unixsocket": "" if port else str(directory / SOCKET),
         "appendonly": "yes",
@@ -91,62 +92,47 @@ def running(
         ServerNotFoundError: there is no server to start.
         ServerFailedError: it did not answer in time, or exited.
     """
-    address = ("127.0.0.1", port) if port else directory / SOCKET
-    process = start(arguments(directory, port=port, options=options), directory, address)
-    try:
-        yield f"redis://127.0.0.1:{port}/0" if port else f"unix://{directory / SOCKET}"
-    finally:
-        process.terminate()
-        process.wait()
+    server = server_process(arguments(directory, port=port, options=options), directory)
+    with server:
+        wait_until_it_answers(server, (HOST, port) if port else directory / SOCKET)
+        try:
+            yield f"redis://{HOST}:{port}/0" if port else f"unix://{directory / SOCKET}"
+        finally:
+            server.stop()
 
 
-def start(
-    words: Sequence[str], directory: Path, address: tuple[str, int] | Path
-) -> "subprocess.Popen[bytes]":
-    """Starts a server and returns once it answers at its address; the caller ends it.
+def server_process(words: Sequence[str], directory: Path) -> ChildProcess:
+    """A server that is not started yet.
 
     Args:
         words: its command-line arguments.
         directory: where its log, `redis.log`, goes; made if need be.
-        address: host and port, or the path of a Unix socket.
 
     Raises:
         ServerNotFoundError: there is no server to start.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    return ChildProcess(find_server(), *words, log=directory / "redis.log")
+
+
+def wait_until_it_answers(server: ChildProcess, address: tuple[str, int] | Path) -> None:
+    """Returns once a server that was started answers.
+
+    Args:
+        server: what was started.
+        address: host and port, or the path of a Unix socket.
+
+    Raises:
         ServerFailedError: it did not answer in time, or exited.
     """
-    server = find_server()
-    directory.mkdir(parents=True, exist_ok=True)
-    log = directory / "redis.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [server, *words],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C in a terminal goes to the whole group: the server must outlive those who
-            # still write to it.
-            start_new_session=True,
-        )
-    try:
-        _wait_until_it_answers(process, address, log)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return process
-
-
-def _wait_until_it_answers(
-    process: "subprocess.Popen[bytes]", address: tuple[str, int] | Path, log: Path
-) -> None:
-    def settled() -> bool:
-        return process.poll() is not None or _answers(address)
-
     with suppress(DeadlineError):
         # It refuses connections until it is up, and may still be loading its file then.
-        wait_until(settled, timeout_s=START_TIMEOUT_S, ignoring=OSError)
-        if process.poll() is None:
+        wait_until(
+            lambda: server.ended() or _answers(address), timeout_s=START_TIMEOUT_S, ignoring=OSError
+        )
+        if not server.ended():
             return
-    raise ServerFailedError(f"The Redis server did not come up: {log.read_text()[-2000:]}")
+    raise ServerFailedError(f"The Redis server did not come up: {server.log()[-2000:]}")
 
 
 def _answers(address: tuple[str, int] | Path) -> bool:

@@ -1,4 +1,4 @@
-"""A Redis under Sentinel: a master, replicas and Sentinels, all real processes. For the tests."""
+"""A Redis master with replicas under Sentinels, all real processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ QUORUM = 2
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
-class Watcher(Node):
+class SentinelProcess(Node):
     """A Sentinel process: the same program in another mode, with a file that it writes itself."""
 
     def __init__(self, folder: Path, master: Node, down_after_ms: int) -> None:
@@ -45,17 +45,17 @@ class Watcher(Node):
     def knows(self, replicas: int, sentinels: int) -> bool:
         """Whether it has met so many replicas and so many other Sentinels, and all is well."""
         with self.client() as client:
-            told: Any = client.sentinel_master(SERVICE)
+            state: Any = client.sentinel_master(SERVICE)
             listed: Any = client.sentinel_slaves(SERVICE)
-        met = (len(listed), told["num-other-sentinels"]) == (replicas, sentinels)
-        well = all(state["flags"] == "slave" for state in listed)
-        return met and well and told["flags"] == "master"
+        met = (len(listed), state["num-other-sentinels"]) == (replicas, sentinels)
+        well = all(replica["flags"] == "slave" for replica in listed)
+        return met and well and state["flags"] == "master"
 
     def has_settled(self) -> bool:
         """Whether it sees a master that is well, and no failover is under way."""
         with self.client() as client:
-            told: Any = client.sentinel_master(SERVICE)
-        return bool(told["flags"] == "master")
+            state: Any = client.sentinel_master(SERVICE)
+        return bool(state["flags"] == "master")
 
     def master_port(self) -> int:
         """Whom it takes for the master. Raises redis.RedisError."""
@@ -65,15 +65,14 @@ class Watcher(Node):
 class Sentinels:
     """The running processes. Nodes that a test killed stay dead until it starts them again."""
 
-    def __init__(self, nodes: Sequence[Node], watchers: Sequence[Watcher]) -> None:
-        """Takes the first master, its replicas, and the Sentinels."""
+    def __init__(self, nodes: Sequence[Node], sentinels: Sequence[SentinelProcess]) -> None:
         self.nodes = nodes
-        self.watchers = watchers
+        self.processes = sentinels
 
     @property
     def url(self) -> str:
         """As REDIS_URL wants it."""
-        hosts = ",".join(watcher.address for watcher in self.watchers)
+        hosts = ",".join(sentinel.address for sentinel in self.processes)
         password = self.nodes[0].password
         return f"redis+sentinel://{f':{password}@' if password else ''}{hosts}/{SERVICE}/0"
 
@@ -83,7 +82,7 @@ class Sentinels:
         Raises:
             redis.ConnectionError: none does.
         """
-        awake = next((watcher for watcher in self.watchers if watcher.is_awake), None)
+        awake = next((sentinel for sentinel in self.processes if sentinel.is_awake), None)
         if awake is None:
             raise redis.ConnectionError("no Sentinel runs")
         return self._at(awake.master_port())
@@ -100,7 +99,7 @@ class Sentinels:
         """
         old = self.master()
         wait_for_nodes(
-            lambda: self.watchers[0].ask("SENTINEL", "FAILOVER", SERVICE), "a failover began"
+            lambda: self.processes[0].ask("SENTINEL", "FAILOVER", SERVICE), "a failover began"
         )
         return self.new_master_after(old)
 
@@ -115,11 +114,11 @@ class Sentinels:
         By themselves the Sentinels take their time to turn a master that came back into a replica.
         """
         if node.is_alive:
-            node.thaw()
+            node.resume()
         else:
             node.start()
-        awake = [watcher for watcher in self.watchers if watcher.is_awake]
-        others = len(self.nodes) - 1, len(self.watchers) - 1
+        awake = [sentinel for sentinel in self.processes if sentinel.is_awake]
+        others = len(self.nodes) - 1, len(self.processes) - 1
         wait_for_nodes(self._is_followed, "the replicas follow the master")
         wait_for_nodes(
             lambda: all(w.knows(*others) for w in awake), "the Sentinels know that all is well"
@@ -134,11 +133,11 @@ class Sentinels:
         return not astray and _synchronised(self.replicas())
 
     def _all_follow_another(self, old: Node) -> bool:
-        awake = [watcher for watcher in self.watchers if watcher.is_awake]
-        ports = {watcher.master_port() for watcher in awake}
+        awake = [sentinel for sentinel in self.processes if sentinel.is_awake]
+        ports = {sentinel.master_port() for sentinel in awake}
         agreed = len(ports) == 1 and old.port not in ports and _is_master(self.master())
         # One that were still at it would take the next change for a reason to fail over again.
-        return agreed and all(watcher.has_settled() for watcher in awake)
+        return agreed and all(sentinel.has_settled() for sentinel in awake)
 
     def _at(self, port: int) -> Node:
         return next(node for node in self.nodes if node.port == port)
@@ -176,10 +175,14 @@ def running(
         for node in nodes[1:]:
             node.ask("REPLICAOF", HOST, master.port)
         wait_for_nodes(lambda: _synchronised(nodes[1:]), "the replicas follow their master")
-        watchers = [Watcher(folder / f"sentinel-{n}", master, down_after_ms) for n in range(3)]
-        with started(watchers):
-            wait_for_nodes(lambda: all(w.knows(replicas, 2) for w in watchers), "the Sentinels met")
-            yield Sentinels(nodes, watchers)
+        sentinels = [
+            SentinelProcess(folder / f"sentinel-{n}", master, down_after_ms) for n in range(3)
+        ]
+        with started(sentinels):
+            wait_for_nodes(
+                lambda: all(w.knows(replicas, 2) for w in sentinels), "the Sentinels met"
+            )
+            yield Sentinels(nodes, sentinels)
 
 
 def _synchronised(replicas: Sequence[Node]) -> bool:

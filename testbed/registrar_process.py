@@ -1,16 +1,10 @@
-"""What the registrar's system tests have in common: settings, log lines, and a balancer.
-
-It imports none of our packages, so that system tests can use it.
-"""
+"""The registrar as an operator starts it: its settings, its commands, its log lines."""
 
 import json
 import os
-import socket
-import socketserver
 import subprocess
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,78 +85,6 @@ def _zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-class Balancer(socketserver.ThreadingTCPServer):
-    """Stands at one address and leads each new connection to the port that is chosen then."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Relay)
-        self.backend = 0
-        self._lock = threading.Lock()
-        self._led = Counter[int]()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    @contextmanager
-    def leading(self) -> Iterator[int]:
-        """Leads one connection to the present backend while the block runs."""
-        with self._lock:
-            port = self.backend
-            self._led[port] += 1
-        try:
-            yield port
-        finally:
-            with self._lock:
-                self._led[port] -= 1
-
-    def switch(self, port: int) -> None:
-        """Chooses another backend; returns when nothing is under way to the one before."""
-        with self._lock:
-            before, self.backend = self.backend, port
-        wait_until(lambda: not self._led[before])
-
-
-class _Relay(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        assert isinstance(self.server, Balancer)
-        with self.server.leading() as port:
-            self.relay(port)
-
-    def relay(self, port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), 10) as backend:
-            back = threading.Thread(target=_pump, args=(backend, self.request), daemon=True)
-            back.start()
-            _pump(self.request, backend)
-            back.join()
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        # Either side may hang up; the other then notices by itself.
-        pass
-
-
-@contextmanager
-def balancing() -> Iterator[Balancer]:
-    """A balancer while the block runs."""
-    with Balancer() as balancer:
-        thread = threading.Thread(target=balancer.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield balancer
-        finally:
-            balancer.shutdown()
-            thread.join()
 
 
 @contextmanager

@@ -11,14 +11,12 @@ import re
 import selectors
 import subprocess
 import sys
-from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import requests
 
-from testbed.process import log_file
+from testbed.process import ChildProcess
 
-ROOT = Path(__file__).parent.parent
 READY = re.compile(r"http://[^ ]+/api")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -56,8 +54,7 @@ class Sandbox:
             *(f"--account={account}" for account in accounts),
             *(argument(name, value) for name, value in options.items() if value is not False),
         ]
-        self._process: subprocess.Popen[str] | None = None
-        self._log: IO[str] | None = None
+        self._process: ChildProcess | None = None
         self._errors = ""
 
     def __enter__(self) -> Self:
@@ -89,20 +86,15 @@ class Sandbox:
         }
 
     def start(self) -> None:
+        """Starts it, and returns once it is ready. Raises SandboxFailedError."""
         login = ("key", "secret", "username", "password")
-        self._log = log_file()
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "sandbox", "--port=0", "--exit-on-eof"),
-                *(argument(name, getattr(self, name)) for name in login),
-                *self._arguments,
-            ],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
+        process = self._process = ChildProcess(
+            *(sys.executable, "-m", "sandbox", "--port=0", "--exit-on-eof"),
+            *(argument(name, getattr(self, name)) for name in login),
+            *self._arguments,
         )
+        process.stdin = process.stdout = subprocess.PIPE
+        process.start()
         try:
             self.base_url = self._read_base_url()
         except BaseException:
@@ -111,30 +103,17 @@ class Sandbox:
 
     def stop(self) -> int:
         """Ends the process, by SIGTERM; its exit status. It may be called again."""
-        process = self._process
-        if process is None:
+        if self._process is None:
             return 0
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        finally:
-            # Waits, and closes the pipes.
-            process.__exit__(None, None, None)
-            self._errors = self.errors()
-            self._process = None
-            if self._log is not None:
-                self._log.close()
-                self._log = None
-        return process.returncode
+        status = self._process.stop(STOP_TIMEOUT_S)
+        self._errors = self._process.log()
+        self._process.close()
+        self._process = None
+        return status
 
     def errors(self) -> str:
         """What the process wrote to its standard error, also after its end."""
-        if self._log is not None:
-            self._log.seek(0)
-            self._errors = self._log.read()
-        return self._errors
+        return self._process.log() if self._process else self._errors
 
     def send(
         self,
@@ -236,10 +215,12 @@ class Sandbox:
 
     def _read_base_url(self) -> str:
         assert self._process is not None
-        assert self._process.stdout is not None
+        assert self._process.process is not None
+        output = self._process.process.stdout
+        assert output is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            line = self._process.stdout.readline() if selector.select(START_TIMEOUT_S) else ""
+            selector.register(output, selectors.EVENT_READ)
+            line = output.readline() if selector.select(START_TIMEOUT_S) else ""
         if found := READY.search(line):
             return found[0]
         raise SandboxFailedError(f"The sandbox did not come up: {line}{self.errors()}")

@@ -1,19 +1,16 @@
-"""A proxy that hides many Redis servers behind one address, as Envoy and managed services do.
-
-It speaks RESP2 and sends each command to the server of its first key. It imports none of our packages,
-so that system tests and chaos can use it.
-"""
+"""A proxy that hides many Redis servers behind one address, as Envoy and managed services do; it speaks RESP2."""
 
 import socket
-import socketserver
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from io import BufferedIOBase
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import IO
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
-HOST = "127.0.0.1"
+from testbed.ports import HOST
+from testbed.proxy import Proxy
+from testbed.resp import read_command, read_reply
+
 CROSSSLOT = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
 KEYLESS = frozenset(
     b"AUTH CLIENT CLUSTER COMMAND CONFIG DBSIZE ECHO INFO PING SCAN SCRIPT SELECT TIME WAIT".split()
@@ -28,104 +25,72 @@ Answers = Callable[[Words], bytes | None]
 """Returns the reply that the proxy gives by itself to a command; None: it passes the command on."""
 
 
-class ShardProxy(socketserver.ThreadingTCPServer):
-    """Listens on a free port of its own.
+class ShardProxy(Proxy):
+    """Sends each command to the server of its first key.
+
+    Args:
+        ports: the servers'; the slots are shared evenly among them, as `testbed.redis_cluster` does.
 
     Attributes:
         answers: may be set while it runs; see `refusing`.
         answers_crossslot: whether it answers commands with keys of several slots itself; if not, it
             sends them to the server of their first key, whatever that one makes of them.
         follows: whether it sends a command again where a server says that the slot has moved.
+        slots: the port of each slot's server.
     """
 
-    daemon_threads = True
-
     def __init__(self, ports: Sequence[int], *, answers_crossslot: bool = True) -> None:
-        """The slots are shared evenly among the servers, as `testbed.redis_cluster` does."""
-        super().__init__((HOST, 0), _Link)
+        super().__init__()
         share = REDIS_CLUSTER_HASH_SLOTS / len(ports)
         self.slots = [ports[int(slot / share)] for slot in range(REDIS_CLUSTER_HASH_SLOTS)]
         self.answers_crossslot = answers_crossslot
         self.follows = True
         self.answers: Answers = lambda words: None
-        self.open: set[socket.socket] = set()
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self.server_address[1])
 
     @property
     def url(self) -> str:
         """As an operator who knows nothing of the shards would write it."""
         return f"redis://{HOST}:{self.port}/0"
 
-    @contextmanager
-    def running(self) -> Iterator["ShardProxy"]:
-        """Serves while the block runs; nothing of it is left afterwards."""
-        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.shutdown()
-            thread.join()
-            for each in list(self.open):
-                _end(each)
-            self.server_close()
+    def serve(self, client: socket.socket) -> None:
+        """See `Proxy`."""
+        with ExitStack() as stack, client.makefile("rb") as commands:
+            upstreams = _Upstreams(self, stack)
+            while words := read_command(commands)[1]:
+                client.sendall(self._answer(words, upstreams))
 
-
-class _Link(socketserver.StreamRequestHandler):
-    """One client's connection, and those to the servers that it needs."""
-
-    server: ShardProxy
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.open.add(self.request)
-        self._upstream: dict[int, tuple[socket.socket, BufferedIOBase]] = {}
-
-    def handle(self) -> None:
-        try:
-            while words := _command(self.rfile):
-                self.wfile.write(self._answer(words))
-        except (OSError, EOFError):
-            return
-
-    def finish(self) -> None:
-        for upstream, file in self._upstream.values():
-            file.close()
-            _end(upstream)
-        self.server.open.discard(self.request)
-        try:
-            super().finish()
-        except OSError:
-            return
-
-    def _answer(self, words: Words) -> bytes:
+    def _answer(self, words: Words, upstreams: "_Upstreams") -> bytes:
         if words[0].upper() == b"HELLO":
             return b"-NOPROTO this proxy speaks RESP2\r\n"
-        if own := self.server.answers(words):
+        if own := self.answers(words):
             return own
         slots = {key_slot(key) for key in keys_of(words)}
-        if len(slots) > 1 and self.server.answers_crossslot:
+        if len(slots) > 1 and self.answers_crossslot:
             return CROSSSLOT
         slot = key_slot(keys_of(words)[0]) if slots else 0
-        answer = self._ask(self.server.slots[slot], words)
-        if answer.startswith(b"-MOVED") and self.server.follows:
-            self.server.slots[slot] = int(answer.rpartition(b":")[2])
-            return self._ask(self.server.slots[slot], words)
+        answer = upstreams.send(self.slots[slot], words)
+        if answer.startswith(b"-MOVED") and self.follows:
+            self.slots[slot] = int(answer.rpartition(b":")[2])
+            return upstreams.send(self.slots[slot], words)
         return answer
 
-    def _ask(self, port: int, words: Words) -> bytes:
-        if port not in self._upstream:
-            made = socket.create_connection((HOST, port))
-            self.server.open.add(made)
-            self._upstream[port] = made, made.makefile("rb")
-        upstream, file = self._upstream[port]
+
+class _Upstreams:
+    """One client's connections to the servers that it needs; the stack closes them."""
+
+    def __init__(self, proxy: ShardProxy, stack: ExitStack) -> None:
+        self._proxy = proxy
+        self._stack = stack
+        self._open: dict[int, tuple[socket.socket, IO[bytes]]] = {}
+
+    def send(self, port: int, words: Words) -> bytes:
+        if port not in self._open:
+            upstream = self._stack.enter_context(self._proxy.connected(port))
+            self._open[port] = upstream, self._stack.enter_context(upstream.makefile("rb"))
+        connection, replies = self._open[port]
         parts = [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
-        upstream.sendall(b"*%d\r\n%s" % (len(words), b"".join(parts)))
-        return _reply(file)
+        connection.sendall(b"*%d\r\n%s" % (len(words), b"".join(parts)))
+        return read_reply(replies)
 
 
 def refusing(*words: bytes) -> Answers:
@@ -146,34 +111,3 @@ def keys_of(words: Words) -> Words:
     if name in ALL_ARE_KEYS:
         return words[1:]
     return words[2:3] if name in KEY_BEHIND_WORD else words[1:2]
-
-
-def _command(file: BufferedIOBase) -> list[bytes]:
-    """The next command; none at the end of the connection."""
-    head = file.readline()
-    words = []
-    for _ in range(int(head[1:] or 0)):
-        size = int(file.readline()[1:])
-        words.append(file.read(size + 2)[:-2])
-    return words
-
-
-def _reply(file: BufferedIOBase) -> bytes:
-    """One whole reply as it came. Raises EOFError."""
-    head = file.readline()
-    if not head:
-        raise EOFError
-    kind, size = head[:1], head[1:-2]
-    if kind == b"$" and size != b"-1":
-        return head + file.read(int(size) + 2)
-    if kind == b"*" and size != b"-1":
-        return head + b"".join(_reply(file) for _ in range(int(size)))
-    return head
-
-
-def _end(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
-    connection.close()

@@ -7,17 +7,12 @@ import hashlib
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from testbed.polling import DEADLINE_S
+from testbed.process import ROOT, ChildProcess
 
-ROOT = Path(__file__).parents[2]
 STREAM = "{fota:0}:messages"
 ACCOUNT = "0242078689-00001"
 
@@ -60,74 +55,26 @@ def feed(client: Any, numbers: Iterable[int], *, stream: str = STREAM, **changed
         return [str(entry_id) for entry_id in pipeline.execute()]
 
 
-class Program:
-    """A Python program that consumes, in a process of its own; a context manager that leaves nothing.
+class Program(ChildProcess):
+    """A Python program that consumes, in a process of its own.
 
     Args:
         source: the text of the program.
         settings: its environment, besides the PATH.
-
-    Attributes:
-        stderr: set before the start, a file descriptor for its standard error in place of its output.
     """
 
-    stderr: int | None = None
-
     def __init__(self, source: str, **settings: str) -> None:
-        self._source = source
-        self._settings = {
+        environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             **settings,
         }
-        self._folder = tempfile.TemporaryDirectory(prefix="fota-")
-        self._output = Path(self._folder.name) / "output"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._folder.cleanup()
-
-    def start(self) -> None:
-        """Starts it, or starts it again; the output goes on."""
-        with self._output.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", self._source],
-                env=self._settings,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT if self.stderr is None else self.stderr,
-                start_new_session=True,
-            )
-
-    def signal(self, number: int = signal.SIGTERM) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def wait(self, timeout_s: float = DEADLINE_S) -> int:
-        """Waits for its end; its exit status."""
-        assert self.process is not None
-        return self.process.wait(timeout_s)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def ended(self) -> bool:
-        return self.process is None or self.process.poll() is not None
-
-    def output(self) -> str:
-        return self._output.read_text()
+        super().__init__(sys.executable, "-c", source, environ=environ)
 
     def lines_after(self, mark: str) -> list[str]:
         """What it wrote between a mark and the end of a line, by one call for each.
 
         The mark may stand within a line: a log line's text and its end are two writes.
         """
-        return re.findall(rf"{mark} (.*)", self.output())
+        return re.findall(rf"{mark} (.*)", self.log())

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -12,18 +11,16 @@ import redis
 from listener.messages.message import Message
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
-from testbed import redis_process
-from testbed.polling import DEADLINE_S
-from testbed.ports import free_port
+from testbed.process import ROOT, ChildProcess
+from testbed.redis_nodes import Node
 
-ROOT = Path(__file__).parents[2]
 GROUP = "billing"
 PASSWORD = "password-of-the-tests"
 # What a pipe holds at least, and what `full_pipe` makes this one hold at most.
 PAGE = 4096
 
 
-class Server:
+class Server(Node):
     """A Redis server with an append-only file, which can be started again.
 
     Args:
@@ -32,42 +29,22 @@ class Server:
     """
 
     def __init__(self, folder: Path, rights: str) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        self.consumers_url = f"redis://{GROUP}:{PASSWORD}@127.0.0.1:{self._port}/0"
-        users = f"user default on nopass ~* &* +@all\nuser {GROUP} {rights}\n"
-        (folder / "users.acl").write_text(users)
-        self._process = self._start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        words = redis_process.arguments(
-            self._folder, port=self._port, options={"aclfile": str(self._folder / "users.acl")}
-        )
-        return redis_process.start(words, self._folder, ("127.0.0.1", self._port))
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
+        users = folder / "users.acl"
+        users.write_text(f"user default on nopass ~* &* +@all\nuser {GROUP} {rights}\n")
+        super().__init__(folder, {"aclfile": str(users)})
+        self.url = f"redis://{self.address}/0"
+        self.consumers_url = f"redis://{GROUP}:{PASSWORD}@{self.address}/0"
 
     def restart(self) -> None:
-        self.stop()
-        self._process = self._start()
+        self.kill()
+        self.start()
 
 
-class Example:
-    """An example's process, and what it printed; a context manager that leaves no process."""
+class Example(ChildProcess):
+    """An example's process, and what it printed. As a context manager it does not start by itself."""
 
     def __init__(self, command: list[str], folder: Path, **settings: str) -> None:
-        self._command = command
-        self._log = folder / "example.log"
-        self._settings = {
+        environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "GROUP": GROUP,
@@ -75,38 +52,10 @@ class Example:
             "HANDLED": str(folder / "handled.sqlite3"),
             **settings,
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        super().__init__(*command, environ=environ)
 
     def __enter__(self) -> Self:
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self, stdout: Any = None) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command, env=self._settings, stdout=stdout or log, stderr=log
-            )
-
-    def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-
-    def stop(self) -> int:
-        """As a supervisor does; its exit status."""
-        assert self.process
-        self.process.terminate()
-        return self.wait()
-
-    def wait(self) -> int:
-        """Until it ends by itself; its exit status."""
-        assert self.process
-        return self.process.wait(DEADLINE_S)
-
-    def log(self) -> str:
-        return self._log.read_text() if self._log.exists() else ""
 
     def handled(self) -> list[str]:
         """The ids that it printed, one for each message handled."""

@@ -49,9 +49,9 @@ class SentinelEnvironment(Environment):
         wait_for_nodes(
             lambda: len(self.sentinels.master().ask("ROLE")[2]) == others, "all replicas follow"
         )
-        watchers = self.sentinels.watchers
+        processes = self.sentinels.processes
         wait_for_nodes(
-            lambda: all(each.knows(others, len(watchers) - 1) for each in watchers), "all know"
+            lambda: all(each.knows(others, len(processes) - 1) for each in processes), "all know"
         )
 
 

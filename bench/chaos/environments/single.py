@@ -13,7 +13,7 @@ from bench.chaos.environments.environment import Environment
 from testbed.redis_nodes import Node, started
 from testbed.resp_proxy import RespProxy
 from testbed.slow_disk import SlowDisk
-from testbed.tcp_proxy import Proxy
+from testbed.tcp_proxy import TcpProxy
 
 SMALL_SPOOL_BYTES = 2**18
 SMALL_DISK = "4m"
@@ -25,7 +25,7 @@ class SingleEnvironment(Environment):
     """One Redis server, and a proxy before it if one is given."""
 
     def __init__(
-        self, node: Node, settings: Mapping[str, str], *, proxy: Proxy | RespProxy | None = None
+        self, node: Node, settings: Mapping[str, str], *, proxy: TcpProxy | RespProxy | None = None
     ) -> None:
         port = proxy.port if proxy else node.port
         super().__init__({"REDIS_URL": f"redis://127.0.0.1:{port}/0", **settings})
@@ -33,8 +33,8 @@ class SingleEnvironment(Environment):
         self._proxy = proxy
 
     @property
-    def tcp_proxy(self) -> Proxy:
-        assert isinstance(self._proxy, Proxy), "this environment has no such proxy"
+    def tcp_proxy(self) -> TcpProxy:
+        assert isinstance(self._proxy, TcpProxy), "this environment has no such proxy"
         return self._proxy
 
     @property
@@ -81,7 +81,7 @@ def single(
 def tcp_proxied(folder: Path, settings: Mapping[str, str]) -> Iterator[Environment]:
     """A proxy stands before Redis that resets, delays and drops."""
     node = Node(folder / "redis", {})
-    with started([node]), Proxy(node.port).running() as proxy:
+    with started([node]), TcpProxy(node.port).running() as proxy:
         environment = SingleEnvironment(node, settings, proxy=proxy)
         with environment.running():
             yield environment

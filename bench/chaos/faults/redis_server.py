@@ -24,7 +24,7 @@ def hung(node: Node) -> Iterator[None]:
     try:
         yield
     finally:
-        node.thaw()
+        node.resume()
 
 
 @fault("redis-kill", single, SPOOLS)

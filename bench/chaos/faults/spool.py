@@ -63,7 +63,7 @@ def read_journal(environment: SingleEnvironment, rng: Random) -> None:
             connection.execute("SELECT count(*) FROM message").fetchone()
             time.sleep(rng.uniform(2.0, 4.0))
             # The drainer deletes what the transaction still reads.
-            environment.node.thaw()
+            environment.node.resume()
             time.sleep(1.0)
             connection.execute("ROLLBACK")
 

@@ -196,7 +196,7 @@ def test_a_redis_that_does_not_answer_does_not_hold_up_the_end(
             leave.set()
             wait_until(lambda: len(got) == 3)
         # It has returned, by itself.
-        node.thaw()
+        node.resume()
         assert any("others take over" in line["event"] for line in logs)
         with running(reader):
             wait_until(lambda: is_done(client))

@@ -17,8 +17,9 @@ import pytest
 import redis
 
 from testbed.polling import wait_until
+from testbed.process import ROOT
 from testbed.programs import find_program
-from tests.support.examples import PASSWORD, ROOT, Example, Queue, Server, full_pipe
+from tests.support.examples import PASSWORD, Example, Queue, Server, full_pipe
 
 pytestmark = pytest.mark.redis_flavour
 
@@ -177,10 +178,12 @@ def kill_while_it_handles(example: Example, queue: Queue) -> None:
     """With SIGKILL, while it prints its first message: it has read some, acknowledged none."""
     out, into = full_pipe()
     try:
-        example.start(stdout=into)
+        example.stdout = into
+        example.start()
         wait_until(lambda: queue.pending() > 0, example.log)
         example.kill()
     finally:
+        example.stdout = None
         os.close(out)
         os.close(into)
     assert queue.pending() > 0
@@ -228,10 +231,10 @@ def test_plain_redis_buries_what_nobody_came_back_from(folder: Path) -> None:
             example.start()
             wait_until(lambda: queue.client.xlen("{fota:0}:dead:billing"), example.log)
             wait_until(queue.all_read_and_acknowledged, example.log)
+            assert not example.handled()
         [(_, dead)] = queue.client.xrange("{fota:0}:dead:billing")
     assert {field: dead[field] for field in fields} == fields
     assert (dead["reason"], dead["deliveries"], dead["entry"]) == ("crashed", "3", entry)
-    assert not example.handled()
 
 
 def test_plain_redis_buries_what_ends_it_and_nothing_beside(folder: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_master_that_hangs_holds_up_no_other_partition(
         for _ in range(20):
             assert client.xreadgroup("billing", "worker", {STREAM: ">"}, count=1) == []
     finally:
-        hanging.thaw()
+        hanging.resume()
     empty.await_pairs()
 
 

@@ -18,7 +18,8 @@ import pytest
 import requests
 
 from testbed.polling import wait_until
-from testbed.sandbox_client import ROOT, Sandbox, SandboxFailedError
+from testbed.process import ROOT
+from testbed.sandbox_client import Sandbox, SandboxFailedError
 
 REPLICAS = 3
 ROUNDS = 40

@@ -82,14 +82,14 @@ def test_the_readmes_example_has_ten_lines_at_most_and_runs_as_printed(
     sample = {"kind": "upgrade-started", "type": "com.verizon.thingspace.fota.upgradeProgress"}
     feed(redis_client, [2], **sample)
     with Program(example, REDIS_URL=redis_url) as run:
-        wait_until(lambda: "upgrade-started" in run.output() or run.ended(), run.output)
+        wait_until(lambda: "upgrade-started" in run.log() or run.ended(), run.log)
         feed(redis_client, [3], upgrade="later")
-        wait_until(lambda: "later UpgradeSuccess" in run.output() or run.ended(), run.output)
-        assert "60b5d639 UpgradeSuccess" in run.output()
+        wait_until(lambda: "later UpgradeSuccess" in run.log() or run.ended(), run.log)
+        assert "60b5d639 UpgradeSuccess" in run.log()
         wait_until(lambda: pending(redis_client) == 0)
         run.signal()
         assert run.wait() == 0
-        assert "Traceback" not in run.output()
+        assert "Traceback" not in run.log()
 
 
 def test_one_of_two_is_killed_and_every_message_is_handled_and_at_most_a_batch_twice(
@@ -103,13 +103,13 @@ def test_one_of_two_is_killed_and_every_message_is_handled_and_at_most_a_batch_t
     wait = f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n    time.sleep({pause_s})"
     with ExitStack() as stack:
         killed, survivor = (stack.enter_context(program(redis_url, then=wait)) for _ in range(2))
-        wait_until(lambda: got(killed) and got(survivor), survivor.output)
+        wait_until(lambda: got(killed) and got(survivor), survivor.log)
         gate.touch()
-        wait_until(lambda: got(killed).total() >= MESSAGES // 5, survivor.output)
+        wait_until(lambda: got(killed).total() >= MESSAGES // 5, survivor.log)
         killed.signal(signal.SIGKILL)
         killed.wait()
         assert unread(redis_client), "it was killed in the middle"
-        wait_until(lambda: not unread(redis_client) and not pending(redis_client), survivor.output)
+        wait_until(lambda: not unread(redis_client) and not pending(redis_client), survivor.log)
         counts = got(killed, survivor)
         assert set(counts) == set(range(MESSAGES))
         assert max(counts.values()) <= 2
@@ -127,9 +127,9 @@ def test_poison_that_kills_the_process_is_dead_in_the_end_and_no_other_message_w
     poison = "if message.reason == '20': os._exit(9)"
     with program(redis_url, idle_s=0.2, then=poison, options="max_deliveries=3") as run:
         for _ in range(3):
-            assert run.wait() == 9, run.output()
+            assert run.wait() == 9, run.log()
             run.start()
-        wait_until(lambda: redis_client.xlen(DEAD) and not pending(redis_client), run.output)
+        wait_until(lambda: redis_client.xlen(DEAD) and not pending(redis_client), run.log)
         ((_, dead),) = redis_client.xrange(DEAD)
         counts = got(run)
         run.signal()
@@ -146,7 +146,7 @@ def test_what_is_dead_is_handled_after_an_operator_requeued_it(
     broken = f"if message.reason == '3' and not os.path.exists({str(mended)!r}): raise LookupError"
     feed(redis_client, range(10))
     with program(redis_url, then=broken, options="max_deliveries=3,") as run:
-        wait_until(lambda: redis_client.xlen(DEAD) == 1, run.output)
+        wait_until(lambda: redis_client.xlen(DEAD) == 1, run.log)
         assert not pending(redis_client), "all others are acknowledged"
         assert got(run) == {number: 3 if number == 3 else 1 for number in range(10)}
         mended.touch()
@@ -162,7 +162,7 @@ def test_what_is_dead_is_handled_after_an_operator_requeued_it(
             text=True,
         )
         assert requeued.returncode == 0, requeued.stderr
-        wait_until(lambda: got(run)[3] == 4, run.output)
+        wait_until(lambda: got(run)[3] == 4, run.log)
         wait_until(lambda: not pending(redis_client))
         run.signal()
         assert run.wait() == 0
@@ -175,16 +175,16 @@ def test_a_signal_hands_back_what_is_not_done_and_the_next_program_does_it_at_on
     feed(redis_client, range(20))
     slow = "time.sleep(60 if message.reason == '5' else 0)"
     with program(redis_url, idle_s=60, then=slow, options="shutdown_s=0.2,") as run:
-        wait_until(lambda: 5 in got(run), run.output)
+        wait_until(lambda: 5 in got(run), run.log)
         run.signal()
         assert run.wait() == 0
-        assert "returned" in run.output()
+        assert "returned" in run.log()
     with program(redis_url, idle_s=60) as following:
-        wait_until(lambda: set(got(following)) >= set(range(5, 20)), following.output)
+        wait_until(lambda: set(got(following)) >= set(range(5, 20)), following.log)
         wait_until(lambda: not pending(redis_client))
         following.signal(signal.SIGINT)
         assert following.wait() == 0
-        assert "Traceback" not in following.output()
+        assert "Traceback" not in following.log()
 
 
 @pytest.mark.quick_cases(1)
@@ -194,9 +194,9 @@ def test_a_second_signal_ends_it_at_once(
 ) -> None:
     feed(redis_client, [1])
     with program(redis_url, then="time.sleep(60)", options="shutdown_s=60,") as run:
-        wait_until(lambda: got(run), run.output)
+        wait_until(lambda: got(run), run.log)
         run.signal(number)
-        wait_until(lambda: "consumer stopping" in run.output(), run.output)
+        wait_until(lambda: "consumer stopping" in run.log(), run.log)
         run.signal(number)
         assert run.wait(10) == 0
 
@@ -222,6 +222,6 @@ def test_consumer_whose_log_nobody_reads_handles_every_message_and_ends(
         reader.fill()
         run.stderr = reader.writer
         with run:
-            wait_until(lambda: redis_client.xlen(DEAD) == 50, run.output)
+            wait_until(lambda: redis_client.xlen(DEAD) == 50, run.log)
             run.signal()
             assert run.wait() == 0

@@ -16,8 +16,6 @@ from testbed.polling import wait_until
 from testbed.registrar_process import (
     REGISTRAR,
     TOKEN,
-    Balancer,
-    balancing,
     sending,
     settings,
     settled,
@@ -25,6 +23,7 @@ from testbed.registrar_process import (
 )
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
+from testbed.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +57,7 @@ def instance(sandbox: Sandbox, folder: Path, redis_url: str, public_url: str | N
     return service
 
 
-def roll(sandbox: Sandbox, old: Service, new: Service, balancer: Balancer) -> None:
+def roll(sandbox: Sandbox, old: Service, new: Service, balancer: TcpProxy) -> None:
     """Starts the new one, then ends the old one."""
     new.start()
     wait_until_registered(new)
@@ -73,10 +72,10 @@ def roll(sandbox: Sandbox, old: Service, new: Service, balancer: Balancer) -> No
 def test_a_rolling_deployment_is_registered_throughout_and_loses_no_message(
     same_url: bool, rolls: int, redis_url: str, tmp_path: Path
 ) -> None:
-    with Sandbox() as sandbox, balancing() as balancer, ExitStack() as stack:
+    with Sandbox() as sandbox, TcpProxy().running() as balancer, ExitStack() as stack:
         public = f"{balancer.url}/cb" if same_url else None
         old = stack.enter_context(instance(sandbox, tmp_path, redis_url, public))
-        balancer.backend = old.port
+        balancer.target_port = old.port
         wait_until_registered(old)
         before: list[Service] = []
         with sending(sandbox, every_s=0.05):
@@ -120,7 +119,7 @@ def test_the_old_replica_may_end_at_the_first_200_of_the_new_one(
 ) -> None:
     """Where the URL cannot be reached from inside (no hairpin NAT), the probe hangs for its whole time limit."""
     command = STAND_IN if hangs else SUPERVISED
-    with Sandbox() as sandbox, balancing() as balancer, ExitStack() as stack:
+    with Sandbox() as sandbox, TcpProxy().running() as balancer, ExitStack() as stack:
 
         def replica() -> Service:
             service = Service(*command, **settings(sandbox, tmp_path, REDIS_URL=redis_url))
@@ -134,7 +133,7 @@ def test_the_old_replica_may_end_at_the_first_200_of_the_new_one(
 
         old = replica()
         old.start()
-        balancer.backend = old.port
+        balancer.target_port = old.port
         wait_until_registered(old)
         before: list[Service] = []
         with sending(sandbox, every_s=0.05):

@@ -11,8 +11,6 @@ import pytest
 from testbed.polling import wait_until
 from testbed.redis_nodes import Node, started
 from testbed.registrar_process import (
-    Balancer,
-    balancing,
     has_said,
     sending,
     settings,
@@ -21,6 +19,7 @@ from testbed.registrar_process import (
 )
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
+from testbed.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.slow
 
@@ -54,8 +53,8 @@ def services(tmp_path: Path) -> Iterator[Services]:
 
 
 @pytest.fixture
-def balancer() -> Iterator[Balancer]:
-    with balancing() as running:
+def balancer() -> Iterator[TcpProxy]:
+    with TcpProxy().running() as running:
         yield running
 
 
@@ -67,7 +66,7 @@ def was_absent(sandbox: Sandbox) -> bool:
     ("probe", "first_to_end"), [("off", 0), ("off", 1), ("warn", 0), ("warn", 1), ("require", 0)]
 )
 def test_a_stack_that_ends_leaves_the_url_that_another_one_serves(
-    services: "Services", balancer: Balancer, probe: str, first_to_end: int
+    services: "Services", balancer: TcpProxy, probe: str, first_to_end: int
 ) -> None:
     """Moving to another Redis, or blue and green; whoever stays is the one that the balancer leads to."""
     sandbox = services.sandbox
@@ -75,7 +74,7 @@ def test_a_stack_that_ends_leaves_the_url_that_another_one_serves(
     stacks = [services.stack(number, public, REGISTRAR_PROBE=probe) for number in (0, 1)]
     ending, staying = stacks[first_to_end], stacks[1 - first_to_end]
     with stacks[0]:
-        balancer.backend = stacks[0].port
+        balancer.target_port = stacks[0].port
         wait_until_registered(stacks[0])
         stacks[1].settings["REGISTRAR_PROBE"] = "off" if probe == "require" else probe
         with stacks[1]:

@@ -151,7 +151,7 @@ def test_a_frozen_redis_shows_too(page: Page, deployment: Deployment) -> None:
     try:
         expect(page.locator("h1.error")).to_be_visible(timeout=SOON_MS)
     finally:
-        deployment.node.thaw()
+        deployment.node.resume()
     expect(page.locator("h1.error")).to_have_count(0, timeout=SOON_MS)
 
 
