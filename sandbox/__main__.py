@@ -39,15 +39,15 @@ DEFAULT = Settings()
 SECONDS = click.FloatRange(min=0)
 
 
-def accounts(
-    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+def check_accounts(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    for account in given:
+    for account in values:
         if not provider_facts.ACCOUNT_OF_ANOTHER_FORM.fullmatch(account):
             raise click.BadParameter(f"{account!r} is not of the form ##########-#####.")
         if not provider_facts.ACCOUNT.fullmatch(account):
             click.echo(f"{account!r} is not of the usual form, ##########-#####.", err=True)
-    return given
+    return values
 
 
 @click.command(help=HELP, context_settings={"show_default": True, "max_content_width": 100})
@@ -62,7 +62,7 @@ def accounts(
     "accounts",
     multiple=True,
     default=DEFAULT.accounts,
-    callback=accounts,
+    callback=check_accounts,
     help="A billing account, usually ##########-#####. May be repeated.",
 )
 @click.option(
@@ -161,8 +161,8 @@ def accounts(
     help="Stop when standard input ends, as it does when the program that started this one dies.",
 )
 @click.option("--verbose", is_flag=True, help="Print a line for each request.")
-def main(host: str, port: int, *, exit_on_eof: bool, verbose: bool, **chosen: Any) -> None:
-    settings = Settings(**{**chosen, "refused_login": int(chosen["refused_login"])})
+def main(host: str, port: int, *, exit_on_eof: bool, verbose: bool, **options: Any) -> None:
+    settings = Settings(**{**options, "refused_login": int(options["refused_login"])})
     if settings.retry_after_min_s > settings.retry_after_max_s:
         raise click.UsageError("--retry-after-min is greater than --retry-after-max.")
     with stop_event(on_eof=exit_on_eof) as stop:

@@ -1,11 +1,10 @@
-"""The provider's side: tokens, sessions and callbacks, under /api."""
+"""The provider's API, under /api: tokens, sessions and callback registrations."""
 
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from sandbox import callbacks, replies
-from sandbox.body import json_object
 from sandbox.provider_facts import Version
 from sandbox.registrations import Cause, Registration
 from sandbox.replies import ApiError, Reply
@@ -33,12 +32,14 @@ def refuse(problem: ApiError) -> Response:
 @api.post("/ts/v1/oauth2/token")
 def issue_token() -> Response:
     """[doc, sdk] The scope's text is [?]."""
-    given = request.authorization
-    if given is None or given.type != "basic":
+    authorization = request.authorization
+    if authorization is None or authorization.type != "basic":
         raise ApiError(replies.MISSING_BASIC)
     if request.form.get("grant_type") != "client_credentials":
         raise ApiError(replies.GRANT_TYPE)
-    token, expires_in = state().credentials.issue_token(given.username or "", given.password or "")
+    token, expires_in = state().credentials.issue_token(
+        authorization.username or "", authorization.password or ""
+    )
     return jsonify(
         {
             "access_token": token,
@@ -68,8 +69,8 @@ def log_out() -> Response:
 @api.get(CALLBACKS)
 def query(version: Version, account: str) -> Response:
     _authorize(account)
-    found = state().registrations.get(version, account)
-    return respond(callbacks.query_reply(state().settings, version, account, found))
+    registration = state().registrations.get(version, account)
+    return respond(callbacks.query_reply(state().settings, version, account, registration))
 
 
 @api.post(CALLBACKS)
@@ -103,7 +104,7 @@ def deregister_v1(account: str, service: str) -> Response:
 @api.route("/", defaults={"rest": ""}, methods=METHODS, strict_slashes=False)
 @api.route("/<path:rest>", methods=METHODS)
 def no_resource(rest: str) -> Response:
-    """[doc] The gateway knows no other path. That a wrong method is answered likewise is [?]."""
+    """[doc] The gateway knows no other path. That a wrong method gets the same answer is [?]."""
     del rest
     raise ApiError(replies.NO_RESOURCE)
 
@@ -141,8 +142,12 @@ def _check_session() -> str:
 
 
 def _check_bearer() -> None:
-    given = request.authorization
-    bearer = given.token if given is not None and given.type == "bearer" else None
+    authorization = request.authorization
+    bearer = (
+        authorization.token
+        if authorization is not None and authorization.type == "bearer"
+        else None
+    )
     state().credentials.check_token(bearer)
 
 
@@ -152,7 +157,7 @@ def _json_object(otherwise: Reply) -> dict[str, Any]:
     Raises:
         ApiError: with `otherwise`, if the body is empty or no JSON object.
     """
-    body = json_object(request.get_data())
+    body = callbacks.json_object(request.get_data())
     if not body:
         raise ApiError(otherwise)
     return body

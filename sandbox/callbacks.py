@@ -24,6 +24,15 @@ _EMPTY: Mapping[EmptyForm, Reply] = {
 }
 
 
+def json_object(raw: bytes) -> dict[str, Any] | None:
+    """A body's JSON object, whatever its content type; None: it is empty, or something else."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def check_account(account: str, known: Collection[str]) -> None:
     """Accepts a known account, whatever its form: the documented one is only the usual one. [doc]
 
@@ -63,15 +72,15 @@ def parse(version: Version, body: Mapping[str, Any], *, allow_http: bool) -> Reg
 
 
 def query_reply(
-    settings: Settings, version: Version, account: str, found: Registration | None
+    settings: Settings, version: Version, account: str, registration: Registration | None
 ) -> Reply:
     """[doc, sdk] v1: a list, in one older description a bare object; login in clear. Else `{url}`."""
-    if found is None:
+    if registration is None:
         return _empty(settings.empty, version)
     if version != "v1":
-        return Reply(200, json.dumps({"url": found.url}))
-    entry = {"aname": account, "name": provider_facts.SERVICE_NAME, "url": found.url}
-    entry |= {name: value for name, value in vars(found.login).items() if value is not None}
+        return Reply(200, json.dumps({"url": registration.url}))
+    entry = {"aname": account, "name": provider_facts.SERVICE_NAME, "url": registration.url}
+    entry |= {name: value for name, value in vars(registration.login).items() if value is not None}
     return Reply(200, json.dumps([entry] if settings.v1_query == "list" else entry))
 
 

@@ -1,4 +1,4 @@
-"""The tests' side, under /sandbox: send messages, look at what happened, make calls fail.
+"""The control side, under /sandbox: tests send messages, read what happened, and make calls fail.
 
 Not the provider's, and without credentials: for this machine alone. All is JSON; bad input is
 answered 400 `{"error": …}`.
@@ -25,7 +25,6 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import BadRequest, NotFound
 
 from sandbox import callbacks
-from sandbox.body import json_object
 from sandbox.deliveries import RESULTS
 from sandbox.faults import FaultSchema
 from sandbox.provider_facts import VERSIONS, Version
@@ -57,17 +56,17 @@ def send() -> tuple[Response, int]:
 @control.get("/deliveries")
 def deliveries() -> Response:
     if "id" in request.args:
-        found = state().deliveries.get(_number("id"))
-        if found is None:
+        delivery = state().deliveries.get(_number("id"))
+        if delivery is None:
             raise NotFound("There is no delivery with this id.")
-        return jsonify(found)
+        return jsonify(delivery)
     listed = state().deliveries.listing(_number("after"), _one_of("result", RESULTS))
     return jsonify(deliveries=listed, counts=state().deliveries.counts())
 
 
 @control.get("/requests")
 def requests() -> Response:
-    return jsonify(requests=state().journal.listing(_number("after")))
+    return jsonify(requests=state().request_log.listing(_number("after")))
 
 
 @control.get("/registrations")
@@ -125,7 +124,7 @@ def unlock() -> Response:
 
 
 def _json_object() -> dict[str, Any]:
-    body = json_object(request.get_data())
+    body = callbacks.json_object(request.get_data())
     if body is None:
         raise BadRequest("The body must be a JSON object.")
     return body

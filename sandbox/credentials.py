@@ -47,7 +47,7 @@ class Credentials:
         Raises:
             ApiError: key or secret is wrong.
         """
-        if not _same((key, secret), (self._settings.key, self._settings.secret)):
+        if not _equal((key, secret), (self._settings.key, self._settings.secret)):
             raise ApiError(replies.INVALID_CLIENT)
         with self._mutex:
             now = self._clock()
@@ -65,7 +65,7 @@ class Credentials:
             raise ApiError(replies.MISSING_BEARER)
         with self._mutex:
             token = self._token
-        if token is None or token.expires_at <= self._clock() or not _same(value, token.value):
+        if token is None or token.expires_at <= self._clock() or not _equal(value, token.value):
             raise ApiError(replies.INVALID_BEARER)
 
     def log_in(self, username: str, password: str) -> str:
@@ -81,7 +81,7 @@ class Credentials:
         with self._mutex:
             if self._failed_logins >= self._settings.lock_after:
                 raise ApiError(replies.LOCKED)
-            if not _same((username, password), right):
+            if not _equal((username, password), right):
                 self._failed_logins += 1
                 raise ApiError(replies.wrong_password(self._settings.refused_login))
             self._failed_logins = 0
@@ -140,6 +140,6 @@ class Credentials:
         return by_cause if chosen == "by-cause" else replies.SHAPES[chosen]
 
 
-def _same(given: str | tuple[str, ...], right: str | tuple[str, ...]) -> bool:
-    # Constant-time, so that the stand-in does not teach a habit that would be wrong elsewhere.
+def _equal(given: str | tuple[str, ...], right: str | tuple[str, ...]) -> bool:
+    # Constant time: not needed here, but a stand-in should not teach the wrong habit.
     return hmac.compare_digest(repr(given).encode(), repr(right).encode())

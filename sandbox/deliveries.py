@@ -1,4 +1,4 @@
-"""What becomes of a message: its attempts, when the next one is due, and how it ended. Pure."""
+"""Deliveries: a message's attempts, when the next one is due, and the result: pure state."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -43,12 +43,12 @@ class Due:
 def next_attempt(
     attempts: Sequence[Attempt], *, now: float, retry_after_s: float, duplicate_after_s: float
 ) -> Due | None:
-    """What the provider does next, as far as it is known [seen]; None: it sends no more.
+    """The provider's next attempt, as far as it is known [seen]; None: it gives up or has succeeded.
 
     Args:
         attempts: those until now, oldest first.
         now: the time.
-        retry_after_s: from a refusal until the one retry.
+        retry_after_s: from a refusal to the one retry.
         duplicate_after_s: from the first sending, unanswered, until the second.
     """
     if not attempts:
@@ -134,13 +134,13 @@ class Deliveries:
     def get(self, number: int) -> dict[str, Any] | None:
         with self._mutex:
             found = 1 <= number <= len(self._all)
-            return _shown(self._all[number - 1]) if found else None
+            return _as_json(self._all[number - 1]) if found else None
 
     def listing(self, after: int = 0, result: str | None = None) -> list[dict[str, Any]]:
         """Those with an id above `after` and, if given, this result; in the order of their ids."""
         with self._mutex:
             chosen = self._all[after:]
-            return [_shown(each) for each in chosen if result in {None, each.result}]
+            return [_as_json(each) for each in chosen if result in {None, each.result}]
 
     def counts(self) -> dict[str, int]:
         """How many ended how."""
@@ -149,5 +149,5 @@ class Deliveries:
         return {result: results.count(result) for result in RESULTS}
 
 
-def _shown(delivery: Delivery) -> dict[str, Any]:
+def _as_json(delivery: Delivery) -> dict[str, Any]:
     return {**asdict(delivery), "result": delivery.result}

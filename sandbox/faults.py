@@ -1,4 +1,4 @@
-"""Faults on demand: what to do to the next calls of a path, and the list of those still to come."""
+"""Faults on demand: what happens to the next calls of a path, and the list of pending ones."""
 
 import threading
 from collections.abc import Mapping
@@ -10,26 +10,26 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from sandbox.replies import SHAPES, Reply, throttled
 
-_DEEDS = ("status", "shape", "delay_s", "drop", "expire", "next_access_s")
+_EFFECTS = ("status", "shape", "delay_s", "drop", "expire", "next_access_s")
 # A line break in a header would end it, and begin another.
 _ONE_LINE = validate.Regexp(r"[^\r\n]*\Z", error="No line breaks.")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls a call.
+    """What happens to a call.
 
-    In order: `expire` what the call presents, wait `delay_s`, then `drop` the connection, or
-    answer with `shape` or `status`; with none of the last three the call goes its usual way.
+    In this order: `expire` the credential that the call presents, wait `delay_s`, then `drop` the
+    connection, or answer with `shape` or `status`; with none of these three the call proceeds as usual.
 
     Attributes:
-        path: the calls of every path that begins like this.
-        method: only those of this method.
-        count: how many calls are still to suffer it.
-        next_access_s: answers as the gateway does that throttles, with a `nextAccessTime` in so many
-            seconds.
-        when: `before`: the call has no effect if it is answered by the fault; `after`: it takes
-            effect, and then the fault befalls the answer.
+        path: prefix of the paths that it applies to.
+        method: only calls of this method; None: of any.
+        count: how many calls it still applies to.
+        next_access_s: answers as a throttling gateway does, with a `nextAccessTime` this many seconds
+            ahead.
+        when: `before`: a call that the fault answers has no effect; `after`: the call takes effect, and the
+            fault replaces its response.
     """
 
     path: str
@@ -47,7 +47,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def reply(self) -> Reply | None:
-        """The answer in place of the usual one, if there is to be one."""
+        """The reply in place of the usual one; None: there is none."""
         if self.status is None and self.shape is None and self.next_access_s is None:
             return None
         base = SHAPES[self.shape] if self.shape else Reply(self.status or 500)
@@ -61,7 +61,7 @@ class Fault:
             {**base.headers, **self.headers},
         )
 
-    def strikes(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         return path.startswith(self.path) and self.method in {None, method}
 
 
@@ -88,8 +88,8 @@ class FaultSchema(Schema):
 
     @validates_schema
     def _does_something(self, data: dict[str, Any], **_: Any) -> None:
-        if not any(data.get(deed) for deed in _DEEDS):
-            raise ValidationError(f"Does nothing: give at least one of {', '.join(_DEEDS)}.")
+        if not any(data.get(effect) for effect in _EFFECTS):
+            raise ValidationError(f"Does nothing: give at least one of {', '.join(_EFFECTS)}.")
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Fault:
@@ -97,7 +97,7 @@ class FaultSchema(Schema):
 
 
 class Faults:
-    """The faults still to come, oldest first. Every method is atomic."""
+    """The pending faults, oldest first. Every method is atomic."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -107,11 +107,11 @@ class Faults:
         with self._mutex:
             self._faults.append(fault)
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """The oldest fault that strikes this call, counted down."""
+    def pop_matching(self, method: str, path: str) -> Fault | None:
+        """The oldest fault that matches this call; its count goes down by one, and at zero it is removed."""
         with self._mutex:
             for index, fault in enumerate(self._faults):
-                if fault.strikes(method, path):
+                if fault.matches(method, path):
                     left = [replace(fault, count=fault.count - 1)] if fault.count > 1 else []
                     self._faults[index : index + 1] = left
                     return fault

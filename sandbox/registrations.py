@@ -1,4 +1,4 @@
-"""Who is registered for which account and version, and how it came about: pure state."""
+"""The registered URL of each account and version, and the history of its changes: pure state."""
 
 import re
 import threading
@@ -28,8 +28,8 @@ class Registration:
 
 
 @dataclass(frozen=True)
-class _Sent:
-    """The login that messages carry, and until when an older one takes its place."""
+class _CredentialsInMessages:
+    """The login that v1 messages carry, and the previous one that they carry until `older_until`."""
 
     login: Login
     older: Login
@@ -54,34 +54,38 @@ class Registrations:
         self._clock = clock
         self._rotation_lag_s = rotation_lag_s
         self._mutex = threading.Lock()
-        self._present: dict[_Key, Registration] = {}
-        self._sent: dict[_Key, _Sent] = {}
+        self._current: dict[_Key, Registration] = {}
+        self._in_messages: dict[_Key, _CredentialsInMessages] = {}
         self._history: list[dict[str, Any]] = []
 
     def get(self, version: Version, account: str) -> Registration | None:
         with self._mutex:
-            return self._present.get((version, account))
+            return self._current.get((version, account))
 
     def put(self, version: Version, account: str, registration: Registration, cause: Cause) -> None:
         """Registers, in place of whatever was registered."""
         with self._mutex:
             now = self._clock()
             key = version, account
-            if (sent := self._sent.get(key)) is None:
-                self._sent[key] = _Sent(registration.login, registration.login, now)
+            if (sent := self._in_messages.get(key)) is None:
+                self._in_messages[key] = _CredentialsInMessages(
+                    registration.login, registration.login, now
+                )
             elif sent.login != registration.login:
                 until = now + self._rotation_lag_s
-                self._sent[key] = _Sent(registration.login, sent.at(now), until)
-            self._present[key] = registration
-            self._note(now, key, registration.url, cause)
+                self._in_messages[key] = _CredentialsInMessages(
+                    registration.login, sent.at(now), until
+                )
+            self._current[key] = registration
+            self._record(now, key, registration.url, cause)
 
     def remove(self, version: Version, account: str, cause: Cause) -> bool:
-        """Removes whatever is registered, whoever registered it; whether anything was."""
+        """Removes the registration, whoever made it. Returns whether there was one."""
         with self._mutex:
             key = version, account
-            removed = self._present.pop(key, None) is not None
+            removed = self._current.pop(key, None) is not None
             if removed:
-                self._note(self._clock(), key, None, cause)
+                self._record(self._clock(), key, None, cause)
             return removed
 
     def target(self, account: str, version: Version | None) -> tuple[Version, Registration] | None:
@@ -94,8 +98,8 @@ class Registrations:
         with self._mutex:
             for candidate in (version,) if version else VERSIONS:
                 key = candidate, account
-                if found := self._present.get(key):
-                    login = self._sent[key].at(self._clock())
+                if found := self._current.get(key):
+                    login = self._in_messages[key].at(self._clock())
                     return candidate, Registration(found.url, login)
             return None
 
@@ -104,14 +108,14 @@ class Registrations:
         with self._mutex:
             present = [
                 {"version": version, "account": account, "url": without_login(found.url)}
-                for (version, account), found in sorted(self._present.items())
+                for (version, account), found in sorted(self._current.items())
             ]
             return {"registrations": present, "history": list(self._history)}
 
-    def _note(self, now: float, key: _Key, url: str | None, cause: Cause) -> None:
+    def _record(self, now: float, key: _Key, url: str | None, cause: Cause) -> None:
         version, account = key
-        shown = without_login(url) if url else None
-        change = {"account": account, "version": version, "url": shown, "cause": cause}
+        public_url = without_login(url) if url else None
+        change = {"account": account, "version": version, "url": public_url, "cause": cause}
         self._history.append({"time": now, **change})
 
 

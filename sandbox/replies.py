@@ -1,4 +1,4 @@
-"""The shapes of the provider's errors, and the exception that carries one to the caller.
+"""Every shape of the provider's errors, and the exception that carries one to the caller.
 
 `SHAPES` names every shape, so that the fault injector can answer with any of them.
 """
@@ -40,22 +40,22 @@ def _json(status: int, value: Any) -> Reply:
     return Reply(status, json.dumps(value))
 
 
-def coded(code: str, message: str, status: int = 400) -> Reply:
+def fota_error(code: str, message: str, status: int = 400) -> Reply:
     """FOTA's and the session API's form. [doc, sdk]"""
     return _json(status, {"errorCode": code, "errorMessage": message})
 
 
 def invalid_parameter(message: str) -> Reply:
     """FOTA has one code for different problems; the message tells them apart. [doc]"""
-    return coded("INVALID_PARAMETER", message)
+    return fota_error("INVALID_PARAMETER", message)
 
 
-def fault(status: int, code: str | int, message: str, description: str) -> Reply:
+def gateway_fault(status: int, code: str | int, message: str, description: str) -> Reply:
     """The gateway's form. [doc] Codes come as strings and as numbers. Which come how is [?]."""
     return _json(status, {"fault": {"code": code, "message": message, "description": description}})
 
 
-def oauth(status: int, error: str, description: str) -> Reply:
+def oauth_error(status: int, error: str, description: str) -> Reply:
     """The token endpoint's form. [doc, sdk]"""
     return _json(status, {"error": error, "error_description": description})
 
@@ -72,51 +72,59 @@ SERVICE_NAME = invalid_parameter(
 URL = invalid_parameter("Invalid callback URL")
 URL_SCHEME = invalid_parameter("Invalid callback URL: https is required")
 
-MISSING_BASIC = fault(
+MISSING_BASIC = gateway_fault(
     401, "900902", "Missing Credentials", "No Basic credentials came with the token request."
 )
-MISSING_BEARER = fault(401, 900902, "Missing Credentials", "No bearer token came with the request.")
-INVALID_BEARER = fault(
+MISSING_BEARER = gateway_fault(
+    401, 900902, "Missing Credentials", "No bearer token came with the request."
+)
+INVALID_BEARER = gateway_fault(
     401, "900901", "Invalid Credentials", "The bearer token is wrong or has expired."
 )
-NO_RESOURCE = fault(
+NO_RESOURCE = gateway_fault(
     400, 900906, "No matching resource found in the API for the given request", "No such path."
 )
 
-INVALID_CLIENT = oauth(401, "invalid_client", "The application key or secret is wrong.")
-GRANT_TYPE = oauth(400, "invalid_request", "Missing grant_type parameter value")
+INVALID_CLIENT = oauth_error(401, "invalid_client", "The application key or secret is wrong.")
+GRANT_TYPE = oauth_error(400, "invalid_request", "Missing grant_type parameter value")
 
 # [doc] on a sibling API; what FOTA itself answers is [?].
-SESSION_EXPIRED = coded(
+SESSION_EXPIRED = fota_error(
     f"{_SESSION}REQUEST_FAILED.SessionToken.Expired", "The session token has expired."
 )
-SESSION_INVALID = coded(
+SESSION_INVALID = fota_error(
     f"{_SESSION}INPUT_INVALID.SessionToken.Invalid", "The session token is invalid."
 )
 # [doc] for a blank request to the session API.
-BLANK_LOGIN = coded(f"{_SESSION}INPUT_INVALID.RequestUndefined", "Request cannot be blank.")
+BLANK_LOGIN = fota_error(f"{_SESSION}INPUT_INVALID.RequestUndefined", "Request cannot be blank.")
 # [?] The lock itself is documented, its answer is not.
-LOCKED = coded(f"{_SESSION}REQUEST_FAILED.Account.Locked", "The account is locked.")
+LOCKED = fota_error(f"{_SESSION}REQUEST_FAILED.Account.Locked", "The account is locked.")
 
 
 # [?] What a dead session is answered by FOTA itself: one of the ways in which nobody would expect it.
-SESSION_UNKNOWN_CODE = coded("REQUEST_FAILED", "The request could not be processed.")
+SESSION_UNKNOWN_CODE = fota_error("REQUEST_FAILED", "The request could not be processed.")
 
 # [doc] on a sibling API, as a 403; how FOTA says that nothing is registered is [?].
-NOT_REGISTERED = coded("CALLBACK_NOT_REGISTERED", "No callback is registered.", 403)
+NOT_REGISTERED = fota_error("CALLBACK_NOT_REGISTERED", "No callback is registered.", 403)
 NOT_REGISTERED_400 = invalid_parameter("Callback is not registered")
-NOT_FOUND = coded("RESOURCE_NOT_FOUND", "The resource was not found.", 404)
+NOT_FOUND = fota_error("RESOURCE_NOT_FOUND", "The resource was not found.", 404)
 
 
 def throttled(status: int, next_access: str) -> Reply:
     """The gateway's form, with the time from which on it lets the caller in again. [doc: WSO2]"""
-    said = {"code": 900800, "message": "Message throttled out", "description": "Quota exceeded"}
-    return _json(status, {"fault": {**said, "nextAccessTime": next_access}})
+    throttling = {
+        "code": 900800,
+        "message": "Message throttled out",
+        "description": "Quota exceeded",
+    }
+    return _json(status, {"fault": {**throttling, "nextAccessTime": next_access}})
 
 
 def wrong_password(status: int) -> Reply:
     """[seen] in another listener's tests, as a 400 and as a 401, not live."""
-    return coded(f"{_SESSION}INPUT_INVALID.Password.Invalid", "The password is invalid.", status)
+    return fota_error(
+        f"{_SESSION}INPUT_INVALID.Password.Invalid", "The password is invalid.", status
+    )
 
 
 _XML = (
@@ -126,11 +134,11 @@ _XML = (
 )
 
 
-def _page(status: int, title: str, **headers: str) -> Reply:
+def _html_page(status: int, title: str, **headers: str) -> Reply:
     """What a proxy in between answers: a page for people."""
     body = f"<!DOCTYPE html><html><head><title>{title}</title></head><body>{title}</body></html>"
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status, body, "text/html; charset=utf-8", named)
+    header_names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, body, "text/html; charset=utf-8", header_names)
 
 
 SHAPES: Mapping[str, Reply] = {
@@ -157,9 +165,9 @@ SHAPES: Mapping[str, Reply] = {
     "login-refused": wrong_password(400),
     "login-unauthorized": wrong_password(401),
     "login-locked": LOCKED,
-    "html-bad-gateway": _page(502, "502 Bad Gateway"),
-    "html-unavailable": _page(503, "503 Service Unavailable", Retry_After="5"),
-    "html-ok": _page(200, "Scheduled maintenance"),
+    "html-bad-gateway": _html_page(502, "502 Bad Gateway"),
+    "html-unavailable": _html_page(503, "503 Service Unavailable", Retry_After="5"),
+    "html-ok": _html_page(200, "Scheduled maintenance"),
     "throttled": Reply(429, headers={"Retry-After": "1"}),
     "empty-500": Reply(500),
 }

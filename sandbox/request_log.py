@@ -1,4 +1,4 @@
-"""A record of every REST call, to prove afterwards what happened and when."""
+"""The log of API calls: what was called when, and how it was answered."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Call:
     url: str | None = None
 
 
-class Journal:
+class RequestLog:
     """Keeps every call for the life of the process: tests need the full history, and a call
     takes some 500 bytes, so that a hundred thousand of them do no harm.
     """
@@ -39,7 +39,7 @@ class Journal:
             return call
 
     def end(self, call: Call, status: int | None) -> None:
-        """Notes the answer; no status: the connection was dropped without one."""
+        """Records the response's status; None: the connection was dropped without a response."""
         with self._mutex:
             call.status = status
             call.ended = self._clock()

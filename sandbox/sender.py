@@ -1,4 +1,4 @@
-"""Sends messages as the provider does, each in threads of its own."""
+"""Sends messages as the provider does, each in threads of its own: retry, duplicate, give up."""
 
 import json
 import threading
@@ -27,13 +27,13 @@ class Job:
 
 
 class Sender:
-    """Looks up who is registered, and sends. Nothing waits at the end of the process: what is still
-    on its way then is lost, as it would be with a provider that fails.
+    """Sends messages to the registered URL. The end of the process does not wait for deliveries: those that are
+    pending are lost, as they are with a provider that fails.
 
     Args:
         settings: the spans.
         registrations: where messages go.
-        deliveries: where it is noted what became of them.
+        deliveries: where their results are recorded.
         clock: the time, in seconds since the epoch.
         uniform: a random number between two others.
         post: sends a body to a URL, answers the status, raises `requests.RequestException`.
@@ -54,7 +54,7 @@ class Sender:
         self._deliveries = deliveries
         self._clock = clock
         self._uniform = uniform
-        self._post = post or _poster(settings.give_up_after_s, settings.ca_file)
+        self._post = post or _http_post(settings.give_up_after_s, settings.ca_file)
 
     def send(
         self,
@@ -96,7 +96,7 @@ class Sender:
         as_given: bool,
     ) -> Job:
         version, found = target
-        # What cannot be encoded must not be noted as on its way.
+        # Encode first: a message that cannot be encoded must not be recorded as pending.
         body = encode(message, found.login if version == "v1" and not as_given else None)
         url = without_login(found.url)
         return Job(self._deliveries.add(account, version, url, _kind(message)), url, body)
@@ -148,7 +148,7 @@ def _kind(message: Mapping[str, Any]) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _poster(timeout_s: float, ca_file: str | None) -> Post:
+def _http_post(timeout_s: float, ca_file: str | None) -> Post:
     headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
 
     def post(url: str, body: bytes) -> int:

@@ -40,15 +40,15 @@ def serving(server: BaseWSGIServer) -> Iterator[None]:
 def stop_event(*, on_eof: bool) -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT set and, with `on_eof`, the end of standard input."""
     stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in previous:
         signal.signal(number, lambda *_: stop.set())
     if on_eof:
         threading.Thread(target=_wait_for_eof, args=(stop.set,), daemon=True).start()
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 

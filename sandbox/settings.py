@@ -1,4 +1,4 @@
-"""What a sandbox is told at its start; `python -m sandbox --help` explains each."""
+"""The settings of a sandbox; `python -m sandbox --help` explains each."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -39,7 +39,7 @@ class Settings:
     key: str = "sandbox-key"
     secret: str = "sandbox-secret"  # noqa: S105 - the stand-in's own, guarding nothing
     username: str = "sandbox-user"
-    password: str = "sandbox-password"  # noqa: S105 - likewise
+    password: str = "sandbox-password"  # noqa: S105 - the same
     accounts: tuple[str, ...] = (provider_facts.EXAMPLE_ACCOUNT,)
 
     token_life_s: float = provider_facts.TOKEN_LIFE_S

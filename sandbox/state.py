@@ -1,4 +1,4 @@
-"""Everything that the sandbox knows, put together."""
+"""The sandbox's state: all its parts, built once."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from sandbox.credentials import Credentials
 from sandbox.deliveries import Deliveries
 from sandbox.faults import Faults
 from sandbox.registrations import Registrations
-from sandbox.request_log import Journal
+from sandbox.request_log import RequestLog
 from sandbox.sender import Sender
 from sandbox.settings import Settings
 
@@ -28,7 +28,7 @@ class State:
     credentials: Credentials
     registrations: Registrations
     faults: Faults
-    journal: Journal
+    request_log: RequestLog
     deliveries: Deliveries
     sender: Sender
 
@@ -47,7 +47,7 @@ class State:
             credentials=Credentials(settings, clock=clock),
             registrations=registrations,
             faults=Faults(),
-            journal=Journal(clock=clock),
+            request_log=RequestLog(clock=clock),
             deliveries=deliveries,
             sender=Sender(settings, registrations, deliveries, clock=clock, uniform=uniform),
         )

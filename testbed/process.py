@@ -78,6 +78,13 @@ class ChildProcess:
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def output(self) -> IO[str]:
+        """The pipe that `stdout = subprocess.PIPE` asked for."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        return self.process.stdout
+
     def ended(self) -> bool:
         """Whether it has ended, or was never started."""
         return self.process is None or self.process.poll() is not None

@@ -215,9 +215,7 @@ class Sandbox:
 
     def _read_base_url(self) -> str:
         assert self._process is not None
-        assert self._process.process is not None
-        output = self._process.process.stdout
-        assert output is not None
+        output = self._process.output
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
             line = output.readline() if selector.select(START_TIMEOUT_S) else ""

@@ -1,4 +1,4 @@
-"""What `bin/run` shows: the whole service on this machine, and a small campaign played to it."""
+"""`python -m sandbox.demo`, which bin/run starts: the whole service on this machine, and a small campaign sent to it."""
 
 import sys
 import threading
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+import click
+
 from sandbox import provider_facts
 from sandbox.demo.campaign import campaign
 from sandbox.demo.deployment import Deployment, DeploymentError, StoppedError
@@ -15,7 +17,7 @@ from sandbox.server import stop_event
 from testbed import redis_process
 
 VAR = Path(__file__).parents[2] / "var"
-# So that one can read along.
+# Slow enough to read along.
 PACE_S = 0.2
 PROBLEMS = (
     DeploymentError,
@@ -39,8 +41,27 @@ Try it by hand:
 Ctrl-C deregisters and stops everything."""
 
 
-def main(folder: Path) -> int:
-    """Runs until Ctrl-C, with its files under `folder`; 0 if all went well, 1 if a part failed."""
+HELP = """Runs the whole service on this machine, with a stand-in for ThingSpace that sends it a small campaign.
+
+It starts a Redis server, the stand-in and the service as real processes, registers, sends twelve messages,
+and prints what to try by hand. Ctrl-C deregisters and stops everything. Its files go to FOLDER.
+
+\b
+Environment:
+  PORT       of the service; else 8000 or any free one. The next two are the stand-in's and Redis's.
+  OPS_BIND   the operating port; else 127.0.0.1:9464 or any free one
+  REDIS_URL  a Redis server to use in place of one of its own
+"""
+
+
+@click.command(help=HELP, context_settings={"max_content_width": 100})
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=VAR)
+def main(folder: Path) -> None:
+    sys.exit(run(folder))
+
+
+def run(folder: Path) -> int:
+    """Runs until Ctrl-C; 0 if all went well, 1 if a part failed."""
     with stop_event(on_eof=False) as stop, ExitStack() as parts:
         try:
             demo = Demo(Deployment(folder, parts, stop), stop)
@@ -51,17 +72,21 @@ def main(folder: Path) -> int:
                 demo.wait()
             demo.end()
         except PROBLEMS as problem:
-            say(f"\nrun: {problem}")
+            click.echo(f"\nrun: {problem}")
             return 1
-    say("Stopped; no process is left behind.")
+    click.echo("Stopped; no process is left behind.")
     return 0
 
 
 class Demo:
-    """Tells what happens, step by step."""
+    """The steps of the demonstration; each prints what it does.
+
+    Args:
+        deployment: what is demonstrated.
+        stop: is set when the user stops the demonstration.
+    """
 
     def __init__(self, deployment: Deployment, stop: threading.Event) -> None:
-        """Takes what to show, and what tells that the user has had enough."""
         self._deployment = deployment
         self._stop = stop
         self._began = datetime.now(UTC)
@@ -69,21 +94,23 @@ class Demo:
 
     def start(self) -> None:
         """Starts everything and returns once the URL is registered."""
-        shown = self._deployment
-        if shown.own_redis:
-            say("run: starting a Redis server (append-only file, fsync always)")
-            shown.start_redis()
+        deployment = self._deployment
+        if deployment.own_redis:
+            click.echo("run: starting a Redis server (append-only file, fsync always)")
+            deployment.start_redis()
         else:
-            say("run: using the Redis server that REDIS_URL names, stream {fota:0}:messages")
-        say(f"run: starting the stand-in for ThingSpace at {shown.root}")
-        shown.start_sandbox()
-        say(f"run: starting the service on port {shown.port} (its log: {shown.log})")
-        shown.start_service()
-        say(f"\nRegistered with the stand-in: {shown.registered_url()}")
+            click.echo("run: using the Redis server that REDIS_URL names, stream {fota:0}:messages")
+        click.echo(f"run: starting the stand-in for ThingSpace at {deployment.root}")
+        deployment.start_sandbox()
+        click.echo(
+            f"run: starting the service on port {deployment.port} (its log: {deployment.log})"
+        )
+        deployment.start_service()
+        click.echo(f"\nRegistered with the stand-in: {deployment.registered_url()}")
 
     def play(self, parts: ExitStack) -> None:
-        """Plays the campaign, one message of it twice, while a reader prints what is queued."""
-        say("\nA campaign, as a consumer reads it from the queue:\n")
+        """Sends the campaign, one message of it twice, while a reader prints the queued messages."""
+        click.echo("\nA campaign, as a consumer reads it from the queue:\n")
         parts.enter_context(self._reading())
         messages = campaign(provider_facts.EXAMPLE_ACCOUNT, self._began)
         results = []
@@ -91,56 +118,54 @@ class Demo:
             self._stop.wait(PACE_S)
             results.append(self._deployment.send(message))
         self._deployment.wait_for("the last message", lambda: self._received >= len(messages))
-        say(
+        click.echo(
             f"\n{len(results)} deliveries, {results.count('acknowledged')} acknowledged, "
             f"{self._received} messages in the queue: the one sent twice is there once."
         )
 
     def explain(self) -> None:
-        """Says what to try by hand."""
-        shown = self._deployment
-        # Somebody else's Redis has a password, perhaps; the shell knows its URL already.
-        redis = f"REDIS_URL={shown.redis_url} " if shown.own_redis else ""
-        say(BY_HAND.format(url=shown.public_url, root=shown.root, ops=shown.ops_bind, redis=redis))
+        """Prints what to try by hand."""
+        deployment = self._deployment
+        # A Redis server that REDIS_URL names may have a password; the shell has its URL anyway.
+        redis = f"REDIS_URL={deployment.redis_url} " if deployment.own_redis else ""
+        click.echo(
+            BY_HAND.format(
+                url=deployment.public_url,
+                root=deployment.root,
+                ops=deployment.ops_bind,
+                redis=redis,
+            )
+        )
 
     def wait(self) -> None:
-        """Returns when the user has had enough.
-
-        Raises:
-            DeploymentError: the service ended before that.
-        """
+        """Returns when the user stops the demonstration. Raises DeploymentError if the service ends before."""
         while not self._stop.wait(0.2):
             self._deployment.check()
 
     def end(self) -> None:
-        """Ends the service and tells that it deregistered.
-
-        Raises:
-            DeploymentError: it did not.
-        """
-        say("\nStopping: SIGTERM to the service …")
+        """Ends the service, which deregisters. Raises DeploymentError if it fails to."""
+        click.echo("\nStopping: SIGTERM to the service …")
         self._deployment.stop_service()
-        say("Deregistered: ThingSpace's stand-in has no URL any more, and the service has ended.")
+        click.echo(
+            "Deregistered: ThingSpace's stand-in has no URL any more, and the service has ended."
+        )
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        with self._deployment.reader(int(self._began.timestamp() * 1000)) as process:
-            assert process.stdout  # noqa: S101 (a pipe was asked for)
-            printer = threading.Thread(target=self._print_lines, args=(process.stdout,))
+        with self._deployment.reader(int(self._began.timestamp() * 1000)) as reader:
+            printer = threading.Thread(target=self._print_lines, args=(reader.output,))
             printer.start()
-            yield
-        printer.join()
+            try:
+                yield
+            finally:
+                reader.stop()
+                printer.join()
 
     def _print_lines(self, lines: IO[str]) -> None:
         for line in lines:
-            say(f"  {line.rstrip()}")
+            click.echo(f"  {line.rstrip()}")
             self._received += 1
 
 
-def say(text: str) -> None:
-    """One thing for the user to read, at once."""
-    print(text, flush=True)  # noqa: T201 (a demonstration prints)
-
-
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else VAR))
+    main(prog_name="python -m sandbox.demo")

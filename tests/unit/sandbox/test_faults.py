@@ -45,15 +45,15 @@ def caller() -> Caller:
     return Caller()
 
 
-def test_a_fault_strikes_by_prefix_and_method_as_often_as_it_says() -> None:
+def test_a_fault_matches_by_prefix_and_method_as_often_as_it_says() -> None:
     faults = Faults()
     faults.add(Fault("/api/fota", method="GET", count=2, status=503))
-    assert faults.take("POST", "/api/fota/v1/callbacks/x") is None
-    assert faults.take("GET", "/api/ts/v1/oauth2/token") is None
-    assert faults.take("GET", "/api/fota/v1/callbacks/x") is not None
+    assert faults.pop_matching("POST", "/api/fota/v1/callbacks/x") is None
+    assert faults.pop_matching("GET", "/api/ts/v1/oauth2/token") is None
+    assert faults.pop_matching("GET", "/api/fota/v1/callbacks/x") is not None
     assert faults.listing()[0]["count"] == 1
-    assert faults.take("GET", "/api/fota/v2/callbacks/x") is not None
-    assert faults.take("GET", "/api/fota/v2/callbacks/x") is None
+    assert faults.pop_matching("GET", "/api/fota/v2/callbacks/x") is not None
+    assert faults.pop_matching("GET", "/api/fota/v2/callbacks/x") is None
     assert faults.listing() == []
 
 
@@ -61,11 +61,11 @@ def test_faults_strike_in_the_order_in_which_they_came() -> None:
     faults = Faults()
     faults.add(Fault("/api", status=500, count=2))
     faults.add(Fault("/api/fota", status=501))
-    taken = [faults.take("GET", "/api/fota/x") for _ in range(4)]
-    assert [fault.status if fault else None for fault in taken] == [500, 500, 501, None]
+    popped = [faults.pop_matching("GET", "/api/fota/x") for _ in range(4)]
+    assert [fault.status if fault else None for fault in popped] == [500, 500, 501, None]
     faults.add(Fault("/api", status=500))
     faults.clear()
-    assert faults.take("GET", "/api") is None
+    assert faults.pop_matching("GET", "/api") is None
 
 
 def test_a_fault_answers_with_what_it_was_given(caller: Caller) -> None:
@@ -134,7 +134,7 @@ def test_a_fault_after_the_effect_loses_only_the_answer(caller: Caller) -> None:
     answer = caller.client.post(CALLBACKS, json=REGISTRATION, headers=caller.headers)
     assert answer.status_code == 504
     assert caller.state.registrations.get("v1", A) is not None
-    assert caller.state.journal.listing()[-1]["status"] == 504
+    assert caller.state.request_log.listing()[-1]["status"] == 504
 
 
 def test_an_expired_token_is_refused_until_another_is_asked_for(caller: Caller) -> None:
@@ -175,7 +175,7 @@ def test_the_record_says_which_calls_were_struck(caller: Caller) -> None:
     caller.fault(status=500)
     caller.get()
     caller.get()
-    assert [call["fault"] for call in caller.state.journal.listing()] == [True, False]
+    assert [call["fault"] for call in caller.state.request_log.listing()] == [True, False]
 
 
 def test_the_tests_own_side_is_never_struck(caller: Caller) -> None:
