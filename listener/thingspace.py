@@ -1,11 +1,7 @@
-"""Facts of the provider that the listener relies on, each with its source.
-
-The documentation is that of Software Management Services at thingspace.verizon.com; docs/architecture.md
-explains the marks.
-"""
+"""Facts about the provider that the listener relies on; docs/thingspace.md has their sources and marks."""
 
 DEFAULT_CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
-"""The path in the documentation's example of a registration."""
+"""docs/thingspace.md#the-url"""
 
 SOURCE_ADDRESSES = (
     "3.87.163.45",
@@ -18,8 +14,4 @@ SOURCE_ADDRESSES = (
     "168.62.173.153",
     "68.128.212.217",
 )
-"""The union of the published lists of addresses that callbacks come from.
-
-The lists disagree and change, and the addresses are shared by all ThingSpace customers, any of whom
-can register anybody's URL: a filter, not a proof.
-"""
+"""docs/thingspace.md#source-addresses: a filter, not a proof."""
