@@ -89,28 +89,13 @@ def compare_command(
     """
     options = {**(QUICK if quick else FULL), **{k: v for k, v in given.items() if v is not None}}
     options["log"] = "warning" if no_log else "info"
-    plan = compare.Plan(
-        contenders=_find_contenders(contenders),
-        rounds=options["rounds"],
-        seconds=options["seconds"],
-        connections=tuple(int(text) for text in options["connections"].split(",")),
-        fsyncs=tuple(options["fsync"].split(",")),
-        with_open_loop=not no_rate,
-        log_level=options["log"],
-    )
-    comparison = compare.Comparison(plan, lambda run: environment.report(tables.progress_line(run)))
-    try:
-        comparison.run()
-    except BenchError:
-        _write(target.with_suffix(".partial.json"), {"runs": comparison.runs})
-        raise
+    plan = _plan(contenders, options, with_open_loop=not no_rate)
     result = {
         "format": 1,
         "machine": host.facts(),
         "contenders": {each.name: each.title for each in plan.contenders},
         "options": options,
-        "runs": comparison.runs,
-        "targets": [each.as_dict() for each in stats.targets(comparison.runs)],
+        **_run(plan, target),
     }
     _write(target, result)
     _print_comparison(result)
@@ -188,6 +173,30 @@ def install_command() -> None:
     """Installs the other contenders into var/bench and measures nothing; `compare` does so too."""
     environment.python()
     environment.node_server()
+
+
+def _plan(names: str, options: dict[str, Any], *, with_open_loop: bool) -> compare.Plan:
+    return compare.Plan(
+        contenders=_find_contenders(names),
+        rounds=options["rounds"],
+        seconds=options["seconds"],
+        connections=tuple(int(text) for text in options["connections"].split(",")),
+        fsyncs=tuple(options["fsync"].split(",")),
+        with_open_loop=with_open_loop,
+        log_level=options["log"],
+    )
+
+
+def _run(plan: compare.Plan, target: Path) -> dict[str, Any]:
+    """The runs and the targets; where a contender fails, the runs before it are written."""
+    comparison = compare.Comparison(plan, lambda run: environment.report(tables.progress_line(run)))
+    try:
+        comparison.run()
+    except BenchError:
+        _write(target.with_suffix(".partial.json"), {"runs": comparison.runs})
+        raise
+    targets = [each.as_dict() for each in stats.targets(comparison.runs)]
+    return {"runs": comparison.runs, "targets": targets}
 
 
 def _find_contenders(names: str) -> tuple[contender.Contender, ...]:

@@ -1,1 +1,1 @@
-"""The proof that no acknowledged message is lost: `bin/chaos`, real processes and real faults."""
+"""Fault injection: `bin/chaos` shows that no acknowledged message is lost, on real processes."""

@@ -1,7 +1,4 @@
-"""What the two Python contenders share: from a parsed message to the entry's fields. Pure.
-
-As docs/queue.md says, so that all contenders leave the same entries behind.
-"""
+"""The stream entry of a message as docs/queue.md defines it, for both Python contenders. Pure."""
 
 import hashlib
 import hmac
@@ -25,7 +22,7 @@ KINDS = {
 def authentic(
     username: str | None, password: str | None, expected_username: str, expected_password: str
 ) -> bool:
-    """Whether both credentials are right; the time tells neither which nor how much of them."""
+    """Compares both credentials in constant time."""
     named = hmac.compare_digest((username or "").encode(), expected_username.encode())
     proven = hmac.compare_digest((password or "").encode(), expected_password.encode())
     return named and proven

@@ -25,7 +25,7 @@ log = logging.getLogger("contender")
 redis = Redis.from_url(os.environ["REDIS_URL"])
 enqueue = redis.register_script(Path(__file__).with_name("enqueue.lua").read_text())
 
-# A container that does not apply may be sent as any empty JSON value.
+# The provider sends a container that does not apply as any empty JSON value.
 Firmware = (
     list[dict[str, Any]] | Annotated[dict[str, Any], Field(max_length=0)] | Literal[""] | None
 )
@@ -33,7 +33,7 @@ Group = dict[str, Any] | Annotated[list[Any], Field(max_length=0)] | Literal[""]
 
 
 class Envelope(BaseModel):
-    """What every message has; members that are not known are kept."""
+    """The members that are checked; all others are kept."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -48,7 +48,7 @@ class Envelope(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the sender gets."""
+    """The response."""
 
     id: str
     duplicate: bool
@@ -66,13 +66,13 @@ app = FastAPI(lifespan=lifespan)
 
 @app.exception_handler(RequestValidationError)
 async def refuse(_request: Request, _error: RequestValidationError) -> JSONResponse:
-    """400 rather than FastAPI's 422, as the contract has it."""
+    """Answers 400, as the contract requires, instead of FastAPI's 422."""
     return JSONResponse({"reason": "wrong-shape"}, status_code=400)
 
 
 @app.get("/readyz")
 async def ready() -> dict[str, str]:
-    """Whether Redis answers."""
+    """Answers 200 if Redis does."""
     await redis.ping()
     return {"status": "ready"}
 
@@ -81,7 +81,7 @@ async def ready() -> dict[str, str]:
 async def receive(
     message: Envelope, x_request_id: Annotated[str | None, Header()] = None
 ) -> Answer:
-    """Keeps a message."""
+    """Stores a message."""
     if not entries.authentic(message.username, message.password, USERNAME, PASSWORD):
         raise HTTPException(401)
     content = message.model_dump(exclude={"username", "password"}, exclude_unset=True)

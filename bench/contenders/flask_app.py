@@ -1,4 +1,4 @@
-"""Flask in the plain way: one redis-py call for each request. `gunicorn bench.contenders.flask_app:app`."""
+"""Flask with one redis-py call for each request: `gunicorn bench.contenders.flask_app:app`."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ enqueue = redis.register_script(Path(__file__).with_name("enqueue.lua").read_tex
 
 
 class Applicable(fields.Field[Any]):
-    """A container that may be sent as any empty JSON value where it does not apply."""
+    """A container, which the provider sends as any empty JSON value where it does not apply."""
 
     def __init__(self, shape: fields.Field[Any]) -> None:
         super().__init__(allow_none=True)
@@ -34,11 +34,9 @@ class Applicable(fields.Field[Any]):
 
 
 class Envelope(Schema):
-    """What every message has; members that are not known are kept."""
+    """The members that are checked; all others are kept."""
 
     class Meta:
-        """Unknown members pass."""
-
         unknown = INCLUDE
 
     type = fields.String(allow_none=True)
@@ -57,14 +55,14 @@ app = Flask(__name__)
 
 @app.get("/readyz")
 def ready() -> Response:
-    """Whether Redis answers."""
+    """Answers 200 if Redis does."""
     redis.ping()
     return jsonify(status="ready")
 
 
 @app.post("/cb")
 def receive() -> Response:
-    """Keeps a message."""
+    """Stores a message."""
     try:
         content = envelope.load(request.get_json(force=True))
     except ValidationError:

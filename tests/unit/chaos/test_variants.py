@@ -1,4 +1,4 @@
-"""The variants of one message that `bin/chaos` sends: the service must take them for the same one."""
+"""The variants of one message that `bin/chaos` sends: the service must recognise them as one message."""
 
 from datetime import UTC, datetime
 from random import Random
@@ -20,7 +20,7 @@ def received(variant: Variant) -> Message:
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_form_is_the_same_message_in_other_bytes(odd: Any) -> None:
+def test_odd_variant_is_the_same_message_in_other_bytes(odd: Any) -> None:
     plain, variant = choose(MESSAGE, 1, NeverOdd()), odd(MESSAGE, 2)
     assert variant.body != plain.body
     kept = received(variant)
@@ -28,7 +28,7 @@ def test_odd_form_is_the_same_message_in_other_bytes(odd: Any) -> None:
     assert without_counters(parse(kept.data)) == MESSAGE
 
 
-def test_most_attempts_have_the_plain_form_and_each_odd_one_comes() -> None:
+def test_most_attempts_use_the_plain_variant_and_each_odd_variant_occurs() -> None:
     rng = Random(1)
     bodies = [choose(MESSAGE, 1, rng).body for _ in range(500)]
     plain = choose(MESSAGE, 1, NeverOdd()).body
