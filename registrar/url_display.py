@@ -1,19 +1,19 @@
-"""How a callback URL is shown to people: without the secrets that may be in it. Pure."""
+"""Shows a callback URL to people without the secrets that may be in it. Pure."""
 
 import re
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 HIDDEN = "***"
-# Of a stranger's URL the last segment may be a token, and is shown only if it is plainly a file's name.
+# The last segment of a stranger's URL may be a token, so it is shown only if it is plainly a file's name.
 FILE_NAME = re.compile(r"[A-Za-z_]{1,40}\.(as[hmp]x|svc|php|jsp|do|action|cgi|json|html?)")
-# A segment before it may be one if it is long and not made of letters alone.
+# An earlier segment may be a token if it is long and not of letters alone.
 TOKEN_LIKE = re.compile(r"(?=.*[0-9])[A-Za-z0-9_~.%-]{12,}")
 
 
 def shown_url(url: str | None, public_url: str | None) -> str | None:
-    """The URL with `***` for a token, a query, and a user, and `�` for what a terminal would obey.
+    """The URL with `***` for a token, a query and a user, and `�` for control characters.
 
-    Below our own public URL the whole rest counts as the token; of a stranger's, the last segment
+    Everything below our own public URL counts as the token; in a stranger's URL the last segment does,
     unless it is plainly a file's name.
     """
     if url is None:
@@ -47,5 +47,5 @@ def _shown_path(parts: SplitResult, own: SplitResult) -> str:
 
 
 def _host(parts: SplitResult) -> str:
-    # Scheme and port do not matter: at our own host everything below our path is ours to hide.
+    # Without scheme and port: at our own host everything below our path may hold the token.
     return (parts.hostname or "").rstrip(".")

@@ -1,1 +1,1 @@
-"""Bounded HTTP requests: one request, its connections, and why it failed."""
+"""HTTP requests with a deadline: a session, its connections, and why a request failed."""

@@ -1,1 +1,1 @@
-"""The processes: COMMAND, signals, readiness, and the order in which they end."""
+"""COMMAND as a child process: its addresses, readiness and signals, and the order of the shutdown."""

@@ -1,1 +1,1 @@
-"""The public URL: whether it leads here, whether ThingSpace may refuse it, and how it is shown."""
+"""The public URL: whether it leads here, and what ThingSpace may refuse of it."""
