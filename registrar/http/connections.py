@@ -88,6 +88,9 @@ class _HeadReader:
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self.file.readline(min(limit, self._left + 1))
+        if not line and _current.get().expired:
+            # http.client takes the end of a proxy's reply for its last line, and TLS would begin.
+            raise http.client.HTTPException("the time is over")
         self._left -= len(line)
         if self._left < 0:
             raise http.client.HTTPException("the head of the reply is too long")

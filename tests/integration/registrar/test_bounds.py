@@ -268,6 +268,23 @@ def test_name_server_that_does_not_answer_costs_the_time_of_one_request(
     assert (caught.value.reason, caught.value.sent) == ("timeout", False)
 
 
+def test_proxy_whose_reply_to_connect_trickles_ends_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def trickle(connection: socket.socket, _status: str, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while not over.wait(0.02):
+            connection.sendall(b"X-More: y\r\n")
+
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    with attacker(trickle, "") as url, pytest.raises(UnavailableError, match="timeout"):
+        monkeypatch.setenv("https_proxy", url)
+        began = time.monotonic()
+        request("GET", "https://elsewhere.example.com/", LIMITS)
+    assert time.monotonic() - began < ENOUGH_S
+
+
 def test_handshake_that_trickles_ends_in_time() -> None:
     def trickle(connection: socket.socket, _status: str, over: threading.Event) -> None:
         # A record of the handshake that announces 16 KiB.
