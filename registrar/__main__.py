@@ -12,20 +12,15 @@ from rich.console import Console
 
 from listener import logs
 from listener.errors import SettingsError
+from listener.registration_state import Observation
 from listener.runtime import memory_protection, stderr
-from registrar import app
-from registrar.coordination.shared import Shared
+from registrar.app import Registrar, build
 from registrar.errors import RegistrarError
 from registrar.login_breaker.record import LOCKED_AT
-from registrar.observation import Observation
-from registrar.reconcile import manual
+from registrar.run import run_registrar
 from registrar.settings import RegistrarSettings
-from registrar.status import collect
-from registrar.thingspace.client import Client
 
 log = structlog.get_logger("registrar")
-
-Work = Callable[[RegistrarSettings, Client, Shared], list[Observation]]
 
 WRONG_SETTINGS = 2
 FAILED = 1
@@ -74,21 +69,21 @@ def run(command: tuple[str, ...]) -> None:
     settings = _settings()
     if not (settings.enabled or command):
         raise click.UsageError("with REGISTRAR=off there is nothing to run but COMMAND: name one")
-    sys.exit(app.run(settings, command))
+    sys.exit(run_registrar(settings, command))
 
 
 @main.command(epilog="Example: python -m registrar register --json")
 @as_json
 def register(as_json: bool) -> None:
     """Register now, in place of whatever is registered."""
-    _by_hand(manual.register, as_json, good={"as-desired", "registered"})
+    _by_hand(Registrar.register, as_json, good={"as-desired", "registered"})
 
 
 @main.command(epilog="Example: python -m registrar deregister")
 @as_json
 def deregister(as_json: bool) -> None:
     """Deregister what is ours, and nothing else. While `run` runs, its next tick registers again."""
-    _by_hand(manual.deregister, as_json, good={"deregistered", "left"})
+    _by_hand(Registrar.deregister, as_json, good={"deregistered", "left"})
 
 
 @main.command(epilog="Example, as a health check: python -m registrar status --stored")
@@ -97,10 +92,8 @@ def deregister(as_json: bool) -> None:
 def status(as_json: bool, stored: bool) -> None:
     """Show what is registered. Exit status 0 only if all is as desired."""
     settings = _settings(by_hand=True)
-    with app.parts_of(settings) as parts:
-        client, shared = parts.client, parts.shared
-        query = None if stored else lambda: manual.look(settings, client, shared)
-        report = collect(settings, shared, parts.breaker, query)
+    with build(settings) as registrar:
+        report = registrar.status(stored=stored)
     if as_json:
         click.echo(report.to_json())
     else:
@@ -117,9 +110,9 @@ def unlock() -> None:
     in a row, and unlocking here does not change what it has counted.
     """
     settings = _settings(by_hand=True)
-    with app.parts_of(settings) as parts:
+    with build(settings) as registrar:
         try:
-            failed = parts.breaker.unlock().failed
+            failed = registrar.breaker.unlock().failed
         except RegistrarError as error:
             _fail(error)
     click.echo(
@@ -130,21 +123,23 @@ def unlock() -> None:
         click.echo("if the next one is refused, only Verizon Support can unlock it", err=True)
 
 
-def _by_hand(work: Work, as_json: bool, *, good: Collection[str]) -> None:
+def _by_hand(
+    work: Callable[[Registrar], list[Observation]], as_json: bool, *, good: Collection[str]
+) -> None:
     settings = _settings(by_hand=True)
-    with app.parts_of(settings) as parts:
+    with build(settings) as registrar:
         try:
-            seen = work(settings, parts.client, parts.shared)
+            observations = work(registrar)
         except RegistrarError as error:
             _fail(error)
     if as_json:
-        click.echo(json.dumps([asdict(observation) for observation in seen], indent=2))
+        click.echo(json.dumps([asdict(observation) for observation in observations], indent=2))
     else:
-        for one in seen:
+        for one in observations:
             said = ": ".join(text for text in (one.reason, one.detail) if text)
             url = one.registered_url or "nothing"
             click.echo(f"{one.account} {one.version}: {one.result} ({said}); registered: {url}")
-    sys.exit(0 if all(one.result in good for one in seen) else FAILED)
+    sys.exit(0 if all(one.result in good for one in observations) else FAILED)
 
 
 def _fail(error: RegistrarError) -> NoReturn:

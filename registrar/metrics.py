@@ -1,6 +1,6 @@
 """What the registrar counts. Where nobody serves metrics, by hand and standing alone, nothing."""
 
-from registrar.observation import Observation
+from listener.registration_state import Observation
 
 # What others did to the registration. A roll-out, a rotated token and a new password are our own doing.
 DRIFT_REASONS = frozenset({"absent", "takeover", "another-owner", "flapping"})

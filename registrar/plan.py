@@ -17,6 +17,7 @@ two who both insist stop after four times in all. What a namespace replaces of i
 rolls back and forth, a password that is rotated) is no fight, and is not counted.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,7 +52,7 @@ FLAP_WINDOW_INTERVALS = 100
 
 
 @dataclass(frozen=True)
-class Context:
+class PlanContext:
     """What else the decision rests on.
 
     Attributes:
@@ -69,16 +70,34 @@ class Context:
     takeovers: int = 0
 
 
+def _by_nobody(_url: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class DeregistrationContext:
+    """What else the decision at a shutdown rests on. The default spares nothing: a person has decided.
+
+    Attributes:
+        is_served_by_others: whether another deployment answers at a URL; asked only for a URL on which the
+            decision rests, because it takes seconds.
+        replaced: what this process replaced last, written by somebody outside the namespace, to be given back.
+    """
+
+    is_served_by_others: Callable[[str], bool] = _by_nobody
+    replaced: Registration | None = None
+
+
 @dataclass(frozen=True)
 class Action:
-    """What to do, and why. `contested`: it replaces what somebody outside the namespace wrote."""
+    """What to do, and why. `from_outsider`: it replaces what somebody outside the namespace wrote."""
 
     kind: Kind
     reason: Reason
-    contested: bool = False
+    from_outsider: bool = False
 
 
-def plan(desired: Desired, actual: Registration | None, context: Context) -> Action:
+def plan(desired: Desired, actual: Registration | None, context: PlanContext) -> Action:
     """The table above."""
     if actual is None:
         return Action("register", "absent")
@@ -93,23 +112,35 @@ def plan(desired: Desired, actual: Registration | None, context: Context) -> Act
     return _plan_difference(desired, actual, context)
 
 
-def _plan_difference(desired: Desired, actual: Registration, context: Context) -> Action:
+def _plan_difference(desired: Desired, actual: Registration, context: PlanContext) -> Action:
     """What to do about a registration that is not as desired, if nobody newer is responsible."""
-    reason = _claim(desired, actual, context)
+    reason = _reason_to_write(desired, actual, context)
     if reason is None:
         return Action("yield", "another-owner")
     if reason != "takeover":
         return Action("register", reason)
     if context.takeovers >= FLAP_LIMIT:
         return Action("yield", "flapping")
-    return Action("register", reason, contested=True)
+    return Action("register", reason, from_outsider=True)
 
 
-def plan_farewell(desired: Desired, actual: Registration | None) -> Action:
-    """What to do about a registration when this process is to deregister: only a URL of its own is removed."""
+def plan_deregistration(
+    desired: Desired, actual: Registration | None, context: DeregistrationContext
+) -> Action:
+    """What to do about a registration at the shutdown of the last member, so that no messages lose their receiver.
+
+    Only a URL that is provably ours is deregistered.
+    """
     if actual is None:
         return Action("nothing", "absent")
-    return Action("deregister", "ours") if owns(desired, actual) else Action("yield", "not-ours")
+    if not owns(desired, actual):
+        return Action("yield", "not-ours")
+    if context.is_served_by_others(actual.url):
+        return Action("yield", "served-by-others")
+    # A replaced URL that leads to ourselves leads to nobody once this process has ended.
+    if context.replaced and context.is_served_by_others(context.replaced.url):
+        return Action("register", "given-back")
+    return Action("deregister", "ours")
 
 
 def owns(desired: Desired, actual: Registration) -> bool:
@@ -127,13 +158,17 @@ def matches(wanted: Registration, actual: Registration) -> bool:
 
 
 def difference(wanted: Registration, actual: Registration | None) -> str:
-    """What of a registration is not as wanted, in words that tell no value; empty: nothing."""
+    """What of a registration is not as wanted, in words that hold no value; empty: nothing."""
     if actual is None:
         return "nothing is registered"
     if not same_url(wanted.url, actual.url):
         return "the URL differs"
     shown = {"username": actual.username, "password": actual.password}
-    names = [name for name, is_ in shown.items() if is_ not in (None, getattr(wanted, name))]
+    names = [
+        name
+        for name, shown_value in shown.items()
+        if shown_value not in (None, getattr(wanted, name))
+    ]
     verb = "differs" if len(names) == 1 else "differ"
     return f"the {' and the '.join(names)} {verb}" if names else ""
 
@@ -143,7 +178,7 @@ def _hides_credentials(desired: Desired, actual: Registration) -> bool:
     return wanted.password is not None and actual.username is None and actual.password is None
 
 
-def _claim(desired: Desired, actual: Registration, context: Context) -> Reason | None:
+def _reason_to_write(desired: Desired, actual: Registration, context: PlanContext) -> Reason | None:
     """The reason for which the registration is ours to write; None: it is not."""
     if same_url(desired.registration.url, actual.url):
         return "credentials-differ"

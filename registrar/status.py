@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from registrar.coordination.membership import Roll
-from registrar.coordination.shared import Shared
+from listener.registration_state import Observation
+from registrar.coordination.coordination import Coordination
+from registrar.coordination.membership import Members
 from registrar.login_breaker.breaker import LoginBreaker
 from registrar.login_breaker.record import LoginRecord
-from registrar.observation import Observation
+from registrar.model import Slot
+from registrar.reconcile.observer import unknown
 from registrar.settings import RegistrarSettings
 from registrar.url_display import printable
 
@@ -87,10 +89,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `status` prints; `roll` is None if Redis cannot be reached."""
+    """Everything that `status` prints; `members` is None if Redis cannot be reached."""
 
     rows: tuple[Row, ...]
-    roll: Roll | None
+    members: Members | None
     login_record: LoginRecord
     stored: bool
 
@@ -101,18 +103,18 @@ class Report:
 
     def to_json(self) -> str:
         """For programs."""
-        members = self.roll.members if self.roll else ()
+        members = self.members.live if self.members else ()
         record = self.login_record
         return json.dumps(
             {
                 "as_desired": self.as_desired,
                 "source": "stored" if self.stored else "thingspace",
                 "registrations": [row.data() for row in self.rows],
-                "redis": self.roll is not None,
+                "redis": self.members is not None,
                 "members": [
                     {
-                        "name": member.card.name,
-                        "deployment": member.card.deployment,
+                        "name": member.identity.name,
+                        "deployment": member.identity.deployment,
                         "joined": _iso_time(member.joined_ms),
                         "lease_expires_in_s": member.expires_in_s,
                     }
@@ -136,7 +138,7 @@ class Report:
         for row in self.rows:
             table.add_row(*map(_plain, row.columns()))
         console.print(table)
-        for line in (*self._failures(), self._members(), self._token(), self._breaker()):
+        for line in (*self._failures(), self._members_line(), self._token(), self._breaker()):
             console.print(_plain(line), soft_wrap=True)
 
     def _failures(self) -> list[str]:
@@ -144,10 +146,10 @@ class Report:
         failed = [row.now for row in self.rows if row.now.detail]
         return list(dict.fromkeys(f"{now.reason}: {now.detail}" for now in failed))
 
-    def _members(self) -> str:
-        if self.roll is None:
+    def _members_line(self) -> str:
+        if self.members is None:
             return "members: unknown, Redis cannot be reached"
-        return "members: " + (", ".join(self.roll.names) or "none")
+        return "members: " + (", ".join(self.members.names) or "none")
 
     def _token(self) -> str:
         ages = [row.last.token_age_s for row in self.rows if row.last]
@@ -165,7 +167,7 @@ class Report:
 
 def collect(
     settings: RegistrarSettings,
-    shared: Shared,
+    coordination: Coordination,
     breaker: LoginBreaker,
     query: Callable[[], Sequence[Observation]] | None,
 ) -> Report:
@@ -173,43 +175,35 @@ def collect(
 
     Args:
         settings: checked ones.
-        shared: what the replicas left in Redis.
+        coordination: what the replicas left in Redis.
         breaker: the login breaker.
         query: asks ThingSpace; None: take what the last tick stored, if it is recent.
     """
-    stored, roll = _read_shared(settings, shared)
-    observations = query() if query else _from_last_tick(settings, stored)
+    stored, members = _read_shared(settings, coordination)
+    observations = query() if query else list(map(_from_last_tick, settings.slots, stored))
     rows = tuple(Row.of(now, last) for now, last in zip(observations, stored, strict=True))
-    return Report(rows, roll, breaker.read(), stored=query is None)
+    return Report(rows, members, breaker.read(), stored=query is None)
 
 
 def _read_shared(
-    settings: RegistrarSettings, shared: Shared
-) -> tuple[Sequence[Observation | None], Roll | None]:
+    settings: RegistrarSettings, coordination: Coordination
+) -> tuple[Sequence[Observation | None], Members | None]:
     """What the replicas left in Redis. Asks nothing more after a failure, since each answer is waited for."""
     stored: Sequence[Observation | None] = [None] * len(settings.slots)
     try:
-        stored = shared.store.observations(settings.slots)
-        return stored, shared.read_roll()
+        stored = coordination.state.observations(settings.slots)
+        return stored, coordination.members()
     except redis.RedisError:
         return stored, None
 
 
-def _from_last_tick(
-    settings: RegistrarSettings, stored: Sequence[Observation | None]
-) -> list[Observation]:
-    """The stored observations; in place of one that is missing or stale an unknown one."""
-    max_age_s = 2 * settings.interval_s + settings.lease_ttl_s
-    now = datetime.now(UTC)
-    observations = []
-    for slot, last in zip(settings.slots, stored, strict=True):
-        if last is None:
-            observations.append(Observation.unknown(slot, "no-observation"))
-        elif (now - datetime.fromisoformat(last.tick)).total_seconds() < max_age_s:
-            observations.append(last)
-        else:
-            observations.append(replace(last, ours=None, result="failed", reason="stale"))
-    return observations
+def _from_last_tick(slot: Slot, last: Observation | None) -> Observation:
+    """The stored observation; in place of one that is missing or stale an unknown one."""
+    if last is None:
+        return unknown(slot, "no-observation")
+    if last.is_stale(datetime.now(UTC)):
+        return replace(last, ours=None, result="failed", reason="stale")
+    return last
 
 
 def _plain(text: str) -> Text:

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.inspection.queue_view import QueueView
-from listener.inspection.registrations import RegistrationState, read_registrations
+from listener.inspection.registrations import read_registrations
+from listener.registration_state import Observation
 from listener.times import format_duration
 
 TOPIC = "registration"
@@ -27,13 +28,13 @@ def findings(view: QueueView, now: datetime) -> Iterator[Finding]:
         yield finding(registration, now)
 
 
-def finding(registration: RegistrationState, now: datetime) -> Finding:
+def finding(registration: Observation, now: datetime) -> Finding:
     """What one slot's last observation says; `now` decides how old it is."""
-    slot = f"{registration.account}/{registration.version}"
+    slot = registration.key
     if registration.observed_at is None:
         return warning(TOPIC, f"{slot}: another version of the registrar wrote it", STATUS)
     age_s = (now - registration.observed_at).total_seconds()
-    state = _state(registration.ours, registration.url)
+    state = _state(registration.ours, registration.registered_url)
     text = f"{slot}: {state}, seen {format_duration(max(age_s, 0))} ago"
     if registration.ours is False and not registration.deregistered_on_purpose:
         return error(TOPIC, f"{text}; ThingSpace's messages do not come here", STATUS)
@@ -42,7 +43,7 @@ def finding(registration: RegistrationState, now: datetime) -> Finding:
     return ok(TOPIC, text)
 
 
-def _doubt(registration: RegistrationState, now: datetime, age_s: float) -> str:
+def _doubt(registration: Observation, now: datetime, age_s: float) -> str:
     """The first reason not to trust the observation; empty if there is none."""
     reasons = {
         "the service deregistered when it stopped": registration.deregistered_on_purpose,

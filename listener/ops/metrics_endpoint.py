@@ -13,9 +13,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from listener import metrics
 from listener.inspection.queue_view import QueueView, RedisFailedError
-from listener.inspection.registrations import NO_MORE_LOGINS, read_registrations
+from listener.inspection.registrations import read_registrations
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.version import version_info
+from listener.registration_state import NO_MORE_LOGINS
 from listener.runtime import metric_files, multiprocess_dir
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings

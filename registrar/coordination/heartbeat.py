@@ -7,7 +7,7 @@ from collections.abc import Callable
 import redis
 import structlog
 
-from registrar.coordination.membership import Lease, Roll
+from registrar.coordination.membership import Lease, Members
 
 log = structlog.get_logger("registrar")
 
@@ -16,15 +16,13 @@ JOIN_S = 1.0
 
 
 class Heartbeat:
-    """Joins, renews at a third of the lease's life with jitter, and calls back when it is time to look.
+    """Joins, and renews the lease at a third of its TTL, with jitter.
 
-    That is when deployments came or went, and when our own lease had lapsed.
-
-    A Redis that cannot be reached is asked again at the same pace; the log says so once.
+    It calls back when it is time to look at the registrations: when deployments came or went, and when our own lease
+    had lapsed. A Redis that cannot be reached is asked again at the same pace; the log says so once.
     """
 
     def __init__(self, lease: Lease, *, ttl_s: float) -> None:
-        """Takes how long the lease lasts, in seconds."""
         self._lease = lease
         self._period_s = ttl_s / 3
         self._changed: Callable[[], None] = _nothing
@@ -45,9 +43,12 @@ class Heartbeat:
         """Joins as one that reconciles, and so may supersede other deployments."""
         self._beat(self._lease.join)
 
-    def start(self, *, changed: Callable[[], None]) -> None:
-        """Begins to renew, in a thread of its own; `changed` is called when it is time to look at the registrations."""
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Has `changed` called when it is time to look at the registrations."""
         self._changed = changed
+
+    def start(self) -> None:
+        """Begins to renew, in a thread of its own."""
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -59,17 +60,21 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._pause()):
-            self._beat(self._lease.renew)
+            self.beat()
+
+    def beat(self) -> bool:
+        """Renews once; whether Redis answered."""
+        return self._beat(self._lease.renew)
 
     def _pause(self) -> float:
         # Who never joined is not counted by those who leave, so it must not wait for a third of a lease.
         longest_s = self._period_s if self._deployments is not None else min(self._period_s, JOIN_S)
         return longest_s * random.uniform(0.8, 1.0)  # noqa: S311 (spreads replicas)
 
-    def _beat(self, touch: Callable[[], Roll]) -> bool:
+    def _beat(self, renew: Callable[[], Members]) -> bool:
         """Whether Redis answered."""
         try:
-            roll = touch()
+            members = renew()
         except Exception as error:
             # Also a mistake of ours, logged in full: without a lease the others take us for gone.
             if not self._failing:
@@ -77,22 +82,21 @@ class Heartbeat:
                 log.warning("lease not renewed", why=type(error).__name__, exc_info=mistake)
             self._failing = True
             return False
-        self._compare(roll)
+        self._compare(members)
         self._failing = False
-        self._deployments = roll.deployments
+        self._deployments = members.deployments
         return True
 
-    def _compare(self, roll: Roll) -> None:
-        members = len(roll.members)
-        if self._failing or roll.rejoined or self._deployments is None:
-            log.info("member", name=self._lease.card.name, members=members)
-        if self._deployments not in {None, roll.deployments}:
-            log.info("deployments changed", deployments=len(roll.deployments))
+    def _compare(self, members: Members) -> None:
+        if self._failing or members.rejoined or self._deployments is None:
+            log.info("member", name=self._lease.identity.name, members=len(members.live))
+        if self._deployments not in {None, members.deployments}:
+            log.info("deployments changed", deployments=len(members.deployments))
             self._changed()
-        elif roll.rejoined:
+        elif members.rejoined:
             # While we did not count, the last one to leave may have taken the registration along.
             self._changed()
 
 
 def _nothing() -> None:
-    """Before `start` nobody waits for changes."""
+    """Before `subscribe` nothing waits for changes."""

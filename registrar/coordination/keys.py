@@ -7,7 +7,7 @@ None holds a credential or a token; URLs stand in values only, shown as to peopl
 |---|---|---|
 | `…:leases` | sorted set | member → when its lease expires, ms of Redis's clock |
 | `…:members` | hash | member → `joined-ms deployment url`, the last two as digests |
-| `…:family` | sorted set | digest of a URL that a member had → when a member with it last joined, ms |
+| `…:family` | sorted set | known URLs: digest of a URL that a member had → when a member with it last joined, ms |
 | `…:mutex` | string, expires | `fencing-token member` of who may write to ThingSpace now |
 | `…:fence` | number | the fencing token that was given out last |
 | `…:takeovers:<account>/<version>:<deployment>` | sorted set, expires | its replacings of strangers' URLs |
@@ -43,7 +43,7 @@ class Keys:
         return self._key("members")
 
     @property
-    def family(self) -> str:
+    def known_urls(self) -> str:
         """The URLs of this namespace's deployments, alive or not."""
         return self._key("family")
 

@@ -32,9 +32,9 @@ class Mutex:
         self._keys = keys
         self._name = name
         self._ttl_ms = round(ttl_s * 1000)
-        self._acquire_script = script(client, "lock")
-        self._renew_script = script(client, "extend")
-        self._release_script = script(client, "release")
+        self._acquire_script = script(client, "mutex_acquire")
+        self._renew_script = script(client, "mutex_renew")
+        self._release_script = script(client, "mutex_release")
 
     @contextmanager
     def hold(self, turn: Turn, *, timeout_s: float) -> Iterator["HeldMutex"]:

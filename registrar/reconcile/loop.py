@@ -1,150 +1,116 @@
-"""The registrar at work, in a thread of its own: joins, waits until ready, reconciles, deregisters on stop."""
+"""The reconcile loop: waits until ready, joins, reconciles periodically, deregisters on stop."""
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 
 import redis
 import structlog
 
-from registrar.coordination.heartbeat import Heartbeat
-from registrar.coordination.shared import Shared
+from registrar.coordination.coordination import Coordination
 from registrar.errors import (
     AddressUnknownError,
     NotExclusiveError,
     PausedError,
-    RegistrarError,
-    StopError,
     StoppingError,
-    UnavailableError,
 )
 from registrar.metrics import Metrics
-from registrar.reconcile.deregistration import Answerers, Farewell, Remover
-from registrar.reconcile.reconciler import Outcome, Reconciler
+from registrar.reconcile.answer_cache import Answerers
+from registrar.reconcile.deregistration import Deregistrar
+from registrar.reconcile.pacing import Pacing
+from registrar.reconcile.reconciler import Reconciler
+from registrar.reconcile.shutdown import Shutdown
 from registrar.settings import RegistrarSettings
 from registrar.thingspace.client import Client
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
 
-# The breaker is asked again so often: that costs no login, and after `unlock` it goes on soon.
-BREAKER_LOOK_S = 10.0
-BREAKER_REASONS = frozenset(("breaker-open", "login-paced", "account-locked"))
-# What was rejected will most likely be rejected again: often enough to notice that it was a mishap.
-REJECTED_S = 60.0
-# Of the time for leaving: what waiting for a new deployment with another URL may take.
+# The part of the time for deregistering that waiting for a new deployment with another URL may take.
 SUCCESSOR_SHARE = 0.6
 
 
-class Service:
-    """Registers from when the listener is ready until told to stop.
+class ReconcileLoop:
+    """Registers from when the listener is ready until it is stopped. Its steps can be called one by one.
 
     Args:
         settings: checked ones.
-        client: for ThingSpace; closed at the end.
-        shared: what replicas share.
-        heartbeat: renews the lease; it has joined already.
-        ready: returns once the listener may be registered, or False if the process is to stop; it
-            gets a function that sleeps so many seconds and returns True early in that case.
+        client: of the callback API; closed at the end.
+        coordination: what replicas share; this process has joined already, as a candidate.
+        wait_until_ready: returns once the listener may be registered, or False if the process is to stop; it
+            gets a function that sleeps that many seconds and returns True early in that case.
         answerers: asks a URL which deployments serve it.
-        ended: called at the very end, from the thread.
         metrics: counts; nothing if there is none.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
         self,
         settings: RegistrarSettings,
         client: Client,
-        shared: Shared,
-        heartbeat: Heartbeat,
+        coordination: Coordination,
         *,
-        ready: Callable[[Callable[[float], bool]], bool],
+        wait_until_ready: Callable[[Callable[[float], bool]], bool],
         answerers: Answerers,
-        ended: Callable[[], None],
         metrics: Metrics | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Starts nothing yet."""
-        self._settings = settings
+        self._timing = settings.timing
         self._client = client
-        self._ready = ready
-        self._ended = ended
+        self._coordination = coordination
+        self._wait_until_ready = wait_until_ready
         self._stopping = threading.Event()
-        self._abandoned = threading.Event()
-        self._over = threading.Event()
-        self._due = threading.Event()
-        self._turn = Turn(self._stopping.wait, (self._proceed,))
-        self._last_turn = Turn(self._abandoned.wait, (self._permit,))
-        self._lingers = False
+        self._aborted = threading.Event()
+        self._wake = threading.Event()
+        coordination.heartbeat.subscribe(self._wake.set)
+        self._turn = Turn(self._stopping.wait, (self._check_not_stopping, self._check_own_pause))
+        self._last_turn = Turn(self._aborted.wait, (self._check_not_aborted,))
+        self._drain = False
         self._may_have_written = False
-        # Whether it ended because the service is set up so that it can never be registered.
+        # Whether the service is set up in a way that it can never be registered.
         self.failed = False
-        self._failures = 0
-        self._lease = shared.lease
-        self._pauses = shared.pauses
-        self._reconciler = Reconciler(settings, client, shared, metrics=metrics)
-        remover = Remover(settings, client, shared, answerers, self._reconciler.taken_over)
-        self._farewell = Farewell(settings, shared, remover)
-        self._heartbeat = heartbeat
-        # A daemon: a call that hangs must not keep the process from ending in time.
-        self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
-
-    def withdraw(self) -> None:
-        """Leaves the lease at once, where COMMAND could not be started."""
-        self._lease.leave()
-
-    def start(self) -> None:
-        """Begins."""
-        self._thread.start()
+        self._pacing = Pacing(settings)
+        self._reconciler = Reconciler(settings, client, coordination, clock, metrics)
+        deregistrar = Deregistrar(
+            settings, client, coordination, answerers, self._reconciler.replaced
+        )
+        self._shutdown = Shutdown(settings, coordination, deregistrar)
 
     def stop(self, *, drain: bool = False) -> None:
-        """Begins the farewell; `ended` tells when it is over.
+        """Begins the shutdown.
 
         Args:
-            drain: after a DELETE it ends only once what was sent before it can have come.
+            drain: after a DELETE, goes on until what was sent before it can have come.
         """
         self._drain = drain
         self._stopping.set()
-        self._due.set()
+        self._wake.set()
 
     def abort(self) -> None:
-        """Ends the farewell: from now on nothing is written any more."""
+        """Ends the shutdown: from now on nothing is written any more."""
         self.stop()
-        self._abandoned.set()
+        self._aborted.set()
 
-    @property
-    def running(self) -> bool:
-        """Whether the farewell is still to come, or under way."""
-        return not self._over.is_set()
+    def withdraw(self) -> None:
+        """Leaves at once, where COMMAND could not be started."""
+        self._coordination.lease.leave()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Does it all, from start to shutdown; returns after `stop`."""
+        self._coordination.heartbeat.start()
+        while not self.run_once():
+            if self._stopping.wait(self._pacing.backoff()):
+                break
+        self.shut_down()
+
+    def run_once(self) -> bool:
+        """Reconciles until stopped, and returns True; False: a mistake of ours came first."""
         try:
-            self._heartbeat.start(changed=self._due.set)
-            while not self._served():
-                if self._stopping.wait(self._backoff(None)):
-                    break
-            timing = self._settings.timing
-            handed_over = self._farewell.wait_for_successor(
-                self._last_turn, timing.deregister_s * SUCCESSOR_SHARE
-            )
-            self._heartbeat.stop()
-            removed = self._leave()
-            self._client.close()
-            # What was sent to our URL before it was replaced may still be on its way.
-            if (removed or handed_over) and self._drain:
-                self._abandoned.wait(self._settings.timing.drain_s)
-        except Exception:
-            log.exception("registrar failed")
-        finally:
-            # Whatever happened: the supervisor waits for this before it tells COMMAND to stop.
-            self._over.set()
-            self._ended()
-
-    def _served(self) -> bool:
-        """Serves until the end, and returns True; False: a mistake of ours came first."""
-        try:
-            if self._ready(self._stopping.wait):
+            if self._wait_until_ready(self._stopping.wait):
                 log.info("ready")
-                self._serve()
+                self.promote()
+                self._reconcile_until_stopped()
         except AddressUnknownError as error:
             log.error("registrar ended", reason=error.reason, detail=error.detail)  # noqa: TRY400
             self.failed = True
@@ -154,30 +120,18 @@ class Service:
             return False
         return True
 
-    def _serve(self) -> None:
-        self._heartbeat.promote()
+    def promote(self) -> None:
+        """Makes this candidate a member that reconciles."""
+        self._coordination.heartbeat.promote()
         self._may_have_written = True
-        while not self._stopping.is_set():
-            self._due.clear()
-            delay = self._tick()
-            if not self._stopping.is_set():
-                self._due.wait(delay)
 
-    def _leave(self) -> bool:
-        """Leaves the lease, and deregisters if that is ours to do; whether anything was deregistered."""
-        return self._farewell.say(
-            self._last_turn,
-            mutex_timeout_s=self._settings.timing.deregister_s / 2,
-            may_have_written=self._may_have_written,
-        )
-
-    def _tick(self) -> float:
+    def tick(self) -> float:
         """One tick; returns the seconds until the next."""
         try:
             with self._reconciler.exclusively(self._turn) as turn:
                 if turn.is_fenced:
-                    self._keep_pause()
-                outcomes = self._reconciler.tick(turn)
+                    self._check_shared_pause()
+                results = self._reconciler.tick(turn)
         except StoppingError:
             return 0.0
         except PausedError as error:
@@ -185,57 +139,54 @@ class Service:
             return error.left_s + random.uniform(0.05, 1.0)  # noqa: S311
         except NotExclusiveError as error:
             log.info("tick skipped", reason=error.reason)
-            return self._backoff(None)
+            return self._pacing.backoff()
         except redis.RedisError as error:
             log.warning("tick skipped", reason="redis-lost", why=type(error).__name__)
-            return self._backoff(None)
+            return self._pacing.backoff()
         except Exception:
             # A mistake of ours: it must not end the thread, for the next tick may well succeed.
             log.exception("tick failed")
-            return self._backoff(None)
-        return self._delay(outcomes)
+            return self._pacing.backoff()
+        return self._pacing.delay([result.error for result in results if result.error])
 
-    def _delay(self, outcomes: Sequence[Outcome]) -> float:
-        """The seconds until the next tick, by what this one met."""
-        errors = [outcome.error for outcome in outcomes if outcome.error]
-        if any(error.reason in BREAKER_REASONS for error in errors):
-            # Somebody may unlock it, and another replica's login may succeed.
-            return min(self._settings.interval_s, BREAKER_LOOK_S)
-        passing = [e for e in errors if isinstance(e, UnavailableError | NotExclusiveError)]
-        if passing:
-            return self._backoff(_longest_wait(passing))
-        self._failures = 0
-        interval = self._settings.interval_s * random.uniform(0.9, 1.0)  # noqa: S311 (spreads)
-        if any(not isinstance(error, StopError) for error in errors):
-            return min(interval, REJECTED_S)
-        return interval
+    def shut_down(self) -> None:
+        """Leaves, and deregisters if it is up to this process; ends the session, and drains if something was removed."""
+        handed_over = self._shutdown.wait_for_successor(
+            self._last_turn, self._timing.deregister_s * SUCCESSOR_SHARE
+        )
+        self._coordination.heartbeat.stop()
+        deregistered = self._shutdown.run(
+            self._last_turn,
+            mutex_timeout_s=self._timing.deregister_s / 2,
+            may_have_written=self._may_have_written,
+        )
+        self._client.close()
+        # What was sent to our URL before it was replaced may still be on its way.
+        if (deregistered or handed_over) and self._drain:
+            self._aborted.wait(self._timing.drain_s)
 
-    def _backoff(self, asked_s: float | None) -> float:
-        """Doubling, with jitter, without end; never below what the provider asked for."""
-        timing = self._settings.timing
-        doubled = timing.first_retry_s * 2.0 ** min(self._failures, 20)
-        self._failures += 1
-        longest = min(doubled, timing.max_retry_s, self._settings.interval_s)
-        return max(longest * random.uniform(0.5, 1.0), asked_s or 0.0)  # noqa: S311
+    def _reconcile_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            delay_s = self.tick()
+            if not self._stopping.is_set():
+                self._wake.wait(delay_s)
 
-    def _keep_pause(self) -> None:
-        """Looks once a tick whether another replica began a pause; only the mutex's holder could begin another."""
-        if left_s := self._pauses.left_s():
+    def _check_shared_pause(self) -> None:
+        """Asks Redis, once a tick, whether another replica began a pause; only the mutex's holder could begin another."""
+        if left_s := self._coordination.pauses.left_s():
             raise PausedError(left_s)
 
-    def _proceed(self) -> None:
-        """Asks nobody: it precedes every call, and Redis may hang for seconds each time."""
+    def _check_not_stopping(self) -> None:
         if self._stopping.is_set():
-            # What a tick wrote now, nobody might be left to remove.
+            # If a tick wrote now, nobody might be left to deregister it.
             raise StoppingError
-        if left_s := self._pauses.own_left_s():
+
+    def _check_own_pause(self) -> None:
+        """Does not ask Redis: it precedes every call, and Redis may hang for seconds each time."""
+        if left_s := self._coordination.pauses.own_left_s():
             raise PausedError(left_s)
 
-    def _permit(self) -> None:
-        if self._abandoned.is_set():
+    def _check_not_aborted(self) -> None:
+        if self._aborted.is_set():
             raise NotExclusiveError("abandoned", "no more time")
-
-
-def _longest_wait(errors: Sequence[RegistrarError]) -> float | None:
-    asked = [e.retry_after_s for e in errors if isinstance(e, UnavailableError) and e.retry_after_s]
-    return max(asked, default=None)

@@ -1,17 +1,19 @@
-"""What an operator does by hand, also while `run` runs: register, deregister, look."""
+"""What an operator does by hand, also while `run` runs: register, deregister, query."""
 
 from contextlib import ExitStack
 
 import redis
 import structlog
 
-from registrar.coordination.shared import Shared, observer_of
+from listener.registration_state import Observation
+from registrar.coordination.coordination import Coordination
 from registrar.errors import RegistrarError, failure_of
 from registrar.model import Slot
-from registrar.observation import Observation, Observer
 from registrar.plan import Action, matches
-from registrar.reconcile.deregistration import Remover
-from registrar.reconcile.reconciler import CommonFailure, Reconciler
+from registrar.reconcile.common_failure import CommonFailure
+from registrar.reconcile.deregistration import Deregistrar
+from registrar.reconcile.observer import Observer
+from registrar.reconcile.reconciler import Reconciler
 from registrar.settings import RegistrarSettings
 from registrar.thingspace.client import Client
 from registrar.turn import UNRESTRICTED
@@ -19,20 +21,24 @@ from registrar.turn import UNRESTRICTED
 log = structlog.get_logger("registrar")
 
 
-def register(settings: RegistrarSettings, client: Client, shared: Shared) -> list[Observation]:
-    """Registers every slot, whoever holds it now, because a person says so.
+def register(
+    settings: RegistrarSettings, client: Client, coordination: Coordination
+) -> list[Observation]:
+    """Registers every slot, also in place of another owner's URL, because a person says so.
 
     Raises:
         NotExclusiveError: another process was at work all the time.
     """
-    reconciler = Reconciler(settings, client, shared)
+    reconciler = Reconciler(settings, client, coordination)
     with reconciler.exclusively(UNRESTRICTED) as turn:
-        outcomes = reconciler.tick(turn, force=True)
-    return [outcome.observation for outcome in outcomes]
+        results = reconciler.tick(turn, force=True)
+    return [result.observation for result in results]
 
 
-def deregister(settings: RegistrarSettings, client: Client, shared: Shared) -> list[Observation]:
-    """Removes every registration that is ours, whoever else is a member.
+def deregister(
+    settings: RegistrarSettings, client: Client, coordination: Coordination
+) -> list[Observation]:
+    """Deregisters every registration that is ours, whichever members remain.
 
     Without Redis too, but then without the mutex: here it is a person who knows who else is there.
 
@@ -42,22 +48,24 @@ def deregister(settings: RegistrarSettings, client: Client, shared: Shared) -> l
     turn = UNRESTRICTED
     with ExitStack() as stack:
         try:
-            held = shared.mutex.hold(turn, timeout_s=settings.lease_ttl_s)
+            held = coordination.mutex.hold(turn, timeout_s=settings.lease_ttl_s)
             turn = turn.under(stack.enter_context(held))
         except redis.RedisError as error:
             log.warning("without redis", does="goes on alone", why=type(error).__name__)
-        remover = Remover(settings, client, shared)
-        return remover.remove_all(turn, members=0, policy="always")
+        deregistrar = Deregistrar(settings, client, coordination)
+        return deregistrar.deregister_all(turn, members=0, policy="always")
 
 
-def look(settings: RegistrarSettings, client: Client, shared: Shared) -> list[Observation]:
+def query(
+    settings: RegistrarSettings, client: Client, coordination: Coordination
+) -> list[Observation]:
     """Asks ThingSpace about every slot, and changes nothing."""
-    observer = observer_of(settings, shared)
+    observer = Observer.build(settings, coordination.lease.identity.name)
     common = CommonFailure(failure_of(client.tokens.current))
-    return [_look_at(slot, settings, client, observer, common) for slot in settings.slots]
+    return [_query(slot, settings, client, observer, common) for slot in settings.slots]
 
 
-def _look_at(
+def _query(
     slot: Slot,
     settings: RegistrarSettings,
     client: Client,
@@ -68,15 +76,15 @@ def _look_at(
     try:
         if common.error:
             raise common.error
-        found = client.query(slot)
+        actual = client.query(slot)
     except RegistrarError as error:
         common.note(error)
-        return observer.failed(slot, desired, error)
+        return observer.after_failure(slot, desired, error)
     common.note(None)
-    if found is None:
+    if actual is None:
         action = Action("yield", "absent")
-    elif matches(desired.registration, found):
+    elif matches(desired.registration, actual):
         action = Action("nothing", "as-desired")
     else:
         action = Action("yield", "not-as-desired")
-    return observer.saw(slot, desired, found, found, action, fights=0)
+    return observer.after_tick(slot, desired, actual, actual, action, recent_takeovers=0)

@@ -2,8 +2,8 @@
 
 import structlog
 
+from listener.registration_state import Observation
 from registrar.errors import LOCAL_CAUSES
-from registrar.observation import Observation
 
 log = structlog.get_logger("registrar")
 
@@ -15,7 +15,7 @@ EVENTS = {
 }
 
 
-def tell(seen: Observation, before: Observation | None) -> None:
+def log_observation(seen: Observation, before: Observation | None) -> None:
     """One line for a registration that was made, failed, or is no longer as it was."""
     if seen.result != "registered" and before and _news(seen) == _news(before):
         return
@@ -33,7 +33,7 @@ def tell(seen: Observation, before: Observation | None) -> None:
     )
 
 
-def tell_farewell(seen: Observation) -> None:
+def log_deregistration(seen: Observation) -> None:
     """One line for a registration that was removed, given back, or left."""
     say = log.warning if seen.result == "failed" else log.info
     removed = seen.result == "deregistered"

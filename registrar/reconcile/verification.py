@@ -13,7 +13,7 @@ LONGEST_PAUSE_S = 3600.0
 
 
 @dataclass(frozen=True)
-class Doubt:
+class UnverifiedWrite:
     """What showed after the last write, how many writes that was, and until when there is no other."""
 
     shown: Registration | None
@@ -22,7 +22,7 @@ class Doubt:
     until_s: float
 
 
-class Doubts:
+class WriteBackoff:
     """What this process knows of writes in vain.
 
     A provider may show a password masked or a URL with a slash more, and go on doing so: then writing
@@ -33,7 +33,7 @@ class Doubts:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Takes a clock of monotonic seconds."""
         self._clock = clock
-        self._known: dict[Slot, Doubt] = {}
+        self._known: dict[Slot, UnverifiedWrite] = {}
 
     def check(self, slot: Slot, found: Registration | None) -> None:
         """Called before a write.
@@ -62,5 +62,5 @@ class Doubts:
         writes = before.writes + 1 if before else 1
         pause = min(FIRST_PAUSE_S * 2.0 ** (writes - 1), LONGEST_PAUSE_S)
         said = f"registered, but {differs} in what ThingSpace shows"
-        self._known[slot] = Doubt(left, said, writes, self._clock() + pause)
+        self._known[slot] = UnverifiedWrite(left, said, writes, self._clock() + pause)
         raise NotVerifiedError(said)

@@ -43,7 +43,7 @@ LISTENER = Package(
         ("logs", "metrics"),
         ("settings", "runtime"),
         ("times",),
-        ("errors", "text", "entry_ids", "thingspace"),
+        ("errors", "text", "entry_ids", "registration_state", "thingspace"),
     ),
     {
         "gunicorn": {"server"},
@@ -55,6 +55,7 @@ REGISTRAR = Package(
     "registrar",
     (
         ("__main__",),
+        ("run",),
         ("app",),
         ("status",),
         ("reconcile",),
@@ -63,7 +64,6 @@ REGISTRAR = Package(
         ("coordination",),
         ("metrics",),
         ("settings",),
-        ("observation",),
         ("plan",),
         ("http",),
         ("model", "fan_out", "turn", "url_display"),

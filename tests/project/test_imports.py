@@ -33,6 +33,7 @@ SHARED = {
     "listener.redis_client.script",
     "listener.settings.settings",
     "listener.runtime.stderr",
+    "listener.registration_state",
     "listener.thingspace",
 }
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
@@ -67,7 +68,9 @@ PURE = (
     "listener/settings/spool_settings.py",
     "listener/thingspace.py",
     "registrar/reconcile/verification.py",
-    "registrar/observation.py",
+    "registrar/reconcile/observer.py",
+    "registrar/turn.py",
+    "listener/registration_state.py",
     "registrar/plan.py",
     "registrar/public_url/checks.py",
     "registrar/url_display.py",

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from registrar.app import Parts
-from registrar.coordination.heartbeat import Heartbeat
-from registrar.observation import Observation
-from registrar.reconcile.deregistration import Farewell, Remover
+from listener.registration_state import Observation
+from registrar.app import Registrar
+from registrar.reconcile.deregistration import Deregistrar
+from registrar.reconcile.loop import ReconcileLoop
 from registrar.reconcile.reconciler import Reconciler
+from registrar.reconcile.shutdown import Shutdown
 from registrar.settings import RegistrarSettings
+from registrar.thingspace.client import Client
 from registrar.turn import UNRESTRICTED
 from testbed.sandbox_client import Sandbox
 
@@ -24,24 +26,37 @@ OAUTH = "/api/ts/v1/oauth2/token"
 class Replica:
     """A registrar without its process."""
 
-    def __init__(self, settings: RegistrarSettings, parts: Parts) -> None:
+    def __init__(self, settings: RegistrarSettings, registrar: Registrar) -> None:
         self.settings = settings
-        self.parts = parts
-        self.reconciler = Reconciler(settings, parts.client, parts.shared)
-        self.heartbeat = Heartbeat(parts.shared.lease, ttl_s=settings.lease_ttl_s)
+        self.registrar = registrar
+        self.reconciler = Reconciler(settings, registrar.client, registrar.coordination)
+
+    def loop(
+        self,
+        wait_until_ready: Callable[[object], bool] = lambda _: True,
+        client: Client | None = None,
+    ) -> ReconcileLoop:
+        """The loop of this replica, whose URL nobody answers."""
+        return ReconcileLoop(
+            self.settings,
+            client or self.registrar.client,
+            self.registrar.coordination,
+            wait_until_ready=wait_until_ready,
+            answerers=lambda _url: (),
+        )
 
     def tick(self) -> list[Observation]:
         with self.reconciler.exclusively(UNRESTRICTED) as turn:
-            outcomes = self.reconciler.tick(turn)
-        return [outcome.observation for outcome in outcomes]
+            results = self.reconciler.tick(turn)
+        return [result.observation for result in results]
 
     def join(self) -> None:
-        self.parts.shared.lease.join()
+        self.registrar.coordination.lease.join()
 
     def leave(self) -> None:
-        shared = self.parts.shared
-        remover = Remover(self.settings, self.parts.client, shared)
-        Farewell(self.settings, shared, remover).say(UNRESTRICTED, mutex_timeout_s=1.0)
+        coordination = self.registrar.coordination
+        deregistrar = Deregistrar(self.settings, self.registrar.client, coordination)
+        Shutdown(self.settings, coordination, deregistrar).run(UNRESTRICTED, mutex_timeout_s=1.0)
 
 
 Replicas = Callable[..., Replica]

@@ -16,11 +16,12 @@ from listener.inspection.entries import newest_first
 from listener.inspection.pages import Projection, StreamEntry
 from listener.inspection.quarantined_messages import QuarantinedMessage, newest_quarantined
 from listener.inspection.queue_view import QueueView, RedisFailedError, translating_redis_errors
-from listener.inspection.registrations import RegistrationState, read_registrations
+from listener.inspection.registrations import read_registrations
 from listener.inspection.streams import StreamStats
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page.upgrades import Upgrade, track_upgrades
 from listener.queue.queue import StoredIn
+from listener.registration_state import Observation
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
 from listener.spool.contents import SpoolStatus, read_status
@@ -70,7 +71,7 @@ class Snapshot:
     host_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     spool: SpoolStatus | None = None
     redis_up: bool = False
-    registrations: Sequence[RegistrationState] = ()
+    registrations: Sequence[Observation] = ()
     streams: Sequence[StreamStats] = ()
     groups: Sequence[GroupStats] = ()
     arrivals: ArrivalCounts = field(default_factory=dict)

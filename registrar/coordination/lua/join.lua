@@ -3,18 +3,18 @@
 --
 -- KEYS[1]  leases
 -- KEYS[2]  members
--- KEYS[3]  family
+-- KEYS[3]  known URLs
 -- ARGV[1]  the member
 -- ARGV[2]  how long the lease is to last, ms
--- ARGV[3]  how long ago the member first wanted to join, ms; -1: it only starts, and supersedes nobody
+-- ARGV[3]  how long ago the member first wanted to join, ms; -1: a candidate, which supersedes nobody
 -- ARGV[4]  digest of its deployment
 -- ARGV[5]  digest of its URL
--- ARGV[6]  how long the family remembers a URL, ms
+-- ARGV[6]  how long a URL is known, ms
 --
--- Returns the live members, as `roll` does.
+-- Returns the live members, as `list_members` does.
 
 local now = now_ms()
-strike_expired(KEYS[1], KEYS[2], now)
+delete_expired(KEYS[1], KEYS[2], now)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 local joined = '0'
 if tonumber(ARGV[3]) >= 0 then
@@ -23,4 +23,4 @@ end
 redis.call('HSET', KEYS[2], ARGV[1], joined .. ' ' .. ARGV[4] .. ' ' .. ARGV[5])
 redis.call('ZADD', KEYS[3], now, ARGV[5])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[6])
-return roll(KEYS[1], KEYS[2], now)
+return list_members(KEYS[1], KEYS[2], now)

@@ -1,4 +1,4 @@
--- Strikes a member out. A member that is none is no error.
+-- Deletes a member. Deleting one that is no member is not an error.
 --
 -- KEYS[1]  leases
 -- KEYS[2]  members
@@ -9,5 +9,5 @@
 local now = now_ms()
 local was_member = redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
-strike_expired(KEYS[1], KEYS[2], now)
+delete_expired(KEYS[1], KEYS[2], now)
 return {redis.call('ZCARD', KEYS[1]), was_member}

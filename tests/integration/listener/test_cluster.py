@@ -24,9 +24,9 @@ from listener.redis_client.client import connect, servers
 from listener.settings.secret import Secret
 from listener.spool.spool import Spool
 from registrar.coordination.keys import Keys
-from registrar.coordination.membership import Card, Lease, read_roll
+from registrar.coordination.membership import Lease, MemberIdentity, read_members
 from registrar.coordination.mutex import Mutex
-from registrar.coordination.state import Store
+from registrar.coordination.state import SharedState
 from registrar.model import Slot
 from registrar.turn import UNRESTRICTED
 from testbed import redis_cluster, redis_process
@@ -252,14 +252,14 @@ def test_the_startup_check_asks_every_master(empty: Cluster) -> None:
 def test_the_registrars_leases_mutex_and_store_work(client: "redis.Redis") -> None:
     keys = Keys("tests")
     assert len(servers(client)) == 3
-    lease = Lease(client, keys, Card("one", "a", "url"), ttl_s=30, age_s=lambda: 0)
-    assert lease.join().names == lease.renew().names == read_roll(client, keys).names == ("one",)
+    lease = Lease(client, keys, MemberIdentity("one", "a", "url"), ttl_s=30, age_s=lambda: 0)
+    assert lease.join().names == lease.renew().names == read_members(client, keys).names == ("one",)
     with Mutex(client, keys, "one", ttl_s=30).hold(UNRESTRICTED, timeout_s=1) as held:
         held.renew()
-        store = Store(client, keys, digest=str, window_s=30)
-        store.note_takeover(Slot("a", "v1"), "url", fence=held.fencing_token)
-        assert store.takeovers(Slot("a", "v1"), "url") == 1
-        assert store.is_family("url")
+        store = SharedState(client, keys, digest=str, window_s=30)
+        store.add_takeover(Slot("a", "v1"), "url", fencing_token=held.fencing_token)
+        assert store.count_takeovers(Slot("a", "v1"), "url") == 1
+        assert store.is_known_url("url")
         assert store.observation(Slot("a", "v1")) is None
     assert lease.leave() == 0
 

@@ -50,7 +50,7 @@ def replica(thingspace: Sandbox, redis_url: str, tmp_path: Path) -> Iterator[Rep
         def build(timing: Timing | None = None, **chosen: str) -> Replica:
             environ = environment(thingspace, redis_url, tmp_path, **chosen)
             settings = replace(RegistrarSettings.from_env(environ), timing=timing or Timing())
-            parts = stack.enter_context(app.parts_of(settings))
-            return Replica(settings, parts)
+            registrar = stack.enter_context(app.build(settings))
+            return Replica(settings, registrar)
 
         yield build

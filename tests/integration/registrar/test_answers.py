@@ -13,7 +13,7 @@ from registrar.coordination.keys import Keys
 from registrar.coordination.pauses import FAILING, THROTTLED, Pauses
 from registrar.errors import PausedError, UnavailableError
 from registrar.reconcile import manual
-from registrar.reconcile.loop import Service
+from registrar.reconcile.thread import LoopThread
 from registrar.settings import Timing
 from testbed.polling import wait_until
 from testbed.sandbox_client import Sandbox
@@ -77,7 +77,7 @@ def test_login_that_never_left_this_machine_costs_nothing(
     one = replica(**environ)
     for _ in range(5):
         one.tick()
-    assert one.parts.breaker.read().possibly_failed == 0
+    assert one.registrar.breaker.read().possibly_failed == 0
 
 
 def test_bearer_that_is_refused_at_several_logins_costs_none(
@@ -86,7 +86,7 @@ def test_bearer_that_is_refused_at_several_logins_costs_none(
     one = replica()
     thingspace.fault(LOGIN, expire="token", count=2)
     assert result_and_reason(one.tick()[0]) == ("failed", "token-refused")
-    assert one.parts.breaker.read().possibly_failed == 0
+    assert one.registrar.breaker.read().possibly_failed == 0
     thingspace.clear_faults()
     assert result_and_reason(replica().tick()[0]) == ("registered", "absent")
 
@@ -126,18 +126,16 @@ def test_session_that_died_is_replaced_although_its_code_is_unknown(
 def test_error_that_says_nothing_is_registered_is_no_failure(form: str, replica: Replicas) -> None:
     with Sandbox(accounts=ACCOUNTS, allow_http=True, empty=form) as strange:
         one = replica(**{**strange.environment(), "THINGSPACE_ACCOUNTS": ACCOUNTS[0]})
-        settings, parts = one.settings, one.parts
-        assert (
-            result_and_reason(manual.look(settings, parts.client, parts.shared)[0])[1] == "absent"
-        )
+        registrar = one.registrar
+        assert result_and_reason(registrar.query()[0])[1] == "absent"
         assert result_and_reason(one.tick()[0]) == ("registered", "absent")
         strange.deregister_outside()
         assert result_and_reason(one.tick()[0]) == ("registered", "absent")
-        seen = manual.deregister(settings, parts.client, parts.shared)
+        seen = registrar.deregister()
         assert result_and_reason(seen[0]) == ("deregistered", "ours")
-        seen = manual.deregister(settings, parts.client, parts.shared)
+        seen = registrar.deregister()
         assert result_and_reason(seen[0]) == ("left", "absent")
-        assert manual.register(settings, parts.client, parts.shared)[0].result == "registered"
+        assert registrar.register()[0].result == "registered"
         assert strange.registered_url() == URL
 
 
@@ -191,7 +189,7 @@ def test_status_by_hand_stops_at_the_first_throttle_as_well(
     one = of_ten(ten, replica)
     ten.fault(FOTA, count=99, status=429)
     start = request_count(ten)
-    seen = manual.look(one.settings, one.parts.client, one.parts.shared)
+    seen = manual.query(one.settings, one.registrar.client, one.registrar.coordination)
     assert {result_and_reason(each) for each in seen} == {("failed", "throttled")}
     assert len(calls(ten, start)) == 1
 
@@ -213,44 +211,36 @@ def test_outage_of_the_provider_ends_the_tick_after_two_accounts(
     assert results == {"registered": 8, "failed": 2}
 
 
-def serve(one: Replica, stack: list[Service]) -> Service:
-    assert one.heartbeat.join()
-    service = Service(
-        one.settings,
-        one.parts.client,
-        one.parts.shared,
-        one.heartbeat,
-        ready=lambda _: True,
-        answerers=lambda _: (),
-        ended=lambda: None,
-    )
-    service.start()
-    stack.append(service)
-    return service
+def serve(one: Replica, running: list[LoopThread]) -> LoopThread:
+    assert one.registrar.coordination.heartbeat.join()
+    thread = LoopThread(one.loop(), lambda: None)
+    thread.start()
+    running.append(thread)
+    return thread
 
 
 @pytest.fixture
-def services() -> Iterator[list[Service]]:
-    running: list[Service] = []
+def threads() -> Iterator[list[LoopThread]]:
+    running: list[LoopThread] = []
     yield running
-    for service in running:
-        service.abort()
-    wait_until(lambda: not any(service.running for service in running))
+    for thread in running:
+        thread.abort()
+    wait_until(lambda: not any(thread.running for thread in running))
 
 
 def test_replicas_share_a_pause(
-    thingspace: Sandbox, replica: Replicas, services: list[Service]
+    thingspace: Sandbox, replica: Replicas, threads: list[LoopThread]
 ) -> None:
     first, second = replica(), replica()
     thingspace.fault(FOTA, count=99, next_access_s=60, status=429)
     start = request_count(thingspace)
-    serve(first, services)
+    serve(first, threads)
     wait_until(lambda: calls(thingspace, start))
-    wait_until(lambda: second.parts.shared.pauses.left_s() > 50)
-    serve(second, services)
+    wait_until(lambda: second.registrar.coordination.pauses.left_s() > 50)
+    serve(second, threads)
     # The second one looks, and does not ask.
     with pytest.raises(PausedError):
-        services[-1]._keep_pause()
+        second.loop()._check_shared_pause()
     assert len(calls(thingspace, start)) == 1
 
 
@@ -260,16 +250,7 @@ def test_pause_of_others_is_asked_for_once_a_tick_and_not_without_redis(
 ) -> None:
     chosen = {"REDIS_URL": "redis://127.0.0.1:1"} if lost else {}
     one = of_ten(ten, replica, **chosen)
-    settings, parts = one.settings, one.parts
-    service = Service(
-        settings,
-        parts.client,
-        parts.shared,
-        one.heartbeat,
-        ready=lambda _: True,
-        answerers=lambda _: (),
-        ended=lambda: None,
-    )
+    loop = one.loop()
     asked: list[float] = []
     look = Pauses.left_s
 
@@ -279,38 +260,44 @@ def test_pause_of_others_is_asked_for_once_a_tick_and_not_without_redis(
 
     monkeypatch.setattr(Pauses, "left_s", left_s)
     start = request_count(ten)
-    service._tick()
+    loop.tick()
     assert len(calls(ten, start)) >= len(TEN)
     assert len(asked) == looks
 
 
 def test_paced_login_goes_on_within_seconds_of_an_unlock(
-    thingspace: Sandbox, replica: Replicas, services: list[Service], monkeypatch: pytest.MonkeyPatch
+    thingspace: Sandbox,
+    replica: Replicas,
+    threads: list[LoopThread],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("registrar.reconcile.loop.BREAKER_LOOK_S", 0.2)
+    monkeypatch.setattr("registrar.reconcile.pacing.BREAKER_POLL_S", 0.2)
     monkeypatch.setattr("registrar.thingspace.auth.LOGIN_PAUSE_S", 0.1)
     one = replica()
     thingspace.fault(LOGIN, status=502, count=2)
     start = request_count(thingspace)
-    serve(one, services)
-    wait_until(lambda: one.parts.breaker.read().failed == 2)
+    serve(one, threads)
+    wait_until(lambda: one.registrar.breaker.read().failed == 2)
     assert len(calls(thingspace, start, LOGIN)) == 2
-    one.parts.breaker.unlock()
+    one.registrar.breaker.unlock()
     wait_until(lambda: thingspace.registered_url() == URL)
     assert len(calls(thingspace, start, LOGIN)) == 3
 
 
 def test_paced_login_goes_on_when_another_replica_was_let_in(
-    thingspace: Sandbox, replica: Replicas, services: list[Service], monkeypatch: pytest.MonkeyPatch
+    thingspace: Sandbox,
+    replica: Replicas,
+    threads: list[LoopThread],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("registrar.reconcile.loop.BREAKER_LOOK_S", 0.2)
+    monkeypatch.setattr("registrar.reconcile.pacing.BREAKER_POLL_S", 0.2)
     monkeypatch.setattr("registrar.thingspace.auth.LOGIN_PAUSE_S", 0.1)
     one, other = replica(), replica()
     thingspace.fault(LOGIN, status=502)
     # The login of the other one is under way, and its outcome still unknown.
-    attempt = other.parts.breaker.reserve()
-    serve(one, services)
-    wait_until(lambda: one.parts.breaker.read().possibly_failed == 2)
+    attempt = other.registrar.breaker.reserve()
+    serve(one, threads)
+    wait_until(lambda: one.registrar.breaker.read().possibly_failed == 2)
     attempt.accepted()
     wait_until(lambda: thingspace.registered_url() == URL)
 
@@ -386,4 +373,4 @@ def test_throttled_account_lengthens_the_pauses_although_another_one_fails(
     thingspace.fault(f"{FOTA}/v1/callbacks/{ACCOUNTS[1]}", status=429, count=999)
     for _ in range(6):
         one.tick()
-    assert one.parts.shared.pauses.left_s() > FAILING.longest_s
+    assert one.registrar.coordination.pauses.left_s() > FAILING.longest_s

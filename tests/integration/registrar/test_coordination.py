@@ -15,18 +15,25 @@ import redis
 from structlog.testing import capture_logs
 
 from listener.redis_client.client import connect
+from listener.registration_state import Observation
 from listener.settings.secret import Secret
 from registrar.coordination.heartbeat import Heartbeat
 from registrar.coordination.keys import Keys
-from registrar.coordination.membership import Card, Lease, Roll, new_name, read_roll
+from registrar.coordination.membership import (
+    Lease,
+    MemberIdentity,
+    Members,
+    new_member_id,
+    read_members,
+)
 from registrar.coordination.mutex import Mutex
-from registrar.coordination.state import Store
+from registrar.coordination.state import SharedState
 from registrar.errors import NotExclusiveError, StopError, UnavailableError
 from registrar.login_breaker.breaker import LoginBreaker
 from registrar.login_breaker.record import LoginRecord
 from registrar.login_breaker.stores import FileStore, RedisStore
 from registrar.model import Slot
-from registrar.observation import Observation
+from registrar.reconcile.observer import unknown
 from registrar.turn import UNRESTRICTED, Turn
 from testbed.polling import wait_until
 
@@ -46,7 +53,7 @@ def client(redis_url: str) -> Iterator["redis.Redis"]:
 def lease(
     client: "redis.Redis", name: str, deployment: str = "a", *, ttl_s: float = 30, age_s: float = 0
 ) -> Lease:
-    card = Card(name, deployment, f"url-of-{deployment}")
+    card = MemberIdentity(name, deployment, f"url-of-{deployment}")
     return Lease(client, KEYS, card, ttl_s=ttl_s, age_s=lambda: age_s)
 
 
@@ -59,7 +66,7 @@ def test_members_join_and_leave(client: "redis.Redis") -> None:
     assert one.join().names == ("one",)
     assert two.join().names == ("one", "two")
     assert one.leave() == 1
-    assert read_roll(client, KEYS).names == ("two",)
+    assert read_members(client, KEYS).names == ("two",)
     assert two.leave() == 0
     assert two.leave() == 0
 
@@ -95,16 +102,16 @@ def test_a_lease_that_lapsed_is_joined_again_in_the_old_place(client: "redis.Red
     roll = old.renew()
     assert roll.rejoined
     assert not old.renew().rejoined
-    assert (roll.supersedes("old"), roll.supersedes("new")) == (True, False)
+    assert (roll.is_superseded("old"), roll.is_superseded("new")) == (True, False)
 
 
 def test_the_deployment_that_joined_last_supersedes(client: "redis.Redis") -> None:
     for name, deployment, age_s in (("1", "a", 30), ("2", "b", 20), ("3", "a", 10)):
         lease(client, name, deployment, age_s=age_s).join()
-    roll = read_roll(client, KEYS)
-    assert (roll.supersedes("a"), roll.supersedes("b")) == (False, True)
-    assert roll.supersedes("of nobody") is False
-    assert Roll().supersedes("a") is False
+    roll = read_members(client, KEYS)
+    assert (roll.is_superseded("a"), roll.is_superseded("b")) == (False, True)
+    assert roll.is_superseded("of nobody") is False
+    assert Members().is_superseded("a") is False
 
 
 def test_the_last_of_many_that_leave_at_once_is_one(client: "redis.Redis") -> None:
@@ -122,8 +129,8 @@ def test_leaving_never_raises() -> None:
 
 
 def test_a_name_is_readable_and_ones_own() -> None:
-    assert new_name() != new_name()
-    assert new_name().count("-") >= 2
+    assert new_member_id() != new_member_id()
+    assert new_member_id().count("-") >= 2
 
 
 def test_one_at_a_time_holds_the_mutex(client: "redis.Redis") -> None:
@@ -208,25 +215,25 @@ def test_confirming_lets_it_last_anew(client: "redis.Redis") -> None:
 
 
 def test_the_observation_of_whoever_held_the_mutex_later_stays(client: "redis.Redis") -> None:
-    store = Store(client, KEYS, digest=str, window_s=60)
-    blank = Observation.unknown(SLOT)
+    store = SharedState(client, KEYS, digest=str, window_s=60)
+    blank = unknown(SLOT)
 
     def seen(fence: int) -> Observation:
         return replace(blank, fence=fence)
 
-    store.observe(seen(7))
-    store.observe(seen(6))
+    store.store_observation(seen(7))
+    store.store_observation(seen(6))
     assert store.observation(SLOT) == seen(7)
-    store.observe(seen(8))
+    store.store_observation(seen(8))
     assert store.observation(SLOT) == seen(8)
 
 
 def test_takeovers_count_within_the_window_only(client: "redis.Redis") -> None:
-    store = Store(client, KEYS, digest=str, window_s=0.2)
-    store.note_takeover(SLOT, "url", fence=1)
-    store.note_takeover(SLOT, "url", fence=2)
-    assert store.takeovers(SLOT, "other") == 0
-    wait_until(lambda: store.takeovers(SLOT, "url") == 0)
+    store = SharedState(client, KEYS, digest=str, window_s=0.2)
+    store.add_takeover(SLOT, "url", fencing_token=1)
+    store.add_takeover(SLOT, "url", fencing_token=2)
+    assert store.count_takeovers(SLOT, "other") == 0
+    wait_until(lambda: store.count_takeovers(SLOT, "url") == 0)
 
 
 def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
@@ -236,7 +243,8 @@ def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
     beating = Heartbeat(lease(client, "one", "old", ttl_s=0.9), ttl_s=0.9)
     assert beating.join()
     beating.promote()
-    beating.start(changed=changes.release)
+    beating.subscribe(changes.release)
+    beating.start()
     try:
         other = lease(client, "two", "new")
         other.join()
@@ -245,7 +253,7 @@ def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
         assert changes.acquire(timeout=SOON_S)
         client.flushall()
         assert changes.acquire(timeout=SOON_S)
-        assert read_roll(client, KEYS).names == ("one",)
+        assert read_members(client, KEYS).names == ("one",)
     finally:
         beating.stop()
 
@@ -255,16 +263,16 @@ def test_a_process_that_could_not_join_at_its_start_joins_long_before_a_third_of
 ) -> None:
     late = lease(client, "late", ttl_s=3000)
 
-    def fails() -> Roll:
+    def fails() -> Members:
         raise redis.ConnectionError
 
     with monkeypatch.context() as patched:
         patched.setattr(late, "join_as_candidate", fails)
         beating = Heartbeat(late, ttl_s=3000)
         assert not beating.join()
-    beating.start(changed=lambda: None)
+    beating.start()
     try:
-        wait_until(lambda: read_roll(client, KEYS).names == ("late",))
+        wait_until(lambda: read_members(client, KEYS).names == ("late",))
     finally:
         beating.stop()
 
@@ -276,23 +284,23 @@ def test_what_another_version_wrote_about_a_member_is_read_as_far_as_it_goes(
     for name, written in (("more", "7 a u extra"), ("fewer", "7"), ("other", b"\xff")):
         client.zadd(KEYS.leases, {name: 9e15})
         client.hset(KEYS.members, name, written)
-    roll = read_roll(client, KEYS)
+    roll = read_members(client, KEYS)
     assert roll.names == ("fewer", "more", "one", "other")
-    assert not roll.supersedes("mine")
+    assert not roll.is_superseded("mine")
 
 
 def test_the_heartbeat_survives_a_mistake(client: "redis.Redis") -> None:
     beats = threading.Semaphore(0)
 
     class Mistaken(Lease):
-        def renew(self) -> Roll:
+        def renew(self) -> Members:
             beats.release()
             raise ValueError("not what was expected")
 
-    card = Card("one", "a", "url")
+    card = MemberIdentity("one", "a", "url")
     mistaken = Mistaken(client, KEYS, card, ttl_s=0.3, age_s=lambda: 0)
     beating = Heartbeat(mistaken, ttl_s=0.3)
-    beating.start(changed=lambda: None)
+    beating.start()
     try:
         for _ in range(3):
             assert beats.acquire(timeout=SOON_S)

@@ -14,7 +14,8 @@ import structlog
 from registrar import app
 from registrar.plan import Reason
 from registrar.public_url.probe import Answerer, Probe
-from registrar.reconcile.deregistration import Farewell, Remover
+from registrar.reconcile.deregistration import Deregistrar
+from registrar.reconcile.shutdown import Shutdown
 from registrar.settings import RegistrarSettings, Timing
 from registrar.turn import UNRESTRICTED, Turn
 from testbed.sandbox_client import Sandbox
@@ -42,8 +43,8 @@ def replica_of(provider: Sandbox, redis_url: str, tmp_path: Path) -> Build:
         chosen["THINGSPACE_ACCOUNTS"] = accounts
         environ = environment(provider, redis_url, tmp_path, **chosen)
         settings = replace(RegistrarSettings.from_env(environ), timing=Timing())
-        with app.parts_of(settings) as parts:
-            replica = Replica(settings, parts)
+        with app.build(settings) as registrar:
+            replica = Replica(settings, registrar)
             replica.join()
             yield replica
 
@@ -63,8 +64,8 @@ def test_twenty_accounts_at_half_a_second_a_call_are_deregistered_within_the_lim
         assert registered(provider) == list(MANY)
         provider.fault(FOTA, delay_s=0.5, count=1000)
         ends = time.monotonic() + one.settings.timing.deregister_s
-        farewell = Farewell(one.settings, one.parts.shared, remover_of(one))
-        farewell.say(Turn(lambda _: time.monotonic() > ends), mutex_timeout_s=1.0)
+        shutdown = Shutdown(one.settings, one.registrar.coordination, deregistrar_of(one))
+        shutdown.run(Turn(lambda _: time.monotonic() > ends), mutex_timeout_s=1.0)
     assert registered(provider) == []
 
 
@@ -86,9 +87,11 @@ def test_url_that_hangs_is_asked_once_and_thirty_accounts_are_deregistered_withi
                 return probe.answerers(url)
 
             ends = time.monotonic() + one.settings.timing.deregister_s
-            remover = Remover(one.settings, one.parts.client, one.parts.shared, answerers)
-            farewell = Farewell(one.settings, one.parts.shared, remover)
-            farewell.say(Turn(lambda _: time.monotonic() > ends), mutex_timeout_s=1.0)
+            deregistrar = Deregistrar(
+                one.settings, one.registrar.client, one.registrar.coordination, answerers
+            )
+            shutdown = Shutdown(one.settings, one.registrar.coordination, deregistrar)
+            shutdown.run(Turn(lambda _: time.monotonic() > ends), mutex_timeout_s=1.0)
     assert registered(provider) == []
     assert len(asked) == 1
 
@@ -101,15 +104,15 @@ def test_url_that_the_provider_refuses_to_take_back_does_not_keep_ours_registere
     with replica_of(MANY[0]) as one:
         one.tick()
         provider.fault(FOTA, method="POST", count=99, **refusal)
-        remover = Remover(
+        deregistrar = Deregistrar(
             one.settings,
-            one.parts.client,
-            one.parts.shared,
+            one.registrar.client,
+            one.registrar.coordination,
             lambda url: {"other"} if url == FOREIGN else {"ours"},
-            one.reconciler.taken_over,
+            one.reconciler.replaced,
         )
-        farewell = Farewell(one.settings, one.parts.shared, remover)
-        assert farewell.say(UNRESTRICTED, mutex_timeout_s=1.0)
+        shutdown = Shutdown(one.settings, one.registrar.coordination, deregistrar)
+        assert shutdown.run(UNRESTRICTED, mutex_timeout_s=1.0)
     assert registered(provider) == []
 
 
@@ -122,14 +125,14 @@ def test_what_is_not_deregistered_when_the_time_is_over_is_named(
         provider.fault(slow, delay_s=5, count=10)
         over = threading.Event()
         with structlog.testing.capture_logs() as lines:
-            farewell = Farewell(one.settings, one.parts.shared, remover_of(one))
+            shutdown = Shutdown(one.settings, one.registrar.coordination, deregistrar_of(one))
 
             def wait(seconds: float) -> bool:
                 if sum(line["event"] == "deregistered" for line in lines) == 2:
                     over.set()
                 return over.wait(seconds)
 
-            farewell.say(Turn(wait), mutex_timeout_s=1.0)
+            shutdown.run(Turn(wait), mutex_timeout_s=1.0)
         provider.clear_faults()
     assert registered(provider) == [MANY[1]]
     [line] = [line for line in lines if line["log_level"] == "error"]
@@ -170,16 +173,16 @@ def test_who_answers_at_the_urls_decides_what_the_last_member_leaves(
     with replica_of(MANY[0]) as one:
         [seen] = one.tick()
         assert seen.reason == ("takeover" if taken else "absent")
-        remover = Remover(
+        deregistrar = Deregistrar(
             one.settings,
-            one.parts.client,
-            one.parts.shared,
+            one.registrar.client,
+            one.registrar.coordination,
             answerers,  # type: ignore[arg-type]  # words of the table
-            one.reconciler.taken_over,
+            one.reconciler.replaced,
         )
-        farewell = Farewell(one.settings, one.parts.shared, remover)
-        farewell.say(UNRESTRICTED, mutex_timeout_s=1.0)
-        stored = one.parts.shared.store.observation(seen.slot)
+        shutdown = Shutdown(one.settings, one.registrar.coordination, deregistrar)
+        shutdown.run(UNRESTRICTED, mutex_timeout_s=1.0)
+        stored = one.registrar.coordination.state.observation(seen.key)
     assert stored
     assert (provider.registered_url(), stored.reason) == result
     assert TOKEN not in stored.to_json()
@@ -201,15 +204,15 @@ def test_a_process_that_never_got_ready_deregisters_only_what_was_left_to_it(
         if before == "deregistered":
             killed.leave()
         else:
-            killed.parts.shared.lease.leave()
+            killed.registrar.coordination.lease.leave()
     start = len(provider.requests())
     with replica_of(MANY[0]) as one:
-        farewell = Farewell(one.settings, one.parts.shared, remover_of(one))
-        farewell.say(UNRESTRICTED, mutex_timeout_s=1.0, may_have_written=False)
+        shutdown = Shutdown(one.settings, one.registrar.coordination, deregistrar_of(one))
+        shutdown.run(UNRESTRICTED, mutex_timeout_s=1.0, may_have_written=False)
         made = [call["path"] for call in provider.requests(start)]
     assert sum("session/login" in path for path in made) == logins
     assert registered(provider) == []
 
 
-def remover_of(one: Replica) -> Remover:
-    return Remover(one.settings, one.parts.client, one.parts.shared)
+def deregistrar_of(one: Replica) -> Deregistrar:
+    return Deregistrar(one.settings, one.registrar.client, one.registrar.coordination)

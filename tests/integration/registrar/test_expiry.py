@@ -33,7 +33,7 @@ def test_whatever_expires_wherever_costs_one_renewal(
     position: str, grants: list[str], thingspace: Sandbox, replica: Replicas
 ) -> None:
     one = replica()
-    client = one.parts.client
+    client = one.registrar.client
     slot, wanted = Slot(ACCOUNTS[0], "v1"), one.settings.wanted("v1")
     client.query(slot)
     start = request_count(thingspace)
@@ -70,7 +70,7 @@ def test_a_bearer_that_is_refused_at_login_costs_no_strike(
     one = replica()
     thingspace.fault(LOGIN, expire="token")
     assert result_and_reason(one.tick()[0])[0] == "registered"
-    assert one.parts.breaker.read().possibly_failed == 0
+    assert one.registrar.breaker.read().possibly_failed == 0
 
 
 def test_who_goes_on_being_refused_gives_up_this_tick(

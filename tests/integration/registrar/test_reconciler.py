@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from registrar.observation import Observation
+from listener.registration_state import Observation
 from registrar.plan import plan
-from registrar.reconcile import manual
 from registrar.reconcile.reconciler import Reconciler
 from registrar.turn import UNRESTRICTED
 from testbed.sandbox_client import Sandbox
@@ -227,7 +226,9 @@ def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and
 ) -> None:
     one = replica(CALLBACK_USERNAME="me", CALLBACK_PASSWORD="pass", REGISTRAR_TAKEOVER="always")
     clock = [0.0]
-    reconciler = Reconciler(one.settings, one.parts.client, one.parts.shared, lambda: clock[0])
+    reconciler = Reconciler(
+        one.settings, one.registrar.client, one.registrar.coordination, lambda: clock[0]
+    )
     body = json.dumps([{"name": "Fota", **shown}])
     thingspace.fault(FOTA, method="GET", status=200, body=body, count=99)
     start = request_count(thingspace)
@@ -279,7 +280,7 @@ def test_account_of_another_form_is_registered_and_deregistered(
         one = replica(**strange.environment())
         assert result_and_reason(one.tick()[0]) == ("registered", "absent")
         assert strange.registered_url() == URL
-        assert one.parts.shared.store.observation(one.settings.slots[0]) is not None
+        assert one.registrar.coordination.state.observation(one.settings.slots[0]) is not None
         one.leave()
         assert strange.registered_url() is None
 
@@ -310,14 +311,11 @@ def test_a_rotated_token_is_registered_and_the_old_one_is_ours_too(
 def test_by_hand_takes_over_whatever_the_policy(thingspace: Sandbox, replica: Replicas) -> None:
     one = replica(REGISTRAR_TAKEOVER="never")
     thingspace.register_outside(FOREIGN)
-    parts = one.parts
-    assert (
-        result_and_reason(manual.look(one.settings, parts.client, parts.shared)[0])[1]
-        == "not-as-desired"
-    )
-    assert manual.register(one.settings, parts.client, parts.shared)[0].reason == "by-hand"
+    registrar = one.registrar
+    assert result_and_reason(registrar.query()[0])[1] == "not-as-desired"
+    assert registrar.register()[0].reason == "by-hand"
     assert thingspace.registered_url() == URL
-    seen = manual.deregister(one.settings, parts.client, parts.shared)
+    seen = registrar.deregister()
     assert result_and_reason(seen[0]) == ("deregistered", "ours")
     assert thingspace.registered_url() is None
 
@@ -344,7 +342,7 @@ def test_what_a_tick_saw_is_stored_without_secrets(
     second = one.tick()[0]
     assert second.since == first.since
     assert second.fence > first.fence
-    stored = one.parts.shared.store.observation(first.slot)
+    stored = one.registrar.coordination.state.observation(first.key)
     assert stored == second
     dump = everything(redis_client)
     for secret in (TOKEN, password, Sandbox.password, Sandbox.secret, thingspace.key):

@@ -11,9 +11,9 @@ from registrar.coordination.keys import Keys
 from registrar.coordination.mutex import Mutex
 from registrar.errors import NotExclusiveError
 from registrar.model import Slot
-from registrar.reconcile import manual
-from registrar.reconcile.deregistration import Farewell, Remover
-from registrar.reconcile.loop import Service
+from registrar.reconcile.deregistration import Deregistrar
+from registrar.reconcile.shutdown import Shutdown
+from registrar.reconcile.thread import LoopThread
 from registrar.settings import Timing
 from registrar.thingspace.client import Client
 from registrar.turn import UNRESTRICTED, Turn
@@ -75,7 +75,7 @@ def test_a_superseded_replica_overwrites_no_observation(
     with structlog.testing.capture_logs() as lines:
         assert result_and_reason(old.tick()[0]) == ("yielded", "superseded")
     assert not [line for line in lines if line["log_level"] != "info"]
-    assert new.parts.shared.store.observation(seen.slot) == seen
+    assert new.registrar.coordination.state.observation(seen.key) == seen
     thingspace.fault(FOTA, status=503, count=10)
     assert old.tick()[0].result == "failed"
     thingspace.clear_faults()
@@ -83,7 +83,7 @@ def test_a_superseded_replica_overwrites_no_observation(
     if policy == "always" and "PUBLIC_URL" not in change:
         # A URL that both have is the leaving one's as well, and `always` says that it goes.
         return
-    assert new.parts.shared.store.observation(seen.slot) == seen
+    assert new.registrar.coordination.state.observation(seen.key) == seen
 
 
 def test_a_password_that_was_never_registered_is_registered_by_the_deployment_that_has_one(
@@ -126,7 +126,7 @@ def test_after_redis_lost_its_data_a_leaving_member_deletes_nothing(
     redis_client.flushall()
     one.leave()
     assert thingspace.registered_url() == URL
-    two.parts.shared.lease.renew()
+    two.registrar.coordination.lease.renew()
     two.leave()
     assert thingspace.registered_url() is None
 
@@ -136,18 +136,22 @@ def test_a_member_whose_promotion_was_lost_is_promoted_by_its_next_renewal(
 ) -> None:
     old, new = replica(), replica(PUBLIC_URL="http://127.0.0.1:9001/new")
     old.join()
-    new.heartbeat.join()
-    lease = new.parts.shared.lease
+    new.registrar.coordination.heartbeat.join()
+    lease = new.registrar.coordination.lease
 
     def fails(**_: object) -> None:
         raise redis.ConnectionError
 
     with monkeypatch.context() as patched:
         patched.setattr(lease, "_join", fails)
-        new.heartbeat.promote()
-    assert not old.parts.shared.read_roll().supersedes(old.parts.shared.lease.card.deployment)
+        new.registrar.coordination.heartbeat.promote()
+    assert not old.registrar.coordination.members().is_superseded(
+        old.registrar.coordination.lease.identity.deployment
+    )
     lease.renew()
-    assert old.parts.shared.read_roll().supersedes(old.parts.shared.lease.card.deployment)
+    assert old.registrar.coordination.members().is_superseded(
+        old.registrar.coordination.lease.identity.deployment
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,19 +163,21 @@ def test_a_leaving_member_waits_until_a_new_url_can_be_registered(
     old, new = replica(), replica(PUBLIC_URL=url)
     old.join()
     old.tick()
-    new.heartbeat.join()
-    shared = old.parts.shared
-    farewell = Farewell(old.settings, shared, Remover(old.settings, old.parts.client, shared))
+    new.registrar.coordination.heartbeat.join()
+    coordination = old.registrar.coordination
+    shutdown = Shutdown(
+        old.settings, coordination, Deregistrar(old.settings, old.registrar.client, coordination)
+    )
     waited = 0
 
     def wait(_: float) -> bool:
         nonlocal waited
         waited += 1
         if waited == 3:
-            new.heartbeat.promote()
+            new.registrar.coordination.heartbeat.promote()
         return False
 
-    assert farewell.wait_for_successor(Turn(wait), 60) == waits
+    assert shutdown.wait_for_successor(Turn(wait), 60) == waits
     assert waited == (3 if waits else 0)
 
 
@@ -262,7 +268,7 @@ def test_a_busy_mutex_is_waited_for_and_then_left_alone(
     holder, other = replica(), replica(REGISTRAR_LEASE_TTL_S="1")
     start = request_count(thingspace)
     with (
-        holder.parts.shared.mutex.hold(UNRESTRICTED, timeout_s=1),
+        holder.registrar.coordination.mutex.hold(UNRESTRICTED, timeout_s=1),
         pytest.raises(NotExclusiveError),
     ):
         other.tick()
@@ -273,12 +279,12 @@ def test_who_has_lost_the_mutex_does_not_write(
     thingspace: Sandbox, replica: Replicas, redis_client: "redis.Redis"
 ) -> None:
     one = replica()
-    with one.parts.shared.mutex.hold(UNRESTRICTED, timeout_s=1) as held:
+    with one.registrar.coordination.mutex.hold(UNRESTRICTED, timeout_s=1) as held:
         redis_client.delete(Keys("fota").mutex)
         start = request_count(thingspace)
         slot, wanted = Slot(ACCOUNTS[0], "v1"), one.settings.wanted("v1")
         with pytest.raises(NotExclusiveError):
-            one.parts.client.register(slot, wanted, UNRESTRICTED.under(held))
+            one.registrar.client.register(slot, wanted, UNRESTRICTED.under(held))
     assert writes(thingspace, start) == []
 
 
@@ -306,7 +312,7 @@ def test_nobody_else_writes_while_a_write_takes_longer_than_a_lease(
     wait_until(lambda: "POST" in calls(thingspace, start))
     with (
         pytest.raises(NotExclusiveError),
-        two.parts.shared.mutex.hold(UNRESTRICTED, timeout_s=1.3),
+        two.registrar.coordination.mutex.hold(UNRESTRICTED, timeout_s=1.3),
     ):
         raise AssertionError("held twice")
     assert writing.is_alive()
@@ -344,7 +350,7 @@ def test_a_delete_without_an_answer_is_looked_after(
     one.tick()
     thingspace.fault(FOTA, method="DELETE", when=when, drop=True)
     start = request_count(thingspace)
-    seen = manual.deregister(one.settings, one.parts.client, one.parts.shared)
+    seen = one.registrar.deregister()
     assert result_and_reason(seen[0]) == ("deregistered", "ours")
     assert thingspace.registered_url() is None
     assert len(writes(thingspace, start)) == (2 if when == "before" else 1)
@@ -356,21 +362,13 @@ def test_a_tick_under_way_writes_nothing_once_the_process_is_to_stop(
     one = replica()
     thingspace.fault(FOTA, method="GET", delay_s=0.3)
     over = threading.Event()
-    service = Service(
-        one.settings,
-        one.parts.client,
-        one.parts.shared,
-        one.heartbeat,
-        ready=lambda _wait: True,
-        answerers=lambda _url: (),
-        ended=over.set,
-    )
+    thread = LoopThread(one.loop(), over.set)
     start = request_count(thingspace)
-    service.start()
+    thread.start()
     wait_until(lambda: calls(thingspace, start))
-    service.abort()
+    thread.abort()
     assert over.wait(20)
-    assert not service.running
+    assert not thread.running
     assert writes(thingspace, start) == []
 
 
@@ -389,22 +387,14 @@ def test_a_mistake_of_ours_ends_neither_the_thread_nor_the_shutdown(
         raise OverflowError
 
     # Only for the service: the fixture closes it too.
-    client = copy(one.parts.client)
+    client = copy(one.registrar.client)
     monkeypatch.setattr(client, "close", fails)
-    service = Service(
-        one.settings,
-        client,
-        one.parts.shared,
-        one.heartbeat,
-        ready=ready,
-        answerers=lambda _url: (),
-        ended=over.set,
-    )
-    service.start()
+    thread = LoopThread(one.loop(ready, client), over.set)
+    thread.start()
     wait_until(lambda: thingspace.registered_url() == URL)
-    service.stop()
+    thread.stop()
     assert over.wait(20)
-    assert not service.running
+    assert not thread.running
     assert thingspace.registered_url() is None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from listener.diagnostics.check_registration import finding
-from listener.inspection.registrations import parse_registration
+from listener.registration_state import Observation
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 OURS = {
@@ -20,6 +20,10 @@ OURS = {
     "token_age_s": 12.5,
     "interval_s": 60,
 }
+
+
+def observation(key: str, text: str) -> Observation:
+    return Observation.from_json(key, text) or Observation.unreadable(key)
 
 
 def looked(ago_s: float, **changes: Any) -> str:
@@ -44,7 +48,7 @@ def looked(ago_s: float, **changes: Any) -> str:
 def test_a_registration_that_nobody_looked_at_lately_is_warned_of(
     ago_s: float, changes: dict[str, Any], level: str
 ) -> None:
-    seen = parse_registration("0242078689-00001/v1", looked(ago_s, **changes))
+    seen = observation("0242078689-00001/v1", looked(ago_s, **changes))
     found = finding(seen, NOW)
     assert found.level == level
     assert ("does the registrar still run?" in found.text) == (level == "warning")
@@ -52,9 +56,7 @@ def test_a_registration_that_nobody_looked_at_lately_is_warned_of(
 
 def test_a_url_that_was_taken_over_from_somebody_is_a_warning_with_both_urls() -> None:
     other = "https://other.example/cb"
-    seen = parse_registration(
-        "a/v1", looked(60, result="registered", reason="takeover", contender=other)
-    )
+    seen = observation("a/v1", looked(60, result="registered", reason="takeover", contender=other))
     found = finding(seen, NOW)
     assert found.level == "warning"
     assert other in found.text
@@ -63,5 +65,5 @@ def test_a_url_that_was_taken_over_from_somebody_is_a_warning_with_both_urls() -
 
 def test_a_registration_of_an_older_version_without_the_new_fields_is_read() -> None:
     older = {k: v for k, v in OURS.items() if k not in ("contender", "interval_s")}
-    seen = parse_registration("a/v1", json.dumps({**older, "tick": NOW.isoformat()}))
+    seen = observation("a/v1", json.dumps({**older, "tick": NOW.isoformat()}))
     assert (seen.ours, seen.contender, seen.interval_s) == (True, None, None)

@@ -10,10 +10,11 @@ import pytest
 from listener import entry_ids, times
 from listener.cli.render import csv_rows
 from listener.diagnostics import check_registration
-from listener.inspection import registrations, streams
+from listener.inspection import streams
 from listener.inspection.entry_text import data_of, event_json, event_text
 from listener.inspection.pages import StreamEntry
 from listener.queue import keys
+from listener.registration_state import Observation
 from listener.text import clean, escape
 from registrar.coordination.keys import Keys
 from tests.support.cli import HOSTILE
@@ -145,7 +146,8 @@ SEEN = {
     ],
 )
 def test_the_last_observation_is_judged(told: dict[str, object], level: str, says: str) -> None:
-    seen = registrations.parse_registration("a/v1", json.dumps({**SEEN, **told}))
+    text = json.dumps({**SEEN, **told})
+    seen = Observation.from_json("a/v1", text) or Observation.unreadable("a/v1")
     found = check_registration.finding(seen, NOW)
     assert (found.level, says in found.text) == (level, True), found
     assert bool(found.advice) == (level != "ok")

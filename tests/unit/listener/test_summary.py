@@ -7,11 +7,11 @@ import pytest
 
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.inspection.consumer_groups import EntryCount, GroupStats
-from listener.inspection.registrations import RegistrationState
 from listener.ops.status_page.chart import draw_chart
 from listener.ops.status_page.snapshot import Destination, Snapshot
 from listener.ops.status_page.summary import Tile, headline, tiles
 from listener.ops.status_page.upgrades import Upgrade
+from listener.registration_state import Observation
 from listener.spool.contents import SpoolStatus
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -34,8 +34,8 @@ def group(name: str, lag: EntryCount, partition: int = 0) -> GroupStats:
     return GroupStats(name, partition, lag, 0, None, None, 1, 0, 0, "0-0")
 
 
-def slot(*, ours: bool | None, result: str = "as-desired") -> RegistrationState:
-    return RegistrationState("a", "v1", "https://x/", ours, NOW, result, result, "", None)
+def slot(*, ours: bool | None, result: str = "as-desired") -> Observation:
+    return Observation("a", "v1", "https://x/", ours, NOW.isoformat(), result, result)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_headline_follows_the_worst_finding(state: Snapshot, level: str, wor
     ],
 )
 def test_the_registration_is_as_good_as_the_worst_account(
-    slots: list[RegistrationState], value: str, level: str
+    slots: list[Observation], value: str, level: str
 ) -> None:
     tile = tiles_by_name(snapshot(registrations=slots))["Registration"]
     assert (tile.value, tile.level) == (value, level)

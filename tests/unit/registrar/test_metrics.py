@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
+from listener.registration_state import Observation, Result
 from registrar.metrics import PrometheusMetrics
-from registrar.observation import Observation, Result
 
 SEEN = Observation(
     account="counted",

@@ -1,80 +1,44 @@
-"""What is read of an observation that another version of this program stored, and what is logged of one."""
+"""What is logged of an observation, and what it keeps of the one before."""
 
-import json
 from dataclasses import replace
-from typing import Any
 
-import pytest
 from structlog.testing import capture_logs
 
+from listener.registration_state import Observation
 from registrar.model import Slot
-from registrar.observation import Observation
-from registrar.reconcile.observation_log import tell
+from registrar.reconcile.observation_log import log_observation
+from registrar.reconcile.observer import unknown, with_history
 
-SEEN = replace(
-    Observation.unknown(Slot("0242078689-00001", "v1"), "unreachable"), detail="refused", fence=3
-)
-
-
-def stored(**changed: Any) -> str:
-    return json.dumps({**json.loads(SEEN.to_json()), **changed})
+SEEN = replace(unknown(Slot("0242078689-00001", "v1"), "unreachable"), detail="refused", fence=3)
+OURS = replace(SEEN, ours=True, registered_url="https://a/cb", since="2026-01-01T00:00:00Z")
 
 
-def test_observation_survives_its_store() -> None:
-    assert Observation.from_json(SEEN.to_json()) == SEEN
-    assert Observation.from_json(stored(token_age_s=12)) == replace(SEEN, token_age_s=12)
+def test_observation_that_is_as_before_keeps_since_when() -> None:
+    now = replace(OURS, since="2026-01-02T00:00:00Z")
+    assert with_history(now, OURS, recent_takeovers=0).since == OURS.since
+    other = replace(now, registered_url="https://b/cb")
+    assert with_history(other, OURS, recent_takeovers=0).since == now.since
 
 
-@pytest.mark.parametrize("value", [None, 7, {"a": [1]}, "text"])
-def test_field_of_a_newer_version_is_ignored(value: Any) -> None:
-    assert Observation.from_json(stored(of_a_newer_version=value)) == SEEN
+def test_observation_after_one_of_a_version_that_stored_no_since_has_its_own() -> None:
+    now = replace(OURS, since="2026-01-02T00:00:00Z")
+    assert with_history(now, replace(OURS, since=""), recent_takeovers=0).since == now.since
 
 
-VALUES: dict[str, list[Any]] = {
-    "ours": ["true", 1, 0, []],
-    "fence": [True, "3", 1.5, None],
-    "tick": [None, "yesterday", "2026-05-01T12:00:00", 7],
-    "since": [None, "", {}],
-    "registered_url": [7, ["https://x"], False],
-    "token_age_s": ["7", True],
-    "result": [None],
-    "reason": [7],
-    "detail": [None],
-    "account": [1],
-    "by": [[]],
-}
-WRONG = [(field, value) for field, values in VALUES.items() for value in values]
+def test_failed_observation_keeps_the_url_that_was_known() -> None:
+    assert with_history(SEEN, OURS, recent_takeovers=0).registered_url == OURS.registered_url
 
 
-@pytest.mark.parametrize(("field", "value"), WRONG)
-def test_observation_with_a_field_of_another_type_is_not_read(field: str, value: Any) -> None:
-    assert Observation.from_json(stored(**{field: value})) is None
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", "{}", "[" * 100_000, b"\xff"])
-def test_what_is_no_observation_is_not_read(text: str | bytes) -> None:
-    assert Observation.from_json(text) is None
-
-
-def test_observation_of_an_older_version_without_the_interval_is_read() -> None:
-    content = json.loads(SEEN.to_json())
-    del content["interval_s"]
-    assert Observation.from_json(json.dumps(content)) == replace(SEEN, interval_s=None)
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in json.loads(SEEN.to_json()) if name != "interval_s"]
-)
-def test_observation_without_a_field_is_not_read(name: str) -> None:
-    content = json.loads(SEEN.to_json())
-    del content[name]
-    assert Observation.from_json(json.dumps(content)) is None
+def test_contender_is_kept_while_takeovers_are_recent() -> None:
+    before = replace(OURS, contender="https://b/cb")
+    assert with_history(OURS, before, recent_takeovers=1).contender == "https://b/cb"
+    assert with_history(OURS, before, recent_takeovers=0).contender is None
 
 
 def lines(*seen: Observation) -> int:
     with capture_logs() as logged:
         for before, after in zip((None, *seen), seen, strict=False):
-            tell(after, before)
+            log_observation(after, before)
     return len(logged)
 
 

@@ -6,7 +6,16 @@ import pytest
 
 from listener.settings.secret import Secret
 from registrar.model import Desired, Registration
-from registrar.plan import FLAP_LIMIT, Action, Context, Takeover, difference, plan, plan_farewell
+from registrar.plan import (
+    FLAP_LIMIT,
+    Action,
+    DeregistrationContext,
+    PlanContext,
+    Takeover,
+    difference,
+    plan,
+    plan_deregistration,
+)
 
 OURS = "https://fota.example.com/cb/new"
 BEFORE = "https://fota.example.com/cb/old"
@@ -20,13 +29,13 @@ OTHER_PASSWORD = Registration(OURS, "me", Secret("old"))
 OLD_TOKEN = Registration(BEFORE, "me", Secret("new"))
 FOREIGN = Registration(OTHERS, "them", Secret("x"))
 
-NEVER = Context("never")
-BOOT = Context("boot", boot=True)
-LATER = Context("boot")
-ALWAYS = Context("always")
+NEVER = PlanContext("never")
+BOOT = PlanContext("boot", boot=True)
+LATER = PlanContext("boot")
+ALWAYS = PlanContext("always")
 
 
-def with_(context: Context, **changes: Any) -> Context:
+def with_(context: PlanContext, **changes: Any) -> PlanContext:
     return replace(context, **changes)
 
 
@@ -72,8 +81,8 @@ TABLE = [
     (FOREIGN, NEVER, Action("yield", "another-owner")),
     (FOREIGN, with_(NEVER, boot=True), Action("yield", "another-owner")),
     (FOREIGN, LATER, Action("yield", "another-owner")),
-    (FOREIGN, BOOT, Action("register", "takeover", contested=True)),
-    (FOREIGN, ALWAYS, Action("register", "takeover", contested=True)),
+    (FOREIGN, BOOT, Action("register", "takeover", from_outsider=True)),
+    (FOREIGN, ALWAYS, Action("register", "takeover", from_outsider=True)),
     (FOREIGN, with_(ALWAYS, takeovers=FLAP_LIMIT - 1), Action("register", "takeover", True)),
     (FOREIGN, with_(ALWAYS, takeovers=FLAP_LIMIT), Action("yield", "flapping")),
     (FOREIGN, with_(BOOT, takeovers=FLAP_LIMIT), Action("yield", "flapping")),
@@ -84,12 +93,12 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("actual", "context", "action"), TABLE)
-def test_plan(actual: Registration | None, context: Context, action: Action) -> None:
+def test_plan(actual: Registration | None, context: PlanContext, action: Action) -> None:
     assert plan(DESIRED, actual, context) == action
 
 
 CONTEXTS = [
-    Context(takeover, boot=boot, superseded=superseded, sibling=sibling, takeovers=takeovers)
+    PlanContext(takeover, boot=boot, superseded=superseded, sibling=sibling, takeovers=takeovers)
     for takeover, boot, superseded, sibling, takeovers in product(
         get_args(Takeover), (True, False), (True, False), (True, False), range(FLAP_LIMIT + 2)
     )
@@ -109,7 +118,7 @@ def test_registration_is_not_written_again_at_the_next_tick(
 
 
 @pytest.mark.parametrize("context", [each for each in CONTEXTS if each.takeover == "never"])
-def test_policy_never_keeps_a_strangers_url_and_replaces_a_siblings(context: Context) -> None:
+def test_policy_never_keeps_a_strangers_url_and_replaces_a_siblings(context: PlanContext) -> None:
     action = plan(DESIRED, FOREIGN, context)
     if context.superseded:
         assert action == Action("yield", "superseded")
@@ -134,20 +143,51 @@ def test_what_differs_is_told_without_its_value(actual: Registration | None, sai
     assert difference(WANTED, actual) == said
 
 
-@pytest.mark.parametrize(
-    ("actual", "action"),
-    [
-        (RIGHT, Action("deregister", "ours")),
-        (OLD_TOKEN, Action("deregister", "ours")),
-        (OTHER_PASSWORD, Action("deregister", "ours")),
-        (FOREIGN, Action("yield", "not-ours")),
-        (None, Action("nothing", "absent")),
-    ],
-)
-def test_farewell_deregisters_a_url_that_is_ours_and_no_other(
-    actual: Registration | None, action: Action
+REPLACED = Registration("https://replaced.example.com/cb")
+AT_OURS, AT_REPLACED = frozenset((OURS, OLD_TOKEN.url)), frozenset((REPLACED.url,))
+SHUTDOWNS = [
+    (RIGHT, frozenset(), None, Action("deregister", "ours")),
+    (OLD_TOKEN, frozenset(), None, Action("deregister", "ours")),
+    (OTHER_PASSWORD, frozenset(), None, Action("deregister", "ours")),
+    (FOREIGN, frozenset((FOREIGN.url,)), None, Action("yield", "not-ours")),
+    (FOREIGN, AT_REPLACED, REPLACED, Action("yield", "not-ours")),
+    (None, AT_OURS, REPLACED, Action("nothing", "absent")),
+    (RIGHT, AT_OURS, None, Action("yield", "served-by-others")),
+    (OLD_TOKEN, AT_OURS, None, Action("yield", "served-by-others")),
+    (RIGHT, AT_OURS | AT_REPLACED, REPLACED, Action("yield", "served-by-others")),
+    (RIGHT, AT_REPLACED, REPLACED, Action("register", "given-back")),
+    (RIGHT, AT_REPLACED, None, Action("deregister", "ours")),
+    (RIGHT, frozenset(), REPLACED, Action("deregister", "ours")),
+]
+
+
+@pytest.mark.parametrize(("actual", "served", "replaced", "action"), SHUTDOWNS)
+def test_plan_at_a_shutdown(
+    actual: Registration | None,
+    served: frozenset[str],
+    replaced: Registration | None,
+    action: Action,
 ) -> None:
-    assert plan_farewell(DESIRED, actual) == action
+    context = DeregistrationContext(served.__contains__, replaced)
+    assert plan_deregistration(DESIRED, actual, context) == action
+
+
+@pytest.mark.parametrize(
+    ("actual", "asked"),
+    [(None, []), (FOREIGN, []), (RIGHT, [OURS, REPLACED.url])],
+    ids=["nothing", "foreign", "ours"],
+)
+def test_plan_at_a_shutdown_asks_only_at_urls_on_which_it_rests(
+    actual: Registration | None, asked: list[str]
+) -> None:
+    urls: list[str] = []
+
+    def is_served_by_others(url: str) -> bool:
+        urls.append(url)
+        return False
+
+    plan_deregistration(DESIRED, actual, DeregistrationContext(is_served_by_others, REPLACED))
+    assert urls == asked
 
 
 def test_without_desired_credentials_shown_ones_differ() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from registrar.coordination.membership import Card, Member, Roll
+from listener.registration_state import Observation
+from registrar.coordination.membership import Member, MemberIdentity, Members
 from registrar.login_breaker.record import LoginRecord
 from registrar.model import Slot
-from registrar.observation import Observation
+from registrar.reconcile.observer import unknown
 from registrar.status import Report, Row
 
-BLANK = Observation.unknown(Slot("0242078689-00001", "v1"))
+BLANK = unknown(Slot("0242078689-00001", "v1"))
 GOOD = replace(BLANK, ours=True, result="registered", reason="absent", registered_url="https://x")
 
 
@@ -46,9 +47,9 @@ def test_what_others_wrote_to_redis_does_not_command_the_terminal(field: str) ->
     changed: Any = {"reason": "flapping", "contender": "https://y", field: COMMANDS}
     seen = replace(GOOD, **changed)
     failed = replace(BLANK, detail=COMMANDS)
-    member = Member(Card(COMMANDS, "deployment", "url"), joined_ms=0, expires_in_s=1)
+    member = Member(MemberIdentity(COMMANDS, "deployment", "url"), joined_ms=0, expires_in_s=1)
     out = io.StringIO()
-    report = Report((row(seen), row(failed)), Roll((member,)), LoginRecord(), stored=True)
+    report = Report((row(seen), row(failed)), Members((member,)), LoginRecord(), stored=True)
     report.show(Console(file=out, width=400))
     assert "owned" in out.getvalue()
     assert [letter for letter in out.getvalue() if not letter.isprintable()] == ["\n"] * len(

@@ -1,4 +1,4 @@
--- Lets the mutex last anew, if it is still held.
+-- Renews the mutex, if it is still held.
 --
 -- KEYS[1]  mutex
 -- ARGV[1]  'fencing-token member'

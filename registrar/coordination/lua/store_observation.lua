@@ -1,4 +1,4 @@
--- Stores what a tick saw, unless somebody who held the mutex later has stored already.
+-- Stores what a tick saw, unless a later holder of the mutex has stored one already.
 --
 -- KEYS[1]  observations
 -- KEYS[2]  observed

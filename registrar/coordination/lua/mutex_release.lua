@@ -1,4 +1,4 @@
--- Gives the mutex back, if it is still held.
+-- Releases the mutex, if it is still held.
 --
 -- KEYS[1]  mutex
 -- ARGV[1]  'fencing-token member'
