@@ -1,10 +1,5 @@
 """What an operator does by hand, also while `run` runs: register, deregister, query."""
 
-from contextlib import ExitStack
-
-import redis
-import structlog
-
 from listener.registration_state import Observation
 from registrar.coordination.coordination import Coordination
 from registrar.errors import RegistrarError, failure_of
@@ -12,13 +7,12 @@ from registrar.model import Slot
 from registrar.plan import Action, matches
 from registrar.reconcile.common_failure import CommonFailure
 from registrar.reconcile.deregistration import Deregistrar
+from registrar.reconcile.exclusive_turns import ExclusiveTurns
 from registrar.reconcile.observer import Observer
 from registrar.reconcile.reconciler import Reconciler
 from registrar.settings import RegistrarSettings
 from registrar.thingspace.client import Client
 from registrar.turn import UNRESTRICTED
-
-log = structlog.get_logger("registrar")
 
 
 def register(
@@ -45,13 +39,10 @@ def deregister(
     Raises:
         NotExclusiveError: another process was at work all the time.
     """
-    turn = UNRESTRICTED
-    with ExitStack() as stack:
-        try:
-            held = coordination.mutex.hold(turn, timeout_s=settings.lease_ttl_s)
-            turn = turn.under(stack.enter_context(held))
-        except redis.RedisError as error:
-            log.warning("without redis", does="goes on alone", why=type(error).__name__)
+    turns = ExclusiveTurns(
+        coordination.mutex, timeout_s=settings.lease_ttl_s, without_redis="goes on alone"
+    )
+    with turns.begin(UNRESTRICTED) as turn:
         deregistrar = Deregistrar(settings, client, coordination)
         return deregistrar.deregister_all(turn, members=0, policy="always")
 

@@ -1,8 +1,8 @@
 """One tick: query, plan, write if need be, verify and observe, for each account and version by itself."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import redis
@@ -23,6 +23,7 @@ from registrar.metrics import Metrics
 from registrar.model import Desired, Registration, Slot
 from registrar.plan import Action, PlanContext, plan
 from registrar.reconcile.common_failure import CommonFailure
+from registrar.reconcile.exclusive_turns import ExclusiveTurns
 from registrar.reconcile.observer import Observer
 from registrar.reconcile.recorder import ObservationRecorder
 from registrar.reconcile.verification import WriteBackoff
@@ -88,7 +89,11 @@ class Reconciler:
         self._recorder = ObservationRecorder(coordination.state, metrics or Metrics())
         self._reconciled_once: set[Slot] = set()
         self._failed: set[Slot] = set()
-        self._without_redis = False
+        self._exclusive_turns = ExclusiveTurns(
+            coordination.mutex,
+            timeout_s=settings.lease_ttl_s,
+            without_redis="registers, never deregisters",
+        )
         self._replaced: dict[Slot, Registration | None] = {}
         self._write_backoff = WriteBackoff(clock)
         self._takeovers = Takeovers(
@@ -98,23 +103,9 @@ class Reconciler:
             clock=clock,
         )
 
-    @contextmanager
-    def exclusively(self, turn: Turn) -> Iterator[Turn]:
-        """The turn under the mutex; the same turn, unfenced, and a line in the log, without Redis.
-
-        Raises:
-            NotExclusiveError: another process held the mutex for as long as a tick may take.
-        """
-        held = self._coordination.mutex.hold(turn, timeout_s=self._settings.lease_ttl_s)
-        with ExitStack() as stack:
-            try:
-                turn = turn.under(stack.enter_context(held))
-            except redis.RedisError as error:
-                if not self._without_redis:
-                    why = _name(error)
-                    log.warning("without redis", does="registers, never deregisters", why=why)
-            self._without_redis = not turn.is_fenced
-            yield turn
+    def exclusively(self, turn: Turn) -> AbstractContextManager[Turn]:
+        """The turn under the mutex; unfenced without Redis. Raises NotExclusiveError if the mutex stays busy."""
+        return self._exclusive_turns.begin(turn)
 
     def tick(self, turn: Turn, *, force: bool = False) -> list[SlotResult]:
         """Reconciles every slot.
