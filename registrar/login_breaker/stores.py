@@ -51,7 +51,7 @@ class RedisStore:
         self._redis = client
         self._key = keys.breaker
         self._digest = digest
-        self._compare_and_set = script(client, "cas")
+        self._compare_and_set = script(client, "compare_and_set")
         self._now = script(client, "now")
 
     def read(self) -> LoginRecord:
