@@ -1,6 +1,7 @@
 """Builds the registrar once, for `run` and for the commands by hand. Nothing runs on import."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -74,6 +75,8 @@ def build(
     *,
     metrics: Metrics | None = None,
     client: "redis.Redis | None" = None,
+    transport: Transport | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Registrar:
     """Builds the registrar; asks neither Redis nor ThingSpace.
 
@@ -81,6 +84,8 @@ def build(
         settings: checked ones.
         metrics: counts; nothing if there is none.
         client: of Redis; by default one that connects as the settings say.
+        transport: sends to ThingSpace; by default as the settings say.
+        clock: returns monotonic seconds.
     """
     client = client or connect(
         settings.service.queue.url,
@@ -92,12 +97,14 @@ def build(
     breaker = LoginBreaker(
         (FileStore(settings.state_dir, digest), RedisStore(client, keys, digest))
     )
-    transport = Transport(settings.base_url, settings.timing, settings.secrets, metrics)
-    tokens = Tokens(transport, settings.credentials, breaker, time.monotonic)
+    transport = transport or Transport(
+        settings.base_url, settings.timing, settings.secrets, metrics
+    )
+    tokens = Tokens(transport, settings.credentials, breaker, clock)
     return Registrar(
         settings=settings,
         client=Client(transport, tokens),
-        coordination=Coordination.build(settings, client),
+        coordination=Coordination.build(settings, client, clock),
         breaker=breaker,
         redis=client,
     )

@@ -107,9 +107,7 @@ class ReconcileLoop:
     def run_once(self) -> bool:
         """Reconciles until stopped, and returns True; False: a mistake of ours came first."""
         try:
-            if self._wait_until_ready(self._stopping.wait):
-                log.info("ready")
-                self.promote()
+            if self.begin():
                 self._reconcile_until_stopped()
         except AddressUnknownError as error:
             log.error("registrar ended", reason=error.reason, detail=error.detail)  # noqa: TRY400
@@ -120,10 +118,17 @@ class ReconcileLoop:
             return False
         return True
 
-    def promote(self) -> None:
-        """Makes this candidate a member that reconciles."""
+    def begin(self) -> bool:
+        """Waits until the listener may be registered, and makes this candidate a member that reconciles.
+
+        Returns False if the process is to stop.
+        """
+        if not self._wait_until_ready(self._stopping.wait):
+            return False
+        log.info("ready")
         self._coordination.heartbeat.promote()
         self._may_have_written = True
+        return True
 
     def tick(self) -> float:
         """One tick; returns the seconds until the next."""

@@ -1,0 +1,566 @@
+"""What replicas may rely on, as tests: they run on the double in memory and on a real Redis alike.
+
+A ring subclasses `CoordinationContract` and `Lifecycle` and gives them the fixture `backend`.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listener.registration_state import Observation
+from registrar.app import Registrar, build
+from registrar.coordination.keys import Keys
+from registrar.coordination.membership import (
+    KNOWN_URL_TTL_MS,
+    Lease,
+    MemberIdentity,
+    Members,
+    read_members,
+)
+from registrar.coordination.mutex import Mutex
+from registrar.coordination.pauses import Pauses
+from registrar.coordination.state import SharedState
+from registrar.errors import NotExclusiveError, UnavailableError
+from registrar.model import Slot
+from registrar.public_url.probe import Probe
+from registrar.reconcile.loop import ReconcileLoop
+from registrar.reconcile.observer import unknown
+from registrar.settings import RegistrarSettings
+from registrar.turn import Turn
+from tests.support.in_memory_coordination import FakeClock
+from tests.support.in_memory_thingspace import THROTTLED, InMemoryThingSpace
+
+KEYS = Keys("fota")
+ACCOUNT = "0242078689-00001"
+SLOT = Slot(ACCOUNT, "v1")
+TTL_S, WINDOW_S = 30.0, 600.0
+URL = "https://fota.example.com/cb"
+NEW_URL = "https://new.example.com/cb"
+FOREIGN = "https://other.example.com/cb"
+
+
+@dataclass
+class Backend:
+    """Where the replicas of a test coordinate; time passes only by `advance`."""
+
+    client: Any
+    clock: FakeClock
+    age: Callable[[float], None]
+
+    def advance(self, seconds: float) -> bool:
+        """Lets time pass, as a turn's sleep that is never over early."""
+        self.clock.advance(seconds)
+        self.age(seconds)
+        return False
+
+    @property
+    def turn(self) -> Turn:
+        return Turn(self.advance)
+
+    def lease(self, name: str, deployment: str = "a", *, age_s: float = 0) -> Lease:
+        identity = MemberIdentity(name, deployment, f"url-of-{deployment}")
+        began = self.clock() - age_s
+        return Lease(self.client, KEYS, identity, ttl_s=TTL_S, age_s=lambda: self.clock() - began)
+
+    def members(self) -> Members:
+        return read_members(self.client, KEYS)
+
+    def mutex(self, name: str) -> Mutex:
+        return Mutex(self.client, KEYS, name, ttl_s=TTL_S, clock=self.clock)
+
+    def state(self) -> SharedState:
+        return SharedState(self.client, KEYS, digest=str, window_s=WINDOW_S)
+
+    def pauses(self) -> Pauses:
+        return Pauses(self.client, KEYS, self.clock)
+
+
+def observed(fence: int, **changed: Any) -> Observation:
+    return replace(unknown(SLOT), fence=fence, **changed)
+
+
+class CoordinationContract:
+    """Mutex, members, state and pauses."""
+
+    def test_fencing_token_grows_with_every_holder(self, backend: Backend) -> None:
+        tokens = []
+        for name in ("one", "two", "one"):
+            with backend.mutex(name).hold(backend.turn, timeout_s=1) as held:
+                tokens.append(held.fencing_token)
+        assert tokens == [1, 2, 3]
+
+    def test_mutex_has_one_holder_and_the_waiter_gives_up_in_time(self, backend: Backend) -> None:
+        began = backend.clock()
+        with (
+            backend.mutex("one").hold(backend.turn, timeout_s=1),
+            pytest.raises(NotExclusiveError) as caught,
+            backend.mutex("two").hold(backend.turn, timeout_s=5),
+        ):
+            raise AssertionError("held twice")
+        assert caught.value.reason == "mutex-busy"
+        assert backend.clock() - began == pytest.approx(5, abs=0.2)
+
+    def test_waiter_that_is_told_to_stop_gives_up_at_once(self, backend: Backend) -> None:
+        with (
+            backend.mutex("one").hold(backend.turn, timeout_s=1),
+            pytest.raises(NotExclusiveError),
+            backend.mutex("two").hold(Turn(lambda _: True), timeout_s=5),
+        ):
+            raise AssertionError("held twice")
+
+    def test_mutex_of_a_killed_holder_expires(self, backend: Backend) -> None:
+        killed = backend.mutex("killed").hold(backend.turn, timeout_s=1)
+        killed.__enter__()
+        with backend.mutex("one").hold(backend.turn, timeout_s=TTL_S + 1) as held:
+            assert held.fencing_token == 2
+
+    def test_renewed_mutex_does_not_expire(self, backend: Backend) -> None:
+        with backend.mutex("one").hold(backend.turn, timeout_s=1) as held:
+            for _ in range(3):
+                backend.advance(TTL_S - 5)
+                held.renew()
+            with (
+                pytest.raises(NotExclusiveError),
+                backend.mutex("two").hold(backend.turn, timeout_s=1),
+            ):
+                raise AssertionError("held twice")
+
+    def test_slow_holder_learns_that_it_lost_the_mutex_and_releases_nothing(
+        self, backend: Backend
+    ) -> None:
+        with backend.mutex("slow").hold(backend.turn, timeout_s=1) as slow:
+            backend.advance(TTL_S + 1)
+            with backend.mutex("next").hold(backend.turn, timeout_s=1) as held:
+                with pytest.raises(NotExclusiveError) as caught:
+                    slow.renew()
+                assert caught.value.reason == "mutex-lost"
+                held.renew()
+
+    def test_release_by_a_slow_holder_leaves_the_next_holder_alone(self, backend: Backend) -> None:
+        with ExitStack() as later:
+            with backend.mutex("slow").hold(backend.turn, timeout_s=1):
+                backend.advance(TTL_S + 1)
+                held = later.enter_context(backend.mutex("next").hold(backend.turn, timeout_s=1))
+            held.renew()
+
+    def test_holder_may_acquire_again_what_it_could_not_release(self, backend: Backend) -> None:
+        first = backend.mutex("one").hold(backend.turn, timeout_s=1)
+        held = first.__enter__()
+        with backend.mutex("one").hold(backend.turn, timeout_s=1) as again:
+            assert again.fencing_token == 2
+            with pytest.raises(NotExclusiveError):
+                held.renew()
+
+    def test_members_join_and_leave(self, backend: Backend) -> None:
+        one, two = backend.lease("one"), backend.lease("two")
+        assert one.join().names == ("one",)
+        assert two.join().names == ("one", "two")
+        assert one.leave() == 1
+        assert backend.members().names == ("two",)
+        assert (two.leave(), two.leave()) == (0, 0)
+
+    def test_lease_expires_unless_it_is_renewed(self, backend: Backend) -> None:
+        one, killed = backend.lease("one"), backend.lease("killed")
+        one.join()
+        killed.join()
+        backend.advance(TTL_S - 5)
+        assert one.renew().names == ("killed", "one")
+        backend.advance(10)
+        assert backend.members().names == ("one",)
+        assert one.leave() == 0
+
+    def test_leaving_member_whose_lease_had_lapsed_cannot_know_who_remains(
+        self, backend: Backend
+    ) -> None:
+        one = backend.lease("one")
+        one.join()
+        backend.advance(TTL_S + 1)
+        assert backend.members().names == ()
+        assert one.leave() is None
+
+    def test_lapsed_lease_is_joined_again_in_its_old_place(self, backend: Backend) -> None:
+        old, new = backend.lease("old", "old", age_s=100), backend.lease("new", "new", age_s=10)
+        old.join()
+        new.join()
+        backend.advance(TTL_S + 1)
+        assert new.renew().rejoined
+        members = old.renew()
+        assert members.rejoined
+        assert not old.renew().rejoined
+        assert (members.is_superseded("old"), members.is_superseded("new")) == (True, False)
+
+    def test_deployment_whose_member_joined_last_supersedes_the_others(
+        self, backend: Backend
+    ) -> None:
+        for name, deployment, age_s in (("1", "a", 30), ("2", "b", 20), ("3", "a", 10)):
+            backend.lease(name, deployment, age_s=age_s).join()
+        members = backend.members()
+        assert (members.is_superseded("a"), members.is_superseded("b")) == (False, True)
+        assert not members.is_superseded("of no member")
+
+    def test_candidate_counts_as_a_member_and_supersedes_nobody(self, backend: Backend) -> None:
+        old, new = backend.lease("old", "old", age_s=100), backend.lease("new", "new")
+        old.join()
+        members = new.join_as_candidate()
+        assert members.names == ("new", "old")
+        assert not members.is_superseded("old")
+        assert members.are_candidates_elsewhere(old.identity)
+        new.renew()
+        assert not backend.members().is_superseded("old")
+        members = new.join()
+        assert members.is_superseded("old")
+        assert not members.are_candidates_elsewhere(old.identity)
+
+    def test_candidate_with_the_same_url_is_no_successor_elsewhere(self, backend: Backend) -> None:
+        one = backend.lease("one")
+        one.join()
+        assert not backend.members().are_candidates_elsewhere(one.identity)
+        members = backend.lease("two").join_as_candidate()
+        assert not members.are_candidates_elsewhere(one.identity)
+
+    def test_observation_of_a_later_holder_stays(self, backend: Backend) -> None:
+        state = backend.state()
+        assert state.observation(SLOT) is None
+        assert state.store_observation(observed(7))
+        assert not state.store_observation(observed(6, reason="late"))
+        assert [seen and seen.reason for seen in state.observations((SLOT,))] == [""]
+        assert state.store_observation(observed(8, reason="next"))
+        seen = state.observation(SLOT)
+        assert seen
+        assert (seen.fence, seen.reason) == (8, "next")
+
+    def test_observation_without_the_mutex_is_stored_and_does_not_fence(
+        self, backend: Backend
+    ) -> None:
+        state = backend.state()
+        state.store_observation(observed(7))
+        assert state.store_observation(observed(0, reason="unfenced"))
+        assert state.store_observation(observed(7, reason="fenced"))
+
+    def test_observations_are_read_in_the_order_asked_for(self, backend: Backend) -> None:
+        state, other = backend.state(), Slot("a", "v2")
+        state.store_observation(observed(1))
+        [first, second] = state.observations((other, SLOT))
+        assert (first, second and second.key) == (None, str(SLOT))
+        assert state.observations(()) == []
+
+    def test_url_of_a_member_is_known_until_long_after_it_left(self, backend: Backend) -> None:
+        state, lease = backend.state(), backend.lease("one")
+        assert not state.is_known_url("url-of-a")
+        lease.join()
+        lease.leave()
+        assert state.is_known_url("url-of-a")
+        assert not state.is_known_url("url-of-b")
+        backend.advance(KNOWN_URL_TTL_MS / 1000 + 1)
+        backend.lease("two", "b").join()
+        assert not state.is_known_url("url-of-a")
+
+    def test_takeovers_count_within_the_window_by_slot_and_deployment(
+        self, backend: Backend
+    ) -> None:
+        state = backend.state()
+        state.add_takeover(SLOT, "a", fencing_token=1)
+        backend.advance(WINDOW_S / 2)
+        state.add_takeover(SLOT, "a", fencing_token=2)
+        assert state.count_takeovers(SLOT, "a") == 2
+        assert state.count_takeovers(SLOT, "b") == 0
+        assert state.count_takeovers(Slot(ACCOUNT, "v2"), "a") == 0
+        backend.advance(WINDOW_S / 2 + 1)
+        assert state.count_takeovers(SLOT, "a") == 1
+
+    def test_queue_has_one_name_for_all(self, backend: Backend) -> None:
+        name = backend.state().queue_id()
+        assert len(name) == 32
+        assert backend.state().queue_id() == name
+
+    def test_pause_is_shared_doubles_and_ends(self, backend: Backend) -> None:
+        one, other = backend.pauses(), backend.pauses()
+        assert other.left_s() == 0
+        one.begin(failure(503))
+        assert 0.3 < other.left_s() <= 0.5
+        backend.advance(0.5)
+        assert other.left_s() == 0
+        other.begin(failure(503))
+        assert 0.7 < one.left_s() <= 1.0
+        one.end()
+        one.begin(failure(503))
+        assert 0.3 < one.left_s() <= 0.5
+
+    def test_pause_is_as_long_as_the_provider_asks(self, backend: Backend) -> None:
+        one, other = backend.pauses(), backend.pauses()
+        one.begin(failure(429, retry_after_s=120))
+        assert 119 < other.left_s() <= 120
+        backend.advance(60)
+        assert 59 < other.left_s() <= 60
+        assert 59 < one.own_left_s() <= 60
+
+    def test_outage_without_an_answer_begins_no_pause(self, backend: Backend) -> None:
+        backend.pauses().begin(UnavailableError("unreachable", sent=False))
+        assert backend.pauses().left_s() == 0
+
+
+def failure(http_status: int, retry_after_s: float | None = None) -> UnavailableError:
+    reason = "throttled" if http_status == 429 else "provider-failed"
+    return UnavailableError(reason, sent=True, http_status=http_status, retry_after_s=retry_after_s)
+
+
+@dataclass
+class Replica:
+    """A registrar whose loop a test drives by hand."""
+
+    registrar: Registrar
+    loop: ReconcileLoop
+    probe_results: list[str | None] = field(default_factory=list)
+
+    def observation(self) -> Observation:
+        """The stored one, of all replicas."""
+        seen = self.registrar.coordination.state.observation(SLOT)
+        assert seen
+        return seen
+
+
+class Lifecycle:
+    """Replicas from joining to leaving: the loop's steps are called in turn, and nothing sleeps."""
+
+    @pytest.fixture
+    def provider(self) -> InMemoryThingSpace:
+        return InMemoryThingSpace()
+
+    @pytest.fixture
+    def replica(
+        self,
+        backend: Backend,
+        provider: InMemoryThingSpace,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Callable[..., Replica]:
+        # A key that is slow to derive on purpose; tests of the login breaker derive it.
+        monkeypatch.setattr("registrar.app.digest_of", lambda _: "digest")
+
+        def make(**chosen: str) -> Replica:
+            backend.advance(1)
+            environ = {
+                "THINGSPACE_KEY": "key",
+                "THINGSPACE_SECRET": "secret",
+                "THINGSPACE_USERNAME": "user",
+                "THINGSPACE_PASSWORD": "password",
+                "THINGSPACE_ACCOUNTS": ACCOUNT,
+                "REDIS_URL": "redis://127.0.0.1:1/0",
+                "PUBLIC_URL": URL,
+                "ALLOW_ANY_SENDER": "true",
+                "SPOOL_DIR": str(tmp_path / "spool"),
+                "REGISTRAR_LEASE_TTL_S": str(int(TTL_S)),
+                **chosen,
+            }
+            settings = RegistrarSettings.from_env(environ)
+            registrar = build(
+                settings, client=backend.client, transport=provider, clock=backend.clock
+            )
+            probe = Probe(settings)
+            results: list[str | None] = []
+            probe.check = lambda: results.pop(0) if results else None  # type: ignore[method-assign]
+            probe.warnings = lambda **_: []  # type: ignore[method-assign]
+            loop = ReconcileLoop(
+                settings,
+                registrar.client,
+                registrar.coordination,
+                wait_until_ready=lambda _: probe.wait_until_allowed(backend.advance),
+                answerers=lambda _url: (),
+                clock=backend.clock,
+            )
+            assert registrar.coordination.heartbeat.join()
+            return Replica(registrar, loop, results)
+
+        return make
+
+    def test_first_tick_registers_and_the_next_one_writes_nothing(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        one = replica()
+        assert one.loop.begin()
+        assert 54 <= one.loop.tick() <= 60
+        assert provider.url(ACCOUNT) == URL
+        assert (one.observation().result, one.observation().reason) == ("registered", "absent")
+        one.loop.tick()
+        assert one.observation().result == "as-desired"
+        assert provider.calls == ["token", "login", "query", "register", "query", "query"]
+
+    def test_probe_holds_registering_up_until_it_passes(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace, backend: Backend
+    ) -> None:
+        old = replica()
+        old.loop.begin()
+        old.loop.tick()
+        new = replica(PUBLIC_URL=NEW_URL, REGISTRAR_PROBE="require")
+        new.probe_results.extend(["no answer", "no answer", "no answer"])
+        began = backend.clock()
+        old.loop.tick()
+        assert old.observation().result == "as-desired"
+        assert new.loop.begin()
+        assert backend.clock() - began == 1 + 2 + 4
+        new.loop.tick()
+        assert provider.url(ACCOUNT) == NEW_URL
+
+    def test_superseded_replica_yields_and_does_not_overwrite_the_observation(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        old = replica(REGISTRAR_TAKEOVER="always")
+        old.loop.begin()
+        old.loop.tick()
+        new = replica(REGISTRAR_TAKEOVER="always", PUBLIC_URL=NEW_URL)
+        new.loop.begin()
+        new.loop.tick()
+        stored = new.observation()
+        assert (stored.result, stored.reason) == ("registered", "sibling")
+        writes = provider.writes()
+        old.loop.tick()
+        assert provider.writes() == writes
+        assert new.observation() == stored
+
+    def test_change_of_deployments_wakes_the_loop_at_the_next_heartbeat(
+        self, replica: Callable[..., Replica]
+    ) -> None:
+        old = replica()
+        old.loop.begin()
+        woken: list[str] = []
+        heartbeat = old.registrar.coordination.heartbeat
+        heartbeat.subscribe(lambda: woken.append("woken"))
+        heartbeat.beat()
+        assert woken == []
+        replica(PUBLIC_URL=NEW_URL)
+        heartbeat.beat()
+        assert woken == ["woken"]
+
+    def test_older_deployment_registers_again_when_the_newer_one_is_gone(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace, backend: Backend
+    ) -> None:
+        old, killed = replica(), replica(PUBLIC_URL=NEW_URL)
+        for each in (old, killed):
+            each.loop.begin()
+            each.loop.tick()
+        assert provider.url(ACCOUNT) == NEW_URL
+        backend.advance(TTL_S - 5)
+        old.registrar.coordination.heartbeat.beat()
+        backend.advance(10)
+        old.loop.tick()
+        assert provider.url(ACCOUNT) == URL
+        assert old.observation().reason == "sibling"
+
+    def test_last_member_to_leave_deregisters(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        first, last = replica(), replica()
+        for each in (first, last):
+            each.loop.begin()
+            each.loop.tick()
+        first.loop.stop()
+        first.loop.shut_down()
+        assert provider.url(ACCOUNT) == URL
+        last.loop.stop()
+        last.loop.shut_down()
+        assert provider.url(ACCOUNT) is None
+        assert last.observation().result == "deregistered"
+        assert provider.calls[-1] == "logout"
+
+    def test_lapsed_member_deregisters_nothing(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace, backend: Backend
+    ) -> None:
+        one = replica()
+        one.loop.begin()
+        one.loop.tick()
+        backend.advance(TTL_S + 1)
+        one.loop.shut_down()
+        assert provider.url(ACCOUNT) == URL
+
+    def test_member_that_never_began_leaves_without_a_call(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        one = replica()
+        one.loop.shut_down()
+        assert provider.calls == []
+        assert one.registrar.coordination.members().names == ()
+
+    def test_strangers_url_is_taken_over_at_boot_and_left_alone_later(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        provider.registered[ACCOUNT, "v1"] = {"name": "Fota", "url": FOREIGN}
+        one = replica()
+        one.loop.begin()
+        one.loop.tick()
+        assert one.observation().reason == "takeover"
+        assert provider.url(ACCOUNT) == URL
+        provider.registered[ACCOUNT, "v1"] = {"name": "Fota", "url": FOREIGN}
+        one.loop.tick()
+        assert one.observation().reason == "another-owner"
+        one.loop.shut_down()
+        assert provider.url(ACCOUNT) == FOREIGN
+
+    def test_pause_of_one_replica_holds_for_the_other_and_ends(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace, backend: Backend
+    ) -> None:
+        one, other = replica(), replica()
+        for each in (one, other):
+            each.loop.begin()
+        provider.fault = THROTTLED
+        one.loop.tick()
+        calls = len(provider.calls)
+        assert 2 <= other.loop.tick() <= 3.5
+        assert len(provider.calls) == calls
+        provider.fault = None
+        backend.advance(3)
+        other.loop.tick()
+        assert provider.url(ACCOUNT) == URL
+
+    def test_two_refused_logins_stop_every_replica_until_unlock(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        provider.accepts_logins = False
+        one, other = replica(), replica()
+        for each in (one, other):
+            each.loop.begin()
+            each.loop.tick()
+        assert provider.calls.count("login") == 2
+        for each in (one, other):
+            assert each.loop.tick() <= 10
+        assert one.observation().reason == "breaker-open"
+        assert provider.calls.count("login") == 2
+        provider.accepts_logins = True
+        assert one.registrar.breaker.unlock().failed == 2
+        other.loop.tick()
+        assert provider.calls.count("login") == 3
+        assert provider.url(ACCOUNT) == URL
+
+    def test_stopped_loop_writes_nothing_more(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        one = replica()
+        one.loop.begin()
+        one.loop.stop()
+        assert one.loop.tick() == 0
+        assert provider.calls == []
+
+    def test_aborted_shutdown_leaves_the_registration(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        one = replica()
+        one.loop.begin()
+        one.loop.tick()
+        one.loop.abort()
+        one.loop.shut_down()
+        assert provider.url(ACCOUNT) == URL
+
+    def test_commands_by_hand_register_query_and_deregister(
+        self, replica: Callable[..., Replica], provider: InMemoryThingSpace
+    ) -> None:
+        provider.registered[ACCOUNT, "v1"] = {"name": "Fota", "url": FOREIGN}
+        by_hand = replica(REGISTRAR_TAKEOVER="never").registrar
+        assert by_hand.query()[0].reason == "not-as-desired"
+        assert by_hand.register()[0].reason == "by-hand"
+        assert by_hand.status(stored=True).as_desired
+        assert by_hand.deregister()[0].result == "deregistered"
+        assert provider.url(ACCOUNT) is None
+        assert not by_hand.status(stored=False).as_desired
