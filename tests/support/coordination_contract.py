@@ -233,13 +233,15 @@ class CoordinationContract:
         assert seen
         assert (seen.fence, seen.reason) == (8, "next")
 
-    def test_observation_without_the_mutex_is_stored_and_does_not_fence(
+    def test_holder_stores_an_observation_of_each_slot_under_one_token(
         self, backend: Backend
     ) -> None:
         state = backend.state()
-        state.store_observation(observed(7))
-        assert state.store_observation(observed(0, reason="unfenced"))
-        assert state.store_observation(observed(7, reason="fenced"))
+        other = replace(observed(7), version="v2")
+        assert state.store_observation(observed(7))
+        assert state.store_observation(other)
+        assert state.store_observation(observed(7, reason="again"))
+        assert state.observation("0242078689-00001/v2") == other
 
     def test_observations_are_read_in_the_order_asked_for(self, backend: Backend) -> None:
         state, other = backend.state(), Slot("a", "v2")

@@ -226,10 +226,9 @@ def _compare_and_set(store: InMemoryRedis, keys: Words, args: Words) -> int:
 
 def _store_observation(store: InMemoryRedis, keys: Words, args: Words) -> int:
     token, field, text = args
-    if int(token) > 0:
-        if int(token) < int(store.read(keys[1]) or 0):
-            return 0
-        store.set(keys[1], token)
+    if int(token) < int(store.read(keys[1]) or 0):
+        return 0
+    store.set(keys[1], token)
     store.content(keys[0])[field] = text
     return 1
 
