@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import redis
 from structlog.testing import capture_logs
 
 from listener.redis_client.client import connect
-from listener.registration_state import Observation
 from listener.settings.secret import Secret
 from registrar.coordination.heartbeat import Heartbeat
 from registrar.coordination.keys import Keys
@@ -27,13 +25,10 @@ from registrar.coordination.membership import (
     read_members,
 )
 from registrar.coordination.mutex import Mutex
-from registrar.coordination.state import SharedState
 from registrar.errors import NotExclusiveError, StopError, UnavailableError
 from registrar.login_breaker.breaker import LoginBreaker
 from registrar.login_breaker.record import LoginRecord
 from registrar.login_breaker.stores import FileStore, RedisStore
-from registrar.model import Slot
-from registrar.reconcile.observer import unknown
 from registrar.turn import UNRESTRICTED, Turn
 from testbed.polling import wait_until
 
@@ -41,7 +36,6 @@ pytestmark = pytest.mark.redis_flavour
 
 KEYS = Keys("tests")
 SOON_S = 20.0
-SLOT = Slot("0242078689-00001", "v1")
 
 
 @pytest.fixture
@@ -61,24 +55,6 @@ def mutex(client: "redis.Redis", name: str, ttl_s: float = 30) -> Mutex:
     return Mutex(client, KEYS, name, ttl_s=ttl_s)
 
 
-def test_members_join_and_leave(client: "redis.Redis") -> None:
-    one, two = lease(client, "one"), lease(client, "two")
-    assert one.join().names == ("one",)
-    assert two.join().names == ("one", "two")
-    assert one.leave() == 1
-    assert read_members(client, KEYS).names == ("two",)
-    assert two.leave() == 0
-    assert two.leave() == 0
-
-
-def test_a_member_that_does_not_renew_is_none(client: "redis.Redis") -> None:
-    lease(client, "killed", ttl_s=0.2).join()
-    one = lease(client, "one")
-    one.join()
-    wait_until(lambda: one.renew().names == ("one",))
-    assert one.leave() == 0
-
-
 def test_leaving_counts_only_those_whose_lease_lasts(client: "redis.Redis") -> None:
     lease(client, "killed", ttl_s=0.05).join()
     one = lease(client, "one")
@@ -90,28 +66,6 @@ def test_leaving_counts_only_those_whose_lease_lasts(client: "redis.Redis") -> N
 def redis_now_ms(client: Any) -> float:
     seconds, micros = client.time()
     return float(seconds * 1000 + micros / 1000)
-
-
-def test_a_lease_that_lapsed_is_joined_again_in_the_old_place(client: "redis.Redis") -> None:
-    old = lease(client, "old", "old", age_s=100)
-    new = lease(client, "new", "new", age_s=10)
-    old.join()
-    new.join()
-    client.delete(KEYS.leases, KEYS.members)
-    assert new.renew().rejoined
-    roll = old.renew()
-    assert roll.rejoined
-    assert not old.renew().rejoined
-    assert (roll.is_superseded("old"), roll.is_superseded("new")) == (True, False)
-
-
-def test_the_deployment_that_joined_last_supersedes(client: "redis.Redis") -> None:
-    for name, deployment, age_s in (("1", "a", 30), ("2", "b", 20), ("3", "a", 10)):
-        lease(client, name, deployment, age_s=age_s).join()
-    roll = read_members(client, KEYS)
-    assert (roll.is_superseded("a"), roll.is_superseded("b")) == (False, True)
-    assert roll.is_superseded("of nobody") is False
-    assert Members().is_superseded("a") is False
 
 
 def test_the_last_of_many_that_leave_at_once_is_one(client: "redis.Redis") -> None:
@@ -153,15 +107,6 @@ def test_one_at_a_time_holds_the_mutex(client: "redis.Redis") -> None:
     assert sorted(tokens) == list(range(1, 17))
 
 
-def test_a_mutex_that_stays_busy_is_told(client: "redis.Redis") -> None:
-    with (
-        mutex(client, "one").hold(UNRESTRICTED, timeout_s=1),
-        pytest.raises(NotExclusiveError),
-        mutex(client, "two").hold(UNRESTRICTED, timeout_s=0.2),
-    ):
-        raise AssertionError("held twice")
-
-
 def test_a_slow_redis_does_not_prolong_the_wait_for_the_mutex(
     client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,62 +123,6 @@ def test_a_slow_redis_does_not_prolong_the_wait_for_the_mutex(
     with pytest.raises(NotExclusiveError), slow.hold(Turn(lambda _: False), timeout_s=6):
         raise AssertionError("held")
     assert polls == 4, "not the sixty that a tenth of a second each would be"
-
-
-def test_the_mutex_of_one_that_was_killed_becomes_free(client: "redis.Redis") -> None:
-    mutex(client, "killed", ttl_s=0.2).hold(UNRESTRICTED, timeout_s=1).__enter__()
-    with mutex(client, "one").hold(UNRESTRICTED, timeout_s=SOON_S) as held:
-        assert held.fencing_token == 2
-
-
-def test_who_was_too_slow_is_told_and_takes_nothing_from_the_next(client: "redis.Redis") -> None:
-    slow = mutex(client, "slow", ttl_s=0.05)
-    with slow.hold(UNRESTRICTED, timeout_s=1) as held:
-        wait_until(lambda: not client.exists(KEYS.mutex))
-        with (
-            mutex(client, "next").hold(UNRESTRICTED, timeout_s=1),
-            pytest.raises(NotExclusiveError),
-        ):
-            held.renew()
-    assert not client.exists(KEYS.mutex)
-
-
-def test_taking_it_bears_being_sent_twice(client: "redis.Redis") -> None:
-    one = mutex(client, "one")
-    first, second = (one._acquire(UNRESTRICTED, 0.1) for _ in range(2))
-    assert (first, second) == (1, 2)
-    for other in ("two", "ne", "another-one"):
-        with pytest.raises(NotExclusiveError):
-            mutex(client, other)._acquire(UNRESTRICTED, 0.1)
-
-
-def test_confirming_lets_it_last_anew(client: "redis.Redis") -> None:
-    with mutex(client, "one", ttl_s=30).hold(UNRESTRICTED, timeout_s=1) as held:
-        client.pexpire(KEYS.mutex, 5000)
-        held.renew()
-        assert 5000 < int(client.pttl(KEYS.mutex)) <= 30_000
-
-
-def test_the_observation_of_whoever_held_the_mutex_later_stays(client: "redis.Redis") -> None:
-    store = SharedState(client, KEYS, digest=str, window_s=60)
-    blank = unknown(SLOT)
-
-    def seen(fence: int) -> Observation:
-        return replace(blank, fence=fence)
-
-    store.store_observation(seen(7))
-    store.store_observation(seen(6))
-    assert store.observation(SLOT) == seen(7)
-    store.store_observation(seen(8))
-    assert store.observation(SLOT) == seen(8)
-
-
-def test_takeovers_count_within_the_window_only(client: "redis.Redis") -> None:
-    store = SharedState(client, KEYS, digest=str, window_s=0.2)
-    store.add_takeover(SLOT, "url", fencing_token=1)
-    store.add_takeover(SLOT, "url", fencing_token=2)
-    assert store.count_takeovers(SLOT, "other") == 0
-    wait_until(lambda: store.count_takeovers(SLOT, "url") == 0)
 
 
 def test_the_heartbeat_renews_and_tells_of_deployments_that_come_and_go(
