@@ -1,4 +1,4 @@
-"""Decides what to do about one registration. Pure: desired and actual and context in, action out.
+"""Plans what to do about one registration. Pure: desired and actual and context in, action out.
 
 | actual | superseded | policy | action |
 |---|---|---|---|
@@ -12,8 +12,8 @@
 | somebody else's URL | no | `never`, `boot` later on | yield: `another-owner` |
 | | no | `boot` at boot, `always` | register: `takeover` |
 
-A `takeover` becomes yield: `flapping`, if that was done `FLAP_LIMIT` times within the window already:
-two who both insist stop after four times in all. What a namespace replaces of its own (a deployment that
+A `takeover` becomes yield: `flapping`, after `FLAP_LIMIT` takeovers within the window: two deployments that
+both insist stop after four takeovers in all. What a namespace replaces of its own (a deployment that
 rolls back and forth, a password that is rotated) is no fight, and is not counted.
 """
 
@@ -45,7 +45,7 @@ Reason = Literal[
 ]
 
 FLAP_LIMIT = 2
-"""So often in a window a deployment replaces what strangers registered. Two that fight get to four."""
+"""How many takeovers a deployment makes within a window. Two deployments that fight make four."""
 
 FLAP_WINDOW_INTERVALS = 100
 """The window, in reconciliation intervals: at the default of a minute, a hundred minutes."""
@@ -60,7 +60,7 @@ class PlanContext:
         boot: whether this process has not yet completed a tick for this slot.
         superseded: whether a deployment of the same namespace that joined later is alive.
         sibling: whether the actual URL belongs, or belonged, to another deployment of the namespace.
-        takeovers: how often this deployment replaced strangers' writing within the window.
+        takeovers: how many takeovers this deployment made within the window.
     """
 
     takeover: Takeover
@@ -103,7 +103,7 @@ def plan(desired: Desired, actual: Registration | None, context: PlanContext) ->
         return Action("register", "absent")
     if matches(desired.registration, actual):
         if context.boot and not context.superseded and _hides_credentials(desired, actual):
-            # Either the provider hides them, or they were never registered: then every message comes without
+            # Either the provider hides them, or they were never registered: then every message arrives without
             # them and is refused. One write at each boot is harmless.
             return Action("register", "credentials-not-shown")
         return Action("nothing", "as-desired")
@@ -144,7 +144,7 @@ def plan_deregistration(
 
 
 def owns(desired: Desired, actual: Registration) -> bool:
-    """Whether the actual URL is this deployment's, be it with its token before."""
+    """Whether the actual URL is this deployment's, with its present or its previous token."""
     mine = (desired.registration, desired.previous)
     return any(same_url(one.url, actual.url) for one in mine if one)
 

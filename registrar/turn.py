@@ -14,7 +14,7 @@ class Fence(Protocol):
         """Greater than that of every holder before."""
 
     def renew(self) -> None:
-        """Lets the mutex last anew. Raises RegistrarError if it is lost."""
+        """Renews the mutex. Raises RegistrarError if it is lost."""
 
 
 def _sleep(seconds: float) -> bool:

@@ -67,7 +67,7 @@ class Heartbeat:
         return self._beat(self._lease.renew)
 
     def _pause(self) -> float:
-        # Who never joined is not counted by those who leave, so it must not wait for a third of a lease.
+        # A process that never joined is not counted by leaving members, so it must not wait for a third of a lease.
         longest_s = self._period_s if self._deployments is not None else min(self._period_s, JOIN_S)
         return longest_s * random.uniform(0.8, 1.0)  # noqa: S311 (spreads replicas)
 
@@ -76,7 +76,7 @@ class Heartbeat:
         try:
             members = renew()
         except Exception as error:
-            # Also a mistake of ours, logged in full: without a lease the others take us for gone.
+            # Also a mistake of ours, logged in full: without a lease the others count this process as gone.
             if not self._failing:
                 mistake = not isinstance(error, redis.RedisError)
                 log.warning("lease not renewed", why=type(error).__name__, exc_info=mistake)
@@ -94,7 +94,7 @@ class Heartbeat:
             log.info("deployments changed", deployments=len(members.deployments))
             self._changed()
         elif members.rejoined:
-            # While we did not count, the last one to leave may have taken the registration along.
+            # While this process did not count, the last member to leave may have deregistered.
             self._changed()
 
 

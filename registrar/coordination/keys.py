@@ -1,4 +1,4 @@
-"""Every Redis key of the registrar; no other module spells one.
+"""Every Redis key of the registrar; no other module contains one.
 
 All share the hash tag `{<namespace>:registrar}`, so that one script may touch several in a Cluster.
 None holds a credential or a token; URLs stand in values only, shown as to people.
@@ -8,12 +8,12 @@ None holds a credential or a token; URLs stand in values only, shown as to peopl
 | `…:leases` | sorted set | member → when its lease expires, ms of Redis's clock |
 | `…:members` | hash | member → `joined-ms deployment url`, the last two as digests |
 | `…:family` | sorted set | known URLs: digest of a URL that a member had → when a member with it last joined, ms |
-| `…:mutex` | string, expires | `fencing-token member` of who may write to ThingSpace now |
-| `…:fence` | number | the fencing token that was given out last |
-| `…:takeovers:<account>/<version>:<deployment>` | sorted set, expires | its replacings of strangers' URLs |
+| `…:mutex` | string, expires | `fencing-token member` of the holder, which may write to ThingSpace |
+| `…:fence` | number | the last fencing token |
+| `…:takeovers:<account>/<version>:<deployment>` | sorted set, expires | its takeovers from strangers |
 | `…:observations` | hash | `<account>/<version>` → the last observation, JSON |
 | `…:observed` | number | the fencing token of the last observation |
-| `…:pause` | number, expires | nobody calls ThingSpace until it has expired: it was throttled |
+| `…:pause` | number, expires | no replica calls ThingSpace until it has expired |
 | `…:pauses` | number, expires | how many such pauses there were in a row |
 | `…:breaker` | hash | digest of credentials → state of the login breaker, JSON |
 """
@@ -39,17 +39,17 @@ class Keys:
 
     @property
     def members(self) -> str:
-        """Who the members are."""
+        """The members' identities."""
         return self._key("members")
 
     @property
     def known_urls(self) -> str:
-        """The URLs of this namespace's deployments, alive or not."""
+        """The URLs of this namespace's deployments, alive or not; the key is called `family`."""
         return self._key("family")
 
     @property
     def mutex(self) -> str:
-        """Who may write now."""
+        """The holder of the mutex."""
         return self._key("mutex")
 
     @property
@@ -64,17 +64,17 @@ class Keys:
 
     @property
     def observations(self) -> str:
-        """What the last tick saw."""
+        """The last observation of each slot."""
         return self._key("observations")
 
     @property
     def observed(self) -> str:
-        """The fencing token of whoever observed last."""
+        """The fencing token of the last observation."""
         return self._key("observed")
 
     @property
     def pause(self) -> str:
-        """Whether, and for how long, nobody calls ThingSpace."""
+        """Exists while no replica may call ThingSpace."""
         return self._key("pause")
 
     @property

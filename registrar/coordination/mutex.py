@@ -1,4 +1,4 @@
-"""The mutex round everything that writes to ThingSpace, with a fencing token."""
+"""The mutex around everything that writes to ThingSpace, with a fencing token (docs/adr/0017)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +11,20 @@ from registrar.coordination.scripts import script
 from registrar.errors import NotExclusiveError
 from registrar.turn import Turn
 
-# How often one who waits for the mutex looks again, in seconds.
+# How often a waiting process tries again, in seconds.
 POLL_S = 0.1
 
 
 class Mutex:
-    """One holder at a time in a namespace; a holder that dies holds it for `ttl_s` more."""
+    """One holder at a time in a namespace; the mutex of a holder that dies expires after `ttl_s`.
+
+    Args:
+        client: of Redis.
+        keys: of the namespace.
+        name: of the process that will hold it, and of no other.
+        ttl_s: how long it lasts without being renewed, in seconds.
+        clock: returns monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -27,7 +35,6 @@ class Mutex:
         ttl_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes the name of who will hold it; the clock counts monotonic seconds."""
         self._clock = clock
         self._keys = keys
         self._name = name
@@ -55,7 +62,7 @@ class Mutex:
             self._release(held.fencing_token)
 
     def renew(self, fencing_token: int) -> None:
-        """Lets the mutex last anew. Raises NotExclusiveError if this token's holder has lost it, or Redis cannot say."""
+        """Renews the mutex of this token's holder. Raises NotExclusiveError if it is lost, or Redis cannot say."""
         try:
             kept = self._renew_script(
                 keys=[self._keys.mutex], args=[self._value(fencing_token), self._ttl_ms]
@@ -81,7 +88,7 @@ class Mutex:
         try:
             self._release_script(keys=[self._keys.mutex], args=[self._value(fencing_token)])
         except redis.RedisError:
-            # It expires by itself; what was done under it is done.
+            # It expires by itself.
             pass
 
     def _value(self, fencing_token: int) -> str:
@@ -103,5 +110,5 @@ class HeldMutex:
         self._mutex = mutex
 
     def renew(self) -> None:
-        """Lets the mutex last anew. Raises NotExclusiveError if it is lost."""
+        """Renews the mutex. Raises NotExclusiveError if it is lost."""
         self._mutex.renew(self.fencing_token)

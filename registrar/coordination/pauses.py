@@ -1,4 +1,4 @@
-"""Pauses that the provider asks for, or needs: all replicas keep them, through Redis."""
+"""Pauses that the provider asks for, or needs; all replicas share them through Redis."""
 
 import random
 import time
@@ -21,17 +21,22 @@ class Pace:
     jitter: tuple[float, float]
 
 
-# A throttle that does not say for how long.
+# A throttle without a Retry-After.
 THROTTLED = Pace(2.0, 300.0, (1.0, 1.25))
 # A provider that fails: so short that the URL is registered within ten seconds of its return.
 FAILING = Pace(0.5, 7.0, (0.75, 1.0))
 
 
 class Pauses:
-    """Counted and timed in Redis; by each process for itself while Redis cannot be reached.
+    """Counted and timed in Redis; by each process alone while Redis cannot be reached.
 
-    Only what the provider itself answered begins a pause: that this machine cannot reach it says nothing
+    Only a reply of the provider begins a pause: that this machine cannot reach it says nothing
     of the other replicas. Nothing here raises.
+
+    Args:
+        client: of Redis.
+        keys: of the namespace.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -45,11 +50,11 @@ class Pauses:
         self._until = float("-inf")
 
     def own_left_s(self) -> float:
-        """The seconds that are left of the pause that this process last read; 0 without one. Redis is not asked."""
+        """The seconds that are left of the last pause that this process knows; 0 without one. Does not ask Redis."""
         return max(self._until - self._clock(), 0.0)
 
     def left_s(self) -> float:
-        """How long the present pause still lasts, in seconds; 0: there is none. Redis is asked."""
+        """How long the present pause still lasts, in seconds; 0: there is none. Asks Redis."""
         own = self.own_left_s()
         try:
             shared_ms = self._redis.pttl(self._keys[0])
@@ -58,9 +63,9 @@ class Pauses:
         return max(own, shared_ms / 1000)
 
     def begin(self, *errors: UnavailableError) -> None:
-        """Begins one pause because of what the provider answered; errors without an answer count for nothing.
+        """Begins one pause because of the provider's replies; errors without a reply are ignored.
 
-        One throttled answer among failures decides the pace; the pause is as long as the longest that is asked for.
+        One throttled reply among failures decides the pace; the pause is as long as the longest that is asked for.
         """
         answered = [error for error in errors if error.http_status is not None]
         if not answered:
@@ -75,7 +80,7 @@ class Pauses:
         try:
             pause = self._script(keys=self._keys, args=[*millis, jitter]) / 1000
         except redis.RedisError:
-            # Then each replica counts for itself.
+            # Then each replica counts by itself.
             pass
         self._until = self._clock() + pause
 

@@ -1,4 +1,4 @@
-"""What the log says of a registration."""
+"""Logs observations: one line when a registration was made, failed or changed."""
 
 import structlog
 
@@ -15,44 +15,50 @@ EVENTS = {
 }
 
 
-def log_observation(seen: Observation, before: Observation | None) -> None:
-    """One line for a registration that was made, failed, or is no longer as it was."""
-    if seen.result != "registered" and before and _news(seen) == _news(before):
+def log_observation(observation: Observation, before: Observation | None) -> None:
+    """Logs a registration that was made, failed, or differs from the observation before."""
+    if (
+        observation.result != "registered"
+        and before
+        and _identity(observation) == _identity(before)
+    ):
         return
-    # A replica that a newer deployment replaces leaves the registration to it as planned.
-    # What belonged to somebody else is missed there: a takeover that succeeds is still a warning, with both URLs.
-    expected = seen.reason == "superseded" or (seen.healthy and seen.reason != "takeover")
-    say = log.info if expected else log.warning
-    say(
-        EVENTS[seen.result],
-        account=seen.account,
-        version=seen.version,
-        url=seen.desired_url if seen.ours is None else seen.registered_url,
-        reason=seen.reason,
-        **_more(contender=seen.contender, detail=seen.detail),
+    # A superseded replica leaves the registration to the newer deployment, as planned. A takeover that succeeds is
+    # a warning with both URLs all the same, because the other owner gets no messages any more.
+    expected = observation.reason == "superseded" or (
+        observation.healthy and observation.reason != "takeover"
+    )
+    write = log.info if expected else log.warning
+    write(
+        EVENTS[observation.result],
+        account=observation.account,
+        version=observation.version,
+        url=observation.desired_url if observation.ours is None else observation.registered_url,
+        reason=observation.reason,
+        **_if_known(contender=observation.contender, detail=observation.detail),
     )
 
 
-def log_deregistration(seen: Observation) -> None:
-    """One line for a registration that was removed, given back, or left."""
-    say = log.warning if seen.result == "failed" else log.info
-    removed = seen.result == "deregistered"
+def log_deregistration(observation: Observation) -> None:
+    """Logs a registration that was deregistered, given back, or left."""
+    write = log.warning if observation.result == "failed" else log.info
+    removed = observation.result == "deregistered"
     event = "deregistered" if removed else "not deregistered"
-    say(
-        "registration given back" if seen.reason == "given-back" else event,
-        account=seen.account,
-        version=seen.version,
-        url=seen.contender if removed else seen.registered_url,
-        reason=seen.reason,
-        **_more(detail=seen.detail),
+    write(
+        "registration given back" if observation.reason == "given-back" else event,
+        account=observation.account,
+        version=observation.version,
+        url=observation.contender if removed else observation.registered_url,
+        reason=observation.reason,
+        **_if_known(detail=observation.detail),
     )
 
 
-def _news(seen: Observation) -> tuple[str | None, ...]:
+def _identity(observation: Observation) -> tuple[str | None, ...]:
     """What must change for another line; the provider's own words may differ every time."""
-    detail = seen.detail if seen.reason in LOCAL_CAUSES else ""
-    return seen.result, seen.reason, seen.registered_url, detail
+    detail = observation.detail if observation.reason in LOCAL_CAUSES else ""
+    return observation.result, observation.reason, observation.registered_url, detail
 
 
-def _more(**optional: str | None) -> dict[str, str]:
+def _if_known(**optional: str | None) -> dict[str, str]:
     return {name: text for name, text in optional.items() if text}
