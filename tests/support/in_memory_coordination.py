@@ -1,7 +1,7 @@
 """What coordination keeps in Redis, kept in memory, with a clock of the test's own: the double of a Redis server.
 
 It knows the commands and the scripts of `registrar.coordination` and of the login breaker, and nothing else. The tests of
-`tests/support/coordination_contract.py` run on it and on a real Redis.
+`coordination_contract.py` and `lifecycle_contract.py` run on it and on a real Redis.
 """
 
 import contextlib

@@ -6,8 +6,9 @@ import pytest
 
 from listener.redis_client.client import connect
 from listener.settings.secret import Secret
-from tests.support.coordination_contract import KEYS, Backend, CoordinationContract, Lifecycle
+from tests.support.coordination_contract import KEYS, Backend, CoordinationContract
 from tests.support.in_memory_coordination import FakeClock, advance_redis
+from tests.support.lifecycle_contract import Lifecycle
 
 
 @pytest.fixture

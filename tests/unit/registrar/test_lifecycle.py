@@ -9,11 +9,10 @@ from tests.support.coordination_contract import (
     URL,
     Backend,
     CoordinationContract,
-    Lifecycle,
-    Replica,
 )
 from tests.support.in_memory_coordination import FakeClock, InMemoryRedis
 from tests.support.in_memory_thingspace import InMemoryThingSpace
+from tests.support.lifecycle_contract import Lifecycle, Replica
 
 
 @pytest.fixture
