@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from registrar.errors import NotExclusiveError
 from tests.support.coordination_contract import (
     ACCOUNT,
+    TTL_S,
     URL,
     Backend,
     CoordinationContract,
@@ -22,7 +24,29 @@ def backend() -> Backend:
 
 
 class TestCoordinationDouble(CoordinationContract):
-    """The contract on the double."""
+    """The contract on the double, and what needs a Redis that is away."""
+
+    def test_mutex_cannot_be_renewed_while_redis_is_away(self, backend: Backend) -> None:
+        with backend.mutex("one").hold(backend.turn, timeout_s=1) as held:
+            backend.client.down = True
+            with pytest.raises(NotExclusiveError) as caught:
+                held.renew()
+            assert caught.value.reason == "mutex-unknown"
+            assert caught.value.detail == "ConnectionError"
+
+    def test_mutex_that_cannot_be_released_is_left_to_expire(self, backend: Backend) -> None:
+        with backend.mutex("one").hold(backend.turn, timeout_s=1):
+            backend.client.down = True
+        backend.client.down = False
+        backend.advance(TTL_S + 1)
+        with backend.mutex("two").hold(backend.turn, timeout_s=0):
+            pass
+
+    def test_member_that_cannot_reach_redis_cannot_know_who_remains(self, backend: Backend) -> None:
+        one = backend.lease("one")
+        one.join()
+        backend.client.down = True
+        assert one.leave() is None
 
 
 class TestLifecycle(Lifecycle):
