@@ -10,6 +10,8 @@ from tests.support.coordination_contract import KEYS, Backend, CoordinationContr
 from tests.support.in_memory_coordination import FakeClock, advance_redis
 from tests.support.lifecycle_contract import Lifecycle
 
+pytestmark = pytest.mark.redis_flavour
+
 
 @pytest.fixture
 def backend(redis_url: str) -> Iterator[Backend]:
