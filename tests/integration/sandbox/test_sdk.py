@@ -10,6 +10,14 @@ from typing import Any
 import pytest
 
 from testbed.sandbox_client import Sandbox
+from tests.support.provider_sdk import (
+    callbacks,
+    log_in,
+    point_at,
+    registration_request,
+    result_exception,
+    sdk_client,
+)
 
 URL = "https://listener.example:50559/CallbackListener/FirmwareServiceMessages.asmx"
 
@@ -30,66 +38,21 @@ def nothing_registered(sandbox: Sandbox) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def servers(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    point_at(sandbox, monkeypatch)
-
-
-def point_at(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Points the SDK's servers at a sandbox, for the length of a test."""
-    from verizon.configuration import Configuration, Environment, Server
-
-    paths = {
-        Server.THINGSPACE: "",
-        Server.OAUTH_SERVER: "/ts/v1",
-        Server.SOFTWARE_MANAGEMENT_V1: "/fota/v1",
-        Server.SOFTWARE_MANAGEMENT_V2: "/fota/v2",
-        Server.SOFTWARE_MANAGEMENT_V3: "/fota/v3",
-    }
-    here = {server: sandbox.base_url + path for server, path in paths.items()}
-    monkeypatch.setitem(Configuration.environments, Environment.PRODUCTION, here)
-
-
-def client(sandbox: Sandbox, *, secret: str | None = None, session: str | None = None) -> Any:
-    from verizon.http.auth.thingspace_oauth import ThingspaceOauthCredentials
-    from verizon.http.auth.vz_m2m_token import VZM2mTokenCredentials
-    from verizon.verizon_client import VerizonClient
-
-    return VerizonClient(
-        thingspace_oauth_credentials=ThingspaceOauthCredentials(
-            oauth_client_id=sandbox.key, oauth_client_secret=secret or sandbox.secret
-        ),
-        vz_m2m_token_credentials=VZM2mTokenCredentials(session) if session else None,
-    )
-
-
-def log_in(sandbox: Sandbox, password: str | None = None) -> str:
-    from verizon.models.log_in_request import LogInRequest
-
-    body = LogInRequest(username=sandbox.username, password=password or sandbox.password)
-    answer = client(sandbox).session_management.start_connectivity_management_session(body)
-    return str(answer.body.session_token)
+    point_at(sandbox.base_url, monkeypatch)
 
 
 @pytest.fixture
 def sdk(sandbox: Sandbox) -> Any:
     """The SDK's client, with a token that it fetches itself and a session."""
-    return client(sandbox, session=log_in(sandbox))
-
-
-def callbacks(sdk: Any, version: str) -> Any:
-    return getattr(sdk, f"software_management_callbacks_{version}")
+    return sdk_client(sandbox, session=log_in(sandbox))
 
 
 def test_v1_queries_registers_and_deregisters(sandbox: Sandbox, sdk: Any) -> None:
     from verizon.models.callback_service_enum import CallbackServiceEnum
-    from verizon.models.fota_v1_callback_registration_request import (
-        FotaV1CallbackRegistrationRequest,
-    )
 
     api, account = callbacks(sdk, "v1"), sandbox.account
     assert api.list_registered_callbacks(account).body == []
-    wanted = FotaV1CallbackRegistrationRequest(
-        name=CallbackServiceEnum.FOTA, url=URL, username="listener", password="hidden"
-    )
+    wanted = registration_request("v1", URL, "listener", "hidden")
     registered = api.register_callback(account, wanted).body
     assert (registered.account_name, registered.service_name) == (account, "Fota")
     (found,) = api.list_registered_callbacks(account).body
@@ -103,9 +66,9 @@ def test_v1_queries_registers_and_deregisters(sandbox: Sandbox, sdk: Any) -> Non
 
 def test_v1_as_a_bare_object_is_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with Sandbox(v1_query="object") as other:
-        point_at(other, monkeypatch)
+        point_at(other.base_url, monkeypatch)
         other.register_outside(URL)
-        api = callbacks(client(other, session=log_in(other)), "v1")
+        api = callbacks(sdk_client(other, session=log_in(other)), "v1")
         assert api.list_registered_callbacks(other.account).body.url == URL
 
 
@@ -115,38 +78,14 @@ def test_v2_and_v3_query_register_modify_and_deregister(
 ) -> None:
     api, account = callbacks(sdk, version), sandbox.account
     assert not hasattr(api.list_registered_callbacks(account).body, "url")
-    assert api.register_callback(account, request(version, URL)).body.url == URL
+    assert api.register_callback(account, registration_request(version, URL)).body.url == URL
     assert api.list_registered_callbacks(account).body.url == URL
-    assert api.update_callback(account, request(version, URL + "2")).body.url == URL + "2"
+    assert (
+        api.update_callback(account, registration_request(version, URL + "2")).body.url == URL + "2"
+    )
     assert sandbox.registered_url(version) == URL + "2"
     assert api.deregister_callback(account).body.success is True
     assert sandbox.registered_url(version) is None
-
-
-def request(version: str, url: str) -> Any:
-    from verizon.models.fota_v2_callback_registration_request import (
-        FotaV2CallbackRegistrationRequest,
-    )
-    from verizon.models.fota_v3_callback_registration_request import (
-        FotaV3CallbackRegistrationRequest,
-    )
-
-    if version == "v2":
-        return FotaV2CallbackRegistrationRequest(url=url)
-    return FotaV3CallbackRegistrationRequest(url=url)
-
-
-def result_exception(version: str) -> type[Exception]:
-    from verizon.exceptions.fota_v1_result_exception import FotaV1ResultException
-    from verizon.exceptions.fota_v2_result_exception import FotaV2ResultException
-    from verizon.exceptions.fota_v3_result_exception import FotaV3ResultException
-
-    found: type[Exception] = {
-        "v1": FotaV1ResultException,
-        "v2": FotaV2ResultException,
-        "v3": FotaV3ResultException,
-    }[version]
-    return found
 
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
@@ -163,7 +102,7 @@ def test_an_error_becomes_the_version_s_exception_with_its_code_and_message(
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
 def test_http_is_refused_with_that_exception(sandbox: Sandbox, sdk: Any, version: str) -> None:
-    plain = request(version, "http://127.0.0.1:1/")
+    plain = registration_request(version, "http://127.0.0.1:1/")
     with pytest.raises(result_exception(version)) as problem:
         callbacks(sdk, version).register_callback(sandbox.account, plain)
     error: Any = problem.value
@@ -207,7 +146,7 @@ def test_oauth_fails_with_a_wrong_secret(sandbox: Sandbox) -> None:
 
     basic = base64.b64encode(f"{sandbox.key}:wrong".encode()).decode()
     with pytest.raises(OauthProviderException) as problem:
-        client(sandbox).oauth_authorization.request_token_thingspace_oauth(f"Basic {basic}")
+        sdk_client(sandbox).oauth_authorization.request_token_thingspace_oauth(f"Basic {basic}")
     assert problem.value.response_code == 401
     assert problem.value.error == "invalid_client"
     assert problem.value.error_description
@@ -215,7 +154,7 @@ def test_oauth_fails_with_a_wrong_secret(sandbox: Sandbox) -> None:
 
 def test_a_token_has_what_the_sdk_reads(sandbox: Sandbox) -> None:
     basic = base64.b64encode(f"{sandbox.key}:{sandbox.secret}".encode()).decode()
-    oauth = client(sandbox).oauth_authorization
+    oauth = sdk_client(sandbox).oauth_authorization
     token = oauth.request_token_thingspace_oauth(f"Basic {basic}").body
     assert token.token_type == "Bearer"
     assert 0 < token.expires_in <= 3600
@@ -238,7 +177,7 @@ def test_a_wrong_password_is_the_session_api_s_exception(sandbox: Sandbox) -> No
 
 def test_logout_ends_the_session(sandbox: Sandbox) -> None:
     session = log_in(sandbox)
-    sdk = client(sandbox, session=session)
+    sdk = sdk_client(sandbox, session=session)
     ended = sdk.session_management.end_connectivity_management_session()
     assert ended.body.session_token == session
     with pytest.raises(result_exception("v1")):
