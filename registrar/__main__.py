@@ -1,32 +1,24 @@
-"""The command line: `python -m registrar run | status | register | deregister | unlock`."""
+"""The command line: `python -m registrar run | status | register | deregister | unlock | callbacks`."""
 
 import json
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-import structlog
 from rich.console import Console
 
-from listener import logs
-from listener.errors import SettingsError
 from listener.registration_state import Observation
 from listener.runtime import memory_protection, stderr
 from registrar.app import Registrar, build
+from registrar.cli.callbacks import callbacks
+from registrar.cli.common import FAILED, as_json, fail, read_settings
 from registrar.errors import RegistrarError
 from registrar.login_breaker.record import LOCKED_AT
 from registrar.run import run_registrar
-from registrar.settings import RegistrarSettings
 
-log = structlog.get_logger("registrar")
-
-WRONG_SETTINGS = 2
-FAILED = 1
 PIPE_WIDTH = 160
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class Commands(click.Group):
@@ -54,6 +46,9 @@ def main() -> None:
     """
 
 
+main.add_command(callbacks)
+
+
 @main.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="Example: python -m registrar run -- gunicorn listener.wsgi:app",
@@ -66,7 +61,7 @@ def run(command: tuple[str, ...]) -> None:
     COMMAND is started. HUP, USR1, TTIN and TTOU go to COMMAND; TERM, INT or QUIT stops, a second one
     hurries. COMMAND always gets TERM.
     """
-    settings = _settings()
+    settings = read_settings()
     if not (settings.enabled or command):
         raise click.UsageError("with REGISTRAR=off there is nothing to run but COMMAND: name one")
     sys.exit(run_registrar(settings, command))
@@ -91,7 +86,7 @@ def deregister(as_json: bool) -> None:
 @click.option("--stored", is_flag=True, help="Believe the last tick; do not ask ThingSpace.")
 def status(as_json: bool, stored: bool) -> None:
     """Show what is registered. Exit status 0 only if all is as desired."""
-    settings = _settings(by_hand=True)
+    settings = read_settings(by_hand=True)
     with build(settings) as registrar:
         report = registrar.status(stored=stored)
     if as_json:
@@ -109,12 +104,12 @@ def unlock() -> None:
     A corrected password needs no unlock. ThingSpace locks the account at the fifth refused login
     in a row, and unlocking here does not change what it has counted.
     """
-    settings = _settings(by_hand=True)
+    settings = read_settings(by_hand=True)
     with build(settings) as registrar:
         try:
             failed = registrar.breaker.unlock().failed
         except RegistrarError as error:
-            _fail(error)
+            fail(error)
     click.echo(
         f"unlocked: one more login may be tried. ThingSpace has probably counted {failed} of the "
         f"{LOCKED_AT} failed logins that lock the account"
@@ -126,12 +121,12 @@ def unlock() -> None:
 def _by_hand(
     work: Callable[[Registrar], list[Observation]], as_json: bool, *, good: Collection[str]
 ) -> None:
-    settings = _settings(by_hand=True)
+    settings = read_settings(by_hand=True)
     with build(settings) as registrar:
         try:
             observations = work(registrar)
         except RegistrarError as error:
-            _fail(error)
+            fail(error)
     if as_json:
         click.echo(json.dumps([asdict(observation) for observation in observations], indent=2))
     else:
@@ -140,34 +135,6 @@ def _by_hand(
             url = one.registered_url or "nothing"
             click.echo(f"{one.account} {one.version}: {one.result} ({said}); registered: {url}")
     sys.exit(0 if all(one.result in good for one in observations) else FAILED)
-
-
-def _fail(error: RegistrarError) -> NoReturn:
-    click.echo(str(error), err=True)
-    sys.exit(FAILED)
-
-
-def _settings(*, by_hand: bool = False) -> RegistrarSettings:
-    try:
-        settings = RegistrarSettings.from_env(by_hand=by_hand)
-    except SettingsError as error:
-        for line in error.lines():
-            click.echo(line, err=True)
-        sys.exit(WRONG_SETTINGS)
-    service = settings.service
-    # By hand, what is done is printed; the log would only say it again.
-    quiet = by_hand and service.log_level == "info"
-    level = "warning" if quiet else service.log_level
-    logs.configure(service.log_format, level, settings.secrets)
-    if settings.enabled or by_hand:
-        if not memory_protection.protect_memory():
-            log.warning(
-                "credentials readable by the same user",
-                why="this system does not close a process's memory",
-            )
-        for account in service.unusual_accounts:
-            log.warning("account of an unusual form", account=account, usual="##########-#####")
-    return settings
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from registrar.metrics import Metrics
 from registrar.reconcile import manual
 from registrar.settings import RegistrarSettings
 from registrar.status import Report, collect
-from registrar.thingspace.auth import Tokens
-from registrar.thingspace.client import Client
+from registrar.thingspace.auth import Authenticator
+from registrar.thingspace.client import CallbackClient
 from registrar.thingspace.transport import Transport
 
 
@@ -35,7 +35,7 @@ class Registrar:
     """
 
     settings: RegistrarSettings
-    client: Client
+    client: CallbackClient
     coordination: Coordination
     breaker: LoginBreaker
     redis: "redis.Redis"
@@ -100,10 +100,10 @@ def build(
     transport = transport or Transport(
         settings.base_url, settings.timing, settings.secrets, metrics
     )
-    tokens = Tokens(transport, settings.credentials, breaker, clock)
+    authenticator = Authenticator(transport, settings.credentials, breaker, clock)
     return Registrar(
         settings=settings,
-        client=Client(transport, tokens),
+        client=CallbackClient(transport, authenticator),
         coordination=Coordination.build(settings, client, clock),
         breaker=breaker,
         redis=client,

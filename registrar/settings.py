@@ -78,24 +78,32 @@ class RegistrarSettings:
 
     @classmethod
     def from_env(
-        cls, environ: Mapping[str, str] = os.environ, *, by_hand: bool = False
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        by_hand: bool = False,
+        any_account: bool = False,
     ) -> "RegistrarSettings":
         """Reads the listener's and the registrar's settings.
 
         Args:
-            environ: the variables.
-            by_hand: for an operator's command, which needs every setting of the registrar even with
-                REGISTRAR=off.
+            environ: to be read.
+            by_hand: a person wants something done, so all that is needed for it must be there, even
+                with REGISTRAR=off.
+            any_account: for a command that names its account itself: only the provider's credentials must be there.
 
         Raises:
             listener.errors.SettingsError: with every problem of both.
         """
-        return read_environ(environ, partial(cls.read, by_hand=by_hand))
+        read = partial(cls.read, by_hand=by_hand, any_account=any_account)
+        return read_environ(environ, read)
 
     @classmethod
-    def read(cls, env: EnvReader, *, by_hand: bool = False) -> "RegistrarSettings":
+    def read(
+        cls, env: EnvReader, *, by_hand: bool = False, any_account: bool = False
+    ) -> "RegistrarSettings":
         """Reads the variables; the caller seals `env`, which reports the problems."""
-        service = Settings.read(env)
+        service = Settings.read(env, require_sender_proof=not any_account)
         settings = cls(
             service=service,
             enabled=env.str("REGISTRAR", "on", validate=OneOf(("on", "off"))) != "off",
@@ -120,17 +128,15 @@ class RegistrarSettings:
             # Beside the spool, because its volume survives a restart.
             state_dir=service.spool.folder or DEFAULT_FOLDER,
         )
-        if settings.enabled or by_hand:
-            settings._require(env)
+        if settings.enabled or by_hand or any_account:
+            settings._require(env, any_account=any_account)
         return settings
 
-    def _require(self, env: EnvReader) -> None:
+    def _require(self, env: EnvReader, *, any_account: bool) -> None:
         """Reports each missing variable without which the URL cannot be registered."""
-        needed = {
-            "PUBLIC_URL": self.service.public_url,
-            "THINGSPACE_ACCOUNTS": self.service.accounts,
-            **dict(zip(CREDENTIAL_NAMES, self._credential_texts, strict=True)),
-        }
+        own = {"PUBLIC_URL": self.service.public_url, "THINGSPACE_ACCOUNTS": self.service.accounts}
+        credentials = dict(zip(CREDENTIAL_NAMES, self._credential_texts, strict=True))
+        needed = credentials if any_account else {**own, **credentials}
         for name, value in needed.items():
             if not value and not env.has_problem(name):
                 env.add_problem(

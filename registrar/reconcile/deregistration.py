@@ -17,7 +17,7 @@ from registrar.reconcile.answer_cache import AnswerCache, Answerers
 from registrar.reconcile.observer import Observer
 from registrar.reconcile.recorder import ObservationRecorder
 from registrar.settings import Deregister, RegistrarSettings
-from registrar.thingspace.client import ATTEMPTS, Client, worth_retrying
+from registrar.thingspace.client import MAX_ATTEMPTS, CallbackClient, is_retryable
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
@@ -59,7 +59,7 @@ class Deregistrar:
     def __init__(
         self,
         settings: RegistrarSettings,
-        client: Client,
+        client: CallbackClient,
         coordination: Coordination,
         answerers: Answerers = _unanswered,
         replaced: Callable[[Slot], Registration | None] = _nothing_replaced,
@@ -108,7 +108,7 @@ class Deregistrar:
         )
 
     def _deregister_verified(
-        self, slot: Slot, turn: Turn, context: DeregistrationContext, attempts: int = ATTEMPTS
+        self, slot: Slot, turn: Turn, context: DeregistrationContext, attempts: int = MAX_ATTEMPTS
     ) -> DeregisterResult:
         """Deregisters or gives back, if the plan says so.
 
@@ -129,7 +129,7 @@ class Deregistrar:
                 self._client.deregister(slot, turn)
             except UnavailableError as error:
                 pause_s = error.retry_after_s or RETRY_S
-                if attempts == 1 or not worth_retrying(error) or turn.sleep(pause_s):
+                if attempts == 1 or not is_retryable(error) or turn.sleep(pause_s):
                     raise
                 again = self._deregister_verified(slot, turn, context, attempts - 1)
                 # Nothing is there any more: the attempt was carried out after all.

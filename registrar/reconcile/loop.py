@@ -22,7 +22,7 @@ from registrar.reconcile.pacing import Pacing
 from registrar.reconcile.reconciler import Reconciler
 from registrar.reconcile.shutdown import Shutdown
 from registrar.settings import RegistrarSettings
-from registrar.thingspace.client import Client
+from registrar.thingspace.client import CallbackClient
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
@@ -48,7 +48,7 @@ class ReconcileLoop:
     def __init__(
         self,
         settings: RegistrarSettings,
-        client: Client,
+        client: CallbackClient,
         coordination: Coordination,
         *,
         wait_until_ready: Callable[[Callable[[float], bool]], bool],

@@ -11,12 +11,12 @@ from registrar.reconcile.exclusive_turns import ExclusiveTurns
 from registrar.reconcile.observer import Observer
 from registrar.reconcile.reconciler import Reconciler
 from registrar.settings import RegistrarSettings
-from registrar.thingspace.client import Client
+from registrar.thingspace.client import CallbackClient
 from registrar.turn import UNRESTRICTED
 
 
 def register(
-    settings: RegistrarSettings, client: Client, coordination: Coordination
+    settings: RegistrarSettings, client: CallbackClient, coordination: Coordination
 ) -> list[Observation]:
     """Registers every slot, also in place of another owner's URL, because a person says so.
 
@@ -30,7 +30,7 @@ def register(
 
 
 def deregister(
-    settings: RegistrarSettings, client: Client, coordination: Coordination
+    settings: RegistrarSettings, client: CallbackClient, coordination: Coordination
 ) -> list[Observation]:
     """Deregisters every registration that is ours, whichever members remain.
 
@@ -48,18 +48,18 @@ def deregister(
 
 
 def query(
-    settings: RegistrarSettings, client: Client, coordination: Coordination
+    settings: RegistrarSettings, client: CallbackClient, coordination: Coordination
 ) -> list[Observation]:
     """Asks ThingSpace about every slot, and changes nothing."""
     observer = Observer.build(settings, coordination.lease.identity.name)
-    common = CommonFailure(failure_of(client.tokens.current))
+    common = CommonFailure(failure_of(client.authenticator.tokens))
     return [_query(slot, settings, client, observer, common) for slot in settings.slots]
 
 
 def _query(
     slot: Slot,
     settings: RegistrarSettings,
-    client: Client,
+    client: CallbackClient,
     observer: Observer,
     common: CommonFailure,
 ) -> Observation:

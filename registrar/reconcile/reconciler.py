@@ -28,7 +28,7 @@ from registrar.reconcile.observer import Observer
 from registrar.reconcile.recorder import ObservationRecorder
 from registrar.reconcile.verification import WriteBackoff
 from registrar.settings import RegistrarSettings
-from registrar.thingspace.client import Client
+from registrar.thingspace.client import CallbackClient
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
@@ -77,7 +77,7 @@ class Reconciler:
     def __init__(
         self,
         settings: RegistrarSettings,
-        client: Client,
+        client: CallbackClient,
         coordination: Coordination,
         clock: Callable[[], float] = time.monotonic,
         metrics: Metrics | None = None,
@@ -119,7 +119,7 @@ class Reconciler:
             StoppingError, PausedError: the turn says so.
         """
         turn.check()
-        login_error = failure_of(lambda: self._client.tokens.current(turn))
+        login_error = failure_of(lambda: self._client.authenticator.tokens(turn))
         superseded = self._is_superseded(turn)
         results = self._reconcile_all(TickContext(turn, login_error, superseded, force))
         self._begin_or_end_pause(results)
@@ -175,7 +175,7 @@ class Reconciler:
             error = RejectedError("mistake", _name(failure))
         if error:
             observation = self._observer.after_failure(slot, desired, error)
-        age_s = self._client.tokens.age_s()
+        age_s = self._client.authenticator.token_age_s()
         observation = self._recorder.after_tick(
             replace(
                 observation,

@@ -1,9 +1,8 @@
-"""The OAuth token and the session that all calls share: renewed before they expire, and on refusal."""
+"""The OAuth token and the session that all calls share: obtained, renewed, invalidated, logged out."""
 
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 from listener.settings.secret import Secret
 from registrar.errors import (
@@ -13,73 +12,56 @@ from registrar.errors import (
     TokenKind,
     UnavailableError,
 )
+from registrar.login_breaker.breaker import LoginBreaker
 from registrar.model import Credentials
 from registrar.thingspace import replies, requests
 from registrar.thingspace.renewals import Renewals
 from registrar.thingspace.transport import Transport
 from registrar.turn import UNRESTRICTED, Turn
 
-# A token is renewed so long before it expires, or after nine tenths of a very short life.
-EARLY_S = 60.0
-# After a login that was not answered the next one waits for so long at the least.
+# A token is renewed this long before it expires, or after nine tenths of a very short life.
+RENEW_EARLY_S = 60.0
+# The shortest wait after a login that was not answered.
 LOGIN_PAUSE_S = 5.0
-# After the gateway refused a fresh bearer at the login as well, the next one waits for so long.
+# The wait after the gateway refused a fresh bearer at the login as well.
 BEARER_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
-class Pass:
-    """What a call shows: the bearer and the session."""
+class SessionTokens:
+    """The bearer and the session that a call shows."""
 
     token: Secret
     session: Secret
 
 
-class Attempt(Protocol):
-    """A login that was entered into the breaker before it was tried."""
-
-    def accepted(self) -> None:
-        """The provider took the credentials."""
-
-    def refused(self, *, locked: bool) -> None:
-        """The provider refused them, or says that the account is locked."""
-
-    def not_evaluated(self) -> None:
-        """The provider did not look at them."""
-
-    def unknown(self) -> None:
-        """Nobody knows: they may have been refused."""
-
-
-class Breaker(Protocol):
-    """Decides whether a login may be tried."""
-
-    def reserve(self) -> Attempt:
-        """Enters an attempt. Raises StopError or UnavailableError if there must be none now."""
-
-
-class Tokens:
+class Authenticator:
     """One token and one session for all accounts; several threads may share it.
 
-    Guaranteed: one sign-in at a time, whoever asks, and never a login that the breaker did not
+    Guaranteed: one login at a time, whichever thread needs it, and none that the breaker did not
     allow. The token is trusted for `expires_in` less a minute; asking for it again within its hour
     returns the same one [doc], so a refusal before that is expected and costs one renewal. The
     session is used until it is refused [doc].
+
+    Args:
+        transport: sends.
+        credentials: of the application and its user.
+        breaker: counts the logins.
+        clock: monotonic, in seconds.
     """
 
     def __init__(
         self,
         transport: Transport,
         credentials: Credentials,
-        breaker: Breaker,
+        breaker: LoginBreaker,
         clock: Callable[[], float],
     ) -> None:
-        """Takes a monotonic clock in seconds."""
         self._transport = transport
         self._credentials = credentials
         self._breaker = breaker
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self.renewals = Renewals(clock)
         self._bearer_refused_until = float("-inf")
         self._token: Secret | None = None
@@ -87,29 +69,29 @@ class Tokens:
         self._token_until = 0.0
         self._session: Secret | None = None
 
-    def current(self, turn: Turn = UNRESTRICTED) -> Pass:
-        """A token and a session that are good as far as is known; signs in if need be.
+    def tokens(self, turn: Turn = UNRESTRICTED) -> SessionTokens:
+        """A token and a session that are good as far as is known; logs in if need be.
 
         Args:
             turn: asked before everything that is sent.
 
         Raises:
-            RegistrarError: signing in failed.
+            RegistrarError: the login failed.
         """
         with self._lock:
             if self._session is None:
                 self._session = self._log_in(turn)
-            return Pass(self._bearer(turn), self._session)
+            return SessionTokens(self._bearer(turn), self._session)
 
-    def discard(self, used: Pass, grants: Collection[TokenKind]) -> None:
+    def invalidate(self, used: SessionTokens, stale: Collection[TokenKind]) -> None:
         """Forgets what was refused, unless another thread has renewed it meanwhile."""
         with self._lock:
-            if "token" in grants and self._token == used.token:
+            if "token" in stale and self._token == used.token:
                 self._token = None
-            if "session" in grants and self._session == used.session:
+            if "session" in stale and self._session == used.session:
                 self._session = None
 
-    def age_s(self) -> float | None:
+    def token_age_s(self) -> float | None:
         """How long ago the token was asked for, in seconds; None without one."""
         with self._lock:
             return None if self._token is None else self._clock() - self._token_from
@@ -136,8 +118,9 @@ class Tokens:
             asked = self._clock()
             headers = requests.basic_auth(self._credentials)
             token = replies.read_token(self._transport.send(requests.token(), headers))
+            life_s = token.expires_in_s
             self._token, self._token_from = token.value, asked
-            self._token_until = asked + max(token.expires_in_s - EARLY_S, token.expires_in_s * 0.9)
+            self._token_until = asked + max(life_s - RENEW_EARLY_S, life_s * 0.9)
         return self._token
 
     def _log_in(self, turn: Turn) -> Secret:
@@ -152,7 +135,7 @@ class Tokens:
         try:
             return self._try_login(self._bearer(turn), turn)
         except AuthExpiredError:
-            # Nothing of it counts as a login, so the breaker does not pace it.
+            # Such logins are not evaluated, so the breaker does not pace them.
             self._bearer_refused_until = self._clock() + BEARER_PAUSE_S
             raise
 
@@ -160,9 +143,8 @@ class Tokens:
         turn.check()
         attempt = self._breaker.reserve()
         try:
-            reply = self._transport.send(
-                requests.login(self._credentials), requests.token_auth(bearer)
-            )
+            headers = requests.token_auth(bearer)
+            reply = self._transport.send(requests.login(self._credentials), headers)
             session = replies.read_session(reply)
         except StopError as error:
             attempt.refused(locked=error.reason == "account-locked")

@@ -10,7 +10,7 @@ from registrar.reconcile.loop import ReconcileLoop
 from registrar.reconcile.reconciler import Reconciler
 from registrar.reconcile.shutdown import Shutdown
 from registrar.settings import RegistrarSettings
-from registrar.thingspace.client import Client
+from registrar.thingspace.client import CallbackClient
 from registrar.turn import UNRESTRICTED
 from testbed.sandbox_client import Sandbox
 
@@ -34,7 +34,7 @@ class Replica:
     def loop(
         self,
         wait_until_ready: Callable[[object], bool] = lambda _: True,
-        client: Client | None = None,
+        client: CallbackClient | None = None,
     ) -> ReconcileLoop:
         """The loop of this replica, whose URL nobody answers."""
         return ReconcileLoop(

@@ -15,7 +15,7 @@ from registrar.reconcile.deregistration import Deregistrar
 from registrar.reconcile.shutdown import Shutdown
 from registrar.reconcile.thread import LoopThread
 from registrar.settings import Timing
-from registrar.thingspace.client import Client
+from registrar.thingspace.client import CallbackClient
 from registrar.turn import UNRESTRICTED, Turn
 from testbed.polling import wait_until
 from testbed.sandbox_client import Sandbox
@@ -325,16 +325,16 @@ def test_a_delete_whose_answer_is_lost_does_not_take_the_next_owners_registratio
     one = replica()
     one.join()
     one.tick()
-    deregister = Client.deregister
+    deregister = CallbackClient.deregister
 
-    def lost(self: Client, slot: Slot, turn: Turn) -> None:
+    def lost(self: CallbackClient, slot: Slot, turn: Turn) -> None:
         try:
             deregister(self, slot, turn)
         finally:
             assert thingspace.registered_url() is None
             thingspace.register_outside(FOREIGN)
 
-    monkeypatch.setattr(Client, "deregister", lost)
+    monkeypatch.setattr(CallbackClient, "deregister", lost)
     thingspace.fault(FOTA, method="DELETE", when="after", drop=True)
     start = request_count(thingspace)
     one.leave()

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from listener import logs
 from listener.runtime import memory_protection
-from registrar.__main__ import _settings
+from registrar.cli.common import read_settings
 
 ENVIRON = {
     "PUBLIC_URL": "https://fota.example.com/cb",
@@ -53,6 +53,6 @@ def test_log_says_that_credentials_can_be_read(
     # The tests' own logging stays as it is.
     monkeypatch.setattr(logs, "configure", lambda *_: None)
     with capture_logs() as lines:
-        _settings()
+        read_settings()
     told = {line["event"] for line in lines if line["log_level"] == "warning"}
     assert ("credentials readable by the same user" in told) == warned

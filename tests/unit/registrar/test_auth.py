@@ -1,4 +1,4 @@
-"""Tokens and the client with a provider made of canned answers: no network, no clock but ours."""
+"""The authenticator and the client with a provider made of canned answers: no network, no clock but ours."""
 
 import json
 import threading
@@ -20,11 +20,11 @@ from registrar.errors import (
     UnavailableError,
 )
 from registrar.http.reply import Reply
-from registrar.login_breaker.breaker import LoginBreaker
+from registrar.login_breaker.breaker import LoginBreaker, Reservation
 from registrar.login_breaker.stores import FileStore
 from registrar.model import Credentials, Registration, Slot
-from registrar.thingspace.auth import BEARER_PAUSE_S, Tokens
-from registrar.thingspace.client import ATTEMPTS, Client
+from registrar.thingspace.auth import BEARER_PAUSE_S, Authenticator
+from registrar.thingspace.client import MAX_ATTEMPTS, CallbackClient
 from registrar.thingspace.requests import Call
 from registrar.thingspace.transport import Transport
 from registrar.turn import Turn
@@ -74,27 +74,16 @@ class Provider(Transport):
         return Counter(path for path, _ in self.sent)[path]
 
 
-class Breaker:
+class Breaker(LoginBreaker):
     """Allows everything, and notes what became of it."""
 
     def __init__(self) -> None:
+        super().__init__(())
         self.outcomes: list[str] = []
 
-    def reserve(self) -> "Breaker":
+    def reserve(self) -> Reservation:
         self.outcomes.append("reserved")
-        return self
-
-    def accepted(self) -> None:
-        self.outcomes.append("accepted")
-
-    def refused(self, *, locked: bool) -> None:
-        self.outcomes.append("locked" if locked else "refused")
-
-    def not_evaluated(self) -> None:
-        self.outcomes.append("not-evaluated")
-
-    def unknown(self) -> None:
-        self.outcomes.append("unknown")
+        return Reservation("login", lambda _, outcome: self.outcomes.append(outcome))
 
 
 class Clock:
@@ -110,8 +99,8 @@ class ClientWithFakes:
         self.breaker = Breaker()
         self.clock = Clock()
         self.slept: list[float] = []
-        self.tokens = Tokens(self.provider, CREDENTIALS, self.breaker, self.clock)
-        self.client = Client(self.provider, self.tokens)
+        self.authenticator = Authenticator(self.provider, CREDENTIALS, self.breaker, self.clock)
+        self.client = CallbackClient(self.provider, self.authenticator)
         self.turn = Turn(self.wait)
         self.stopping = False
 
@@ -146,7 +135,7 @@ def test_the_token_is_renewed_before_it_expires_and_the_session_goes_on(
     fakes.clock.now = 3600 - 59
     fakes.client.query(SLOT, fakes.turn)
     assert (fakes.provider.count(OAUTH), fakes.provider.count(LOGIN)) == (2, 1)
-    assert fakes.tokens.age_s() == 0
+    assert fakes.authenticator.token_age_s() == 0
 
 
 def test_a_token_of_short_life_is_used_for_most_of_it(fakes: ClientWithFakes) -> None:
@@ -191,7 +180,7 @@ def test_several_threads_sign_in_once(fakes: ClientWithFakes) -> None:
 
     def use() -> None:
         gate.wait()
-        fakes.tokens.current()
+        fakes.authenticator.tokens()
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
@@ -202,11 +191,11 @@ def test_several_threads_sign_in_once(fakes: ClientWithFakes) -> None:
 
 
 def test_what_another_thread_has_renewed_is_not_renewed_again(fakes: ClientWithFakes) -> None:
-    used = fakes.tokens.current()
-    fakes.tokens.discard(used, {"token", "session"})
-    fresh = fakes.tokens.current()
-    fakes.tokens.discard(used, {"token", "session"})
-    assert fakes.tokens.current() == fresh
+    used = fakes.authenticator.tokens()
+    fakes.authenticator.invalidate(used, {"token", "session"})
+    fresh = fakes.authenticator.tokens()
+    fakes.authenticator.invalidate(used, {"token", "session"})
+    assert fakes.authenticator.tokens() == fresh
 
 
 @pytest.mark.parametrize(
@@ -245,13 +234,13 @@ def test_the_breaker_learns_what_became_of_a_login(
 ) -> None:
     fakes.provider.plan(LOGIN, answer, answer)
     with pytest.raises((StopError, UnavailableError, AuthExpiredError)):
-        fakes.tokens.current()
+        fakes.authenticator.tokens()
     assert fakes.breaker.outcomes[:2] == ["reserved", outcome]
 
 
 def test_a_bearer_refused_at_login_is_renewed_and_costs_no_login(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(LOGIN, BEARER_REFUSED)
-    fakes.tokens.current()
+    fakes.authenticator.tokens()
     assert fakes.breaker.outcomes == ["reserved", "not-evaluated", "reserved", "accepted"]
     assert fakes.provider.count(OAUTH) == 2
 
@@ -260,18 +249,18 @@ def test_a_bearer_that_is_refused_at_every_login_is_tried_twice_a_minute_and_nev
     fakes: ClientWithFakes, tmp_path: Path
 ) -> None:
     breaker = LoginBreaker([FileStore(tmp_path, "digest")])
-    tokens = Tokens(fakes.provider, CREDENTIALS, breaker, fakes.clock)
+    authenticator = Authenticator(fakes.provider, CREDENTIALS, breaker, fakes.clock)
     fakes.provider.plan(LOGIN, *[BEARER_REFUSED] * 99)
     for sent in (2, 4):
         for _ in range(12):
             with pytest.raises((AuthExpiredError, UnavailableError)) as caught:
-                tokens.current()
+                authenticator.tokens()
             assert caught.value.reason == "token-refused"
         assert fakes.provider.count(LOGIN) == sent
         fakes.clock.now += BEARER_PAUSE_S
     assert breaker.read().possibly_failed == 0
     fakes.provider.plan(LOGIN)
-    tokens.current()
+    authenticator.tokens()
 
 
 def test_a_login_without_an_answer_is_not_tried_again_at_once(fakes: ClientWithFakes) -> None:
@@ -284,7 +273,7 @@ def test_a_login_without_an_answer_is_not_tried_again_at_once(fakes: ClientWithF
 
 
 def test_nothing_is_sent_by_a_breaker_that_refuses(fakes: ClientWithFakes) -> None:
-    def refuse() -> Breaker:
+    def refuse() -> Reservation:
         raise StopError("breaker-open")
 
     fakes.breaker.reserve = refuse  # type: ignore[method-assign]
@@ -296,12 +285,12 @@ def test_nothing_is_sent_by_a_breaker_that_refuses(fakes: ClientWithFakes) -> No
 def test_the_session_is_ended_once_and_a_failure_of_that_is_only_told(
     fakes: ClientWithFakes,
 ) -> None:
-    assert fakes.tokens.log_out() is None
+    assert fakes.authenticator.log_out() is None
     assert fakes.provider.sent == []
-    fakes.tokens.current()
+    fakes.authenticator.tokens()
     fakes.provider.plan(LOGOUT, unavailable(sent=True))
-    assert fakes.tokens.log_out() == "timeout"
-    assert fakes.tokens.log_out() is None
+    assert fakes.authenticator.log_out() == "timeout"
+    assert fakes.authenticator.log_out() is None
     assert fakes.provider.count(LOGOUT) == 1
 
 
@@ -309,8 +298,8 @@ def test_an_outage_is_tried_a_few_times_with_growing_waits(fakes: ClientWithFake
     fakes.provider.plan(FOTA, *[Reply(503)] * 9)
     with pytest.raises(UnavailableError):
         fakes.client.query(SLOT, fakes.turn)
-    assert fakes.provider.count(FOTA) == ATTEMPTS
-    assert len(fakes.slept) == ATTEMPTS - 1
+    assert fakes.provider.count(FOTA) == MAX_ATTEMPTS
+    assert len(fakes.slept) == MAX_ATTEMPTS - 1
     assert all(0 <= seconds <= 2 for seconds in fakes.slept)
 
 
@@ -363,7 +352,7 @@ def test_what_is_rejected_is_not_tried_again(fakes: ClientWithFakes) -> None:
 
 
 def test_permission_is_asked_before_every_attempt_to_write(fakes: ClientWithFakes) -> None:
-    fakes.tokens.current()
+    fakes.authenticator.tokens()
     asked = []
 
     def permit() -> None:

@@ -1,0 +1,1 @@
+"""What the registrar's commands have in common, and the group of commands for any account."""
