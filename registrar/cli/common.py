@@ -34,9 +34,14 @@ def confirm(question: str, assumed: bool) -> None:
     """
     if assumed:
         return
-    if not sys.stdin.isatty():
+    if not is_interactive():
         raise click.UsageError(f"{question} There is no terminal to answer at: add --yes")
     click.confirm(question, abort=True)
+
+
+def is_interactive() -> bool:
+    """Whether standard input is a terminal, at which a question would be answered."""
+    return sys.stdin.isatty()
 
 
 def read_settings(*, by_hand: bool = False, any_account: bool = False) -> RegistrarSettings:

@@ -4,6 +4,7 @@ from click.testing import CliRunner
 from registrar.__main__ import main
 
 COMMANDS = ("run", "status", "register", "deregister", "unlock")
+CALLBACK_COMMANDS = ("list", "register", "deregister")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -13,9 +14,18 @@ def test_help_says_what_a_command_does_and_has_an_example(command: str) -> None:
     assert "Example" in end.output
 
 
+@pytest.mark.parametrize("command", CALLBACK_COMMANDS)
+def test_help_of_a_callback_command_has_an_example_and_names_the_account(command: str) -> None:
+    end = CliRunner().invoke(main, ["callbacks", command, "--help"])
+    assert end.exit_code == 0
+    assert "Example" in end.output
+    assert "ACCOUNT" in end.output
+    assert "--api-version" in end.output
+
+
 def test_help_names_all_commands_and_exit_statuses() -> None:
     end = CliRunner().invoke(main, ["--help"])
-    assert all(command in end.output for command in COMMANDS)
+    assert all(command in end.output for command in (*COMMANDS, "callbacks"))
     assert "Exit status" in end.output
 
 
