@@ -24,19 +24,19 @@ class Reservation:
     resolve: Callable[[str, LoginOutcome], None]
 
     def accepted(self) -> None:
-        """See `auth.Attempt`."""
+        """ThingSpace accepted the credentials."""
         self.resolve(self.attempt, "accepted")
 
     def refused(self, *, locked: bool) -> None:
-        """See `auth.Attempt`."""
+        """ThingSpace refused them, or reports that the account is locked."""
         self.resolve(self.attempt, "locked" if locked else "refused")
 
     def not_evaluated(self) -> None:
-        """See `auth.Attempt`."""
+        """ThingSpace did not evaluate them."""
         self.resolve(self.attempt, "not-evaluated")
 
     def unknown(self) -> None:
-        """See `auth.Attempt`."""
+        """No reply says what became of them: they may have been refused."""
         self.resolve(self.attempt, "unanswered")
 
 
