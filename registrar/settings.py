@@ -108,7 +108,7 @@ class RegistrarSettings:
             service=service,
             enabled=env.str("REGISTRAR", "on", validate=OneOf(("on", "off"))) != "off",
             credentials=Credentials(*(_secret(env, name) for name in CREDENTIAL_NAMES)),
-            base_url=env.parsed("THINGSPACE_BASE_URL", BASE_URL, parse=_base_url),
+            base_url=env.parsed("THINGSPACE_BASE_URL", BASE_URL, parse=parse_base_url),
             interval_s=env.int("REGISTRAR_INTERVAL_S", 60, validate=Range(1)),
             lease_ttl_s=env.int("REGISTRAR_LEASE_TTL_S", 30, validate=Range(1)),
             deregister=cast(
@@ -211,7 +211,12 @@ def _secret(env: EnvReader, name: str) -> Secret:
     return env.parsed(name, None, parse=Secret) or Secret("")
 
 
-def _base_url(text: str) -> str:
+def parse_base_url(text: str) -> str:
+    """ThingSpace's base URL, without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or it is http and not of this machine.
+    """
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must be an http or https URL with a host")

@@ -21,7 +21,7 @@ from registrar.http.reply import Reply
 from registrar.login_breaker.breaker import LoginBreaker, digest_of
 from registrar.login_breaker.stores import FileStore
 from registrar.model import Credentials, Registration, ServiceName, Slot
-from registrar.settings import Timing
+from registrar.settings import Timing, parse_base_url
 from registrar.thingspace import requests
 from registrar.thingspace.auth import Authenticator
 from registrar.thingspace.replies import (
@@ -90,17 +90,20 @@ class CallbackClient:
         """A client that stands alone. It connects, and logs in, when it is first used.
 
         Args:
-            base_url: of ThingSpace, `https://thingspace.verizon.com/api`; http sends credentials in clear.
+            base_url: of ThingSpace, `https://thingspace.verizon.com/api`.
             key: of the application.
             secret: of the application.
             username: of its user.
             password: of its user.
             state_dir: where failed logins are counted, across restarts: ThingSpace locks the account at the
                 fifth in a row [doc]. Share it with a registrar on the same machine (its SPOOL_DIR).
+
+        Raises:
+            ValueError: the base URL is none, or would carry the credentials in clear.
         """
         credentials = Credentials(*map(Secret, (key, secret, username, password)))
         secrets = (credentials.key, credentials.secret, credentials.password)
-        transport = Transport(base_url.rstrip("/"), Timing(), secrets)
+        transport = Transport(parse_base_url(base_url), Timing(), secrets)
         breaker = LoginBreaker((FileStore(state_dir, digest_of(credentials)),))
         return cls(transport, Authenticator(transport, credentials, breaker, time.monotonic))
 

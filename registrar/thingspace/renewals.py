@@ -1,4 +1,4 @@
-"""Which refusals a new login may mend, and how often it is tried. Pure but for its clock."""
+"""Decides which tokens to renew after a refusal, and how often. Pure but for its clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from registrar.thingspace.requests import Call
 
 # How a dead session is refused is [?]: after this many refusals in a row, of any kind, a new one is tried.
 SUSPECT_AFTER = 2
-# A new session that was refused as well is followed by the next one after a pause, which doubles.
+# After a new session was refused as well, the next one waits for a pause, which doubles.
 FIRST_PAUSE_S = 60.0
-LONGEST_PAUSE_S = 3600.0
+MAX_PAUSE_S = 3600.0
 # The session as such, whatever was called with it.
 SESSION = ""
 
@@ -22,14 +22,16 @@ class _Pace:
 
 
 class Renewals:
-    """What this process knows of refused calls.
+    """Paces the renewals of one process.
 
-    Every login that it allows still has to pass the breaker. What it prevents is a login on every tick
-    because one account is refused for good: such logins succeed, so the breaker does not count them.
+    Every login still has to pass the breaker. This class prevents a login on every tick because one
+    account is refused for good: such logins succeed, so the breaker does not count them.
+
+    Args:
+        clock: monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """Takes a clock of monotonic seconds."""
         self._clock = clock
         self._refused_in_a_row = 0
         self._paces: dict[str, _Pace] = {}
@@ -37,7 +39,7 @@ class Renewals:
         self._suspects: set[str] = set()
 
     def worked(self, call: Call) -> None:
-        """Notes that a call was accepted. A new session has helped only if that same call was refused before."""
+        """Records that a call was accepted. A new session helped only if the same call was refused before."""
         key = _key(call)
         self._refused_in_a_row = 0
         self._paces.pop(key, None)
@@ -46,7 +48,7 @@ class Renewals:
             self._paces.pop(SESSION, None)
 
     def after(self, call: Call, refusal: RegistrarError) -> frozenset[TokenKind]:
-        """What to renew before the refused call is tried once more; nothing: give it up."""
+        """What to renew before the refused call is tried once more; empty: give up."""
         key = _key(call)
         self._refused_in_a_row += 1
         if isinstance(refusal, AuthExpiredError):
@@ -61,11 +63,11 @@ class Renewals:
         pace = self._paces.get(key, _Pace(0, now))
         if now < pace.until_s:
             return False
-        pause = min(FIRST_PAUSE_S * 2.0**pace.in_vain, LONGEST_PAUSE_S)
+        pause = min(FIRST_PAUSE_S * 2.0**pace.in_vain, MAX_PAUSE_S)
         self._paces[key] = _Pace(pace.in_vain + 1, now + pause)
         return True
 
 
 def _key(call: Call) -> str:
-    """The method too: a GET that is accepted says nothing of the POST of the same path."""
+    """Method and path: an accepted GET says nothing about the POST of the same path."""
     return f"{call.method} {call.path}"

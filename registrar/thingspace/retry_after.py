@@ -1,4 +1,4 @@
-"""Reads every form in which a server says when to ask again. Pure; all results are seconds, capped."""
+"""Retry-After and the gateway's nextAccessTime, in every form: how long to wait, in seconds, capped. Pure."""
 
 import re
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-# A server that asks for more is asked again all the same after this time.
-LONGEST_RETRY_AFTER_S = 300.0
+# A server that asks for a longer wait is called again after this time all the same.
+MAX_RETRY_AFTER_S = 300.0
 
 # The gateway's `nextAccessTime`, as WSO2 writes it: "2026-May-01 12:00:30+0000 UTC".
 GATEWAY_FORMS = ("%Y-%b-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%b-%d %H:%M:%S")
@@ -64,4 +64,4 @@ def _http_date(text: str) -> datetime:
 
 
 def _capped(seconds: float) -> float:
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

@@ -20,9 +20,14 @@ USER_AGENT = "thingspace-fota-listener"
 class Transport:
     """Calls to one API base over kept connections; a call does not follow redirects.
 
-    What the provider repeats of a secret in an error or a page goes no further than this, be it one of
-    the settings or a token that the call showed: error texts are shown to people and stored. The answers that
-    are data are left as they are.
+    Secrets that ThingSpace repeats in an error or a page are redacted here, those of the settings and the tokens
+    that the call showed: error texts are shown to people and stored. Replies that are data are left as they are.
+
+    Args:
+        base_url: of the API.
+        timing: its time limits for a request.
+        secrets: to redact.
+        metrics: counts calls.
     """
 
     def __init__(
@@ -32,7 +37,6 @@ class Transport:
         secrets: Iterable[Secret] = (),
         metrics: Metrics | None = None,
     ) -> None:
-        """Connects to nothing yet; takes the secrets that may be repeated."""
         self._metrics = metrics or Metrics()
         self._secrets = tuple(secrets)
         self._base_url = base_url
@@ -43,11 +47,11 @@ class Transport:
         )
 
     def send(self, call: Call, headers: Mapping[str, str]) -> Reply:
-        """The answer, whatever it says.
+        """The reply, whatever its status.
 
         Raises:
-            UnavailableError: there was none. Its `sent` is False only if the request certainly did
-                not reach the provider.
+            UnavailableError: there was none. Its `sent` is False only if the request certainly did not
+                reach ThingSpace.
         """
         started = time.monotonic()
         result = "mistake"

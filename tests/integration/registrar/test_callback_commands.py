@@ -247,3 +247,9 @@ def test_example_of_the_client_alone_runs(example: Any, sandbox: Sandbox, tmp_pa
     assert [call["method"] for call in sandbox.requests(path="/api/fota")][-3:] == [
         *("POST", "GET", "DELETE")
     ]
+
+
+@pytest.mark.parametrize("url", ["http://thingspace.example.com/api", "thingspace.example.com", ""])
+def test_client_alone_sends_no_credentials_in_clear(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="http"):
+        CallbackClient.open(url, "key", "secret", "username", "password", state_dir=tmp_path)
