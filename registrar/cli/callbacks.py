@@ -47,7 +47,9 @@ class _Result:
             click.echo(json.dumps(data, indent=2))
         else:
             detail = f" ({self.problem})" if self.problem else ""
-            click.echo(f"{_name(self.slot)}: {self.word}{detail}; registered: {url or 'nothing'}")
+            click.echo(
+                f"{self.slot.account} {self.slot.version}: {self.word}{detail}; registered: {url or 'nothing'}"
+            )
         if self.problem:
             sys.exit(FAILED)
 
@@ -94,9 +96,9 @@ assume_yes = click.option(
 def callbacks() -> None:
     """Look at, register or deregister the callback of any account.
 
-    These commands need the provider's credentials alone: THINGSPACE_KEY, THINGSPACE_SECRET,
-    THINGSPACE_USERNAME and THINGSPACE_PASSWORD. Their logins are counted by the login breaker.
-    They neither wait for `run` nor stop it: what it keeps registered it registers again.
+    These commands need THINGSPACE_KEY, THINGSPACE_SECRET, THINGSPACE_USERNAME and
+    THINGSPACE_PASSWORD alone. The login breaker counts their logins. They neither wait for `run`
+    nor stop it: a registration that it keeps is registered again.
     """
 
 
@@ -105,8 +107,7 @@ def callbacks() -> None:
 def list_callbacks(account: str, version: str, as_json: bool) -> None:
     """Show the callbacks that are registered for ACCOUNT.
 
-    Secrets in URLs are hidden as `status` hides them. Of username and password it is only said whether
-    there are any.
+    It hides secrets in URLs as `status` does, and shows of username and password only whether there are any.
     """
     slot = Slot(account, version)
     with _client() as (settings, client):
@@ -120,10 +121,10 @@ def list_callbacks(account: str, version: str, as_json: bool) -> None:
         login = "with" if _has_login(callback.registration) else "without"
         url = _shown(callback.registration, settings)
         click.echo(
-            f"{_name(slot)}: {printable(callback.service)}: {url} ({login} username and password)"
+            f"{account} {version}: {printable(callback.service)}: {url} ({login} username and password)"
         )
     if not registered:
-        click.echo(f"{_name(slot)}: nothing is registered")
+        click.echo(f"{account} {version}: nothing is registered")
 
 
 @callbacks.command(
@@ -206,11 +207,7 @@ def _client() -> Iterator[tuple[RegistrarSettings, CallbackClient]]:
 def _wanted(
     settings: RegistrarSettings, version: str, url: str | None, with_login: bool
 ) -> Registration:
-    """What is to be registered: this deployment's own, or the URL that is given.
-
-    Raises:
-        UsageError: there is no URL, or no username and password to register with it.
-    """
+    """What is to be registered: this deployment's own, or the URL that is given. Raises UsageError."""
     service = settings.service
     if url is None:
         if service.public_url is None:
@@ -228,8 +225,8 @@ def _confirm_loss(
 ) -> None:
     """Asks before a callback is lost that is not this deployment's own."""
     if settings.service.public_url is None or not owns(settings.desired(slot), registered):
-        url = _shown(registered, settings)
-        confirm(f"{_name(slot)}: {url} is registered, not by this deployment. {verb} it?", assumed)
+        name, url = f"{slot.account} {slot.version}", _shown(registered, settings)
+        confirm(f"{name}: {url} is registered, not by this deployment. {verb} it?", assumed)
 
 
 def _has_login(registration: Registration) -> bool:
@@ -240,12 +237,7 @@ def _shown(registration: Registration, settings: RegistrarSettings) -> str:
     return shown_url(registration.url, settings.service.public_url) or ""
 
 
-def _name(slot: Slot) -> str:
-    return f"{slot.account} {slot.version}"
-
-
 def _data(callback: RegisteredCallback, slot: Slot, settings: RegistrarSettings) -> dict[str, Any]:
-    """One object of `list --json`."""
     return {
         "account": slot.account,
         "version": slot.version,
