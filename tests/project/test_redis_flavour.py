@@ -26,6 +26,7 @@ ONE_SERVER = {
     "integration/listener/test_security_headers.py": READS,
     "integration/listener/test_spool_files.py": "what is tested is the journal on disk",
     "integration/registrar/test_answers.py": REGISTRAR,
+    "integration/registrar/test_callback_commands.py": REGISTRAR,
     "integration/registrar/test_deregistration.py": REGISTRAR,
     "integration/registrar/test_reconciler.py": REGISTRAR,
     "integration/testbed/test_ports.py": "what is tested is the choice of ports",
