@@ -8,11 +8,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import redis
+from xdist.scheduler import LoadScopeScheduling
 
 from testbed import redis_process
 from testbed.programs import MissingProgramError
@@ -72,6 +75,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if number * quick // total == (number - 1) * quick // total:
             item.add_marker(pytest.mark.slow)
         passed[function] += 1
+
+
+class ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Runs a module whose tests share a fixture in one process, and spreads all other tests.
+
+    xdist's own groups do not do that: under pytest 9.2 their marks have no effect.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if shares_fixture(TESTS.parent / path) else nodeid
+
+
+@cache
+def shares_fixture(module: Path) -> bool:
+    return 'scope="module"' in module.read_text()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ModuleScheduling:
+    return ModuleScheduling(config, log)
 
 
 def function_of(item: pytest.Item) -> str:

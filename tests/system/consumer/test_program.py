@@ -17,8 +17,6 @@ from testbed.log_reader import LogReader
 from testbed.polling import wait_until
 from tests.support.consumer_feed import STREAM, Program, feed
 
-pytestmark = pytest.mark.redis_flavour
-
 ROOT = Path(__file__).parents[3]
 GROUP = "billing"
 DEAD = f"{{fota:0}}:dead:{GROUP}"

@@ -19,8 +19,6 @@ from testbed.polling import wait_until
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
 
-pytestmark = pytest.mark.redis_flavour
-
 PROVIDER = {
     "THINGSPACE_KEY": "planted-provider-key",
     "THINGSPACE_SECRET": "planted-provider-secret",

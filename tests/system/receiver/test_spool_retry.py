@@ -14,7 +14,7 @@ from testbed.polling import wait_until
 from testbed.process import ROOT
 from testbed.service import RECEIVER, Service
 
-pytestmark = [pytest.mark.redis_flavour, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 LIMIT = "1048576"
 

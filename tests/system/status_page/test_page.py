@@ -16,9 +16,6 @@ from testbed.redis_nodes import Node, started
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
 
-# All in one process of the run: a browser and a deployment of its own for each would take half a minute more.
-pytestmark = pytest.mark.xdist_group("status-page")
-
 # What the page promises; the registrar looks once a second here.
 SOON_MS = 5_000
 AXE = ROOT / "tests/browser/node_modules/axe-core/axe.min.js"
