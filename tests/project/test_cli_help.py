@@ -50,11 +50,18 @@ def test_the_overview_names_every_command_and_the_exit_statuses() -> None:
     assert "Exit status" in shown
 
 
-@pytest.mark.parametrize("document", ["README.md", *sorted(map(str, ROOT.glob("docs/*.md")))])
-def test_each_command_that_a_document_shows_parses(document: str) -> None:
-    for line in LINE.findall((ROOT / document).read_text()):
-        if line.split("…")[0] == line:
-            parse(line.replace("ID", "1-0").replace("GROUP", "billing"))
+def commands_in_documents() -> Iterator[tuple[str, str]]:
+    """Each command that a document shows, but for those with an ellipsis, and the document."""
+    for document in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]:
+        for line in LINE.findall(document.read_text()):
+            if "…" not in line:
+                yield document.name, line
+
+
+@pytest.mark.parametrize(("document", "line"), [*commands_in_documents()])
+def test_command_that_a_document_shows_parses(document: str, line: str) -> None:
+    del document
+    parse(line.replace("ID", "1-0").replace("GROUP", "billing"))
 
 
 def test_operations_shows_every_command() -> None:

@@ -116,6 +116,7 @@ def test_what_anybody_wrote_is_shown_as_text_and_short(ops: FlaskClient, redis_c
     page = text_of(ops)
     message = text_of(ops, f"/messages/0/{entry_id}")
     for text in (page, message):
+        assert "&lt;script&gt;alert" in text
         assert "<script>alert" not in text
         assert "\u202e" not in text
         assert "\x1b" not in text

@@ -185,7 +185,9 @@ def send_many(sandbox: Sandbox) -> list[int]:
 
 
 def test_the_samples_can_be_sent_as_curl_would(sandbox: Sandbox) -> None:
-    for path in sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json")):
+    paths = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
+    assert paths
+    for path in paths:
         answer = requests.post(
             f"{sandbox.root_url}/sandbox/messages",
             data=path.read_bytes(),

@@ -50,5 +50,7 @@ def test_a_preferred_port_is_given_only_while_nobody_listens_there() -> None:
 
 
 def test_an_http3_server_can_have_udp_at_a_given_port() -> None:
+    port = free_port()
     with socket.socket(type=socket.SOCK_DGRAM) as udp:
-        udp.bind((ports.HOST, free_port()))
+        udp.bind((ports.HOST, port))
+        assert udp.getsockname() == (ports.HOST, port)

@@ -194,6 +194,7 @@ def test_file_of_ours_works_from_another_directory(redis_server: str, tmp_path: 
     command = f"cd {tmp_path} && exec gunicorn -c {ROOT}/gunicorn.conf.py {APP}"
     with started(redis_server, "sh", "-c", command) as service:
         service.wait_until_ready()
+        assert service.post(b"{}", f"/cb/{TOKEN}").status_code == 200
 
 
 @pytest.mark.slow

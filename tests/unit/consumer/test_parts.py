@@ -222,6 +222,7 @@ def test_a_safe_observer_passes_every_method_on() -> None:
 def test_the_guides_example_of_a_handlers_test_passes() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "consumer.md").read_text()
     program, _, test = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert "assert " in test
     space: dict[str, Any] = {}
     exec(program.replace("consumer.run()", ""), space)
     exec(test, space)

@@ -1,9 +1,10 @@
 """Who may send: paths and tokens, source addresses, credentials, accounts."""
 
+import ipaddress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from listener.callback import auth
@@ -139,10 +140,30 @@ def test_an_address_of_version_6_is_found_in_its_network() -> None:
         )
 
 
-@given(st.text())
-def test_any_text_is_an_address_or_none(text: str) -> None:
-    auth.client_address(text, [text], 0)
-    auth.client_address(None, [text], 1)
+ADDRESSES = st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(str)
+ODD = st.sampled_from(
+    ["", " ", "[", "]", "[]", ":", ":443", ":x", "%eth0", "/32", "\x00", "0", "."]
+)
+
+
+@given(ODD, ADDRESSES | st.text(max_size=5), ODD)
+def test_text_in_place_of_an_address_is_that_address_or_none(
+    before: str, middle: str, after: str
+) -> None:
+    text = f"{before}{middle}{after}"
+    address = auth.client_address(text, [], 0)
+    assert address == auth.client_address(None, [text], 1)
+    event("none" if address is None else "an address")
+    assert address is None or address in {parsed(middle), parsed(text)}
+
+
+def parsed(text: str) -> Any:
+    """The address that the standard library reads; the IPv4 one in an IPv6 one that holds one."""
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return ""
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 @pytest.mark.parametrize(

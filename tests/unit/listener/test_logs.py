@@ -57,11 +57,14 @@ class Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def test_a_line_that_cannot_be_written_is_lost_without_a_word() -> None:
+def test_a_line_that_cannot_be_written_is_lost_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     logs.StderrLogger("listener", Full()).info(b"lost")
     closed = io.StringIO()
     closed.close()
     logs.StderrLogger("listener", closed).info(b"lost")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_our_own_lines_have_level_logger_and_time_like_those_of_libraries() -> None:

@@ -111,6 +111,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     ],
 )
 def test_any_one_proof_of_sender_is_enough(proof: dict[str, str]) -> None:
+    with pytest.raises(SettingsError):
+        Settings.from_env(dict.fromkeys(proof, ""))
     Settings.from_env(proof)
 
 

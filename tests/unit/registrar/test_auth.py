@@ -423,6 +423,7 @@ def test_deregistration_of_nothing_succeeds(fakes: ClientWithFakes) -> None:
     fakes.provider.plan(f"{FOTA}/name/Fota", Reply(404), NOTHING)
     for _ in range(2):
         fakes.client.deregister(SLOT)
+    assert fakes.provider.count(f"{FOTA}/name/Fota") == 2
 
 
 def test_registration_that_is_answered_404_fails(fakes: ClientWithFakes) -> None:

@@ -85,10 +85,12 @@ def test_a_refusal_names_what_to_renew(reply: Reply, grants: set[str]) -> None:
     assert caught.value.stale == grants
 
 
-def test_an_acceptance_passes() -> None:
+def test_success_is_no_fault_unless_it_has_an_error_code() -> None:
     raise_for_fault(Reply(200, HTML))
     raise_for_fault(Reply(204))
     raise_for_fault(Reply(200, b'{"success": true, "errorCode": 0, "error": null}'))
+    with pytest.raises(RejectedError):
+        raise_for_fault(Reply(200, b'{"success": true, "errorCode": 1, "error": null}'))
 
 
 def test_the_wait_that_is_asked_for_comes_along() -> None:
