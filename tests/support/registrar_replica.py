@@ -53,6 +53,11 @@ class Replica:
     def join(self) -> None:
         self.registrar.coordination.lease.join()
 
+    def stored(self) -> Observation:
+        """What all replicas read, and people in the status page, about the first account."""
+        slot = self.settings.slots[0]
+        return self.parts.shared.store.observation(slot) or Observation.unknown(slot)
+
     def leave(self) -> None:
         coordination = self.registrar.coordination
         deregistrar = Deregistrar(self.settings, self.registrar.client, coordination)

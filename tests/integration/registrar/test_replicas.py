@@ -43,12 +43,16 @@ def test_the_newer_deployment_decides_and_the_older_does_not_fight_back(
     old.tick()
     new = replica(REGISTRAR_TAKEOVER="always", PUBLIC_URL="http://127.0.0.1:9001/new")
     new.join()
-    assert result_and_reason(new.tick()[0]) == ("registered", "sibling")
+    [registered] = new.tick()
+    assert result_and_reason(registered) == ("registered", "sibling")
     assert result_and_reason(old.tick()[0]) == ("yielded", "superseded")
+    assert new.stored() == registered
     old.leave()
     assert thingspace.registered_url() == f"http://127.0.0.1:9001/new/{TOKEN}"
+    assert new.stored() == registered
     new.leave()
     assert thingspace.registered_url() is None
+    assert result_and_reason(new.stored()) == ("deregistered", "ours")
 
 
 @pytest.mark.parametrize("policy", ["last", "always", "never"])
@@ -107,8 +111,10 @@ def test_a_takeover_policy_of_never_is_about_strangers_and_not_about_a_roll_out(
     old.tick()
     new = replica(REGISTRAR_TAKEOVER="never", PUBLIC_URL="http://127.0.0.1:9001/new")
     new.join()
-    assert result_and_reason(new.tick()[0]) == ("registered", "sibling")
+    [registered] = new.tick()
+    assert result_and_reason(registered) == ("registered", "sibling")
     old.leave()
+    assert new.stored() == registered
     assert result_and_reason(new.tick()[0]) == ("as-desired", "as-desired")
     thingspace.register_outside(FOREIGN)
     assert result_and_reason(new.tick()[0]) == ("yielded", "another-owner")
@@ -192,8 +198,10 @@ def test_after_a_roll_back_the_older_deployment_takes_over_again(
     new.tick()
     assert result_and_reason(old.tick()[0]) == ("yielded", "superseded")
     new.leave()
-    assert result_and_reason(old.tick()[0]) == ("registered", "sibling")
+    [registered] = old.tick()
+    assert result_and_reason(registered) == ("registered", "sibling")
     assert thingspace.registered_url() == URL
+    assert old.stored() == registered
 
 
 @pytest.mark.parametrize(
