@@ -12,6 +12,8 @@ FOLDERS = ("tests", "testbed")
 FAILING_CALLS = frozenset({"raises", "fail", "wait_until", "expect", "validate", "check_schema"})
 # Calls whose result is empty if nothing is found.
 SEARCHES = frozenset({"glob", "rglob", "iterdir", "findall", "finditer"})
+# What makes pytest skip a test, or expect it to fail.
+SKIPS = frozenset({"skip", "skipif", "xfail", "importorskip"})
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,17 @@ def not_collected(found: list[Module]) -> list[str]:
         if not Path(module.name).name.startswith("test_")
         for test in module.tests
     ]
+
+
+def skipped(found: list[Module]) -> set[str]:
+    """The tests that may be skipped, which CI would count as passed, or that may fail."""
+    return {
+        f"{module.name}::{test.name}"
+        for module in found
+        for test in module.tests
+        for node in ast.walk(test)
+        if isinstance(node, ast.Attribute | ast.Name) and _last_name(node) in SKIPS
+    }
 
 
 def _asserting_helpers(found: list[Module]) -> set[str]:

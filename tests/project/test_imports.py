@@ -28,13 +28,11 @@ SHARED = {
     "listener.runtime.safe_files",
     "listener.runtime.memory_protection",
     "listener.callback.ownership_probe",
-    "listener.runtime.scratch_folders",
     "listener.redis_client.client",
     "listener.redis_client.script",
     "listener.settings.settings",
     "listener.runtime.stderr",
     "listener.registration_state",
-    "listener.thingspace",
 }
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
@@ -109,12 +107,17 @@ def test_no_arrow_points_the_wrong_way(package: str) -> None:
 
 
 def test_the_registrar_uses_only_what_the_listener_shares() -> None:
-    for path in modules("registrar"):
-        for name in imports(path):
-            if name.startswith("listener"):
-                shared = any(name == it or name.startswith(f"{it}.") for it in SHARED)
-                leads_there = any(it.startswith(f"{name}.") for it in SHARED)
-                assert shared or leads_there, f"{path.name} imports {name}"
+    used = {
+        name
+        for path in modules("registrar")
+        for name in imports(path)
+        if name.partition(".")[0] == "listener"
+    }
+    shared = {each for each in SHARED if any(name == each for name in used)}
+    assert shared == SHARED, "what the registrar does not use any more is not shared"
+    for name in used - SHARED:
+        leads_there = any(each.startswith(f"{name}.") for each in SHARED)
+        assert leads_there or name.rpartition(".")[0] in SHARED, f"the registrar imports {name}"
 
 
 @pytest.mark.parametrize("name", PURE)

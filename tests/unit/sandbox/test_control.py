@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sandbox.app import create_app
+from sandbox.replies import ApiError
 from sandbox.settings import Settings
 from sandbox.state import State
 
@@ -90,7 +91,7 @@ def test_another_owner_can_register_and_deregister(client: FlaskClient, state: S
 
 def test_the_lock_can_be_seen_and_lifted(client: FlaskClient, state: State) -> None:
     for _ in range(5):
-        with pytest.raises(Exception, match="Password"):
+        with pytest.raises(ApiError, match="Password"):
             state.credentials.log_in("u", "wrong")
     locked = {"locked": True, "failed_logins": 5, "live_sessions": 0}
     assert client.get("/sandbox/account").get_json() == locked
