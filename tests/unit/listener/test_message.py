@@ -249,6 +249,8 @@ def test_message_that_names_an_account_of_somebody_else_is_refused(name: Any) ->
 )
 def test_message_that_names_our_account_or_none_passes(payload: dict[str, Any]) -> None:
     check_account(payload, ONE_ACCOUNT)
+    with pytest.raises(RefusalError):
+        check_account({**payload, "accountName": "0242078689-00002"}, ONE_ACCOUNT)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SAMPLES.glob("*.json")))
