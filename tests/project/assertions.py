@@ -69,11 +69,13 @@ def only_in_a_search(found: list[Module]) -> list[str]:
 
 
 def not_collected(found: list[Module]) -> list[str]:
-    """The tests in modules that pytest does not look into."""
+    """The tests in modules that pytest does not look into, unless a module that it does imports them."""
+    collected = [module for module in found if Path(module.name).name.startswith("test_")]
+    imported = {name for module in collected for name in _imported_modules(module)}
     return [
         f"{module.name}::{test.name}"
         for module in found
-        if not Path(module.name).name.startswith("test_")
+        if module not in collected and Path(module.name).stem not in imported
         for test in module.tests
     ]
 
@@ -110,6 +112,12 @@ def _called_names(node: ast.AST) -> set[str]:
     """The functions that are called by a bare name. Methods are not: too many share a name."""
     calls = (each.func for each in ast.walk(node) if isinstance(each, ast.Call))
     return {function.id for function in calls if isinstance(function, ast.Name)}
+
+
+def _imported_modules(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom):
+            yield (node.module or "").rpartition(".")[2]
 
 
 def _loops_over_a_search(test: ast.FunctionDef) -> bool:

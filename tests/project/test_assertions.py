@@ -82,3 +82,5 @@ def test_loop_over_what_a_search_found_is_recognised(body: str, vacuous: bool) -
 def test_test_outside_the_files_that_pytest_reads_is_recognised() -> None:
     module = Module("tests/unit/checks.py", ast.parse("def test_it(): assert 1"))
     assert assertions.not_collected([module]) == ["tests/unit/checks.py::test_it"]
+    user = Module("tests/unit/test_x.py", ast.parse("from tests.unit.checks import Checks"))
+    assert assertions.not_collected([module, user]) == []

@@ -138,6 +138,7 @@ class CoordinationContract:
                 backend.advance(TTL_S + 1)
                 held = later.enter_context(backend.mutex("next").hold(backend.turn, timeout_s=1))
             held.renew()
+            assert held.fencing_token == 2
 
     def test_holder_may_acquire_again_what_it_could_not_release(self, backend: Backend) -> None:
         first = backend.mutex("one").hold(backend.turn, timeout_s=1)

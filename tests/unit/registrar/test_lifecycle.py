@@ -39,8 +39,8 @@ class TestCoordinationDouble(CoordinationContract):
             backend.client.down = True
         backend.client.down = False
         backend.advance(TTL_S + 1)
-        with backend.mutex("two").hold(backend.turn, timeout_s=0):
-            pass
+        with backend.mutex("two").hold(backend.turn, timeout_s=0) as held:
+            assert held.fencing_token == 2
 
     def test_member_that_cannot_reach_redis_cannot_know_who_remains(self, backend: Backend) -> None:
         one = backend.lease("one")
