@@ -55,8 +55,9 @@ class Replica:
 
     def stored(self) -> Observation:
         """What all replicas read, and people in the status page, about the first account."""
-        slot = self.settings.slots[0]
-        return self.parts.shared.store.observation(slot) or Observation.unknown(slot)
+        observation = self.registrar.coordination.state.observation(self.settings.slots[0])
+        assert observation
+        return observation
 
     def leave(self) -> None:
         coordination = self.registrar.coordination
