@@ -167,6 +167,8 @@ def replace_code(filename: str, code: CodeType) -> None:
     Raises:
         ValueError: a function's free variables differ.
     """
+    # Frozen objects are in no list: tests/conftest.py freezes what is there before the first test.
+    gc.unfreeze()
     mutated = {(it.co_qualname, it.co_firstlineno): it for it in _codes(code)}
     for function in gc.get_objects():
         if isinstance(function, FunctionType) and function.__code__.co_filename == filename:

@@ -39,11 +39,20 @@ def test_limit_is_kept():
 def test_step_is_one():
     assert after(1) == 2
 """
+# As in tests/conftest.py.
+CONFTEST = """
+import gc
+
+
+def pytest_collection_finish():
+    gc.freeze()
+"""
 
 
 def run(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
     (folder / "planted.py").write_text(MODULE)
     (folder / "test_planted.py").write_text(tests)
+    (folder / "conftest.py").write_text(CONFTEST)
     return subprocess.run(
         [sys.executable, "-m", "tests.mutation", "planted", "test_planted.py"],
         cwd=folder,
