@@ -1,4 +1,4 @@
-"""A turn at ThingSpace: may I send, how long may I sleep, and under which fence."""
+"""A turn: the checks before each request to ThingSpace, the mutex's renewal too, and its sleep."""
 
 import time
 from collections.abc import Callable

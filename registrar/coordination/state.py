@@ -1,4 +1,4 @@
-"""What replicas store in Redis for each other: observations, known URLs, takeovers, the queue's name."""
+"""Replicas' shared state in Redis: observations (listener.registration_state), URLs, takeovers."""
 
 import secrets
 from collections.abc import Callable, Sequence

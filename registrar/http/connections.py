@@ -1,4 +1,4 @@
-"""Connections with a deadline: DNS, connecting, TLS, a proxy and the reply share one time limit. See docs/adr/0020."""
+"""Connections that keep one deadline through DNS, connect, TLS, proxy and reply (docs/adr/0020)."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""Sends one HTTP request with a hard limit on total time and response size. See docs/adr/0020."""
+"""Sends one HTTP request: sets its deadline, and a maximum size of the reply. See docs/adr/0020."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The login breaker: counts every login before it is tried, in Redis and in a file."""
+"""The login breaker: allows or forbids a login, and counts it first, in Redis and in a file."""
 
 import secrets
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""When a login may be tried: what is known of some credentials, and the rules. Pure.
+"""The login breaker's record and rules: whether a login may be tried after failed ones. Pure.
 
 ThingSpace locks the customer's account at the fifth consecutive failed login, until its support unlocks it [doc].
 So every attempt is counted before it is made. The reasons for the numbers are in docs/adr/0019.

@@ -1,4 +1,4 @@
-"""Signals as values: the main thread waits for them instead of being interrupted by them."""
+"""Catches signals into a pipe (set_wakeup_fd), where the main thread reads them as values."""
 
 import os
 import select

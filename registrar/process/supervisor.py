@@ -1,4 +1,4 @@
-"""Supervises COMMAND and the registrar's thread, and ends them in the right order. Fit to be process 1."""
+"""Supervises COMMAND and the registrar: forwards signals, ends both in order. Fit to be process 1."""
 
 import signal
 import time

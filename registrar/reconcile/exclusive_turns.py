@@ -1,4 +1,4 @@
-"""Turns under the mutex of all replicas; without Redis, turns that nothing protects."""
+"""Acquires the replicas' mutex for one turn; without Redis, that turn is unprotected."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""Every shape in which ThingSpace reports an error, and what each means for the caller. Pure.
+"""Parses ThingSpace's error replies (JSON, XML, an HTML page), and raises what they mean. Pure.
 
 The shapes, from the provider's pages and SDK [doc, sdk]: FOTA's `errorCode`, the gateway's `fault`,
 OAuth's `error`, XML, HTML and nothing at all.

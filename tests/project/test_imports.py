@@ -1,4 +1,4 @@
-"""Imports point one way; the pure modules import neither Flask, requests nor Redis."""
+"""Packages import each other one way; pure modules import neither Flask, requests nor Redis."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The parts of a package import each other in one direction, and no folder is crowded."""
+"""Within a package, its parts import each other in one direction, and no folder is crowded."""
 
 import pytest
 
