@@ -15,6 +15,7 @@ None holds a credential or a token; URLs stand in values only, shown as to peopl
 | `…:observed` | number | the fencing token of the last observation |
 | `…:pause` | number, expires | no replica calls ThingSpace until it has expired |
 | `…:pauses` | number, expires | how many such pauses there were in a row |
+| `…:queue-id` | string | a random name of this namespace in this Redis, which the probe recognises |
 | `…:breaker` | hash | digest of credentials → state of the login breaker, JSON |
 """
 

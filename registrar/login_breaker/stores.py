@@ -1,4 +1,4 @@
-"""The stores of the login breaker's records: Redis for all replicas, and a file for a machine without it."""
+"""The stores of the login breaker's records: a file of this machine, always, and Redis for all replicas."""
 
 import fcntl
 import json
@@ -73,7 +73,7 @@ class RedisStore:
 
 
 class FileStore:
-    """The record of this machine, for when there is no Redis. Only its user may read it. Raises OSError."""
+    """The record of this machine, which also counts while Redis is away. Only its user may read it. Raises OSError."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self._path = folder / FILE_NAME

@@ -1,4 +1,4 @@
-"""The layers of the packages: which part may import which. `python -m tests.project.layers` prints them."""
+"""The layers within a package: which part may import which. `python -m tests.project.layers` prints them."""
 
 import ast
 from collections.abc import Iterator, Mapping

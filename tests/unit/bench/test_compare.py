@@ -1,3 +1,5 @@
+"""The order in which the comparison runs its contenders."""
+
 from bench.compare import Plan
 from bench.rig.contender import ours
 

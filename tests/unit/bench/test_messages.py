@@ -1,3 +1,5 @@
+"""The messages of a load: each unique, and like its sample."""
+
 import itertools
 import json
 

@@ -1,3 +1,5 @@
+"""Results are published between the marks of docs/benchmarks.md."""
+
 from pathlib import Path
 
 import pytest

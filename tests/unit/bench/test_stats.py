@@ -1,3 +1,5 @@
+"""Percentiles, ratios and targets of a benchmark."""
+
 import pytest
 
 from bench.report import stats

@@ -1,3 +1,5 @@
+"""The tables and the JSON of a benchmark's results."""
+
 import json
 import statistics
 import xml.etree.ElementTree as ET

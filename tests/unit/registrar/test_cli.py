@@ -1,3 +1,5 @@
+"""The help of the registrar's commands: what each does, an example, the exit statuses."""
+
 import pytest
 from click.testing import CliRunner
 

@@ -1,3 +1,5 @@
+"""How a callback URL is shown, without its secrets, and what ThingSpace may refuse about it."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest

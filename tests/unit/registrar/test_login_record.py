@@ -1,3 +1,5 @@
+"""The login breaker's rules: which logins it allows after which outcomes."""
+
 import json
 import re
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""The plan: what is done about one registration, for every context."""
+
 from dataclasses import replace
 from itertools import product
 from typing import Any, get_args

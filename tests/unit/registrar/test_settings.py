@@ -1,3 +1,5 @@
+"""The registrar's settings: defaults, and every problem reported at once."""
+
 from pathlib import Path
 
 import pytest

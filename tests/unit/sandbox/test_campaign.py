@@ -1,3 +1,5 @@
+"""The demonstration's campaign: its messages are distinct, and tell of whole upgrades."""
+
 import itertools
 import json
 from datetime import UTC, datetime

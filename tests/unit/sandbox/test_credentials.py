@@ -1,3 +1,5 @@
+"""The sandbox's tokens and sessions: issued, expired, refused, locked."""
+
 import itertools
 
 import pytest

@@ -1,3 +1,5 @@
+"""The sandbox's deliveries: when an attempt is due, and how a delivery ends."""
+
 import pytest
 
 from sandbox.deliveries import Attempt, Deliveries, Delivery, Due, Result, next_attempt

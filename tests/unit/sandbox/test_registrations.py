@@ -1,3 +1,5 @@
+"""The sandbox's registrations: replaced, removed, and recorded."""
+
 import json
 
 import pytest
