@@ -228,8 +228,18 @@ def test_source_of_a_message_without_an_account_names_none() -> None:
     assert "account" not in fields
 
 
-def test_upgrade_id_that_is_empty_is_no_subject() -> None:
-    assert validated({"type": "new", "upgradeId": ""}).subject is None
+@pytest.mark.parametrize("value", ["", 5, True, [], {"a": 1}])
+def test_account_and_upgrade_id_that_are_no_texts_are_left_out(value: Any) -> None:
+    message = validated({"type": "new", "accountName": value, "upgradeId": value})
+    assert (message.account, message.subject) == (None, None)
+    assert list(message.fields()) == [
+        *("specversion", "id", "source", "type", "time", "datacontenttype", "data", "kind"),
+        "requestid",
+    ]
+
+
+def test_data_keeps_the_order_of_the_members() -> None:
+    assert validated({"type": "new", "b": 1, "a": 2}).data == b'{"type":"new","b":1,"a":2}'
 
 
 SETTINGS = {"CALLBACK_USERNAME": "u", "CALLBACK_PASSWORD": "p", "REDIS_URL": "redis://h"}
