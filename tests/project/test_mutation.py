@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 MODULE = '''
@@ -64,6 +66,7 @@ def run(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_planted_survivors_are_reported(tmp_path: Path) -> None:
     result = run(tmp_path, TESTS)
     assert result.returncode == 1, result.stderr

@@ -142,6 +142,7 @@ def test_only_folders_whose_processes_are_gone_are_removed(
     multiprocess_dir.clean_up()
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("command", [["check"], ["stats"], ["schema"]])
 def test_commands_leave_no_files_in_the_folder_of_the_service(
     folder: Path, redis_url: str, command: list[str]

@@ -139,6 +139,7 @@ def test_what_is_not_deregistered_when_the_time_is_over_is_named(
     assert (line["event"], line["account"]) == ("not deregistered", MANY[1])
 
 
+@pytest.mark.quick_cases(5)
 @pytest.mark.parametrize(
     ("answers", "taken", "result"),
     [

@@ -205,6 +205,7 @@ def test_netrc_and_proxies_of_the_environment_are_left_alone(
     assert "Authorization" not in receiver.received[0][1]
 
 
+@pytest.mark.slow
 def test_a_certificate_is_verified_and_its_authority_can_be_named(tmp_path: Path) -> None:
     openssl = find_program("openssl")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"

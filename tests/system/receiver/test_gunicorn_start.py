@@ -64,6 +64,7 @@ def test_every_option_that_breaks_a_promise_is_refused_once_by_the_master(
     assert "Booting worker" not in log
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("options", "name"),
     [

@@ -194,6 +194,7 @@ def test_looks_at_the_spool_wait_for_no_disk(tmp_path: Path, fault: Fault) -> No
         assert max(health) < SOON_S
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("sync_s", "level", "words"),
     [

@@ -264,6 +264,7 @@ def test_command_by_hand_cannot_be_read_while_thingspace_lets_it_wait(
                 assert_shut(attack(service.process.pid, tmp_path))
 
 
+@pytest.mark.slow
 def test_operators_command_cannot_be_read_though_it_has_the_services_environment(
     redis_url: str, tmp_path: Path
 ) -> None:
