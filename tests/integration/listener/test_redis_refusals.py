@@ -268,6 +268,8 @@ def test_a_missing_right_is_named_everywhere_and_is_one_outage(
             proxied.redis.execute_command("ACL", "SETUSER", "app", f"+{command}")
             wait_until(lambda: proxied.spooled() == 0)
             assert keeper.check() == "redis"
+            # The thread that moved the message logs this after the message is gone from the spool.
+            wait_until(lambda: OUTAGE[1] in [line["event"] for line in logs])
     events = [line["event"] for line in logs]
     assert "redis cannot keep messages" in events
     assert [events.count(event) for event in OUTAGE] == [1, 1]
