@@ -192,4 +192,10 @@ def _fields(content: Any) -> dict[str, Any]:
             raise ValueError
     if any(isinstance(fields[name], float) for name in fields.keys() - {"last_attempt_s"}):
         raise TypeError
+    if fields.get("unlocked_at_failures", 0) > fields.get("refused", 0) + fields.get(
+        "unanswered", 0
+    ):
+        # `unlock` allows one attempt after the failures of then. Nothing lowers their number but an accepted login,
+        # which clears this one as well; such a record would allow as many attempts as the difference.
+        raise ValueError
     return {**fields, "pending": pending}

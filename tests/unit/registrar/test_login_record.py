@@ -177,6 +177,8 @@ def test_stored_names_are_those_of_earlier_versions() -> None:
         *("", "{", "[]", "7", "[" * 100_000, '{"refused": "x"}', '{"last_s": null}'),
         *('{"refused": true}', '{"unknown": 2.5}', '{"unknown": 2.0}', '{"last_s": Infinity}'),
         *('{"refused": 1%s}' % ("0" * 400), '{"pending": {"a": true}}', '{"pending": null}'),
+        # An operator unlocked it at more failures than it has: it would allow five attempts more.
+        *('{"pardoned": 5}', '{"pardoned": 3, "refused": 1, "unknown": 1}'),
         *('{"pending": [1]}', '{"pending": {"a": "b"}}', '{"unknown": -1}', '{"last_s": NaN}'),
     ],
 )
