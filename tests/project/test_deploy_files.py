@@ -26,7 +26,7 @@ ENDS_WITHIN_S = Timing().shutdown_s + GIVE_UP_S
 # What the platforms leave to the operator.
 BY_HAND = {
     "PUBLIC_URL": "https://fota.example.com/callback",
-    "CALLBACK_TOKEN": "token",
+    "CALLBACK_TOKEN": "token-of-the-deployment",
     "THINGSPACE_ACCOUNTS": "0242078689-00001",
     "THINGSPACE_KEY": "key",
     "THINGSPACE_SECRET": "secret",

@@ -8,7 +8,7 @@ import json
 import zlib
 from typing import NamedTuple
 
-TOKEN = "tok3n-of-the-table"
+TOKEN = "tok3n-of-the-hostile-table"
 PATH = f"/cb/{TOKEN}"
 LOGIN = {"username": "listener", "password": "p4ssword-of-the-table"}
 ACCOUNT = "0242078689-00001"

@@ -15,7 +15,7 @@ from registrar.turn import UNRESTRICTED
 from testbed.sandbox_client import Sandbox
 
 ACCOUNTS = ("0242078689-00001", "0242078689-00002")
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 URL = f"http://127.0.0.1:50559/cb/{TOKEN}"
 FOREIGN = "https://other.example.com/cb"
 FOTA = "/api/fota"

@@ -23,7 +23,7 @@ from testbed.ports import HOST
 from testbed.process import ROOT
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-chaos"
+TOKEN = "token-of-the-chaos-tests"
 PATH = f"/cb/{TOKEN}"
 WINDOW_S = 8
 SETTINGS = {

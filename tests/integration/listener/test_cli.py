@@ -333,7 +333,9 @@ def test_check_is_content_with_a_queue_that_is_well(
     for entry_id in read(redis_client, "billing"):
         redis_client.xack(STREAM, "billing", entry_id)
     spool = str(tmp_path / "spool")
-    result = run(redis_url, "check", "--json", CALLBACK_TOKEN="token-of-tests", SPOOL_DIR=spool)
+    result = run(
+        redis_url, "check", "--json", CALLBACK_TOKEN="token-of-all-the-tests", SPOOL_DIR=spool
+    )
     assert result.exit_code == 0
     assert all(name.startswith("ok ") for name in findings(result)), result.stdout
     assert not Path(spool).exists(), "looking makes nothing"

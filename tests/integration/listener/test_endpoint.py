@@ -25,10 +25,10 @@ from testbed.polling import wait_until
 SAMPLES = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
 STREAM = "{fota:0}:messages"
 QUARANTINE = "{fota:0}:quarantine"
-PATH = "/cb/token-of-the-tests"
+PATH = "/cb/token-of-all-the-tests"
 ENVIRON = {
     "PUBLIC_URL": "https://fota.example/cb",
-    "CALLBACK_TOKEN": "token-of-the-tests",
+    "CALLBACK_TOKEN": "token-of-all-the-tests",
     "CALLBACK_USERNAME": "listener",
     "CALLBACK_PASSWORD": "correct-horse-battery",
     "THINGSPACE_API_VERSIONS": "v1,v2",
@@ -276,7 +276,7 @@ def test_answer_and_its_time_do_not_show_whether_the_password_was_inside() -> No
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE"])
 @pytest.mark.parametrize(
-    "path", ["/", "/cb", "/cb/", "/cb/token-of-the-test", "/cb/x/", "/x", "//cb"]
+    "path", ["/", "/cb", "/cb/", "/cb/token-of-all-the-test", "/cb/x/", "/x", "//cb"]
 )
 def test_a_wrong_token_looks_like_any_wrong_path(
     method: str, path: str, client: FlaskClient
@@ -318,7 +318,7 @@ def test_a_refusal_repeats_nothing_of_the_request(client: FlaskClient) -> None:
 
 def test_the_previous_token_and_password_are_still_accepted(redis_url: str) -> None:
     rotated = {
-        "CALLBACK_TOKEN": "new-token",
+        "CALLBACK_TOKEN": "new-token-of-all-the-tests",
         "CALLBACK_TOKEN_PREVIOUS": ENVIRON["CALLBACK_TOKEN"],
         "CALLBACK_PASSWORD": "new-password",
         "CALLBACK_PASSWORD_PREVIOUS": ENVIRON["CALLBACK_PASSWORD"],
@@ -326,12 +326,12 @@ def test_the_previous_token_and_password_are_still_accepted(redis_url: str) -> N
     with serving(redis_url, **rotated) as client:
         assert client.post(PATH, json=LOGIN).status_code == 200
         new = {"username": "listener", "password": "new-password", "n": 1}
-        assert client.post("/cb/new-token", json=new).status_code == 200
+        assert client.post("/cb/new-token-of-all-the-tests", json=new).status_code == 200
 
 
 def test_the_use_of_a_previous_secret_is_told_now_and_then(redis_url: str, lines: Lines) -> None:
     rotated = {
-        "CALLBACK_TOKEN": "new-token",
+        "CALLBACK_TOKEN": "new-token-of-all-the-tests",
         "CALLBACK_TOKEN_PREVIOUS": ENVIRON["CALLBACK_TOKEN"],
         "CALLBACK_PASSWORD": "new-password",
         "CALLBACK_PASSWORD_PREVIOUS": ENVIRON["CALLBACK_PASSWORD"],
@@ -339,7 +339,7 @@ def test_the_use_of_a_previous_secret_is_told_now_and_then(redis_url: str, lines
     now = [100.0]
     with serving(redis_url, lambda: now[0], **rotated) as client:
         new = {"username": "listener", "password": "new-password"}
-        assert client.post("/cb/new-token", json=new).status_code == 200
+        assert client.post("/cb/new-token-of-all-the-tests", json=new).status_code == 200
         assert lines("sender still uses the previous secret") == []
         for number in range(3):
             assert client.post(PATH, json={**LOGIN, "n": number}).status_code == 200

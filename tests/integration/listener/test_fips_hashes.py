@@ -29,7 +29,7 @@ for name in ("md5", "sha1"):
     setattr(hashlib, name, refused(name, getattr(hashlib, name)))
 """
 PROOF = {
-    "CALLBACK_TOKEN": "token-of-the-tests",
+    "CALLBACK_TOKEN": "token-of-all-the-tests",
     "CALLBACK_USERNAME": "listener",
     "CALLBACK_PASSWORD": "correct-horse-battery",
 }

@@ -147,7 +147,7 @@ def test_only_folders_whose_processes_are_gone_are_removed(
 def test_commands_leave_no_files_in_the_folder_of_the_service(
     folder: Path, redis_url: str, command: list[str]
 ) -> None:
-    environ = {**os.environ, "REDIS_URL": redis_url, "CALLBACK_TOKEN": "token-of-the-tests"}
+    environ = {**os.environ, "REDIS_URL": redis_url, "CALLBACK_TOKEN": "token-of-all-the-tests"}
     run = subprocess.run(
         [sys.executable, "-m", "listener", *command], check=False, capture_output=True, env=environ
     )

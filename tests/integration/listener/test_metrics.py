@@ -19,7 +19,7 @@ from testbed.polling import wait_until
 from testbed.ports import free_port
 from testbed.service import RECEIVER, SUPERVISED, Service
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from testbed.polling import wait_until
 from testbed.redis_nodes import Node, started
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-names"
+TOKEN = "token-of-the-name-servers"
 HANGS_S = 15.0
 Result = TypeVar("Result")
 # As the system's resolver does: it blocks its native thread, and fails after a long time.

@@ -19,7 +19,7 @@ from listener.settings.settings import Settings
 from testbed.ports import free_port
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 PUBLIC_TOO = {"/healthz", "/readyz"}
 
 

@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def opened(url: str, **settings: str) -> RedisWriter:
-    environ = {"REDIS_URL": url, "CALLBACK_TOKEN": "t" * 16, **settings}
+    environ = {"REDIS_URL": url, "CALLBACK_TOKEN": "token-of-all-the-tests", **settings}
     return RedisWriter(Settings.from_env(environ))
 
 

@@ -13,7 +13,7 @@ from listener.queue.queue import MessageQueue
 from listener.settings.settings import Settings
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 SCRIPT = "<script>alert(1)</script>"
 EXPECTED = {
     "X-Content-Type-Options": "nosniff",

@@ -262,7 +262,9 @@ def test_another_users_folder_of_metrics_stays(tmp_path: Path) -> None:
 
 
 def test_check_says_what_others_could_do_to_the_spool(folder: Path, victim: Path) -> None:
-    settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "SPOOL_DIR": str(folder)})
+    settings = Settings.from_env(
+        {"CALLBACK_TOKEN": "token-of-all-the-tests", "SPOOL_DIR": str(folder)}
+    )
 
     def findings() -> str:
         found = check_spool.findings(settings, NOW, in_service=False)
@@ -285,11 +287,15 @@ def test_service_starts_and_keeps_messages_among_what_others_left(tmp_path: Path
     folder = tmp_path / "spool"
     folder.mkdir()
     folder.chmod(0o777)
-    settings = {"CALLBACK_TOKEN": "t" * 16, "SPOOL_DIR": str(folder), "WEB_CONCURRENCY": "1"}
+    settings = {
+        "CALLBACK_TOKEN": "token-of-all-the-tests",
+        "SPOOL_DIR": str(folder),
+        "WEB_CONCURRENCY": "1",
+    }
     try:
         with Service(*RECEIVER, REDIS_URL="redis://127.0.0.1:1", **settings) as service:
             service.wait_until_ready()
-            assert service.post('{"type":"new"}', f"/cb/{'t' * 16}").status_code == 200
+            assert service.post('{"type":"new"}', "/cb/token-of-all-the-tests").status_code == 200
             assert {mode(path) for path in folder.iterdir()} == {0o600}
     finally:
         if name.is_dir():

@@ -25,7 +25,7 @@ from testbed.polling import wait_until
 from testbed.redis_nodes import Node, started
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-files"
+TOKEN = "token-of-the-spool-files"
 STREAM = "{fota:0}:messages"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SENDERS = 4

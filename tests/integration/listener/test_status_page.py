@@ -32,7 +32,9 @@ NASTY = "</td><script>alert(1)</script>\u202e\x1b[31m" + "W" * 100_000
 
 
 def app_for(url: str, spool: str = "") -> Iterator[FlaskClient]:
-    settings = Settings.from_env({"CALLBACK_TOKEN": "t" * 16, "REDIS_URL": url, "SPOOL_DIR": spool})
+    settings = Settings.from_env(
+        {"CALLBACK_TOKEN": "token-of-all-the-tests", "REDIS_URL": url, "SPOOL_DIR": spool}
+    )
     queue = DurableQueue(settings)
     app = create_ops_app(settings, queue=queue)
     # A name that a template has wrong fails here, and would show as nothing otherwise.

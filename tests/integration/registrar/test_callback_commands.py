@@ -114,18 +114,18 @@ def test_callback_of_this_deployment_is_replaced_and_removed_without_a_question(
 ) -> None:
     own = {
         "PUBLIC_URL": OWN,
-        "CALLBACK_TOKEN": "a-new-token",
-        "CALLBACK_TOKEN_PREVIOUS": "an-older-token",
+        "CALLBACK_TOKEN": "a-new-token-of-the-commands",
+        "CALLBACK_TOKEN_PREVIOUS": "an-older-token-of-the-commands",
         "CALLBACK_USERNAME": "listener",
         "CALLBACK_PASSWORD": "a-callback-password",
     }
-    sandbox.register_outside(f"{OWN}/an-older-token")
+    sandbox.register_outside(f"{OWN}/an-older-token-of-the-commands")
     done = command_line.run("register", **own)
     assert done.exit_code == 0, done.stderr
-    assert sandbox.registered_url() == f"{OWN}/a-new-token"
+    assert sandbox.registered_url() == f"{OWN}/a-new-token-of-the-commands"
     listed = command_line.run("list", **own)
     assert "with username and password" in listed.stdout
-    for secret in ("a-new-token", "a-callback-password", "listener"):
+    for secret in ("a-new-token-of-the-commands", "a-callback-password", "listener"):
         assert secret not in done.stdout + listed.stdout
     assert command_line.json("deregister", **own)["result"] == "deregistered"
 

@@ -17,7 +17,7 @@ from registrar.settings import RegistrarSettings
 from testbed.programs import find_program
 
 ENVIRON = {
-    "CALLBACK_TOKEN": "callback-token",
+    "CALLBACK_TOKEN": "callback-token-of-tests",
     "THINGSPACE_ACCOUNTS": "0242078689-00001",
     "THINGSPACE_KEY": "the-key",
     "THINGSPACE_SECRET": "the-secret",
@@ -89,7 +89,7 @@ def right(nonce: str) -> tuple[int, bytes]:
 def test_this_deployments_answer_is_believed() -> None:
     with outside(right) as it:
         assert Probe(it.settings()).check() is None
-        assert it.paths == ["/cb/callback-token"]
+        assert it.paths == ["/cb/callback-token-of-tests"]
 
 
 @pytest.mark.parametrize(

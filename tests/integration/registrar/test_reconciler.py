@@ -163,7 +163,7 @@ def test_two_that_always_take_over_stop_within_five_and_report_both_urls(
         REGISTRAR_TAKEOVER="always",
         QUEUE_NAMESPACE="two",
         PUBLIC_URL="http://127.0.0.1:9001/two",
-        CALLBACK_TOKEN="another-token-of-the-tests",
+        CALLBACK_TOKEN="another-token-of-all-the-tests",
     )
     start = request_count(thingspace)
     for _ in range(12):
@@ -257,7 +257,7 @@ def test_a_provider_that_shows_something_else_is_told_of_and_written_to_less_and
     [
         f"{URL}/",
         URL.replace("cb", "%63b"),
-        URL.upper().replace("/CB/TOKEN-OF-THE-TESTS", f"/cb/{TOKEN}"),
+        URL.upper().replace("/CB/TOKEN-OF-ALL-THE-TESTS", f"/cb/{TOKEN}"),
     ],
 )
 def test_url_that_is_shown_in_another_form_is_ours(
@@ -302,8 +302,10 @@ def test_a_changed_password_is_registered_at_the_next_tick(
 def test_a_rotated_token_is_registered_and_the_old_one_is_ours_too(
     thingspace: Sandbox, replica: Replicas
 ) -> None:
-    replica(CALLBACK_TOKEN="the-token-before").tick()
-    new = replica(CALLBACK_TOKEN_PREVIOUS="the-token-before", REGISTRAR_TAKEOVER="never")
+    replica(CALLBACK_TOKEN="the-token-of-the-tests-before").tick()
+    new = replica(
+        CALLBACK_TOKEN_PREVIOUS="the-token-of-the-tests-before", REGISTRAR_TAKEOVER="never"
+    )
     assert result_and_reason(new.tick()[0]) == ("registered", "token-rotated")
     assert thingspace.registered_url() == URL
 

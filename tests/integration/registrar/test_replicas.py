@@ -60,7 +60,7 @@ def test_the_newer_deployment_decides_and_the_older_does_not_fight_back(
     "change",
     [
         {"PUBLIC_URL": "http://127.0.0.1:9001/new"},
-        {"CALLBACK_TOKEN": "another-token-of-the-tests", "CALLBACK_TOKEN_PREVIOUS": TOKEN},
+        {"CALLBACK_TOKEN": "another-token-of-all-the-tests", "CALLBACK_TOKEN_PREVIOUS": TOKEN},
         {"CALLBACK_PASSWORD": "new-password"},
     ],
     ids=["url", "token", "password"],

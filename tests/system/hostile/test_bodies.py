@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from testbed.polling import wait_until
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 PATH = f"/cb/{TOKEN}"
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 STREAM = "{fota:0}:messages"

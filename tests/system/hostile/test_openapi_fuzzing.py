@@ -17,7 +17,11 @@ from testbed.service import RECEIVER, Service
 pytestmark = pytest.mark.slow
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "")
-LOGIN = {"TOKEN": "right-token", "USERNAME": "right-user", "PASSWORD": "right-password"}
+LOGIN = {
+    "TOKEN": "right-token-of-the-fuzzing",
+    "USERNAME": "right-user",
+    "PASSWORD": "right-password",
+}
 # By itself it also takes a 401 or a 5xx for an acceptance; a 404 is one for a message that is not there.
 CONFIGURATION = """
 [checks.positive_data_acceptance]

@@ -8,7 +8,7 @@ import pytest
 
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 SIZE = 410_000
 TIMES = 25
 ONE_BYTE = b"1\r\nx\r\n"

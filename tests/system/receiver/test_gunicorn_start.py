@@ -14,7 +14,7 @@ from testbed.process import ROOT
 from testbed.sandbox_client import Sandbox
 from testbed.service import RECEIVER, Service
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 APP = "listener.wsgi:app"
 OWN = f"""
 import runpy

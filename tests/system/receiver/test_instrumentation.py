@@ -13,7 +13,7 @@ from testbed.service import RECEIVER, Service
 
 pytestmark = pytest.mark.slow
 
-TOKEN, PREVIOUS_TOKEN = "token-of-the-tests", "token-before-that-one"
+TOKEN, PREVIOUS_TOKEN = "token-of-all-the-tests", "the-token-before-that-one"
 PASSWORD = "correct-horse-battery"
 SECRETS = (TOKEN, PREVIOUS_TOKEN, PASSWORD)
 SETTINGS = {

@@ -19,7 +19,7 @@ from testbed.service import RECEIVER, Service
 
 pytestmark = pytest.mark.slow
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 STREAM = "{fota:0}:messages"
 QUARANTINE = "{fota:0}:quarantine"
 LARGE = 4 * 2**20

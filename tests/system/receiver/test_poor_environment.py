@@ -8,7 +8,7 @@ import requests
 
 from testbed.service import Service
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 GUNICORN = "exec gunicorn listener.wsgi:app"
 ASCII = {"LC_ALL": "C", "LANG": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 READ_ONLY = "; ".join(

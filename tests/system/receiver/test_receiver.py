@@ -26,12 +26,12 @@ pytestmark = pytest.mark.redis_flavour
 SAMPLES = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 PROOF = {
-    "CALLBACK_TOKEN": "token-of-the-tests",
+    "CALLBACK_TOKEN": "token-of-all-the-tests",
     "CALLBACK_USERNAME": LOGIN["username"],
     "CALLBACK_PASSWORD": LOGIN["password"],
     "THINGSPACE_API_VERSIONS": "v1,v2",
 }
-PATH = "/cb/token-of-the-tests"
+PATH = "/cb/token-of-all-the-tests"
 STREAM = "{fota:0}:messages"
 
 
@@ -106,7 +106,7 @@ def test_a_broken_body_is_a_bad_request(rest: bytes, receiver: Service) -> None:
     assert json.loads(content)["reason"] == "bad-request"
 
 
-@pytest.mark.parametrize("path", ["/cb", "/cb/token-of-the-tesT", "/", "/%00", "//cb"])
+@pytest.mark.parametrize("path", ["/cb", "/cb/token-of-all-the-tesT", "/", "/%00", "//cb"])
 def test_another_path_is_404_in_problem_json(path: str, receiver: Service) -> None:
     answer = receiver.post(json.dumps(LOGIN), path)
     assert answer.status_code == 404

@@ -26,8 +26,8 @@ PROVIDER = {
     "THINGSPACE_PASSWORD": "planted-provider-password",
 }
 CALLBACK = {
-    "CALLBACK_TOKEN": "planted-token",
-    "CALLBACK_TOKEN_PREVIOUS": "planted-token-before",
+    "CALLBACK_TOKEN": "planted-callback-token",
+    "CALLBACK_TOKEN_PREVIOUS": "planted-callback-token-before",
     "CALLBACK_PASSWORD": 'planted-password-"quoted"',
     "CALLBACK_PASSWORD_PREVIOUS": "planted-password-before",
 }
@@ -159,8 +159,8 @@ def send_good_and_bad(deployment: Deployment, path: str, note: str = "") -> None
 def test_no_secret_shows_in_logs_errors_redis_files_pages_or_commands(
     deployment: Deployment,
 ) -> None:
-    assert registered_url(deployment).endswith("/cb/planted-token")
-    send_good_and_bad(deployment, "/cb/planted-token")
+    assert registered_url(deployment).endswith("/cb/planted-callback-token")
+    send_good_and_bad(deployment, "/cb/planted-callback-token")
     # Bad days: the provider echoes and fails, the session dies, Redis refuses, so that messages wait
     # in the spool.
     for shape in ("html-bad-gateway", "gateway-invalid-credentials", "session-expired"):
@@ -170,7 +170,7 @@ def test_no_secret_shows_in_logs_errors_redis_files_pages_or_commands(
     )
     calls = len(deployment.sandbox.requests(path="/api/fota"))
     deployment.refuse_writes(refuse=True)
-    send_good_and_bad(deployment, "/cb/planted-token", note="spooled")
+    send_good_and_bad(deployment, "/cb/planted-callback-token", note="spooled")
     spooled = files_of(deployment.service)
     assert "spooled" in spooled
     deployment.refuse_writes(refuse=False)

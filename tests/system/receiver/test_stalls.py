@@ -13,7 +13,7 @@ from testbed.service import RECEIVER, Service
 
 pytestmark = pytest.mark.slow
 
-TOKEN = "token-of-the-stalls"
+TOKEN = "token-of-the-stall-tests"
 MEMORY = ("/dev/shm/", "/memfd:", "/SYSV", "/dev/zero")
 # Of gunicorn, the least that the service accepts: shorter than the pause, so that the pause alone would have every worker killed.
 TIMEOUT_S = 5

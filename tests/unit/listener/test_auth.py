@@ -14,6 +14,8 @@ from listener.messages.message import check_account
 from listener.settings.settings import Settings
 
 LISTED = "3.87.163.45"
+TOKEN = "a-new-token-of-the-tests"
+PREVIOUS = "an-old-and-longer-token-of-the-tests"
 
 
 def settings(**environ: str) -> Settings:
@@ -31,30 +33,30 @@ def reason(check: Any, *arguments: Any) -> str | None:
 @pytest.mark.parametrize(
     ("path", "accepted"),
     [
-        ("/cb/new", True),
-        ("/cb/old", True),
+        (f"/cb/{TOKEN}", True),
+        (f"/cb/{PREVIOUS}", True),
         ("/cb", False),
         ("/cb/", False),
-        ("/cb/new/", True),
-        ("/cb/old/", True),
-        ("/cb/new//", False),
-        ("/cb//new", False),
-        ("/cb/./new", False),
-        ("/cb/new;x", False),
-        ("/cb/new ", False),
-        ("/cb/NEW", False),
+        (f"/cb/{TOKEN}/", True),
+        (f"/cb/{PREVIOUS}/", True),
+        (f"/cb/{TOKEN}//", False),
+        (f"/cb//{TOKEN}", False),
+        (f"/cb/./{TOKEN}", False),
+        (f"/cb/{TOKEN};x", False),
+        (f"/cb/{TOKEN} ", False),
+        (f"/cb/{TOKEN.upper()}", False),
         ("/", False),
         ("", False),
-        ("/cb/ne", False),
-        ("/cb/neww", False),
-        ("/CB/new", False),
-        ("//cb/new", False),
+        (f"/cb/{TOKEN[:-1]}", False),
+        (f"/cb/{TOKEN}w", False),
+        (f"/CB/{TOKEN}", False),
+        (f"//cb/{TOKEN}", False),
         ("/\udcff", False),
     ],
 )
 def test_a_path_is_right_only_with_a_token_that_is(path: str, accepted: bool) -> None:
     found = reason(
-        auth.check_path, path, settings(CALLBACK_TOKEN="new", CALLBACK_TOKEN_PREVIOUS="old")
+        auth.check_path, path, settings(CALLBACK_TOKEN=TOKEN, CALLBACK_TOKEN_PREVIOUS=PREVIOUS)
     )
     assert found == (None if accepted else "not-found")
 
@@ -186,8 +188,8 @@ def test_every_secret_is_compared_and_none_by_a_plain_comparison(
         return one == other
 
     monkeypatch.setattr("hmac.compare_digest", compared)
-    both = settings(CALLBACK_TOKEN="new", CALLBACK_TOKEN_PREVIOUS="old-and-longer", **PASSWORDS)
-    for path in ("/cb/new", "/cb/old-and-longer", "/cb/wrong", "/"):
+    both = settings(CALLBACK_TOKEN=TOKEN, CALLBACK_TOKEN_PREVIOUS=PREVIOUS, **PASSWORDS)
+    for path in (f"/cb/{TOKEN}", f"/cb/{PREVIOUS}", "/cb/wrong", "/"):
         reason(auth.check_path, path, both)
     # Two for each path, whichever is right, and all of one length.
     assert sizes == [(32, 32)] * 8
@@ -198,16 +200,16 @@ def test_every_secret_is_compared_and_none_by_a_plain_comparison(
     assert sizes == [(32, 32)] * 12
 
 
-@pytest.mark.parametrize("token", ["new", "old"])
+@pytest.mark.parametrize("token", [TOKEN, PREVIOUS])
 @pytest.mark.parametrize("password", ["new", "old"])
 def test_authentication_names_the_previous_secrets_that_the_sender_has(
     token: str, password: str
 ) -> None:
-    both = settings(CALLBACK_TOKEN="new", CALLBACK_TOKEN_PREVIOUS="old", **PASSWORDS)
+    both = settings(CALLBACK_TOKEN=TOKEN, CALLBACK_TOKEN_PREVIOUS=PREVIOUS, **PASSWORDS)
     login = {"username": "listener", "password": password}
     authentication = auth.check_credentials(auth.check_path(f"/cb/{token}", both), login, both)
     secrets = {"token": token, "password": password}
-    previous = [name for name, value in secrets.items() if value == "old"]
+    previous = [name for name, value in secrets.items() if value in ("old", PREVIOUS)]
     assert list(authentication.previous_secrets) == previous
     assert authentication.is_authenticated
 
@@ -217,8 +219,8 @@ def test_each_proof_authenticates_alone_and_none_does_not() -> None:
     assert not auth.check_path("/cb", anybody).is_authenticated
     assert not auth.check_source(NOT_AUTHENTICATED, LISTED, [], anybody).is_authenticated
     assert not auth.check_credentials(NOT_AUTHENTICATED, {}, anybody).is_authenticated
-    token = settings(CALLBACK_TOKEN="new")
-    assert auth.check_path("/cb/new", token).is_authenticated
+    token = settings(CALLBACK_TOKEN=TOKEN)
+    assert auth.check_path(f"/cb/{TOKEN}", token).is_authenticated
     source = settings(CALLBACK_SOURCES="thingspace")
     assert not auth.check_path("/cb", source).is_authenticated
     assert auth.check_source(NOT_AUTHENTICATED, LISTED, [], source).is_authenticated
@@ -228,8 +230,8 @@ def test_each_proof_authenticates_alone_and_none_does_not() -> None:
 
 
 def test_later_proofs_keep_the_earlier_ones() -> None:
-    every = settings(CALLBACK_TOKEN="new", CALLBACK_SOURCES="thingspace", **PASSWORDS)
-    authentication = auth.check_path("/cb/new", every)
+    every = settings(CALLBACK_TOKEN=TOKEN, CALLBACK_SOURCES="thingspace", **PASSWORDS)
+    authentication = auth.check_path(f"/cb/{TOKEN}", every)
     authentication = auth.check_source(authentication, LISTED, [], every)
     login = {"username": "listener", "password": "old"}
     authentication = auth.check_credentials(authentication, login, every)
@@ -285,7 +287,7 @@ def test_credentials_must_be_the_current_or_the_previous(
 def test_with_a_token_and_v2_they_may_be_missing_but_not_wrong(
     payload: dict[str, Any], expected: str | None
 ) -> None:
-    both = settings(**PASSWORDS, CALLBACK_TOKEN="t", THINGSPACE_API_VERSIONS="v1,v2")
+    both = settings(**PASSWORDS, CALLBACK_TOKEN=TOKEN, THINGSPACE_API_VERSIONS="v1,v2")
     assert reason(auth.check_credentials, NOT_AUTHENTICATED, payload, both) == expected
 
 

@@ -15,7 +15,7 @@ from listener.messages.message import Message
 from listener.queue.queue import PutResult, StoredIn
 from listener.settings.settings import Settings
 
-TOKEN, PASSWORD = "token-of-the-tests", "correct-horse-battery"
+TOKEN, PASSWORD = "token-of-all-the-tests", "correct-horse-battery"
 PATH = f"/cb/{TOKEN}"
 LOGIN = {"username": "listener", "password": PASSWORD}
 ENVIRON = {

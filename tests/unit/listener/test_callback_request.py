@@ -9,7 +9,7 @@ from werkzeug.test import EnvironBuilder
 from listener.callback.request import HIDDEN_PATH, URL_HEADERS, CallbackRequest, hide
 from listener.errors import MalformedRequestError, RequestTooLargeError
 
-TOKEN = "token-of-the-tests"
+TOKEN = "token-of-all-the-tests"
 PASSWORD = b"correct-horse-battery"
 
 

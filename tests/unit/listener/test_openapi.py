@@ -17,8 +17,8 @@ from listener.settings.settings import Settings
 NOBODY = cast(MessageQueue, None)
 OWN = "/"
 SECRETS = {
-    "CALLBACK_TOKEN": "planted-token",
-    "CALLBACK_TOKEN_PREVIOUS": "planted-token-before",
+    "CALLBACK_TOKEN": "planted-callback-token",
+    "CALLBACK_TOKEN_PREVIOUS": "planted-callback-token-before",
     "CALLBACK_USERNAME": "planted-user",
     "CALLBACK_PASSWORD": "planted-password",
     "CALLBACK_PASSWORD_PREVIOUS": "planted-password-before",
@@ -138,7 +138,7 @@ def test_without_a_token_a_path_that_both_ports_have_keeps_both_methods() -> Non
 @pytest.mark.parametrize("method", ["PUT", "OPTIONS", "TRACE", "DELETE"])
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/cb/planted-token", "POST")],
+    [("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/cb/planted-callback-token", "POST")],
 )
 def test_a_method_that_is_not_described_is_refused_and_the_right_ones_are_told(
     path: str, allowed: str, method: str

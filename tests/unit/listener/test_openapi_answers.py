@@ -15,10 +15,11 @@ from listener.ops.openapi import openapi_document
 from listener.queue.queue import PutResult
 from listener.settings.settings import Settings
 
+TOKEN = "token-of-all-the-tests"
 SETTINGS = Settings.from_env(
     {
         "PUBLIC_URL": "https://fota.example.com/cb",
-        "CALLBACK_TOKEN": "t",
+        "CALLBACK_TOKEN": TOKEN,
         "CALLBACK_USERNAME": "u",
         "CALLBACK_PASSWORD": "p",
         "CALLBACK_SOURCES": "127.0.0.1",
@@ -61,7 +62,7 @@ class Request:
     """How a POST of a right message is changed."""
 
     body: str = RIGHT
-    path: str = "/cb/t"
+    path: str = f"/cb/{TOKEN}"
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from listener.errors import SettingsError
 from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
-PROOF = {"CALLBACK_TOKEN": "token-0123456789"}
+PROOF = {"CALLBACK_TOKEN": "token-of-all-the-tests"}
 
 
 @pytest.mark.parametrize(

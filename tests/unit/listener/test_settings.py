@@ -11,7 +11,9 @@ from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
 from listener.settings.spool_settings import SpoolSettings
 
-PROOF = {"CALLBACK_TOKEN": "token-of-the-tests"}
+TOKEN = "token-of-all-the-tests"
+PREVIOUS = "token-of-the-tests-before"
+PROOF = {"CALLBACK_TOKEN": TOKEN}
 
 
 def problems(environ: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
@@ -78,14 +80,14 @@ def test_a_problem_never_shows_the_value() -> None:
 
 def test_secrets_do_not_show_in_the_repr() -> None:
     environ = {
-        "CALLBACK_TOKEN": "token-one",
+        **PROOF,
         "CALLBACK_USERNAME": "listener",
         "CALLBACK_PASSWORD": "password-one",
         "CALLBACK_PASSWORD_PREVIOUS": "password-two",
         "REDIS_URL": "redis://:password-three@localhost/0",
     }
     settings = Settings.from_env(environ)
-    for secret in ("token-one", "password-one", "password-two", "password-three"):
+    for secret in (TOKEN, "password-one", "password-two", "password-three"):
         assert secret not in repr(settings)
         assert secret in [known.reveal() for known in settings.secrets]
 
@@ -104,7 +106,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 @pytest.mark.parametrize(
     "proof",
     [
-        {"CALLBACK_TOKEN": "t"},
+        PROOF,
         {"CALLBACK_USERNAME": "u", "CALLBACK_PASSWORD": "p"},
         {"CALLBACK_SOURCES": "thingspace"},
         {"ALLOW_ANY_SENDER": "true"},
@@ -122,7 +124,7 @@ def test_without_a_proof_of_sender_it_refuses(environ: dict[str, str]) -> None:
 
 
 def test_a_previous_secret_needs_a_current_one() -> None:
-    found = problems({"CALLBACK_SOURCES": "thingspace", "CALLBACK_TOKEN_PREVIOUS": "old"})
+    found = problems({"CALLBACK_SOURCES": "thingspace", "CALLBACK_TOKEN_PREVIOUS": PREVIOUS})
     assert "CALLBACK_TOKEN" in found["CALLBACK_TOKEN_PREVIOUS"][0]
 
 
@@ -158,9 +160,9 @@ def test_any_among_the_sources_opens_them_all() -> None:
         ("https://h/cb", None, ("/cb",)),
         ("https://h/cb/", None, ("/cb/",)),
         ("https://h", None, ("/",)),
-        ("https://h", "t", ("/t",)),
-        ("https://h/cb", "t", ("/cb/t",)),
-        ("https://h/cb/", "t", ("/cb/t",)),
+        ("https://h", TOKEN, (f"/{TOKEN}",)),
+        ("https://h/cb", TOKEN, (f"/cb/{TOKEN}",)),
+        ("https://h/cb/", TOKEN, (f"/cb/{TOKEN}",)),
         ("https://h/a%20b", None, ("/a b",)),
     ],
 )
@@ -172,8 +174,8 @@ def test_the_path_served_is_the_public_urls_and_the_token(
 
 
 def test_the_previous_token_keeps_its_path() -> None:
-    environ = {"PUBLIC_URL": "https://h/cb", "CALLBACK_TOKEN": "b", "CALLBACK_TOKEN_PREVIOUS": "a"}
-    assert Settings.from_env(environ).callback_paths == ("/cb/b", "/cb/a")
+    environ = {**PROOF, "PUBLIC_URL": "https://h/cb", "CALLBACK_TOKEN_PREVIOUS": PREVIOUS}
+    assert Settings.from_env(environ).callback_paths == (f"/cb/{TOKEN}", f"/cb/{PREVIOUS}")
 
 
 @pytest.mark.parametrize(
@@ -197,9 +199,9 @@ def test_a_public_url_that_cannot_work_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("environ", "may"),
     [
-        ({"CALLBACK_TOKEN": "t", "THINGSPACE_API_VERSIONS": "v1,v2"}, True),
-        ({"CALLBACK_TOKEN": "t", "THINGSPACE_API_VERSIONS": "v3"}, True),
-        ({"CALLBACK_TOKEN": "t", "THINGSPACE_API_VERSIONS": "v1"}, False),
+        ({**PROOF, "THINGSPACE_API_VERSIONS": "v1,v2"}, True),
+        ({**PROOF, "THINGSPACE_API_VERSIONS": "v3"}, True),
+        ({**PROOF, "THINGSPACE_API_VERSIONS": "v1"}, False),
         ({"CALLBACK_SOURCES": "thingspace", "THINGSPACE_API_VERSIONS": "v2"}, False),
     ],
 )
@@ -273,7 +275,7 @@ def test_variable_with_a_problem_gets_no_second_problem_from_a_cross_check() -> 
         {
             **PROOF,
             "CALLBACK_TOKEN": "a/b",
-            "CALLBACK_TOKEN_PREVIOUS": "an-earlier-token",
+            "CALLBACK_TOKEN_PREVIOUS": PREVIOUS,
             "CALLBACK_USERNAME": "\udcff",
             "CALLBACK_PASSWORD": "pass-word",
             "THINGSPACE_API_VERSIONS": "v9",

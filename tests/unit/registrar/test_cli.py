@@ -32,7 +32,7 @@ def test_help_names_all_commands_and_exit_statuses() -> None:
 
 
 def test_switched_off_without_a_command_is_a_mistake() -> None:
-    environ = {"REGISTRAR": "off", "CALLBACK_TOKEN": "token"}
+    environ = {"REGISTRAR": "off", "CALLBACK_TOKEN": "token-of-all-the-tests"}
     end = CliRunner(env=environ).invoke(main, ["run"])
     assert end.exit_code == 2
     assert "COMMAND" in end.stderr
@@ -40,7 +40,11 @@ def test_switched_off_without_a_command_is_a_mistake() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS[1:])
 def test_switched_off_work_by_hand_needs_its_settings_all_the_same(command: str) -> None:
-    environ = {"REGISTRAR": "off", "CALLBACK_TOKEN": "token", "THINGSPACE_ACCOUNTS": None}
+    environ = {
+        "REGISTRAR": "off",
+        "CALLBACK_TOKEN": "token-of-all-the-tests",
+        "THINGSPACE_ACCOUNTS": None,
+    }
     end = CliRunner(env=environ).invoke(main, [command])
     assert end.exit_code == 2
     assert "THINGSPACE_ACCOUNTS: " in end.stderr

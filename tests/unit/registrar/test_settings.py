@@ -10,7 +10,7 @@ from registrar.settings import BASE_URL, RegistrarSettings
 
 GOOD = {
     "PUBLIC_URL": "https://fota.example.com/cb",
-    "CALLBACK_TOKEN": "callback-token",
+    "CALLBACK_TOKEN": "callback-token-of-tests",
     "THINGSPACE_ACCOUNTS": "0242078689-00001,0242078689-00002",
     "THINGSPACE_KEY": "the-key",
     "THINGSPACE_SECRET": "the-secret",
@@ -63,12 +63,16 @@ def test_an_empty_list_of_accounts_is_none() -> None:
 
 
 def test_switched_off_it_needs_nothing() -> None:
-    assert not RegistrarSettings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}).enabled
+    assert not RegistrarSettings.from_env(
+        {"CALLBACK_TOKEN": GOOD["CALLBACK_TOKEN"], "REGISTRAR": "off"}
+    ).enabled
 
 
 def test_switched_off_it_needs_everything_for_work_by_hand() -> None:
     with pytest.raises(SettingsError) as caught:
-        RegistrarSettings.from_env({"CALLBACK_TOKEN": "t", "REGISTRAR": "off"}, by_hand=True)
+        RegistrarSettings.from_env(
+            {"CALLBACK_TOKEN": GOOD["CALLBACK_TOKEN"], "REGISTRAR": "off"}, by_hand=True
+        )
     assert set(caught.value.problems) == set(GOOD) - {"CALLBACK_TOKEN"}
     assert RegistrarSettings.from_env({**GOOD, "REGISTRAR": "off"}, by_hand=True).slots
 
@@ -149,7 +153,7 @@ def test_base_url_that_would_carry_credentials_in_clear_is_refused(url: str) -> 
 
 def test_what_is_wanted_per_version() -> None:
     settings = read(CALLBACK_USERNAME="me", CALLBACK_PASSWORD="pass")
-    url = "https://fota.example.com/cb/callback-token"
+    url = "https://fota.example.com/cb/callback-token-of-tests"
     first, second = settings.wanted("v1"), settings.wanted("v2")
     assert (first.url, first.username) == (url, "me")
     assert (second.url, second.username, second.password) == (url, None, None)
@@ -157,9 +161,11 @@ def test_what_is_wanted_per_version() -> None:
 
 
 def test_the_url_with_the_token_before_is_known() -> None:
-    previous = read(CALLBACK_TOKEN_PREVIOUS="before").desired(Slot("a", "v1")).previous
+    previous = (
+        read(CALLBACK_TOKEN_PREVIOUS="token-before-the-other-one").desired(Slot("a", "v1")).previous
+    )
     assert previous
-    assert previous.url == "https://fota.example.com/cb/before"
+    assert previous.url == "https://fota.example.com/cb/token-before-the-other-one"
 
 
 def test_every_account_has_every_version() -> None:
@@ -171,7 +177,7 @@ def test_a_deployment_is_what_it_wants() -> None:
     assert read().deployment == read(PORT="8001").deployment
     for changed in (
         {"PUBLIC_URL": "https://fota.example.com/other"},
-        {"CALLBACK_TOKEN": "other"},
+        {"CALLBACK_TOKEN": "another-token-of-the-tests"},
         {"CALLBACK_USERNAME": "me", "CALLBACK_PASSWORD": "pass"},
         {"THINGSPACE_ACCOUNTS": "0242078689-00001"},
     ):
