@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from listener.diagnostics.finding import Finding, error, ok, warning
 from listener.errors import SettingsError
+from listener.settings import parsers
 from listener.settings.redis_url import RedisUrl
 from listener.settings.settings import Settings
 
@@ -13,6 +14,11 @@ SERVICE_WOULD_NOT_START = (
     "mend them before the service starts with them; where only the queue is looked at from here, "
     "ALLOW_ANY_SENDER=true says so"
 )
+TOKEN_ADVICE = {
+    "CALLBACK_TOKEN": f"make one of {parsers.RECOMMENDED_TOKEN_CHARS} characters or more with "
+    f"{parsers.NEW_TOKEN_COMMAND}, and rotate as SECURITY.md says",
+    "CALLBACK_TOKEN_PREVIOUS": "unset it as soon as no message comes with it any more, as SECURITY.md says",
+}
 
 
 def findings(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
@@ -37,6 +43,10 @@ def findings(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
                 "compare it with ThingSpace's own writing",
             )
         )
+    results += [
+        warning(TOPIC, f"{name} {problem}", TOKEN_ADVICE[name])
+        for name, problem in settings.weak_tokens.items()
+    ]
     if settings.queue_max_length:
         results.append(
             warning(

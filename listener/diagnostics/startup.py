@@ -2,7 +2,7 @@
 
 import structlog
 
-from listener.diagnostics.check_settings import unreadable_files
+from listener.diagnostics.check_settings import TOKEN_ADVICE, unreadable_files
 from listener.errors import QueueUnavailableError, SettingsError
 from listener.inspection.queue_view import RedisFailedError, translating_redis_errors
 from listener.queue import shards
@@ -34,6 +34,8 @@ def check(settings: Settings) -> None:
         log.warning(
             "QUEUE_MAX_LENGTH is lossy: the oldest messages go, read or not", messages=max_length
         )
+    for name, problem in settings.weak_tokens.items():
+        log.warning("token is weak", setting=name, problem=problem, advice=TOKEN_ADVICE[name])
     _check_server(settings)
 
 

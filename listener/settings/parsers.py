@@ -19,6 +19,13 @@ API_VERSIONS = ("v1", "v2", "v3")
 # RFC 3986's unreserved characters: what no proxy and no client rewrites.
 TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~-]+")
 DOT_SEGMENTS = frozenset((".", ".."))
+# A sender who guesses the token can send messages. 16 random hexadecimal digits are 64 bits, and have fewer
+# than 6 different ones about once in 30,000 times.
+MIN_TOKEN_CHARS = 16
+MIN_DISTINCT_TOKEN_CHARS = 6
+# 128 bits of base64, which is what a new token should have.
+RECOMMENDED_TOKEN_CHARS = 22
+NEW_TOKEN_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"  # noqa: S105 - it makes one
 VISIBLE_ASCII = re.compile(r"[!-~]+")
 USUAL_ACCOUNT_PATTERN = re.compile(r"[0-9]{10}-[0-9]{5}")
 # The provider's page calls the pattern above the usual one. A slash could not be part of a path.
@@ -30,10 +37,36 @@ NAMESPACE_PATTERN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def token(text: str) -> Secret:
-    """A secret path segment."""
+    """A secret path segment that cannot be guessed."""
+    secret = previous_token(text)
+    if is_guessable(secret):
+        raise ValueError(
+            f"can be guessed: it needs {MIN_TOKEN_CHARS} characters or more, {MIN_DISTINCT_TOKEN_CHARS} of "
+            f"them different; make one with {NEW_TOKEN_COMMAND}"
+        )
+    return secret
+
+
+def previous_token(text: str) -> Secret:
+    """A secret path segment of any strength: a guessable token must stay valid while it is replaced."""
     if not TOKEN_PATTERN.fullmatch(text) or text in DOT_SEGMENTS:
         raise ValueError("may hold letters, digits and . _ ~ - only: it is part of a URL")
     return Secret(text)
+
+
+def is_guessable(secret: Secret) -> bool:
+    """Whether a token is too short, or of too few different characters, to be a secret."""
+    text = secret.reveal()
+    return len(text) < MIN_TOKEN_CHARS or len(set(text)) < MIN_DISTINCT_TOKEN_CHARS
+
+
+def weakness(secret: Secret) -> str | None:
+    """Why a token is weaker than a new one should be; None if it is not."""
+    if is_guessable(secret):
+        return "can be guessed"
+    if len(secret.reveal()) < RECOMMENDED_TOKEN_CHARS:
+        return "is short for a secret"
+    return None
 
 
 def address(text: str) -> Address:

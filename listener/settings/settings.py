@@ -86,7 +86,7 @@ class Settings:
             public_url=env.parsed("PUBLIC_URL", None, parse=parsers.public_url),
             callback_token=env.parsed("CALLBACK_TOKEN", None, parse=parsers.token),
             callback_token_previous=env.parsed(
-                "CALLBACK_TOKEN_PREVIOUS", None, parse=parsers.token
+                "CALLBACK_TOKEN_PREVIOUS", None, parse=parsers.previous_token
             ),
             callback_username=env.str("CALLBACK_USERNAME", None),
             callback_password=env.parsed("CALLBACK_PASSWORD", None, parse=Secret),
@@ -160,6 +160,19 @@ class Settings:
     def unusual_accounts(self) -> list[str]:
         """The accounts whose names do not have the usual form; most likely they are mistyped."""
         return [name for name in self.accounts if not parsers.USUAL_ACCOUNT_PATTERN.fullmatch(name)]
+
+    @property
+    def weak_tokens(self) -> Mapping[str, str]:
+        """What is wrong with a token that is accepted all the same, by the variable's name."""
+        tokens = {
+            "CALLBACK_TOKEN": self.callback_token,
+            "CALLBACK_TOKEN_PREVIOUS": self.callback_token_previous,
+        }
+        return {
+            name: weakness
+            for name, token in tokens.items()
+            if token and (weakness := parsers.weakness(token))
+        }
 
     @property
     def authenticates_sender(self) -> bool:

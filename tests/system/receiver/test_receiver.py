@@ -19,7 +19,7 @@ import requests
 
 from testbed import redis_process
 from testbed.process import ROOT
-from testbed.service import RECEIVER, Service
+from testbed.service import RECEIVER, SUPERVISED, Service
 
 pytestmark = pytest.mark.redis_flavour
 
@@ -120,6 +120,43 @@ def test_wrong_settings_end_it_with_status_2_and_all_problems(redis_server: str)
         for name in settings:
             assert f"{name}: " in service.log()
         assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize("command", [RECEIVER, SUPERVISED], ids=["gunicorn", "registrar"])
+def test_token_that_can_be_guessed_ends_it_with_status_2(
+    command: tuple[str, ...], redis_server: str
+) -> None:
+    token = "Hunter2-Hunter2"
+    settings = {"REDIS_URL": redis_server, "REGISTRAR": "off", "CALLBACK_TOKEN": token}
+    with Service(*command, **settings) as service:
+        assert service.wait() == 2
+        assert service.family() == []
+        log = service.log()
+    assert log.count("CALLBACK_TOKEN: can be guessed: it needs 16 characters or more") == 1, log
+    assert "secrets.token_urlsafe(24)" in log
+    assert token not in log
+    assert "Traceback" not in log
+
+
+def test_token_that_is_weak_is_warned_of_once_and_serves_all_the_same(redis_server: str) -> None:
+    token, previous = "Hunter2-Hunter2-Hunter2"[:21], "Hunter1"
+    settings = {"CALLBACK_TOKEN": token, "CALLBACK_TOKEN_PREVIOUS": previous}
+    with Service(*RECEIVER, **settings, REDIS_URL=redis_server) as service:
+        service.wait_until_ready()
+        for secret in (token, previous):
+            assert service.post(b"{", f"/cb/{secret}").status_code == 400
+        log = service.log()
+    warnings = [
+        line for line in map(json.loads, log.splitlines()) if line["event"] == "token is weak"
+    ]
+    assert {line["setting"]: line["problem"] for line in warnings} == {
+        "CALLBACK_TOKEN": "is short for a secret",
+        "CALLBACK_TOKEN_PREVIOUS": "can be guessed",
+    }
+    assert len(warnings) == 2
+    assert {line["level"] for line in warnings} == {"warning"}
+    assert token not in log
+    assert previous not in log
 
 
 def test_without_a_spool_redis_down_is_503_within_two_seconds_and_mends_by_itself() -> None:
