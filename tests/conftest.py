@@ -15,6 +15,7 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 from testbed import redis_process
@@ -58,6 +59,15 @@ def skip_where_a_program_is_missing() -> Iterator[None]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(problem))
+
+
+@pytest.fixture(autouse=True)
+def loggers_can_be_captured() -> Iterator[None]:
+    """Fails a test that configures logging as a program does: loggers that are used then ignore `capture_logs` for good."""
+    yield
+    cached = structlog.get_config()["cache_logger_on_first_use"]
+    structlog.reset_defaults()
+    assert not cached, "the test configured structlog for the whole process"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from listener import logs
 from registrar.__main__ import main
 from registrar.thingspace import CallbackClient
 from testbed.sandbox_client import Sandbox
@@ -65,7 +66,11 @@ class CommandLine:
 
 
 @pytest.fixture
-def command_line(sandbox: Sandbox, tmp_path: Path, redis_url: str) -> CommandLine:
+def command_line(
+    sandbox: Sandbox, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> CommandLine:
+    # It is for the whole process and for good: later tests could capture no line.
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
     return CommandLine(sandbox, tmp_path, redis_url)
 
 

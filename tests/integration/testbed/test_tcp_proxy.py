@@ -84,7 +84,9 @@ def test_a_torn_connection_is_reset_and_a_new_one_passes(proxy: TcpProxy) -> Non
 
 def test_a_mute_connection_stays_open_and_others_pass(proxy: TcpProxy) -> None:
     with connect(proxy) as mute, connect(proxy) as other:
+        # Only a connection that was answered is open for the proxy as well.
         assert ask(mute) == b"1:x"
+        assert ask(other) == b"1:x"
         proxy.mute()
         mute.settimeout(0.2)
         with pytest.raises(TimeoutError):

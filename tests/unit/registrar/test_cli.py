@@ -3,6 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
+from listener import logs
 from registrar.__main__ import main
 
 COMMANDS = ("run", "status", "register", "deregister", "unlock")
@@ -31,7 +32,9 @@ def test_help_names_all_commands_and_exit_statuses() -> None:
     assert "Exit status" in end.output
 
 
-def test_switched_off_without_a_command_is_a_mistake() -> None:
+def test_switched_off_without_a_command_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It is for the whole process and for good: later tests could capture no line.
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
     environ = {"REGISTRAR": "off", "CALLBACK_TOKEN": "token-of-all-the-tests"}
     end = CliRunner(env=environ).invoke(main, ["run"])
     assert end.exit_code == 2
