@@ -7,7 +7,6 @@ import pytest
 from tests.project import assertions
 from tests.project.assertions import Module
 
-MODULES = assertions.modules()
 # What a machine may lack that .ci/run cannot install. A missing program fails a test in CI (testbed/programs.py).
 MAY_BE_SKIPPED = {
     # IPv6
@@ -26,20 +25,26 @@ MAY_BE_SKIPPED = {
 }
 
 
-def test_every_test_asserts_something() -> None:
-    assert assertions.without_assertion(MODULES) == []
+@pytest.fixture(scope="module", name="modules")
+def all_modules() -> list[Module]:
+    # Not at import: each process of the tests imports this module, and parsing takes a second.
+    return assertions.modules()
 
 
-def test_no_test_passes_because_a_search_found_nothing() -> None:
-    assert assertions.only_in_a_search(MODULES) == []
+def test_every_test_asserts_something(modules: list[Module]) -> None:
+    assert assertions.without_assertion(modules) == []
 
 
-def test_every_test_is_collected() -> None:
-    assert assertions.not_collected(MODULES) == []
+def test_no_test_passes_because_a_search_found_nothing(modules: list[Module]) -> None:
+    assert assertions.only_in_a_search(modules) == []
 
 
-def test_no_other_test_may_be_skipped() -> None:
-    assert assertions.skipped(MODULES) == MAY_BE_SKIPPED
+def test_every_test_is_collected(modules: list[Module]) -> None:
+    assert assertions.not_collected(modules) == []
+
+
+def test_no_other_test_may_be_skipped(modules: list[Module]) -> None:
+    assert assertions.skipped(modules) == MAY_BE_SKIPPED
 
 
 @pytest.mark.parametrize(
