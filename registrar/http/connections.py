@@ -33,6 +33,8 @@ class Watchdog:
         self.sent = False
         self._ends = time.monotonic() + total_s
         self._handles: list[socket.socket] = []
+        # The timer's thread must not shut down a descriptor that was closed meanwhile, and belongs to another socket.
+        self._lock = threading.Lock()
 
     @property
     def left_s(self) -> float:
@@ -42,22 +44,27 @@ class Watchdog:
     def watch(self, connected: Any) -> None:
         """Watches a connection, by whatever socket: plain or of TLS."""
         # A handle of its own: TLS replaces the socket, and it may be closed before the reply has been read.
-        self._handles.append(socket.socket(fileno=os.dup(connected.fileno())))
+        handle = socket.socket(fileno=os.dup(connected.fileno()))
+        with self._lock:
+            self._handles.append(handle)
         if self.expired:
             self.expire()
 
     def expire(self) -> None:
         """Shuts down what is watched, and what will be."""
         self.expired = True
-        for handle in tuple(self._handles):
-            # The other side may have closed it.
-            with contextlib.suppress(OSError):
-                handle.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            for handle in self._handles:
+                # The other side may have closed it.
+                with contextlib.suppress(OSError):
+                    handle.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Releases the connections; a later request may use them."""
-        for handle in self._handles:
-            handle.close()
+        with self._lock:
+            for handle in self._handles:
+                handle.close()
+            self._handles.clear()
 
 
 _current: ContextVar[Watchdog] = ContextVar("watchdog")
