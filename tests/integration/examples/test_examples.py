@@ -79,7 +79,7 @@ def folder(redis_server: str) -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_an_example_handles_everything_whatever_crashes(name: str, folder: Path) -> None:
     command, partitions = CONSUMERS[name]

@@ -324,7 +324,7 @@ def test_a_writer_without_a_spool_finds_the_new_master_by_itself(empty: Cluster)
     empty.await_pairs()
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["kill", "freeze", "reshard"])
 def test_harm_under_load_loses_nothing_and_doubles_nothing(
     empty: Cluster, tmp_path: Path, harm: str

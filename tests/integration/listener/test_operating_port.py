@@ -16,6 +16,7 @@ from listener.ops.version import COMMIT_VARIABLES, version_info
 from listener.queue.queue import DurableQueue
 from listener.server import bind_addresses
 from listener.settings.settings import Settings
+from testbed.polling import wait_until
 from testbed.ports import free_port
 from testbed.service import RECEIVER, Service
 
@@ -107,9 +108,8 @@ def test_a_unix_socket_with_a_forged_host_does_not_lead_to_the_operating_side(
     path = tmp_path / "s"
     command = ("gunicorn", "--bind", f"unix:{path}", "listener.wsgi:app")
     with Service(*command, REDIS_URL=redis_server, CALLBACK_TOKEN=TOKEN) as service:
-        status = ""
-        while not status and not service.ended():
-            status = ask_over(path, f"/version HTTP/1.1\r\nHost: x:{service.ops_port}")
+        wait_until(lambda: ask_over(path, "/healthz HTTP/1.1\r\nHost: x") or service.ended())
+        status = ask_over(path, f"/version HTTP/1.1\r\nHost: x:{service.ops_port}")
         assert status.startswith("HTTP/1.1 404"), service.log()
 
 

@@ -156,7 +156,7 @@ def test_a_writer_without_a_spool_finds_the_new_master_by_itself(
     assert new.ask("XLEN", "{fota:0}:messages") == 2
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["kill", "freeze", "hand over"])
 def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
     empty: Sentinels, tmp_path: Path, harm: str

@@ -66,7 +66,7 @@ def numbers(node: Node) -> Counter[int]:
         return Counter(json.loads(fields["data"])["n"] for _, fields in found)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "removed",
     [("",), ("-wal",), ("-shm",), ("", "-shm"), ("-wal", "-shm"), ("", "-wal", "-shm")],

@@ -365,6 +365,7 @@ def test_one_throttled_account_beside_failing_ones_decides_the_pace(
     mine.end()
 
 
+@pytest.mark.slow
 def test_throttled_account_lengthens_the_pauses_although_another_one_fails(
     thingspace: Sandbox, replica: Replicas, redis_url: str
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_readmes_example_has_ten_lines_at_most_and_runs_as_printed(
         assert "Traceback" not in run.log()
 
 
+@pytest.mark.slow
 def test_one_of_two_is_killed_and_every_message_is_handled_and_at_most_a_batch_twice(
     redis_url: str, redis_client: Any, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_connection_that_waits_when_a_worker_is_terminated_is_served(service: Se
     wait_until(lambda: ending not in workers(service), service.log)
 
 
+@pytest.mark.slow
 def test_reload_refuses_and_drops_no_connection(service: Service) -> None:
     replaced = workers(service)
     service.signal(signal.SIGHUP)

@@ -141,6 +141,7 @@ def test_configuration_that_is_only_checked_is_not_refused(redis_server: str) ->
     assert (status, log) == (0, "")
 
 
+@pytest.mark.slow
 def test_configuration_that_begins_with_ours_keeps_what_it_adds_through_every_signal(
     redis_server: str, tmp_path: Path
 ) -> None:
@@ -182,6 +183,7 @@ def test_new_master_takes_over_both_ports(redis_server: str) -> None:
         assert not new.is_running()
 
 
+@pytest.mark.slow
 def test_workers_that_end_lose_nothing_and_no_access_log_shows_the_token(redis_server: str) -> None:
     options = (*("--max-requests", "50", "--umask", "0777"), *("--access-logfile", "-"))
     with started(redis_server, "gunicorn", *options, APP) as service:

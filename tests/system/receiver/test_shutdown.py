@@ -81,7 +81,7 @@ def test_it_registers_only_when_it_can_receive_and_stops_only_when_nobody_sends(
     assert log.index("deregistered") < log.index("Handling signal: term")
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
 def test_an_upload_in_flight_is_kept_whichever_signal_stops_the_service(
     redis_url: str, number: signal.Signals

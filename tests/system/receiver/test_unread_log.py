@@ -67,6 +67,7 @@ def workers(service: Service) -> list[psutil.Process]:
     return service.family()[1:]
 
 
+@pytest.mark.slow
 def test_receiver_whose_log_nobody_reads_goes_on(redis_url: str, reader: LogReader) -> None:
     reader.fill()
     with receiver(redis_url, reader) as service:

@@ -37,7 +37,7 @@ def registered_and_gone(service: Service, sandbox: Sandbox) -> None:
     assert sandbox.registered_url() is None
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "bind"),
     [

@@ -190,6 +190,7 @@ def test_who_scrolls_a_table_by_keyboard_stays_in_it(page: Page, deployment: Dep
     expect(box).to_be_focused()
 
 
+@pytest.mark.slow
 def test_the_details_of_a_message_are_one_link_away(page: Page, deployment: Deployment) -> None:
     deployment.send("upgradeProgress", upgradeId="details-", deviceId="77", status="InProgress")
     row = page.locator("#newest tbody tr").filter(has_text="details-")
