@@ -79,6 +79,7 @@ def test_planted_survivors_are_reported(tmp_path: Path) -> None:
     assert len([line for line in lines if line.startswith("not called planted.py:18: ")]) == 3
 
 
+@pytest.mark.slow
 def test_tests_that_fail_without_a_mutant_prove_nothing(tmp_path: Path) -> None:
     result = run(tmp_path, TESTS.replace("== 2", "== 3"))
     assert result.returncode == 1

@@ -55,6 +55,7 @@ def move_aside(path: Path) -> None:
     path.rename(path.with_name(f"{path.name}.old"))
 
 
+@pytest.mark.quick_cases(6)
 @pytest.mark.parametrize("remove", [unlink, move_out, move_aside])
 @pytest.mark.parametrize("removed", SUBSETS, ids=NAMES)
 def test_worker_that_starts_after_a_removal_costs_the_others_no_message(

@@ -251,6 +251,7 @@ def test_a_connection_that_is_cut_now_and_then_sets_nothing_aside(proxied: Proxi
 NEEDED = ("evalsha", "eval", "xadd", "set", "get", "xrange")
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("command", NEEDED)
 def test_a_missing_right_is_named_everywhere_and_is_one_outage(
     proxied: ProxiedQueue, command: str

@@ -49,7 +49,7 @@ ANSWERS: list[dict[str, Any]] = [
 SOON_S = 20.0
 
 
-@pytest.mark.quick_cases(12)
+@pytest.mark.quick_cases(5)
 @pytest.mark.parametrize("when", ["after", "before"], ids=["evaluated", "not-evaluated"])
 @pytest.mark.parametrize("answer", ANSWERS, ids=str)
 def test_wrong_password_is_tried_twice_whatever_the_answer_and_however_often_it_is_restarted(

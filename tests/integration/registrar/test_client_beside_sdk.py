@@ -276,6 +276,7 @@ def test_refusal_of_an_http_url_is_the_same(
     assert (mine.reason, mine.detail) == ("rejected", said)
 
 
+@pytest.mark.quick_cases(6)
 @pytest.mark.parametrize(
     ("shape", "reason", "status"),
     [

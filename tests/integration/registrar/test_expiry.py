@@ -27,6 +27,7 @@ def spoil(thingspace: Sandbox, method: str, grants: list[str]) -> None:
         thingspace.fault(f"{FOTA}/v1", method=method, expire=grant)
 
 
+@pytest.mark.quick_cases(5)
 @pytest.mark.parametrize("grants", EXPIRED, ids="+".join)
 @pytest.mark.parametrize("position", ["query", "register", "verify", "deregister"])
 def test_whatever_expires_wherever_costs_one_renewal(

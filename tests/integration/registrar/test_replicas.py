@@ -55,6 +55,7 @@ def test_the_newer_deployment_decides_and_the_older_does_not_fight_back(
     assert result_and_reason(new.stored()) == ("deregistered", "ours")
 
 
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize("policy", ["last", "always", "never"])
 @pytest.mark.parametrize(
     "change",

@@ -220,6 +220,7 @@ def test_real_messages_are_answered_beside_slow_connections(service: Service) ->
         slow.close()
 
 
+@pytest.mark.slow
 def test_who_sends_requests_without_end_does_not_keep_a_worker_to_itself(service: Service) -> None:
     """Such a connection is never empty, so reading it never waits: a worker must turn to others all the same."""
     stop = threading.Event()
