@@ -141,8 +141,10 @@ def test_after_redis_lost_its_data_a_leaving_member_deletes_nothing(
 def test_a_member_whose_promotion_was_lost_is_promoted_by_its_next_renewal(
     replica: Replicas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old, new = replica(), replica(PUBLIC_URL="http://127.0.0.1:9001/new")
+    old = replica()
     old.join()
+    # Made afterwards: a deployment that began in the same instant may count as the earlier one.
+    new = replica(PUBLIC_URL="http://127.0.0.1:9001/new")
     new.registrar.coordination.heartbeat.join()
     lease = new.registrar.coordination.lease
 
@@ -167,9 +169,10 @@ def test_a_member_whose_promotion_was_lost_is_promoted_by_its_next_renewal(
 def test_a_leaving_member_waits_until_a_new_url_can_be_registered(
     thingspace: Sandbox, replica: Replicas, url: str, waits: bool
 ) -> None:
-    old, new = replica(), replica(PUBLIC_URL=url)
+    old = replica()
     old.join()
     old.tick()
+    new = replica(PUBLIC_URL=url)
     new.registrar.coordination.heartbeat.join()
     coordination = old.registrar.coordination
     shutdown = Shutdown(
