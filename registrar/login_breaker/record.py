@@ -144,9 +144,12 @@ class LoginRecord:
         if text is None:
             return cls()
         try:
-            return cls(**_fields(json.loads(text)))
+            record = cls(**_fields(json.loads(text)))
         except (TypeError, ValueError, OverflowError, RecursionError):
             return UNREADABLE
+        # `unlock` allows one attempt after the failures of then, which nothing but an accepted login lowers. A record
+        # with fewer failures would allow as many attempts as the difference.
+        return record if record.unlocked_at_failures <= record.failed else UNREADABLE
 
     def _expired(self, now_s: float) -> "LoginRecord":
         """The record with each overdue attempt counted as unanswered."""
@@ -192,10 +195,4 @@ def _fields(content: Any) -> dict[str, Any]:
             raise ValueError
     if any(isinstance(fields[name], float) for name in fields.keys() - {"last_attempt_s"}):
         raise TypeError
-    if fields.get("unlocked_at_failures", 0) > fields.get("refused", 0) + fields.get(
-        "unanswered", 0
-    ):
-        # `unlock` allows one attempt after the failures of then. Nothing lowers their number but an accepted login,
-        # which clears this one as well; such a record would allow as many attempts as the difference.
-        raise ValueError
     return {**fields, "pending": pending}

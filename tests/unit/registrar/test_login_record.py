@@ -161,6 +161,15 @@ def test_no_record_is_a_clean_one_and_fields_of_other_versions_are_ignored() -> 
     )
 
 
+@pytest.mark.parametrize("counts", [(0, 0, 0), (1, 0, 1), (0, 2, 2), (1, 2, 3), (2, 2, 3)])
+def test_record_that_was_unlocked_at_its_failures_or_before_is_read(
+    counts: tuple[int, int, int],
+) -> None:
+    refused, unanswered, unlocked = counts
+    record = LoginRecord(refused=refused, unanswered=unanswered, unlocked_at_failures=unlocked)
+    assert LoginRecord.from_json(record.to_json()) == record
+
+
 def test_stored_names_are_those_of_earlier_versions() -> None:
     text = (
         '{"generation": 1, "last_s": 5.5, "pardoned": 3, "pending": {"a": 6.5}, '
@@ -179,6 +188,7 @@ def test_stored_names_are_those_of_earlier_versions() -> None:
         *('{"refused": 1%s}' % ("0" * 400), '{"pending": {"a": true}}', '{"pending": null}'),
         # An operator unlocked it at more failures than it has: it would allow five attempts more.
         *('{"pardoned": 5}', '{"pardoned": 3, "refused": 1, "unknown": 1}'),
+        *('{"pending": {"a": -1}}', '{"last_s": -1}', '{"generation": -1}'),
         *('{"pending": [1]}', '{"pending": {"a": "b"}}', '{"unknown": -1}', '{"last_s": NaN}'),
     ],
 )
