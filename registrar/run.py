@@ -101,7 +101,7 @@ def _counting() -> Iterator[Metrics | None]:
 
 
 def _free(port: int, signals: Signals) -> bool:
-    """Whether COMMAND can have its port; tells if it cannot."""
+    """Whether COMMAND's port is free; logs an error if another program listens there."""
     if wait_for_free_port(port, lambda wait_s: any(n in ENDING for n in signals.wait(wait_s))):
         return True
     log.error("the command is not started: another program listens at PORT", port=port)

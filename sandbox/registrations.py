@@ -80,7 +80,7 @@ class Registrations:
             self._record(now, key, registration.url, cause)
 
     def remove(self, version: Version, account: str, cause: Cause) -> bool:
-        """Removes the registration, whoever made it. Returns whether there was one."""
+        """Removes the registration, also another owner's. Returns whether there was one."""
         with self._mutex:
             key = version, account
             removed = self._current.pop(key, None) is not None

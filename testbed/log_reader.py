@@ -54,7 +54,7 @@ class LogReader:
             self._reads.start()
 
     def go_away(self) -> None:
-        """Closes the reading end: whoever writes gets EPIPE. Not while `read_on` is at work."""
+        """Closes the reading end: a process that writes then gets EPIPE. Not while `read_on` runs."""
         if self._reader >= 0:
             os.close(self._reader)
             self._reader = -1

@@ -89,7 +89,7 @@ def _zombie(pid: int) -> bool:
 
 @contextmanager
 def sending(sandbox: Sandbox, *, every_s: float) -> Iterator[None]:
-    """Has the sandbox send a message of its own every so often while the block runs."""
+    """Makes the sandbox send a new message every `every_s` seconds while the block runs."""
     stop = threading.Event()
 
     def send() -> None:

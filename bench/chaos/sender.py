@@ -25,8 +25,7 @@ TIMEOUT_S = 10.0
 RETRY_S = (1.2, 1.7)
 # The provider does not rule out duplicates: one message in 20 is sent twice at the same time.
 CONCURRENT_DUPLICATE_ONE_IN = 20
-# One message in 8 is sent again late, until near the end of the de-duplication window, and so often
-# after the fault.
+# One message in 8 is sent again late: at most this share of the de-duplication window after it was first sent.
 LATE_DUPLICATE_ONE_IN = 8
 LATEST_SHARE_OF_WINDOW = 0.85
 # Shorter than the service's keep-alive, so that it does not close a connection under a request.

@@ -143,7 +143,7 @@ class _Connection(urllib3.connection.HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
-            # urllib3 would connect a plain connection at the first byte, so that nothing could tell the two apart.
+            # urllib3 connects a plain connection only when it sends the first byte; `sent` must be False until then.
             self.connect()
         watchdog = _current.get()
         # Again, because the connection may be one that was kept after an earlier request.

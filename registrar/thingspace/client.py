@@ -143,7 +143,7 @@ class CallbackClient:
         *,
         service: ServiceName = ServiceName.FOTA,
     ) -> RegistrationResult:
-        """Registers, in place of whatever is registered, whoever registered it [doc].
+        """Registers a callback, and replaces the registered one, also another owner's [doc].
 
         Args:
             slot: the account and the API version.
