@@ -20,7 +20,7 @@ from bench.rig.environment import ROOT
 from bench.rig.store import stream_key
 from listener.messages.message import Message
 from listener.messages.payload import parse
-from testbed import redis_process
+from testbed.redis_servers import redis_process
 
 STREAM = stream_key(0)
 GROUP = "bench"

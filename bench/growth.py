@@ -15,8 +15,8 @@ from bench.report.stats import Run
 from bench.rig import contender, environment, process_usage, session, store
 from bench.rig.session import MAX_CONNECTIONS, Session
 from bench.rig.store import Store, stream_key
-from testbed import redis_cluster
-from testbed.redis_nodes import Node, started
+from testbed.redis_servers import redis_cluster
+from testbed.redis_servers.redis_nodes import Node, started
 
 PARTS = ("queue", "bodies", "partitions", "spool", "memory")
 SIZES = {"0.5 KB": None, "1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000}

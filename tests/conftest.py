@@ -18,8 +18,8 @@ import redis
 import structlog
 from xdist.scheduler import LoadScopeScheduling
 
-from testbed import redis_process
 from testbed.programs import MissingProgramError
+from testbed.redis_servers import redis_process
 
 TESTS = Path(__file__).parent
 MESSAGES = TESTS / "data" / "messages"

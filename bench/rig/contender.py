@@ -10,8 +10,8 @@ from bench.errors import BenchError
 from bench.load.messages import LOGIN
 from bench.rig import environment
 from bench.rig.environment import ROOT
-from testbed import redis_process
 from testbed.polling import DeadlineError, wait_until
+from testbed.redis_servers import redis_process
 from testbed.service import RECEIVER, Service
 
 WORKERS = 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rig import environment
-from testbed import redis_process
+from testbed.redis_servers import redis_process
 
 OURS = ("flask", "gunicorn", "gevent", "marshmallow", "redis", "hiredis")
 FASTAPI = ("fastapi", "uvicorn", "pydantic", "uvloop", "httptools", "starlette")

@@ -14,10 +14,10 @@ import redis
 
 from bench.errors import BenchError
 from bench.rig import environment
-from testbed import redis_process
 from testbed.ports import free_port
-from testbed.redis_cluster import Cluster
-from testbed.redis_nodes import Node
+from testbed.redis_servers import redis_process
+from testbed.redis_servers.redis_cluster import Cluster
+from testbed.redis_servers.redis_nodes import Node
 
 # The fields that differ from run to run.
 VOLATILE_FIELDS = ("time", "requestid")

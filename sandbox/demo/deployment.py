@@ -16,10 +16,10 @@ from typing import Any
 import requests
 
 from sandbox import provider_facts
-from testbed import redis_process
 from testbed.polling import DeadlineError, wait_until
 from testbed.ports import free_port_near, is_free
 from testbed.process import ChildProcess
+from testbed.redis_servers import redis_process
 
 CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
 LOGIN = {"CALLBACK_USERNAME": "demo", "CALLBACK_PASSWORD": "demo-password"}

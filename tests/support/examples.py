@@ -12,7 +12,7 @@ from listener.messages.message import Message
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from testbed.process import ROOT, ChildProcess
-from testbed.redis_nodes import Node
+from testbed.redis_servers.redis_nodes import Node
 
 GROUP = "billing"
 PASSWORD = "password-of-the-tests"

@@ -9,12 +9,12 @@ import redis
 from redis.cluster import RedisCluster
 
 from bench.chaos.environments.environment import Environment
-from testbed import redis_cluster, redis_sentinel
 from testbed.ports import HOST
-from testbed.redis_cluster import Cluster
-from testbed.redis_nodes import Node, started, wait_for_nodes
-from testbed.redis_sentinel import Sentinels
-from testbed.shard_proxy import ShardProxy
+from testbed.proxies.shard_proxy import ShardProxy
+from testbed.redis_servers import redis_cluster, redis_sentinel
+from testbed.redis_servers.redis_cluster import Cluster
+from testbed.redis_servers.redis_nodes import Node, started, wait_for_nodes
+from testbed.redis_servers.redis_sentinel import Sentinels
 
 # Enough for each of three masters to have some.
 CLUSTER_PARTITIONS = 6

@@ -10,10 +10,10 @@ from typing import Any
 import psutil
 
 from bench.chaos.environments.environment import Environment
-from testbed.redis_nodes import Node, started
-from testbed.resp_proxy import RespProxy
+from testbed.proxies.resp_proxy import RespProxy
+from testbed.proxies.tcp_proxy import TcpProxy
+from testbed.redis_servers.redis_nodes import Node, started
 from testbed.slow_disk import SlowDisk
-from testbed.tcp_proxy import TcpProxy
 
 SMALL_SPOOL_BYTES = 2**18
 SMALL_DISK = "4m"

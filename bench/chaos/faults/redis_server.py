@@ -10,7 +10,7 @@ from bench.chaos.alarm import SPOOLS, Alarm, Exempt
 from bench.chaos.environments.single import SingleEnvironment, single
 from bench.chaos.fault import fault
 from testbed.ports import HOST
-from testbed.redis_nodes import Node
+from testbed.redis_servers.redis_nodes import Node
 
 OUTAGE_S = 60.0
 OUTAGE_P99_S = 0.1

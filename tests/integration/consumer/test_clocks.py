@@ -20,8 +20,8 @@ from listener.ops.app import create_ops_app
 from listener.queue.retention import Retention
 from listener.times import timestamp
 from testbed.polling import wait_until
-from testbed.redis_nodes import Node, started
-from testbed.shard_proxy import ShardProxy
+from testbed.proxies.shard_proxy import ShardProxy
+from testbed.redis_servers.redis_nodes import Node, started
 from tests.support.cli import ACCOUNT, QUARANTINE, STREAM, add, bury, listed, read, run
 from tests.support.consumer_feed import feed
 from tests.support.consumer_runs import GROUP, consumer, number_of, running

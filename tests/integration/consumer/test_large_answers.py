@@ -13,7 +13,7 @@ import pytest
 from listener.messages.message import Message
 from listener.messages.payload import parse
 from testbed.polling import wait_until
-from testbed.redis_nodes import Node, started
+from testbed.redis_servers.redis_nodes import Node, started
 from tests.support.consumer_runs import consumer, running
 
 STREAM = "{fota:0}:messages"

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from listener.redis_client.client import connect
 from listener.settings.secret import Secret
-from testbed import redis_cluster, redis_sentinel
 from testbed.polling import wait_until
-from testbed.redis_cluster import Cluster
-from testbed.redis_nodes import Node, started
+from testbed.redis_servers import redis_cluster, redis_sentinel
+from testbed.redis_servers.redis_cluster import Cluster
+from testbed.redis_servers.redis_nodes import Node, started
 from tests.support.consumer_feed import STREAM, feed, fields
 from tests.support.consumer_runs import GROUP, consumer, is_done, number_of, pending, running
 

@@ -29,11 +29,11 @@ from registrar.coordination.mutex import Mutex
 from registrar.coordination.state import SharedState
 from registrar.model import Slot
 from registrar.turn import UNRESTRICTED
-from testbed import redis_cluster, redis_process
 from testbed.polling import wait_until
 from testbed.ports import free_port
-from testbed.redis_cluster import Cluster
-from testbed.redis_nodes import Node
+from testbed.redis_servers import redis_cluster, redis_process
+from testbed.redis_servers.redis_cluster import Cluster
+from testbed.redis_servers.redis_nodes import Node
 from tests.support.cli import listed, run
 from tests.support.queue_load import Load, keeping, kept, message, settings
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest

@@ -27,8 +27,8 @@ from listener.queue.writer import RedisWriter
 from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import Spool
-from testbed import redis_process
 from testbed.polling import wait_until
+from testbed.redis_servers import redis_process
 
 pytestmark = pytest.mark.redis_flavour
 

@@ -20,9 +20,9 @@ from listener.queue.keys import Partition
 from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
 from listener.spool.spool import Spool
-from testbed import redis_process
 from testbed.polling import wait_until
-from testbed.resp_proxy import RespProxy
+from testbed.proxies.resp_proxy import RespProxy
+from testbed.redis_servers import redis_process
 
 pytestmark = pytest.mark.redis_flavour
 

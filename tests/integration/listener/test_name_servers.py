@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from testbed.polling import wait_until
-from testbed.redis_nodes import Node, started
+from testbed.redis_servers.redis_nodes import Node, started
 from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-name-servers"

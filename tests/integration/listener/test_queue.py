@@ -24,7 +24,7 @@ from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect
 from listener.settings.secret import Secret
 from listener.settings.settings import Settings
-from testbed import redis_process
+from testbed.redis_servers import redis_process
 
 pytestmark = pytest.mark.redis_flavour
 

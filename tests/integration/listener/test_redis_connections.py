@@ -17,8 +17,8 @@ from listener.queue.writer import RedisWriter
 from listener.redis_client.client import MAX_CONNECTIONS, connect
 from listener.settings.secret import Secret
 from listener.settings.settings import Settings
-from testbed import redis_process
-from testbed.resp_proxy import RespProxy
+from testbed.proxies.resp_proxy import RespProxy
+from testbed.redis_servers import redis_process
 from tests.support.queue_load import message
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest
 

@@ -22,9 +22,9 @@ from listener.queue.queue import DurableQueue
 from listener.redis_client.server_info import inspect
 from listener.settings.settings import Settings
 from listener.spool.spool import JOURNAL, Spool
-from testbed import redis_process
 from testbed.polling import wait_until
-from testbed.resp_proxy import RespProxy
+from testbed.proxies.resp_proxy import RespProxy
+from testbed.redis_servers import redis_process
 from tests.support.cli import run
 
 pytestmark = pytest.mark.redis_flavour

@@ -22,8 +22,8 @@ from listener.queue.queue import DurableQueue
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
-from testbed import redis_process
 from testbed.polling import wait_until
+from testbed.redis_servers import redis_process
 
 pytestmark = pytest.mark.redis_flavour
 

@@ -18,11 +18,11 @@ from listener.redis_client.client import MAX_CONNECTIONS, connect
 from listener.redis_client.connection_pool import DisconnectOnTimeout
 from listener.settings.secret import Secret
 from listener.spool.spool import Spool
-from testbed import redis_sentinel
 from testbed.polling import wait_until
 from testbed.ports import free_port
-from testbed.redis_nodes import Node
-from testbed.redis_sentinel import Sentinels
+from testbed.redis_servers import redis_sentinel
+from testbed.redis_servers.redis_nodes import Node
+from testbed.redis_servers.redis_sentinel import Sentinels
 from tests.support.cli import listed, run
 from tests.support.queue_load import Load, keeping, kept, message, settings
 from tests.support.redis_trust import assert_probed, assert_replaced_after_a_rest

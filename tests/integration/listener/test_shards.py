@@ -16,11 +16,11 @@ from listener.errors import SettingsError
 from listener.ops.app import create_ops_app
 from listener.queue.keys import every_partition
 from listener.queue.retention import Retention
-from testbed import redis_cluster
 from testbed.polling import wait_until
-from testbed.redis_cluster import SLOTS, Cluster
-from testbed.redis_nodes import Node, started, wait_for_nodes
-from testbed.shard_proxy import ShardProxy, refusing
+from testbed.proxies.shard_proxy import ShardProxy, refusing
+from testbed.redis_servers import redis_cluster
+from testbed.redis_servers.redis_cluster import SLOTS, Cluster
+from testbed.redis_servers.redis_nodes import Node, started, wait_for_nodes
 from tests.support.cli import listed, run
 from tests.support.consumer_feed import feed
 from tests.support.consumer_runs import consumer, number_of, running

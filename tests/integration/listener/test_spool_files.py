@@ -22,7 +22,7 @@ from listener.spool.contents import read_messages
 from listener.spool.journal_opening import LOG_BYTES
 from listener.spool.spool import JOURNAL, Spool
 from testbed.polling import wait_until
-from testbed.redis_nodes import Node, started
+from testbed.redis_servers.redis_nodes import Node, started
 from testbed.service import RECEIVER, Service
 
 TOKEN = "token-of-the-spool-files"

@@ -17,11 +17,11 @@ from listener.queue.keys import Partition
 from listener.queue.writer import RedisWriter
 from listener.redis_client.client import connect
 from listener.settings.secret import Secret
-from testbed import redis_process
 from testbed.polling import wait_until
 from testbed.ports import HOST, free_port
 from testbed.programs import find_program
-from testbed.redis_nodes import Node, started
+from testbed.redis_servers import redis_process
+from testbed.redis_servers.redis_nodes import Node, started
 from tests.support.queue_load import message, settings
 
 pytestmark = pytest.mark.redis_flavour

@@ -8,7 +8,7 @@ import pytest
 
 from testbed.polling import wait_until
 from testbed.ports import HOST, free_port
-from testbed.tcp_proxy import TcpProxy
+from testbed.proxies.tcp_proxy import TcpProxy
 
 
 class Echo:

@@ -17,8 +17,8 @@ import pytest
 import redis
 import requests
 
-from testbed import redis_process
 from testbed.process import ROOT
+from testbed.redis_servers import redis_process
 from testbed.service import RECEIVER, SUPERVISED, Service
 
 pytestmark = pytest.mark.redis_flavour

@@ -14,8 +14,8 @@ import pytest
 import redis
 import requests
 
-from testbed import redis_process
 from testbed.polling import wait_until
+from testbed.redis_servers import redis_process
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
 

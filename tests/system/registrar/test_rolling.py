@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from testbed.polling import wait_until
+from testbed.proxies.tcp_proxy import TcpProxy
 from testbed.registrar_process import (
     REGISTRAR,
     TOKEN,
@@ -24,7 +25,6 @@ from testbed.registrar_process import (
 )
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
-from testbed.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.slow
 

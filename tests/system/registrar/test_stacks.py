@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from testbed.polling import wait_until
-from testbed.redis_nodes import Node, started
+from testbed.proxies.tcp_proxy import TcpProxy
+from testbed.redis_servers.redis_nodes import Node, started
 from testbed.registrar_process import (
     has_said,
     sending,
@@ -19,7 +20,6 @@ from testbed.registrar_process import (
 )
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
-from testbed.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from testbed import registrar_process
 from testbed.process import ROOT
 from testbed.programs import find_program
-from testbed.redis_nodes import Node, started
+from testbed.redis_servers.redis_nodes import Node, started
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
 

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from testbed.ports import HOST
-from testbed.redis_nodes import Node, started, wait_for_nodes
+from testbed.redis_servers.redis_nodes import Node, started, wait_for_nodes
 
 SERVICE = "fota"
 QUORUM = 2

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import redis
 
-from testbed import redis_process
 from testbed.polling import wait_until
 from testbed.ports import HOST, free_port
 from testbed.process import ChildProcess
+from testbed.redis_servers import redis_process
 
 NODES_DEADLINE_S = 60.0
 # A synchronisation begins at once; and a replica that got nothing yet does not count in a Cluster,

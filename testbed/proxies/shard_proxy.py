@@ -8,8 +8,8 @@ from typing import IO
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from testbed.ports import HOST
-from testbed.proxy import Proxy
-from testbed.resp import read_command, read_reply
+from testbed.proxies.proxy import Proxy
+from testbed.proxies.resp import read_command, read_reply
 
 CROSSSLOT = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
 KEYLESS = frozenset(
@@ -29,7 +29,7 @@ class ShardProxy(Proxy):
     """Sends each command to the server of its first key.
 
     Args:
-        ports: the servers'; the slots are shared evenly among them, as `testbed.redis_cluster` does.
+        ports: the servers'; the slots are shared evenly among them, as `testbed.redis_servers.redis_cluster` does.
 
     Attributes:
         answers: may be set while it runs; see `refusing`.

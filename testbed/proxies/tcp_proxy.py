@@ -5,7 +5,7 @@ import socket
 import threading
 
 from testbed.polling import wait_until
-from testbed.proxy import Proxy, reset
+from testbed.proxies.proxy import Proxy, reset
 
 POLL_S = 0.02
 CHUNK = 65_536

@@ -10,7 +10,7 @@ import redis
 from redis.crc import key_slot
 
 from testbed.ports import HOST
-from testbed.redis_nodes import Node, started, wait_for_nodes
+from testbed.redis_servers.redis_nodes import Node, started, wait_for_nodes
 
 SLOTS = 16_384
 MASTERS = 3

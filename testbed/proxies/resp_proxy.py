@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import IO
 
 from testbed.ports import HOST
-from testbed.proxy import Proxy
-from testbed.resp import read_command, read_reply
+from testbed.proxies.proxy import Proxy
+from testbed.proxies.resp import read_command, read_reply
 
 TOO_LARGE = b"-ERR max request size exceeded\r\n"
 UNSUPPORTED = b"-ERR unsupported command '%s'\r\n"

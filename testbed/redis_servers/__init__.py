@@ -1,0 +1,1 @@
+"""Redis servers as real processes: one, many, under Sentinels, as a Cluster."""
