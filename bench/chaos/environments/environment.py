@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from http.client import HTTPConnection
@@ -38,7 +39,7 @@ SETTINGS = {
 PAGE = 1000
 
 
-class Environment:
+class Environment(ABC):
     """One service and the Redis behind it.
 
     Args:
@@ -55,9 +56,9 @@ class Environment:
         # The runner sets a new one for each round; a fault adds the messages that it sends itself.
         self.ledger = Ledger()
 
+    @abstractmethod
     def client(self) -> Any:
         """A client that reads the streams; the caller closes it."""
-        raise NotImplementedError
 
     @contextmanager
     def running(self) -> Iterator[None]:
