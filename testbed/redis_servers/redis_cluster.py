@@ -10,7 +10,7 @@ import redis
 from redis.crc import key_slot
 
 from testbed.ports import HOST
-from testbed.redis_servers.redis_nodes import Node, started, wait_for_nodes
+from testbed.redis_servers.redis_nodes import Node, node_at, started, wait_for_nodes
 
 SLOTS = 16_384
 MASTERS = 3
@@ -47,19 +47,22 @@ class Cluster:
         slot = key_slot(key.encode())
         for each in self._slot_ranges():
             if slot in each.slots:
-                return self._at(each.ports[0])
+                return node_at(self.nodes, each.ports[0])
         raise redis.ConnectionError("nobody serves the key")
 
     def replica_of(self, master: Node) -> Node:
         """The first replica of a master."""
         for each in self._slot_ranges():
             if each.ports[0] == master.port and len(each.ports) > 1:
-                return self._at(each.ports[1])
+                return node_at(self.nodes, each.ports[1])
         raise redis.ConnectionError("the master has no replica")
 
     def masters(self) -> list[Node]:
         """Everybody who serves a slot."""
-        return [self._at(port) for port in sorted({each.ports[0] for each in self._slot_ranges()})]
+        return [
+            node_at(self.nodes, port)
+            for port in sorted({each.ports[0] for each in self._slot_ranges()})
+        ]
 
     def fail_over(self, key: str) -> Node:
         """Has a replica take the part of the key's master, without loss; returns it.
@@ -129,9 +132,6 @@ class Cluster:
         if awake is None:
             raise redis.ConnectionError("no node runs")
         return slot_ranges(awake)
-
-    def _at(self, port: int) -> Node:
-        return next(node for node in self.nodes if node.port == port)
 
 
 @contextmanager

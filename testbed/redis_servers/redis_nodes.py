@@ -122,6 +122,10 @@ class Node:
             self._process.signal(number)
 
 
+def node_at(nodes: Iterable[Node], port: int) -> Node:
+    return next(node for node in nodes if node.port == port)
+
+
 @contextmanager
 def started(nodes: Iterable[Node]) -> Iterator[None]:
     """Starts nodes, and kills them when the block ends, frozen or not."""

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from testbed.ports import HOST
-from testbed.redis_servers.redis_nodes import Node, started, wait_for_nodes
+from testbed.redis_servers.redis_nodes import Node, node_at, started, wait_for_nodes
 
 SERVICE = "fota"
 QUORUM = 2
@@ -85,7 +85,7 @@ class Sentinels:
         awake = next((sentinel for sentinel in self.processes if sentinel.is_awake), None)
         if awake is None:
             raise redis.ConnectionError("no Sentinel runs")
-        return self._at(awake.master_port())
+        return node_at(self.nodes, awake.master_port())
 
     def replicas(self) -> list[Node]:
         """All other nodes, dead or alive."""
@@ -138,9 +138,6 @@ class Sentinels:
         agreed = len(ports) == 1 and old.port not in ports and _is_master(self.master())
         # One that were still at it would take the next change for a reason to fail over again.
         return agreed and all(sentinel.has_settled() for sentinel in awake)
-
-    def _at(self, port: int) -> Node:
-        return next(node for node in self.nodes if node.port == port)
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from structlog.testing import capture_logs
 
 from listener.errors import QueueUnavailableError
 from listener.messages.message import Message
-from listener.messages.payload import parse
 from listener.queue import fingerprints
 from listener.queue.drainer import Drainer
 from listener.queue.keys import partition_number
@@ -25,61 +24,13 @@ from listener.queue.queue import DurableQueue
 from listener.queue.stream_writer import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
 from listener.queue.writer import RedisWriter
 from listener.redis_client.server_info import inspect
-from listener.settings.settings import Settings
 from listener.spool.spool import Spool
 from testbed.polling import wait_until
-from testbed.redis_servers import redis_process
+from tests.support.queue_environment import NOW, QueueEnvironment, message
 
 pytestmark = pytest.mark.redis_flavour
 
 STREAM = "{fota:0}:messages"
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-
-
-def message(number: int) -> Message:
-    return Message.from_payload({"type": "new", "n": number}, arrived=NOW, request_id="r")
-
-
-class QueueEnvironment:
-    """A folder for a Redis server that comes and goes, and for a spool."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.url = f"unix://{folder}/redis.sock"
-
-    def server(self, **options: str) -> Any:
-        return redis_process.running(self.folder, options=options)
-
-    def settings(self, **environ: str) -> Settings:
-        defaults = {
-            "REDIS_URL": self.url,
-            "ALLOW_ANY_SENDER": "true",
-            "SPOOL_DIR": f"{self.folder}/spool",
-            # Enough for a busy machine with a slow disk: few tests have to wait for its end.
-            "ACK_BUDGET_MS": "2000",
-        }
-        return Settings.from_env({**defaults, **environ})
-
-    @contextmanager
-    def keeper(self, **environ: str) -> Iterator[DurableQueue]:
-        keeper = DurableQueue(self.settings(**environ))
-        keeper.start()
-        try:
-            yield keeper
-        finally:
-            keeper.close()
-
-    def stream(self, partition: int = 0) -> list[int]:
-        with redis.Redis.from_url(self.url, decode_responses=True) as client:
-            entries: Any = client.xrange(f"{{fota:{partition}}}:messages")
-        return [parse(fields["data"].encode())["n"] for _, fields in entries]
-
-    def spooled(self) -> int:
-        spool = Spool(self.folder / "spool", 2**20)
-        try:
-            return len(spool.oldest(10_000))
-        finally:
-            spool.close()
 
 
 @pytest.fixture
@@ -91,32 +42,32 @@ def environment(redis_server: str) -> Iterator[QueueEnvironment]:
 def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(
     environment: QueueEnvironment,
 ) -> None:
-    with environment.keeper() as keeper:
+    with environment.queue() as queue:
         with environment.server():
-            assert keeper.put(message(0)) == (False, "redis")
-            assert keeper.check() == "redis"
+            assert queue.put(message(0)) == (False, "redis")
+            assert queue.check() == "redis"
         for number in range(1, 50):
-            assert keeper.put(message(number)) == (False, "spool")
-        assert keeper.put(message(7)) == (True, "spool"), "a duplicate is known in the spool too"
-        assert keeper.check() == "spool"
+            assert queue.put(message(number)) == (False, "spool")
+        assert queue.put(message(7)) == (True, "spool"), "a duplicate is known in the spool too"
+        assert queue.check() == "spool"
         with environment.server():
             wait_until(lambda: environment.spooled() == 0)
             assert environment.stream() == list(range(50))
-            assert keeper.check() == "redis"
-            assert keeper.put(message(7)) == (True, "redis")
+            assert queue.check() == "redis"
+            assert queue.put(message(7)) == (True, "redis")
 
 
 def test_once_the_outage_is_noticed_nobody_waits_for_redis(environment: QueueEnvironment) -> None:
-    with environment.keeper(ACK_BUDGET_MS="1000") as keeper, environment.server():
-        keeper.put(message(0))
+    with environment.queue(ACK_BUDGET_MS="1000") as queue, environment.server():
+        queue.put(message(0))
         with redis.Redis.from_url(environment.url) as client:
             info: Any = client.info("server")
         os.kill(info["process_id"], signal.SIGSTOP)
         try:
-            keeper.put(message(1))
+            queue.put(message(1))
             started = time.monotonic()
             for number in range(2, 12):
-                keeper.put(message(number))
+                queue.put(message(number))
             # Ten times the budget would be ten seconds; the journal takes milliseconds.
             assert time.monotonic() - started < 5
         finally:
@@ -127,11 +78,11 @@ def test_once_the_outage_is_noticed_nobody_waits_for_redis(environment: QueueEnv
 
 
 def test_a_redis_out_of_memory_costs_nothing(environment: QueueEnvironment) -> None:
-    with environment.keeper() as keeper, environment.server():
+    with environment.queue() as queue, environment.server():
         with redis.Redis.from_url(environment.url) as client:
             client.config_set("maxmemory", "1")
             for number in range(5):
-                keeper.put(message(number))
+                queue.put(message(number))
             assert client.xlen(STREAM) == 0
             client.config_set("maxmemory", "0")
         wait_until(lambda: environment.spooled() == 0)
@@ -142,17 +93,17 @@ def test_a_key_that_is_no_stream_is_one_outage_until_it_is_gone(
     environment: QueueEnvironment,
 ) -> None:
     with (
-        environment.keeper() as keeper,
+        environment.queue() as queue,
         environment.server(),
         redis.Redis.from_url(environment.url) as client,
     ):
         client.set(STREAM, "somebody else's")
-        keeper.put(message(1))
-        began = keeper._down_partitions.numbers
+        queue.put(message(1))
+        began = queue._down_partitions.numbers
         assert began == {0}
         with pytest.raises(QueueUnavailableError, match="WRONGTYPE"):
-            keeper._writer.check()
-        assert keeper.check() == "spool"
+            queue._writer.check()
+        assert queue.check() == "spool"
         client.delete(STREAM)
         wait_until(lambda: environment.spooled() == 0)
         assert environment.stream() == [1]
@@ -163,7 +114,7 @@ def test_what_a_dead_process_left_is_moved_by_the_next(environment: QueueEnviron
     for number in range(600):
         spool.put(message(number), 1)
     spool.close()
-    with environment.keeper(), environment.server():
+    with environment.queue(), environment.server():
         wait_until(lambda: environment.spooled() == 0)
         assert environment.stream() == list(range(600))
 
@@ -183,7 +134,7 @@ def test_large_messages_are_moved_in_groups_that_redis_can_take_in_time(
         payload = {"type": "new", "n": number, "padding": "x" * 1_000_000}
         spool.put(Message.from_payload(payload, arrived=NOW, request_id="r"), 10)
     spool.close()
-    with environment.server(), environment.keeper():
+    with environment.server(), environment.queue():
         wait_until(lambda: environment.spooled() == 0)
         assert environment.stream() == list(range(10))
     assert max(sizes) <= MAX_BATCH_BYTES
@@ -202,7 +153,7 @@ def test_a_partition_that_is_down_does_not_hold_up_what_waits_for_the_others(
     spool.close()
     with environment.server(), redis.Redis.from_url(environment.url) as client:
         client.set(STREAM, "somebody else's")
-        with environment.keeper(QUEUE_PARTITIONS="2"):
+        with environment.queue(QUEUE_PARTITIONS="2"):
             wait_until(lambda: environment.spooled() == len(by_partition[0]))
             assert environment.stream(1) == by_partition[1]
             client.delete(STREAM)
@@ -235,11 +186,11 @@ def account_in(partition: int) -> str:
 @contextmanager
 def turning(environment: QueueEnvironment) -> Iterator[Drainer]:
     """A drainer of two partitions whose turns are the test's."""
-    keeper = DurableQueue(environment.settings(QUEUE_PARTITIONS="2"))
+    queue = DurableQueue(environment.settings(QUEUE_PARTITIONS="2"))
     try:
-        yield keeper._drainer
+        yield queue._drainer
     finally:
-        keeper.close()
+        queue.close()
 
 
 @pytest.mark.parametrize(
@@ -307,9 +258,9 @@ def test_a_spool_that_cannot_be_used_is_told_once_and_costs_nothing_else(
     with (
         capture_logs() as logs,
         environment.server(),
-        environment.keeper(SPOOL_DIR=folder) as keeper,
+        environment.queue(SPOOL_DIR=folder) as queue,
     ):
-        assert not keeper.put(message(1)).duplicate
+        assert not queue.put(message(1)).duplicate
         wait_until(lambda: len(turns) > 3)
     assert [line["event"] for line in logs if "draining" in line["event"]] == ["draining stopped"]
 
@@ -345,8 +296,8 @@ def test_what_the_journal_cannot_forget_is_not_added_again_after_the_window(
         remove(spool, moved)
 
     monkeypatch.setattr(Spool, "remove", fail_for_a_while)
-    with environment.keeper(DEDUPE_WINDOW_S="1") as keeper:
-        keeper.put(message(1))
+    with environment.queue(DEDUPE_WINDOW_S="1") as queue:
+        queue.put(message(1))
         with environment.server():
             # Eight looks of the drainer take two seconds, twice the window.
             wait_until(lambda: environment.spooled() == 0)
@@ -363,24 +314,24 @@ def test_after_an_outage_longer_than_the_window_what_was_written_before_it_is_no
             for _ in range(fingerprints.PAGE + 1):
                 others.xadd(STREAM, {"id": "another", "data": '{"n": 0}'})
             others.execute()
-        with environment.keeper(QUEUE_DURABILITY="replicas:1", DEDUPE_WINDOW_S="1") as unsure:
+        with environment.queue(QUEUE_DURABILITY="replicas:1", DEDUPE_WINDOW_S="1") as unsure:
             # Written, and not confirmed, because there is no replica.
             unsure.put(sent)
         assert environment.spooled() == 1
         wait_until(lambda: not client.keys("*:seen:*"))
-        with environment.keeper(DEDUPE_WINDOW_S="4") as keeper:
+        with environment.queue(DEDUPE_WINDOW_S="4") as queue:
             spool = Spool(environment.folder / "spool", 2**20)
             spool.put(message(2), 1)
             spool.close()
             wait_until(lambda: environment.spooled() == 0)
-            assert keeper.put(sent).duplicate
+            assert queue.put(sent).duplicate
     with environment.server():
         assert [number for number in environment.stream() if number] == [1, 2]
 
 
 def test_one_process_of_a_host_drains_and_another_takes_over(environment: QueueEnvironment) -> None:
-    with environment.server(), environment.keeper() as second:
-        with environment.keeper():
+    with environment.server(), environment.queue() as second:
+        with environment.queue():
             second.put(message(1))
         spool = Spool(environment.folder / "spool", 2**20)
         spool.put(message(2), 1)
@@ -393,26 +344,26 @@ def test_a_queue_that_is_closed_leaves_no_thread_and_can_be_closed_again(
     environment: QueueEnvironment,
 ) -> None:
     before = set(threading.enumerate())
-    with environment.server(), environment.keeper() as keeper:
-        keeper.put(message(1))
-        keeper.quarantine("{}", reason="not-json", arrived=NOW)
-        keeper.close()
+    with environment.server(), environment.queue() as queue:
+        queue.put(message(1))
+        queue.quarantine("{}", reason="not-json", arrived=NOW)
+        queue.close()
         wait_until(lambda: set(threading.enumerate()) <= before)
-        keeper.close()
+        queue.close()
         with pytest.raises(QueueUnavailableError):
-            keeper.put(message(2))
+            queue.put(message(2))
 
 
 def test_a_queue_closes_in_time_while_redis_hangs(environment: QueueEnvironment) -> None:
     with environment.server(), redis.Redis.from_url(environment.url) as client:
         info: Any = client.info("server")
-        with environment.keeper(ACK_BUDGET_MS="200") as keeper:
-            keeper.put(message(1))
+        with environment.queue(ACK_BUDGET_MS="200") as queue:
+            queue.put(message(1))
             os.kill(info["process_id"], signal.SIGSTOP)
             try:
-                assert keeper.put(message(2)).stored_in == "spool"
+                assert queue.put(message(2)).stored_in == "spool"
                 began = time.monotonic()
-                keeper.close()
+                queue.close()
                 # The drainer's check at most: connecting, a write, and what else it needs.
                 assert time.monotonic() - began < 10
             finally:
@@ -421,31 +372,31 @@ def test_a_queue_closes_in_time_while_redis_hangs(environment: QueueEnvironment)
 
 
 def test_without_a_spool_an_outage_is_an_error(environment: QueueEnvironment) -> None:
-    with environment.keeper(SPOOL_DIR="") as keeper:
+    with environment.queue(SPOOL_DIR="") as queue:
         with pytest.raises(QueueUnavailableError):
-            keeper.put(message(1))
+            queue.put(message(1))
         with pytest.raises(QueueUnavailableError):
-            keeper.check()
+            queue.check()
         with environment.server():
-            assert not keeper.put(message(1)).duplicate
+            assert not queue.put(message(1)).duplicate
 
 
 def test_with_redis_down_and_the_spool_full_it_is_an_error(environment: QueueEnvironment) -> None:
-    with environment.keeper(SPOOL_MAX_BYTES=str(2**16)) as keeper:
+    with environment.queue(SPOOL_MAX_BYTES=str(2**16)) as queue:
         padded = "x" * 10_000
         with pytest.raises(QueueUnavailableError, match="spool"):
             for number in range(20):
                 payload = {"n": number, "padding": padded}
-                keeper.put(Message.from_payload(payload, arrived=NOW, request_id="r"))
+                queue.put(Message.from_payload(payload, arrived=NOW, request_id="r"))
 
 
 @pytest.mark.parametrize("durability", ["server", "fsync", "replicas:1"])
 def test_a_durability_that_is_met_keeps_messages_in_redis(
     environment: QueueEnvironment, durability: str
 ) -> None:
-    with environment.server(), environment.keeper(QUEUE_DURABILITY=durability) as keeper:
-        keeper.put(message(1))
-        keeper.put(message(1))
+    with environment.server(), environment.queue(QUEUE_DURABILITY=durability) as queue:
+        queue.put(message(1))
+        queue.put(message(1))
         # There is no replica: the message is in Redis, but that is not what was asked for.
         assert environment.stream() == [1]
         assert environment.spooled() == (1 if durability == "replicas:1" else 0)
@@ -461,25 +412,25 @@ def test_fsync_waits_for_the_disk_where_the_server_can_tell(
     environment: QueueEnvironment, appendfsync: str
 ) -> None:
     options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": "", "ACK_BUDGET_MS": "3000"}
-    with environment.server(appendfsync=appendfsync), environment.keeper(**options) as keeper:
+    with environment.server(appendfsync=appendfsync), environment.queue(**options) as queue:
         if not knows_waitaof(environment):
             with pytest.raises(QueueUnavailableError, match="WAITAOF"):
-                keeper.put(message(1))
+                queue.put(message(1))
         elif appendfsync == "everysec":
-            assert not keeper.put(message(1)).duplicate
-            assert keeper.put(message(1)).duplicate
+            assert not queue.put(message(1)).duplicate
+            assert queue.put(message(1)).duplicate
         else:
             # Nobody asks the disk to sync, so it is never confirmed, and never acknowledged.
             with pytest.raises(QueueUnavailableError, match="WAITAOF: 0 of 1"):
-                keeper.put(message(1))
+                queue.put(message(1))
 
 
 def test_a_duplicate_waits_for_the_first_writing_too(environment: QueueEnvironment) -> None:
     options = {"QUEUE_DURABILITY": "fsync", "SPOOL_DIR": ""}
     with (
         environment.server(appendfsync="no"),
-        environment.keeper(**{**options, "QUEUE_DURABILITY": "server"}) as careless,
-        environment.keeper(**options) as careful,
+        environment.queue(**{**options, "QUEUE_DURABILITY": "server"}) as careless,
+        environment.queue(**options) as careful,
     ):
         careless.put(message(1))
         with pytest.raises(QueueUnavailableError):
@@ -489,7 +440,7 @@ def test_a_duplicate_waits_for_the_first_writing_too(environment: QueueEnvironme
 def test_fsync_is_not_pretended_where_the_server_cannot(environment: QueueEnvironment) -> None:
     with (
         environment.server(appendonly="no"),
-        environment.keeper(QUEUE_DURABILITY="fsync", SPOOL_DIR="") as keeper,
+        environment.queue(QUEUE_DURABILITY="fsync", SPOOL_DIR="") as queue,
         pytest.raises(QueueUnavailableError, match="append-only file"),
     ):
-        keeper.put(message(1))
+        queue.put(message(1))

@@ -4,8 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,78 +15,38 @@ from structlog.testing import capture_logs
 
 from listener.diagnostics import startup
 from listener.errors import MessageRefusedError, QueueUnavailableError, SettingsError
-from listener.messages.message import Message
-from listener.messages.payload import parse
-from listener.queue.queue import DurableQueue
 from listener.redis_client.server_info import inspect
-from listener.settings.settings import Settings
-from listener.spool.spool import JOURNAL, Spool
+from listener.spool.spool import JOURNAL
 from testbed.polling import wait_until
 from testbed.proxies.resp_proxy import RespProxy
 from testbed.redis_servers import redis_process
 from tests.support.cli import run
+from tests.support.queue_environment import NOW, QueueEnvironment, message
 
 pytestmark = pytest.mark.redis_flavour
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
 STREAM = "{fota:0}:messages"
 MIB = 2**20
 OUTAGE = ("redis does not confirm; spooling", "redis confirms again")
 
 
-def message(number: int, size: int = 0, **more: str) -> Message:
-    payload = {"type": "new", "n": number, "padding": "x" * size, **more}
-    return Message.from_payload(payload, arrived=NOW, request_id="r")
-
-
-class ProxiedQueue:
-    """A Redis server, a proxy before it, and a folder for a spool."""
+class ProxiedQueue(QueueEnvironment):
+    """The same behind a proxy, with a Redis server that runs all the time."""
 
     def __init__(self, folder: Path, proxy: RespProxy, client: Any) -> None:
-        self.folder = folder
+        super().__init__(folder, proxy.url)
         self.proxy = proxy
         self.redis = client
-
-    def settings(self, **environ: str) -> Settings:
-        defaults = {
-            "REDIS_URL": self.proxy.url,
-            "ALLOW_ANY_SENDER": "true",
-            "SPOOL_DIR": f"{self.folder}/spool",
-            "ACK_BUDGET_MS": "2000",
-        }
-        return Settings.from_env({**defaults, **environ})
-
-    @contextmanager
-    def keeper(self, **environ: str) -> Iterator[DurableQueue]:
-        keeper = DurableQueue(self.settings(**environ))
-        keeper.start()
-        try:
-            yield keeper
-        finally:
-            keeper.close()
-
-    def spool(self, *spooled: Message) -> None:
-        with closing(Spool(self.folder / "spool", 2**30)) as spool:
-            for each in spooled:
-                spool.put(each, 10)
-
-    def spooled(self) -> int:
-        with closing(Spool(self.folder / "spool", 2**30)) as spool:
-            return len(spool.oldest(10_000))
 
     def set_aside(self) -> dict[str, str]:
         """The reason for each message id."""
         with closing(sqlite3.connect(self.folder / "spool" / JOURNAL)) as journal:
             return dict(journal.execute("SELECT id, reason FROM set_aside"))
 
-    def numbers(self, partition: int = 0) -> list[int]:
-        entries = self.redis.xrange(f"{{fota:{partition}}}:messages")
-        return [parse(fields[b"data"])["n"] for _, fields in entries]
-
     def user(self, *rules: str) -> str:
         """The URL of a new user with these rights, past the proxy."""
         self.redis.execute_command("ACL", "SETUSER", "app", "reset", "on", ">p", *rules)
-        return f"unix://{self.folder}/redis.sock?username=app&password=p"
+        return f"{self.server_url}?username=app&password=p"
 
     def check(self, url: str, **environ: str) -> Any:
         spool = {"ALLOW_ANY_SENDER": "true", "SPOOL_DIR": f"{self.folder}/spool"}
@@ -135,11 +94,11 @@ def test_a_spooled_message_that_is_refused_alone_holds_up_nothing(
     limit(proxied)
     large = message(0, 1_500_000)
     proxied.spool(large, *map(message, range(1, 101)))
-    with capture_logs() as logs, proxied.keeper() as keeper:
+    with capture_logs() as logs, proxied.queue() as queue:
         wait_until(lambda: proxied.spooled() == 0)
-        assert proxied.numbers() == list(range(1, 101))
-        assert keeper.put(message(101)) == (False, "redis")
-        assert keeper.check() == "redis"
+        assert proxied.stream() == list(range(1, 101))
+        assert queue.put(message(101)) == (False, "redis")
+        assert queue.check() == "redis"
     assert list(proxied.set_aside()) == [large.id]
     assert not [line for line in logs if line["event"] in OUTAGE]
 
@@ -150,15 +109,15 @@ def test_a_large_message_costs_those_that_come_with_it_nothing(
 ) -> None:
     limit(proxied)
     large = message(0, 1_500_000)
-    with capture_logs() as logs, proxied.keeper() as keeper, ThreadPoolExecutor(20) as pool:
+    with capture_logs() as logs, proxied.queue() as queue, ThreadPoolExecutor(20) as pool:
         sent = [*map(message, range(1, 60)), large, *map(message, range(60, 120))]
-        kept = dict(zip([m.id for m in sent], pool.map(keeper.put, sent), strict=True))
+        kept = dict(zip([m.id for m in sent], pool.map(queue.put, sent), strict=True))
         assert kept.pop(large.id) == (False, "spool")
         assert set(kept.values()) == {(False, "redis")}
         wait_until(lambda: proxied.spooled() == 0)
         assert list(proxied.set_aside()) == [large.id]
-        assert keeper.put(large).duplicate, "it is known although it is set aside"
-    assert sorted(proxied.numbers()) == list(range(1, 120))
+        assert queue.put(large).duplicate, "it is known although it is set aside"
+    assert sorted(proxied.stream()) == list(range(1, 120))
     assert not [line for line in logs if line["event"] in OUTAGE]
 
 
@@ -168,31 +127,31 @@ def test_groups_that_are_too_large_are_halved_and_all_of_them_kept(
     proxied: ProxiedQueue, limit: Limit
 ) -> None:
     limit(proxied)
-    with proxied.keeper() as keeper, ThreadPoolExecutor(12) as pool:
+    with proxied.queue() as queue, ThreadPoolExecutor(12) as pool:
         sent = [message(number, 300_000) for number in range(24)]
-        assert {kept.stored_in for kept in pool.map(keeper.put, sent)} == {"redis"}
+        assert {kept.stored_in for kept in pool.map(queue.put, sent)} == {"redis"}
         proxied.spool(*(message(number, 300_000) for number in range(24, 48)))
-        wait_until(lambda: len(proxied.numbers()) == 48)
+        wait_until(lambda: len(proxied.stream()) == 48)
         wait_until(lambda: proxied.spooled() == 0)
-        assert proxied.numbers()[24:] == list(range(24, 48))
+        assert proxied.stream()[24:] == list(range(24, 48))
 
 
 def test_batches_that_are_too_slow_become_smaller(proxied: ProxiedQueue) -> None:
     proxied.proxy.seconds_per_mib = 0.5
     proxied.spool(*(message(number, 400_000) for number in range(10)))
     # Four times the budget for what waited: 1.2 s, and all of it would take two.
-    with proxied.keeper(ACK_BUDGET_MS="300"):
+    with proxied.queue(ACK_BUDGET_MS="300"):
         wait_until(lambda: proxied.spooled() == 0)
-        assert proxied.numbers() == list(range(10))
+        assert proxied.stream() == list(range(10))
 
 
 def test_without_a_spool_a_refused_message_is_an_error_and_the_others_are_kept(
     proxied: ProxiedQueue,
 ) -> None:
     limit_requests(proxied)
-    with proxied.keeper(SPOOL_DIR="") as keeper, ThreadPoolExecutor(8) as pool:
-        refused = pool.submit(keeper.put, message(0, 1_500_000))
-        kept = list(pool.map(keeper.put, map(message, range(1, 50))))
+    with proxied.queue(SPOOL_DIR="") as queue, ThreadPoolExecutor(8) as pool:
+        refused = pool.submit(queue.put, message(0, 1_500_000))
+        kept = list(pool.map(queue.put, map(message, range(1, 50))))
         with pytest.raises(MessageRefusedError, match="max request size"):
             refused.result()
         assert {each.stored_in for each in kept} == {"redis"}
@@ -207,12 +166,12 @@ def test_a_key_of_one_message_that_holds_something_else_concerns_that_message_al
     with capture_logs() as logs:
         if waits:
             proxied.spool(*map(message, range(10)))
-        with proxied.keeper() as keeper, ThreadPoolExecutor(10) as pool:
-            kept = list(pool.map(keeper.put, () if waits else map(message, range(10))))
+        with proxied.queue() as queue, ThreadPoolExecutor(10) as pool:
+            kept = list(pool.map(queue.put, () if waits else map(message, range(10))))
             for number, each in enumerate(kept):
                 assert each == (False, "spool" if number == 5 else "redis"), number
             wait_until(lambda: proxied.spooled() == 0)
-    assert sorted(proxied.numbers()) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert sorted(proxied.stream()) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     assert "WRONGTYPE" in proxied.set_aside()[harmed.id]
     assert not [line for line in logs if line["event"] in OUTAGE]
 
@@ -221,9 +180,9 @@ def test_order_within_an_upgrade_is_kept_behind_a_refused_message(proxied: Proxi
     limit_requests(proxied)
     sent = [message(number, 1_500_000 if number == 3 else 0, upgradeId="u") for number in range(30)]
     proxied.spool(*sent)
-    with proxied.keeper():
+    with proxied.queue():
         wait_until(lambda: proxied.spooled() == 0)
-    assert proxied.numbers() == [number for number in range(30) if number != 3]
+    assert proxied.stream() == [number for number in range(30) if number != 3]
 
 
 def test_a_connection_that_is_cut_now_and_then_sets_nothing_aside(proxied: ProxiedQueue) -> None:
@@ -237,14 +196,14 @@ def test_a_connection_that_is_cut_now_and_then_sets_nothing_aside(proxied: Proxi
     cutting = threading.Thread(target=cut)
     cutting.start()
     try:
-        with proxied.keeper() as keeper:
+        with proxied.queue() as queue:
             for number in range(1000, 1100):
-                keeper.put(message(number))
+                queue.put(message(number))
             wait_until(lambda: proxied.spooled() == 0)
     finally:
         stopped.set()
         cutting.join()
-    assert sorted(proxied.numbers()) == list(range(1100))
+    assert sorted(proxied.stream()) == list(range(1100))
     assert proxied.set_aside() == {}
 
 
@@ -261,20 +220,20 @@ def test_a_missing_right_is_named_everywhere_and_is_one_outage(
         startup.check(proxied.settings(REDIS_URL=url, SPOOL_DIR=""))
     with capture_logs() as logs:
         startup.check(proxied.settings(REDIS_URL=url))
-        with proxied.keeper(REDIS_URL=url) as keeper:
-            assert keeper.check() == "spool"
-            assert keeper.put(message(1)).stored_in == "spool"
+        with proxied.queue(REDIS_URL=url) as queue:
+            assert queue.check() == "spool"
+            assert queue.put(message(1)).stored_in == "spool"
             looks = proxied.redis.info("commandstats")
             wait_until(lambda: _more_calls(proxied, looks))
             proxied.redis.execute_command("ACL", "SETUSER", "app", f"+{command}")
             wait_until(lambda: proxied.spooled() == 0)
-            assert keeper.check() == "redis"
+            assert queue.check() == "redis"
             # The thread that moved the message logs this after the message is gone from the spool.
             wait_until(lambda: OUTAGE[1] in [line["event"] for line in logs])
     events = [line["event"] for line in logs]
     assert "redis cannot keep messages" in events
     assert [events.count(event) for event in OUTAGE] == [1, 1]
-    assert proxied.numbers() == [1]
+    assert proxied.stream() == [1]
 
 
 def _more_calls(proxied: ProxiedQueue, before: Any) -> bool:
@@ -310,15 +269,15 @@ def test_what_durability_needs_is_asked_for(proxied: ProxiedQueue) -> None:
 def test_one_partition_that_is_refused_leaves_the_other_alone(proxied: ProxiedQueue) -> None:
     url = proxied.user("~{fota:0}*", "+@all")
     sent = [message(number, accountName=f"a-{number % 7}") for number in range(60)]
-    with capture_logs() as logs, proxied.keeper(REDIS_URL=url, QUEUE_PARTITIONS="2") as keeper:
-        kept = [keeper.put(each).stored_in for each in sent]
+    with capture_logs() as logs, proxied.queue(REDIS_URL=url, QUEUE_PARTITIONS="2") as queue:
+        kept = [queue.put(each).stored_in for each in sent]
         assert {"redis", "spool"} == set(kept)
         assert proxied.spooled() == kept.count("spool")
-        assert keeper.check() == "spool"
+        assert queue.check() == "spool"
         checked = proxied.check(url, QUEUE_PARTITIONS="2")
         proxied.redis.execute_command("ACL", "SETUSER", "app", "~{fota:1}*")
         wait_until(lambda: proxied.spooled() == 0)
-    assert sorted([*proxied.numbers(0), *proxied.numbers(1)]) == list(range(60))
+    assert sorted([*proxied.stream(0), *proxied.stream(1)]) == list(range(60))
     assert checked.exit_code == 1
     assert "partition 1" in checked.stdout
     assert "grant the keys" in checked.stdout
@@ -352,12 +311,12 @@ def test_readiness_looks_at_every_partition_also_without_a_spool(
     url = proxied.user(*others, "+@all")
     with pytest.raises(SettingsError, match=f"in partition {last}: .*grant the keys"):
         startup.check(proxied.settings(REDIS_URL=url, **chosen))
-    with proxied.keeper(REDIS_URL=url, **chosen) as keeper:
+    with proxied.queue(REDIS_URL=url, **chosen) as queue:
         with pytest.raises(QueueUnavailableError, match=f"in partition {last}: "):
             for _ in range(partitions):
-                keeper.check()
+                queue.check()
         proxied.redis.execute_command("ACL", "SETUSER", "app", f"~{{fota:{last}}}*")
-        assert {keeper.check() for _ in range(partitions)} == {"redis"}
+        assert {queue.check() for _ in range(partitions)} == {"redis"}
 
 
 def test_a_state_that_passes_is_no_reason_not_to_start(proxied: ProxiedQueue) -> None:
@@ -381,28 +340,28 @@ def test_without_an_ornament_messages_flow_and_check_warns(
     else:
         url = proxied.user("~*", "+@all", f"-{command}")
     startup.check(proxied.settings(REDIS_URL=url))
-    with proxied.keeper(REDIS_URL=url) as keeper:
-        assert keeper.put(message(1)) == (False, "redis")
+    with proxied.queue(REDIS_URL=url) as queue:
+        assert queue.put(message(1)) == (False, "redis")
         proxied.spool(message(2))
         wait_until(lambda: proxied.spooled() == 0)
     checked = proxied.check(url)
     assert (checked.exit_code, checked.stderr) == (0, "")
     if command != "config":
         assert f"{command.replace('|', ' ').upper()} is refused" in checked.stdout
-    assert proxied.numbers() == [1, 2]
+    assert proxied.stream() == [1, 2]
 
 
 def test_a_connection_that_is_cut_on_its_name_costs_no_message(proxied: ProxiedQueue) -> None:
     proxied.proxy.deadly = frozenset(("CLIENT",))
-    with capture_logs() as logs, proxied.keeper() as keeper:
-        assert keeper.put(message(1)) == (False, "redis")
+    with capture_logs() as logs, proxied.queue() as queue:
+        assert queue.put(message(1)) == (False, "redis")
     assert not [line for line in logs if line["event"] in OUTAGE]
 
 
 def test_fsync_does_without_info(proxied: ProxiedQueue) -> None:
     url = proxied.user("~*", "+@all", "-info")
-    with proxied.keeper(REDIS_URL=url, QUEUE_DURABILITY="fsync") as keeper:
-        assert keeper.put(message(1)).stored_in == (
+    with proxied.queue(REDIS_URL=url, QUEUE_DURABILITY="fsync") as queue:
+        assert queue.put(message(1)).stored_in == (
             "redis" if inspect(proxied.redis).supports_waitaof else "spool"
         )
 
@@ -410,11 +369,11 @@ def test_fsync_does_without_info(proxied: ProxiedQueue) -> None:
 def test_a_flood_of_refused_messages_takes_one_connection_and_none_is_lost(
     proxied: ProxiedQueue,
 ) -> None:
-    with proxied.keeper() as keeper, ThreadPoolExecutor(60) as pool:
-        keeper.put(message(1))
+    with proxied.queue() as queue, ThreadPoolExecutor(60) as pool:
+        queue.put(message(1))
         before = proxied.proxy.connections
         refused = [
-            pool.submit(keeper.quarantine, f"{{{n}", reason="not-json", arrived=NOW)
+            pool.submit(queue.quarantine, f"{{{n}", reason="not-json", arrived=NOW)
             for n in range(600)
         ]
         for each in refused:
@@ -426,10 +385,10 @@ def test_a_flood_of_refused_messages_takes_one_connection_and_none_is_lost(
 
 def test_a_refused_body_that_is_too_large_costs_the_others_nothing(proxied: ProxiedQueue) -> None:
     limit_requests(proxied)
-    with proxied.keeper() as keeper, ThreadPoolExecutor(20) as pool:
+    with proxied.queue() as queue, ThreadPoolExecutor(20) as pool:
         sent = ["{" + "x" * 1_500_000, *(f"{{{n}" for n in range(50))]
         jobs = [
-            pool.submit(keeper.quarantine, data, reason="not-json", arrived=NOW) for data in sent
+            pool.submit(queue.quarantine, data, reason="not-json", arrived=NOW) for data in sent
         ]
         with pytest.raises(QueueUnavailableError, match="max request size"):
             jobs[0].result()

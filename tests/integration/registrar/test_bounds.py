@@ -4,7 +4,6 @@ Each attack is tried with statuses of every class, because libraries read the bo
 and each status with a third of the attacks.
 """
 
-import gc
 import gzip
 import socket
 import threading
@@ -12,7 +11,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
 import pytest
@@ -21,6 +20,7 @@ from registrar.errors import UnavailableError
 from registrar.http.reply import Reply
 from registrar.http.request import HttpSession, Timeouts, request
 from registrar.public_url import probe
+from tests.support.one_connection import server
 
 LIMITS = Timeouts(connect_s=0.2, read_s=0.6)
 # What an exchange may take beyond its limit on a busy machine. Without the bounds, each attack here lasts as long as
@@ -141,32 +141,8 @@ FLOODS = {
 COMPRESSED = [(name, framing) for name in BOMBS for framing in ("length", "chunk", "close")]
 
 
-@contextmanager
-def attacker(attack: Attack, status: str) -> Iterator[str]:
-    """Serves one connection as the attack does; ends with the block."""
-    over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                # A client that has closed its end may leave us waiting for room.
-                connection.settimeout(1)
-                try:
-                    connection.recv(65536)
-                    attack(connection, status, over)
-                except OSError:
-                    # The other side has had enough, which is what the test is about.
-                    pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            over.set()
-            gc.collect()
-            thread.join()
+def attacker(attack: Attack, status: str) -> AbstractContextManager[str]:
+    return server(lambda connection, over: attack(connection, status, over))
 
 
 def assert_bounded(attack: Attack, status: str) -> None:

@@ -3,8 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -15,41 +13,15 @@ from registrar.settings import Timing
 from registrar.thingspace.faults import raise_for_fault
 from registrar.thingspace.requests import Call
 from registrar.thingspace.transport import Transport
+from tests.support.one_connection import Answer, server
 
 LIMITS = Timeouts(connect_s=0.4, read_s=0.6)
 # How late a busy machine may cut a connection. A limit twice as long as ours would fail the test.
 SLACK_S = 0.9
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
-Behave = Callable[[socket.socket, threading.Event], None]
 
-
-@contextmanager
-def server(behave: Behave) -> Iterator[str]:
-    """Answers one connection as it is told to; ends with the block."""
-    over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                try:
-                    connection.recv(65536)
-                    behave(connection, over)
-                except OSError:
-                    # The other side has had enough, which is what the test is about.
-                    pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            over.set()
-            thread.join()
-
-
-def trickle(head: bytes, drop: bytes) -> Behave:
+def trickle(head: bytes, drop: bytes) -> Answer:
     def behave(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(head)
         while not over.wait(0.05):
@@ -75,7 +47,7 @@ def flood(connection: socket.socket, over: threading.Event) -> None:
     ],
     ids=["headers", "body", "chunks", "size-of-a-chunk", "without-length"],
 )
-def test_trickling_reply_is_cut_at_the_time_limit_of_the_exchange(behave: Behave) -> None:
+def test_trickling_reply_is_cut_at_the_time_limit_of_the_exchange(behave: Answer) -> None:
     """Each byte comes in time, and all of them together do not."""
     with server(behave) as url:
         began = time.monotonic()
