@@ -1,22 +1,26 @@
-"""The operator's command line, `python -m listener`: joins the commands of `listener/cli/`."""
+"""The operator's command line, `python -m listener`: names the commands of `listener/cli/`."""
 
 import click
 
-from listener.cli.check import check
-from listener.cli.common import Commands
-from listener.cli.dead import dead
-from listener.cli.export import export
-from listener.cli.pending import pending
-from listener.cli.quarantine import quarantine
-from listener.cli.replay import replay
-from listener.cli.schema import schema
-from listener.cli.spool import spool
-from listener.cli.stats import stats
-from listener.cli.tail import tail
+from listener.cli.command_group import CommandGroup
+from listener.lazy_commands import LazyCommand
+
+SUMMARIES = {
+    "check": "Look at everything, and say what to do.",
+    "dead": "What consumer groups gave up on.",
+    "export": "Write messages into a file.",
+    "pending": "What was delivered and not acknowledged.",
+    "quarantine": "What was refused from proven senders.",
+    "replay": "Set a consumer group back or forward.",
+    "schema": "Print the JSON Schemas of the messages.",
+    "spool": "What waits on this host, or is set aside.",
+    "stats": "How full the queue is; how far groups are.",
+    "tail": "Print messages as they arrive.",
+}
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Examples: python -m listener check; python -m listener tail --from 2h",
 )
@@ -28,8 +32,8 @@ def main() -> None:
     """
 
 
-for command in (check, dead, export, pending, quarantine, replay, schema, spool, stats, tail):
-    main.add_command(command)
+for name, summary in SUMMARIES.items():
+    main.add_command(LazyCommand(f"listener.cli.{name}.{name}", summary))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from listener.cli import click_options, common
-from listener.cli.render import tables
+from listener.cli.render.tables import Table
 from listener.inspection import dead_letters
 from listener.inspection.dead_letters import SUMMARY, DeadLetter
 from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
@@ -21,7 +21,6 @@ MAX_ERROR_LENGTH = 60
 
 
 @click.group(
-    short_help="What consumer groups gave up on.",
     epilog="Example: python -m listener dead list --group billing",
 )
 def dead() -> None:
@@ -194,14 +193,13 @@ def _print_table(letters: Sequence[DeadLetter]) -> None:
     if not letters:
         click.echo("There are no dead letters.")
         return
-    table = tables.new_table(
-        "id", "failed", "group", "kind", "account", "upgrade", "reason", "error", "deliveries",
+    table = Table(
+        ("id", "failed", "group", "kind", "account", "upgrade", "reason", "error", "deliveries"),
         right_aligned=("deliveries",), no_wrap=("id",),
     )  # fmt: skip
     for letter in letters:
         message = letter.message
-        tables.add_row(
-            table,
+        table.add_row(
             letter.entry_id,
             letter.field("failed")[:19].replace("T", " "),
             letter.group,
@@ -212,7 +210,7 @@ def _print_table(letters: Sequence[DeadLetter]) -> None:
             truncate(letter.field("error"), MAX_ERROR_LENGTH),
             letter.field("deliveries"),
         )
-    tables.Screen().print(table)
+    table.print()
 
 
 def _text(letter: DeadLetter) -> str:

@@ -2,15 +2,13 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from listener import times
 from listener.cli import click_options, common
@@ -25,9 +23,11 @@ from listener.text import counted
 # The progress is updated after this many entries.
 PROGRESS_STEP = 500
 
+Advance = Callable[[int, int], None]
+"""Takes the time up to which messages were read, in ms from the first one, and how many were read."""
+
 
 @click.command(
-    short_help="Write messages into a file.",
     epilog="Example: python -m listener export --from 7d --kind upgrade-finished --format csv "
     "--output upgrades.csv",
 )
@@ -74,11 +74,13 @@ def export(
         now = queue.now()
         first = common.resolve_time_option(times.first_id, start, now, "--from")
         last = common.resolve_time_option(times.last_id, end, now, "--to")
-        with click_options.open_output(path) as file, _progress_bar(path) as progress:
-            entries = oldest_first(queue.client, queue.partitions, first=first, last=last)
-            counted_entries = _advancing(entries, progress, *_time_span(queue, first, last))
-            wanted = (entry for entry in counted_entries if is_wanted(entry, kinds, account, None))
-            count = _write(file, wanted, format_)
+        with click_options.open_output(path) as file:
+            start_ms, end_ms = _time_span(queue, first, last)
+            with _progress_bar(path, max(end_ms - start_ms, 1)) as advance:
+                entries = oldest_first(queue.client, queue.partitions, first=first, last=last)
+                read = _advancing(entries, advance, start_ms, end_ms)
+                wanted = (entry for entry in read if is_wanted(entry, kinds, account, None))
+                count = _write(file, wanted, format_)
     if path:
         click.echo(f"{counted(count, 'message')} written to {path}", err=True)
 
@@ -97,20 +99,16 @@ def _write(file: IO[str], entries: Iterator[StreamEntry], format_: str) -> int:
 
 
 @contextmanager
-def _progress_bar(path: Path | None) -> Iterator[Progress]:
+def _progress_bar(path: Path | None, total_ms: int) -> Iterator[Advance]:
     """A progress bar on standard error, if that is a terminal and the messages do not go there as well."""
-    console = Console(stderr=True)
     shares_terminal = path is None and sys.stdout.isatty()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[read]} messages read"),
-        TimeElapsedColumn(),
-    )
-    disable = shares_terminal or not console.is_terminal
-    with Progress(*columns, console=console, disable=disable) as progress:
-        yield progress
+    if shares_terminal or not sys.stderr.isatty():
+        yield lambda _completed_ms, _read: None
+        return
+    from listener.cli.render import screen  # noqa: PLC0415 (see there)
+
+    with screen.progress_bar("export", total_ms) as advance:
+        yield advance
 
 
 def _time_span(queue: QueueView, first: str, last: str) -> tuple[int, int]:
@@ -123,14 +121,12 @@ def _time_span(queue: QueueView, first: str, last: str) -> tuple[int, int]:
 
 
 def _advancing(
-    entries: Iterator[StreamEntry], progress: Progress, start_ms: int, end_ms: int
+    entries: Iterator[StreamEntry], advance: Advance, start_ms: int, end_ms: int
 ) -> Iterator[StreamEntry]:
     """Passes entries on and shows the progress by their time, because their number is unknown."""
-    total = max(end_ms - start_ms, 1)
-    task = progress.add_task("export", total=total, read=0)
     count = 0
     for count, entry in enumerate(entries, start=1):
         yield entry
         if count % PROGRESS_STEP == 0:
-            progress.update(task, completed=entry.order[0] - start_ms, read=count)
-    progress.update(task, completed=total, read=count)
+            advance(entry.order[0] - start_ms, count)
+    advance(max(end_ms - start_ms, 1), count)

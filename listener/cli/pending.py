@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from listener.cli import click_options, common
-from listener.cli.render import tables
+from listener.cli.render.tables import Table
 from listener.inspection.consumer_groups import group_infos
 from listener.inspection.entry_text import SHORT_ID_CHARS
 from listener.inspection.pending_entries import PendingEntry, pending_entries
@@ -17,7 +17,6 @@ from listener.times import format_duration, format_entry_time
 
 
 @click.command(
-    short_help="What was delivered and not acknowledged.",
     epilog="Example: python -m listener pending --group billing --limit 10",
 )
 @click_options.optional_group
@@ -75,14 +74,13 @@ def _print_table(entries: Sequence[PendingEntry]) -> None:
     if not entries:
         click.echo("Nothing is pending.")
         return
-    table = tables.new_table(
-        "entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries",
+    table = Table(
+        ("entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries"),
         right_aligned=("deliveries",), no_wrap=("entry",),
     )  # fmt: skip
     for pending in entries:
         entry_id, fields = pending.entry.entry_id, pending.entry.fields
-        tables.add_row(
-            table,
+        table.add_row(
             entry_id,
             format_entry_time(entry_id),
             pending.group,
@@ -93,4 +91,4 @@ def _print_table(entries: Sequence[PendingEntry]) -> None:
             format_duration(pending.idle_ms / 1000),
             pending.deliveries,
         )
-    tables.Screen().print(table)
+    table.print()

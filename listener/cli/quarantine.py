@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from listener.cli import click_options, common
-from listener.cli.render import tables
+from listener.cli.render.tables import Table
 from listener.errors import RefusalError
 from listener.inspection.pages import ALL_FIELDS, IDS_ONLY, Projection
 from listener.inspection.quarantined_messages import (
@@ -26,7 +26,6 @@ BEGINNING_LENGTH = 70
 
 
 @click.group(
-    short_help="What was refused from proven senders.",
     epilog="Example: python -m listener quarantine list",
 )
 def quarantine() -> None:
@@ -151,14 +150,14 @@ def _print_table(messages: Sequence[QuarantinedMessage]) -> None:
     if not messages:
         click.echo("The quarantine is empty.")
         return
-    table = tables.new_table(
-        "id", "arrived", "reason", "bytes", "begins", right_aligned=("bytes",), no_wrap=("id",)
+    table = Table(
+        ("id", "arrived", "reason", "bytes", "begins"), right_aligned=("bytes",), no_wrap=("id",)
     )
     for message in messages:
         arrived = message.time[:19].replace("T", " ")
         begins = truncate(message.data, BEGINNING_LENGTH)
-        tables.add_row(table, message.entry_id, arrived, message.reason, message.bytes, begins)
-    tables.Screen().print(table)
+        table.add_row(message.entry_id, arrived, message.reason, message.bytes, begins)
+    table.print()
 
 
 def _text(message: QuarantinedMessage) -> str:

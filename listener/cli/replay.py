@@ -6,7 +6,7 @@ import click
 
 from listener import entry_ids, times
 from listener.cli import click_options, common
-from listener.cli.render import tables
+from listener.cli.render.tables import Table
 from listener.inspection import group_cursor
 from listener.inspection.consumer_groups import MAX_COUNTED, EntryCount
 from listener.inspection.group_cursor import CursorMove
@@ -15,7 +15,6 @@ from listener.times import format_entry_time
 
 
 @click.command(
-    short_help="Set a consumer group back or forward.",
     epilog="Example: python -m listener replay --group billing --from 2h --dry-run",
 )
 @click_options.required_group
@@ -78,13 +77,12 @@ def _total(counts: Sequence[EntryCount]) -> EntryCount:
 
 
 def _print_table(moves: Sequence[CursorMove]) -> None:
-    table = tables.new_table(
-        "partition", "cursor now", "written", "goes on behind", "again", "skipped", "pending",
+    table = Table(
+        ("partition", "cursor now", "written", "goes on behind", "again", "skipped", "pending"),
         right_aligned=("partition", "again", "skipped", "pending"), no_wrap=("cursor now",),
     )  # fmt: skip
     for move in moves:
-        tables.add_row(
-            table,
+        table.add_row(
             move.partition.number,
             move.current,
             _time(move.current),
@@ -93,7 +91,7 @@ def _print_table(moves: Sequence[CursorMove]) -> None:
             move.skipped,
             move.pending,
         )
-    tables.Screen().print(table)
+    table.print()
 
 
 def _time(cursor: str) -> str:

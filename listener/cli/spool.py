@@ -33,7 +33,6 @@ state_option = click.option(
 
 
 @click.group(
-    short_help="What waits on this host, or is set aside.",
     epilog="Example: python -m listener spool list",
 )
 def spool() -> None:

@@ -8,12 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich.console import Group
-from rich.live import Live
-from rich.table import Table
 
-from listener.cli import click_options, common
-from listener.cli.render import tables
+from listener.cli import click_options, command_group, common
+from listener.cli.render.tables import Table
 from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.queue_view import QueueView
 from listener.inspection.streams import ArrivalRate, StreamStats, arrival_rates
@@ -34,7 +31,6 @@ class QueueStats:
 
 
 @click.command(
-    short_help="How full the queue is; how far groups are.",
     epilog="Example: python -m listener stats --watch 5",
 )
 @click.option(
@@ -60,7 +56,7 @@ def stats(*, watch: float | None, as_json: bool) -> None:
                 _print_tables(_readings(queue, watch), live=watch is not None)
         except KeyboardInterrupt:
             # Ctrl-C ends --watch regularly, also while the reader of the output has stopped reading.
-            common.discard_output()
+            command_group.discard_output()
 
 
 def _read(queue: QueueView) -> QueueStats:
@@ -93,14 +89,13 @@ def _print_json(readings: Iterator[QueueStats]) -> None:
 
 
 def _print_tables(readings: Iterator[QueueStats], *, live: bool) -> None:
-    console = tables.Screen()
-    if live and console.is_terminal:
-        with Live(_tables(next(readings)), console=console, auto_refresh=False) as display:
-            for stats in readings:
-                display.update(_tables(stats), refresh=True)
+    from listener.cli.render import screen  # noqa: PLC0415 (see there)
+
+    tables = map(_tables, readings)
+    if live:
+        screen.print_live(tables)
     else:
-        for stats in readings:
-            console.print(_tables(stats))
+        screen.print_parts(next(tables))
 
 
 def _stream_data(
@@ -151,34 +146,33 @@ def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _tables(stats: QueueStats) -> Group | str:
+def _tables(stats: QueueStats) -> list[Table | str]:
     if not stats.streams:
-        return "There is no stream yet: nothing was received, and no consumer group was made."
+        return ["There is no stream yet: nothing was received, and no consumer group was made."]
     no_group = "There is no consumer group: nobody reads the queue."
-    return Group(_stream_table(stats), "", _group_table(stats) if stats.groups else no_group)
+    return [_stream_table(stats), "", _group_table(stats) if stats.groups else no_group]
 
 
 def _stream_table(stats: QueueStats) -> Table:
-    table = tables.new_table(
-        "partition", "messages", "oldest", "newest", "per min, 5 min", "per min, 1 h",
+    table = Table(
+        ("partition", "messages", "oldest", "newest", "per min, 5 min", "per min, 1 h"),
         right_aligned=("partition", "messages", "per min, 5 min", "per min, 1 h"),
     )  # fmt: skip
     for stream, rates in stats.streams:
         ages = (_ago(entry_id, stats.now) for entry_id in (stream.oldest, stream.newest))
         per_minute = (_rate(rate, window) for rate, window in zip(rates, WINDOWS_S, strict=True))
-        tables.add_row(table, stream.partition, stream.entries, *ages, *per_minute)
+        table.add_row(stream.partition, stream.entries, *ages, *per_minute)
     return table
 
 
 def _group_table(stats: QueueStats) -> Table:
-    table = tables.new_table(
-        "group", "partition", "lag", "pending", "oldest", "untouched", "consumers",
-        "seen", "dead", right_aligned=("partition", "lag", "pending", "consumers", "dead"),
+    table = Table(
+        ("group", "partition", "lag", "pending", "oldest", "untouched", "consumers", "seen", "dead"),
+        right_aligned=("partition", "lag", "pending", "consumers", "dead"),
     )  # fmt: skip
     for group in stats.groups:
         oldest = group.oldest_pending
-        tables.add_row(
-            table,
+        table.add_row(
             group.name,
             group.partition,
             group.lag,

@@ -6,7 +6,7 @@ from itertools import islice
 import click
 
 from listener import entry_ids, times
-from listener.cli import click_options, common
+from listener.cli import click_options, command_group, common
 from listener.inspection import entries
 from listener.inspection.entry_text import event_json, event_text
 from listener.inspection.pages import MAX_SCANNED_BYTES, Projection, StreamEntry
@@ -21,7 +21,6 @@ Wanted = Callable[[StreamEntry], bool]
 
 
 @click.command(
-    short_help="Print messages as they arrive.",
     epilog="Example: python -m listener tail --from 2h --kind upgrade-finished --json",
 )
 @click.option(
@@ -69,7 +68,7 @@ def tail(
                 click.echo(show(entry))
         except KeyboardInterrupt:
             # Ctrl-C ends it regularly, also while the reader of the output has stopped reading.
-            common.discard_output()
+            command_group.discard_output()
 
 
 def is_wanted(

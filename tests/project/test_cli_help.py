@@ -9,6 +9,7 @@ import click
 import pytest
 
 from listener.__main__ import main
+from listener.lazy_commands import LazyCommand
 from tests.support.cli import run
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +19,12 @@ LISTINGS = ("check", "dead list", "dead show", "export", "pending", "quarantine 
 LINE = re.compile(r"python -m listener ([a-z][^\n`;|#&]*)")
 
 
+def loaded(command: click.Command) -> click.Command:
+    return command.load() if isinstance(command, LazyCommand) else command
+
+
 def commands(group: click.Group = main, above: str = "") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    for name, command in ((name, loaded(each)) for name, each in group.commands.items()):
         yield f"{above}{name}", command
         if isinstance(command, click.Group):
             yield from commands(command, f"{name} ")
@@ -83,7 +88,7 @@ def parse(line: str) -> None:
     group: click.Group = main
     words = shlex.split(line)
     while True:
-        command = group.commands[words.pop(0)]
+        command = loaded(group.commands[words.pop(0)])
         if not isinstance(command, click.Group):
             break
         if not words or words == ["--help"]:

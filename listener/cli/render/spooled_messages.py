@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from listener.cli.render import tables
+from listener.cli.render.tables import Table
 from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
 from listener.spool.contents import JournalMessage
 from listener.text import clean, truncate
@@ -45,14 +45,13 @@ def print_table(messages: Sequence[JournalMessage]) -> None:
     if not messages:
         click.echo("Nothing is in the spool of this host.")
         return
-    table = tables.new_table(
-        "id", "state", "arrived", "kind", "account", "upgrade", "bytes", "reason",
+    table = Table(
+        ("id", "state", "arrived", "kind", "account", "upgrade", "bytes", "reason"),
         right_aligned=("bytes",), no_wrap=("id",),
     )  # fmt: skip
     for spooled in messages:
         message = spooled.message
-        tables.add_row(
-            table,
+        table.add_row(
             message.id,
             spooled.state,
             message.time[:19].replace("T", " "),
@@ -62,7 +61,7 @@ def print_table(messages: Sequence[JournalMessage]) -> None:
             len(message.data),
             truncate(spooled.reason, MAX_REASON_LENGTH) or "-",
         )
-    tables.Screen().print(table)
+    table.print()
 
 
 def _fields(spooled: JournalMessage) -> dict[str, str]:

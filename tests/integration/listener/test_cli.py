@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from listener.cli.render import tables
+from listener.cli.render import screen
 from listener.cli.tail import _entries
 from listener.inspection import pending_entries
 from listener.inspection.queue_view import QueueView, decoding_client
@@ -78,7 +78,7 @@ def groups(redis_client: Any) -> Any:
 def test_an_id_that_is_to_be_copied_is_in_one_piece_on_a_narrow_terminal(
     redis_url: str, groups: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "PIPE_WIDTH", 80)
+    monkeypatch.setattr(screen, "PIPE_WIDTH", 80)
     refused = groups.xadd(QUARANTINE, {"reason": "not-json", "data": "{" * 200, "time": "?"})
     held_by_billing = groups.xpending_range(STREAM, "billing", "-", "+", 1)[0]["message_id"]
     [(dead, _)] = groups.xrange(DEAD)
