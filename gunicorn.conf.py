@@ -37,6 +37,7 @@ from listener.runtime import multiprocess_dir
 no_metrics = multiprocess_dir.prepare()
 
 import gc
+import os
 from importlib import import_module
 from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any
@@ -58,6 +59,14 @@ MIN_OPEN_FILES = 2_000
 def refuse(error: SettingsError) -> None:
     """Ends gunicorn. The master does this, because workers that fail would be started again and again."""
     gunicorn_guard.refuse("\n  ".join(("The settings are not valid:", *error.lines())))
+
+
+def keep_secrets(settings: Settings) -> None:
+    """Puts secrets that files hold into the environment: a worker reads the settings again, whenever it starts."""
+    environ = settings.without_files(os.environ)
+    for name in os.environ.keys() - environ.keys():
+        del os.environ[name]
+    os.environ.update(environ)
 
 
 def nworkers_changed(arbiter: Any, _new: int, _old: int | None) -> None:
@@ -145,6 +154,7 @@ try:
     settings = Settings.from_env()
 except SettingsError as error:
     refuse(error)
+keep_secrets(settings)
 
 # Imported once and shared by all workers, so that a worker that was killed is replaced sooner. Therefore SIGHUP
 # loads no new code; a restart does.

@@ -52,7 +52,7 @@ def run_registrar(settings: RegistrarSettings, argv: Sequence[str]) -> int:
         if must_be_free and not _free(settings.service.port, signals):
             return 1
         # All of it is built before COMMAND starts: a mistake in there must leave no COMMAND behind.
-        worker, environ = None, dict(os.environ)
+        worker, environ = None, settings.service.without_files(os.environ)
         if report:
             environ[address_report.VARIABLE] = str(report)
         if settings.enabled:

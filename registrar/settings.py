@@ -208,7 +208,7 @@ class RegistrarSettings:
 
 
 def _secret(env: EnvReader, name: str) -> Secret:
-    return env.parsed(name, None, parse=Secret) or Secret("")
+    return env.secret(name, None, parse=Secret) or Secret("")
 
 
 def parse_base_url(text: str) -> str:

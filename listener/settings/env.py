@@ -1,12 +1,14 @@
 """EnvReader: environs for this service's variables. Every problem is reported at once, and no value is shown."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from environs import Env, EnvValidationError, ValidationError
 from marshmallow.fields import Field
 
 from listener.errors import SettingsError
+from listener.settings import secret_files
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -20,7 +22,7 @@ class ParsedMethod(Protocol):
 
 
 class EnvReader(Env):
-    """Reads variables by environs' own methods (`int`, `str`, `bool`, `path`), and by `parsed`.
+    """Reads variables by environs' own methods (`int`, `str`, `bool`, `path`), by `parsed` and by `secret`.
 
     Unlike environs', it reads a mapping, and takes a variable that is set and empty for one that is not
     set. A method returns None for a variable that has a problem; `seal` reports all problems.
@@ -31,6 +33,7 @@ class EnvReader(Env):
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(eager=False)
         self._mapping = environ
+        self._secrets: set[str] = set()
         self.add_parser_from_field("parsed", ParsedField)
 
     def _get_value(self, env_key: str, default: Any) -> Any:
@@ -41,10 +44,27 @@ class EnvReader(Env):
             return default
         return value or default
 
+    def secret(self, name: str, default: D, *, parse: Callable[[str], T]) -> T | D:
+        """Like `parsed`, of the variable itself or of the file that `NAME_FILE` names; both are a problem."""
+        file = f"{name}{secret_files.SUFFIX}"
+        self._secrets.add(name)
+        value = self.parsed(name, default, parse=parse)
+        if not self._mapping.get(file):
+            return value
+        if self._mapping.get(name):
+            self.add_problem(file, f"must not be set together with {name}: set one of both")
+            return default
+        return self.parsed(file, default, parse=lambda path: parse(_secret_in(path)))
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Those of `names` that a file may hold; the variable of the file's name is not among `names`."""
+        return frozenset(self._secrets)
+
     @property
     def names(self) -> frozenset[str]:
         """The variables that were read so far; tests compare the documentation with them."""
-        return frozenset(self._fields)
+        return frozenset(self._fields) - {f"{name}{secret_files.SUFFIX}" for name in self._secrets}
 
     def is_empty(self, name: str) -> bool:
         """Whether a variable is set and empty, which for some of them means: none."""
@@ -63,8 +83,8 @@ class EnvReader(Env):
             self.add_problem(name, text)
 
     def has_problem(self, name: str) -> bool:
-        """Whether a variable has a problem so far; it needs no second one."""
-        return name in self._errors
+        """Whether a variable, or the file that it is read from, has a problem so far; it needs no second one."""
+        return not self._errors.keys().isdisjoint((name, f"{name}{secret_files.SUFFIX}"))
 
     def seal(self) -> None:
         """Ends the reading.
@@ -104,6 +124,10 @@ class ParsedField(Field[Any]):
             return self._parse(value)
         except ValueError as error:
             raise ValidationError(str(error)) from None
+
+
+def _secret_in(path: str) -> str:
+    return secret_files.read_secret(Path(path))
 
 
 def _is_utf8(value: str) -> bool:

@@ -75,7 +75,7 @@ class QueueSettings:
     @classmethod
     def _read_address(cls, env: EnvReader) -> "QueueSettings":
         return cls(
-            url=env.parsed("REDIS_URL", Secret(DEFAULT_URL), parse=parsers.redis_url),
+            url=env.secret("REDIS_URL", Secret(DEFAULT_URL), parse=parsers.redis_url),
             namespace=env.parsed("QUEUE_NAMESPACE", DEFAULT_NAMESPACE, parse=parsers.namespace),
             partitions=env.int("QUEUE_PARTITIONS", 1, validate=Range(1, 1024)),
         )

@@ -15,6 +15,7 @@ from listener.settings.parsers import Network
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.redis_url import Address
 from listener.settings.secret import Secret
+from listener.settings.secret_files import SUFFIX
 from listener.settings.spool_settings import SpoolSettings
 
 SENDER_PROOFS = ("CALLBACK_TOKEN", "CALLBACK_USERNAME", "CALLBACK_PASSWORD", "CALLBACK_SOURCES")
@@ -84,13 +85,13 @@ class Settings:
             queue=QueueSettings.read(env),
             spool=SpoolSettings.read(env),
             public_url=env.parsed("PUBLIC_URL", None, parse=parsers.public_url),
-            callback_token=env.parsed("CALLBACK_TOKEN", None, parse=parsers.token),
-            callback_token_previous=env.parsed(
+            callback_token=env.secret("CALLBACK_TOKEN", None, parse=parsers.token),
+            callback_token_previous=env.secret(
                 "CALLBACK_TOKEN_PREVIOUS", None, parse=parsers.previous_token
             ),
             callback_username=env.str("CALLBACK_USERNAME", None),
-            callback_password=env.parsed("CALLBACK_PASSWORD", None, parse=Secret),
-            callback_password_previous=env.parsed("CALLBACK_PASSWORD_PREVIOUS", None, parse=Secret),
+            callback_password=env.secret("CALLBACK_PASSWORD", None, parse=Secret),
+            callback_password_previous=env.secret("CALLBACK_PASSWORD_PREVIOUS", None, parse=Secret),
             callback_sources=env.parsed("CALLBACK_SOURCES", None, parse=parsers.sources),
             trusted_proxies=env.int("TRUSTED_PROXIES", 0, validate=Range(0, 16)),
             allow_any_sender=env.bool("ALLOW_ANY_SENDER", default=False),
@@ -215,3 +216,22 @@ class Settings:
         values = (getattr(self, field.name) for field in fields(self))
         own = (value for value in values if isinstance(value, Secret))
         return (*self.queue.secrets, *own)
+
+    def without_files(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """`environ` with the secrets that files hold in place of the variables that name the files.
+
+        For processes that start later: a file may be rewritten meanwhile, and all processes of a service must
+        know the same secrets until it is restarted.
+        """
+        by_name = {
+            "REDIS_URL": self.queue.url,
+            "CALLBACK_TOKEN": self.callback_token,
+            "CALLBACK_TOKEN_PREVIOUS": self.callback_token_previous,
+            "CALLBACK_PASSWORD": self.callback_password,
+            "CALLBACK_PASSWORD_PREVIOUS": self.callback_password_previous,
+        }
+        result = dict(environ)
+        for name, secret in by_name.items():
+            if result.pop(f"{name}{SUFFIX}", "") and secret:
+                result[name] = secret.reveal()
+        return result

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from listener.settings.secret_files import SUFFIX
 from registrar.settings import CREDENTIAL_NAMES
 
 PR_SET_PDEATHSIG = 1
@@ -24,7 +25,7 @@ class Child:
 
     @classmethod
     def start(cls, argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> "Child":
-        """Starts COMMAND without the provider's credentials. Call it before any thread is started.
+        """Starts COMMAND without the provider's credentials and their files' names. Call it before any thread is started.
 
         If our own process is killed, Linux sends COMMAND a SIGTERM; on other systems COMMAND goes on.
 
@@ -34,7 +35,11 @@ class Child:
         return cls(
             subprocess.Popen(
                 argv,
-                env={k: v for k, v in environ.items() if k not in CREDENTIAL_NAMES},
+                env={
+                    k: v
+                    for k, v in environ.items()
+                    if k.removesuffix(SUFFIX) not in CREDENTIAL_NAMES
+                },
                 start_new_session=True,
                 # No thread runs yet, so code between fork and exec is safe.
                 preexec_fn=_terminate_with_parent(os.getpid()),  # noqa: PLW1509

@@ -41,6 +41,15 @@ def test_every_setting_stands_in_the_readme_and_in_the_example_and_no_other() ->
     assert example == documented
 
 
+@pytest.mark.parametrize("document", ["README.md", ".env.example", "docs/deployment.md"])
+def test_file_of_every_secret_is_documented(document: str) -> None:
+    reader = EnvReader({})
+    RegistrarSettings.read(reader)
+    text = (ROOT / document).read_text()
+    listed = set(re.findall(r"\b((?:CALLBACK|REDIS|THINGSPACE)_[A-Z_]+)_FILE\b", text))
+    assert listed == reader.secrets
+
+
 def test_the_documented_defaults_are_the_real_ones() -> None:
     rows = table_rows((ROOT / "README.md").read_text(), "Settings")
     defaults = {row[0].strip("`"): row[1].strip("`") for row in rows}
