@@ -1,1 +1,1 @@
-"""Settings: read once from the environment, checked, frozen. Pure."""
+"""Settings: read once from the environment and the files of secrets, checked, frozen."""

@@ -21,6 +21,7 @@ SHARED = {
     "listener.settings.env",
     "listener.errors",
     "listener.settings.secret",
+    "listener.settings.secret_files",
     "listener.settings.spool_settings",
     "listener.logs",
     "listener.metrics",

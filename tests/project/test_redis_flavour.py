@@ -43,6 +43,7 @@ ONE_SERVER = {
     "system/receiver/test_gunicorn_start.py": OURS,
     "system/receiver/test_instrumentation.py": OURS,
     "system/receiver/test_large_messages.py": READS,
+    "system/receiver/test_secret_files.py": OURS,
     "system/receiver/test_poor_environment.py": OURS,
     "system/receiver/test_secrets.py": "what is tested is what we write",
     "system/receiver/test_shutdown.py": OURS,
