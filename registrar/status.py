@@ -1,4 +1,4 @@
-"""What `status` prints: collected from Redis and ThingSpace, as data, as a table, and as an exit status."""
+"""What `status` prints: collected from Redis and ThingSpace, as data, as lines, and as an exit status."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -7,9 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import redis
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from listener.registration_state import Observation
 from registrar.coordination.coordination import Coordination
@@ -19,7 +16,6 @@ from registrar.login_breaker.record import LoginRecord
 from registrar.model import Slot
 from registrar.reconcile.observer import unknown
 from registrar.settings import RegistrarSettings
-from registrar.url_display import printable
 
 
 @dataclass(frozen=True)
@@ -130,16 +126,9 @@ class Report:
             indent=2,
         )
 
-    def show(self, console: Console) -> None:
-        """For people."""
-        table = Table("account", "registered", "ours", "since", "last tick", "result")
-        for column in table.columns:
-            column.overflow = "fold"
-        for row in self.rows:
-            table.add_row(*map(_plain, row.columns()))
-        console.print(table)
-        for line in (*self._failures(), self._members_line(), self._token(), self._breaker()):
-            console.print(_plain(line), soft_wrap=True)
+    def lines(self) -> list[str]:
+        """What people read below the table."""
+        return [*self._failures(), self._members_line(), self._token(), self._breaker()]
 
     def _failures(self) -> list[str]:
         """Each failure once: a failed login is that of every row."""
@@ -204,14 +193,6 @@ def _from_last_tick(slot: Slot, last: Observation | None) -> Observation:
     if last.is_stale(datetime.now(UTC)):
         return replace(last, ours=None, result="failed", reason="stale")
     return last
-
-
-def _plain(text: str) -> Text:
-    """A text that is no markup to the table and no command to the terminal.
-
-    The last tick's observation comes from Redis, where others can write: a web worker that was broken into, for one.
-    """
-    return Text(printable(text))
 
 
 def _to_the_second(moment: str | None) -> str:

@@ -55,7 +55,8 @@ REGISTRAR = Package(
     "registrar",
     (
         ("__main__",),
-        ("run", "cli"),
+        ("cli",),
+        ("run",),
         ("app",),
         ("status",),
         ("reconcile",),

@@ -20,6 +20,7 @@ SHARED = {
     "listener.server.address_report",
     "listener.settings.env",
     "listener.errors",
+    "listener.lazy_commands",
     "listener.settings.secret",
     "listener.settings.secret_files",
     "listener.settings.spool_settings",

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from listener.registration_state import Observation
+from registrar.cli import status_table
 from registrar.coordination.membership import Member, MemberIdentity, Members
 from registrar.login_breaker.record import LoginRecord
 from registrar.model import Slot
@@ -26,7 +27,7 @@ def row(seen: Observation) -> Row:
 def shown(*rows: Row, record: LoginRecord | None = None) -> str:
     out = io.StringIO()
     report = Report(rows, None, record or LoginRecord(), stored=True)
-    report.show(Console(file=out, width=200))
+    status_table.show(report, Console(file=out, width=200))
     return out.getvalue()
 
 
@@ -50,7 +51,7 @@ def test_what_others_wrote_to_redis_does_not_command_the_terminal(field: str) ->
     member = Member(MemberIdentity(COMMANDS, "deployment", "url"), joined_ms=0, expires_in_s=1)
     out = io.StringIO()
     report = Report((row(seen), row(failed)), Members((member,)), LoginRecord(), stored=True)
-    report.show(Console(file=out, width=400))
+    status_table.show(report, Console(file=out, width=400))
     assert "owned" in out.getvalue()
     assert [letter for letter in out.getvalue() if not letter.isprintable()] == ["\n"] * len(
         out.getvalue().splitlines()
