@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rig import environment
-from testbed.redis_servers import redis_process
+from testbed.redis_servers import discovery
 
 OURS = ("flask", "gunicorn", "gevent", "marshmallow", "redis", "hiredis")
 FASTAPI = ("fastapi", "uvicorn", "pydantic", "uvloop", "httptools", "starlette")
@@ -33,7 +33,7 @@ def facts() -> dict[str, Any]:
             **{name: metadata.version(name) for name in OURS},
             **_contender_versions(),
             "node": _first_line("node", "--version"),
-            "redis-server": _first_line(str(redis_process.find_server()), "--version"),
+            "redis-server": _first_line(str(discovery.find_server()), "--version"),
             "wrk": _first_line("wrk", "-v"),
         },
         "commit": _first_line("git", "-C", str(environment.ROOT), "rev-parse", "--short", "HEAD"),

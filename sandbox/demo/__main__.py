@@ -14,14 +14,14 @@ from sandbox import provider_facts
 from sandbox.demo.campaign import campaign
 from sandbox.demo.deployment import Deployment, DeploymentError, StoppedError
 from sandbox.server import stop_event
-from testbed.redis_servers import redis_process
+from testbed.redis_servers import discovery, redis_process
 
 VAR = Path(__file__).parents[2] / "var"
 # Slow enough to read along.
 PACE_S = 0.2
 PROBLEMS = (
     DeploymentError,
-    redis_process.ServerNotFoundError,
+    discovery.ServerNotFoundError,
     redis_process.ServerFailedError,
     OSError,
 )

@@ -153,7 +153,7 @@ def running(
         node_timeout_ms: after so many milliseconds without an answer a node counts as down.
 
     Raises:
-        redis_process.ServerNotFoundError: there is no server to start.
+        discovery.ServerNotFoundError: there is no server to start.
         redis_process.ServerFailedError: one did not come up, or they do not find each other.
     """
     all_options = {

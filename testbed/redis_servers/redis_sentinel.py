@@ -163,7 +163,7 @@ def running(
             one down as well, and one failover follows the other.
 
     Raises:
-        redis_process.ServerNotFoundError: there is no server to start.
+        discovery.ServerNotFoundError: there is no server to start.
         redis_process.ServerFailedError: one did not come up, or they do not find each other.
     """
     nodes = [Node(folder / f"node-{n}", options, password=password) for n in range(replicas + 1)]
