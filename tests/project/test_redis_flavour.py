@@ -30,6 +30,8 @@ ONE_SERVER = {
     "integration/registrar/test_deregistration.py": REGISTRAR,
     "integration/registrar/test_reconciler.py": REGISTRAR,
     "integration/testbed/test_ports.py": "what is tested is the choice of ports",
+    "integration/testbed/test_redis_discovery.py": "what is tested is the choice of a server",
+    "integration/testbed/test_redis_unpacking.py": "each test runs the server that it unpacks",
     "system/consumer/test_program.py": "what is tested is the program's end; the scripts are those of test_group.py",
     "system/demo/test_demo.py": "the demonstration takes the server that it finds",
     "system/deploy/test_image.py": OURS,
