@@ -1,6 +1,6 @@
 """The composition root: `gunicorn listener.wsgi:app` serves what stands here. Importing it reads the environment.
 
-Nothing is started here: gunicorn.conf.py starts the queue in each worker, and closes it when the worker ends.
+Nothing is started here: `listener/gunicorn_conf.py` starts the queue in each worker, and closes it when the worker ends.
 """
 
 from listener import logs, metrics

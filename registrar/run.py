@@ -19,7 +19,7 @@ from registrar.coordination.coordination import Coordination
 from registrar.fan_out import fan_out
 from registrar.metrics import Metrics, PrometheusMetrics
 from registrar.process.addresses import ChildAddresses
-from registrar.process.child import Child, adopt_orphans
+from registrar.process.child import Child, adopt_orphans, gunicorn_environment
 from registrar.process.readiness import wait_for_free_port, wait_until_ready
 from registrar.process.signals import Signals, received
 from registrar.process.supervisor import CAUGHT, ENDING, WRONG_SETTINGS, Supervisor
@@ -53,6 +53,7 @@ def run_registrar(settings: RegistrarSettings, argv: Sequence[str]) -> int:
             return 1
         # All of it is built before COMMAND starts: a mistake in there must leave no COMMAND behind.
         worker, environ = None, settings.service.without_files(os.environ)
+        environ |= gunicorn_environment(argv, environ)
         if report:
             environ[address_report.VARIABLE] = str(report)
         if settings.enabled:

@@ -14,18 +14,25 @@ from gunicorn.arbiter import Arbiter
 
 from listener.server import gunicorn_options
 
-CONFIGURATION = Path(__file__).parents[2] / "gunicorn.conf.py"
+# Only a checkout has this file. It works from any directory, where the package itself need not be importable.
+_IN_CHECKOUT = Path(__file__).parents[2] / "gunicorn.conf.py"
+if _IN_CHECKOUT.exists():
+    CONFIGURATION = str(_IN_CHECKOUT)
+    _BEGINNING = f'import runpy; globals().update(runpy.run_path("{_IN_CHECKOUT}"))'
+else:
+    CONFIGURATION = "python:listener.gunicorn_conf"
+    _BEGINNING = "from listener.gunicorn_conf import *"
 # The exit status of invalid settings as well.
 REFUSED = 2
 # The exit status of a worker at which gunicorn stops. At any other except 3 it starts workers without end.
 STOPS_MASTER = Arbiter.APP_LOAD_ERROR
 
-HOW_TO_START = f"""listener.wsgi does not run like this: without gunicorn.conf.py of the project there are no bounds on
-what a sender may take, and no operating port. Start it so, in the project's directory (not by --chdir):
-  gunicorn listener.wsgi:app
-or from anywhere with -c {CONFIGURATION}
+HOW_TO_START = f"""listener.wsgi does not run like this: without the service's own configuration of gunicorn there are no bounds on
+what a sender may take, and no operating port. Start it so, in any directory (not by --chdir):
+  gunicorn -c {CONFIGURATION} listener.wsgi:app
+`fota-registrar run -- gunicorn listener.wsgi:app` finds that configuration by itself.
 A configuration of your own begins with
-  import runpy; globals().update(runpy.run_path("{CONFIGURATION}"))"""
+  {_BEGINNING}"""
 
 
 class _State:
@@ -36,12 +43,12 @@ class _State:
 
 
 def configure(values: dict[str, Any]) -> None:
-    """Stores what gunicorn.conf.py sets, and refuses options of the command line that break a promise.
+    """Stores what `listener/gunicorn_conf.py` sets, and refuses options of the command line that break a promise.
 
-    Called at the end of gunicorn.conf.py, before gunicorn becomes a daemon, whose output nobody sees.
+    Called at the end of that module, before gunicorn becomes a daemon, whose output nobody sees.
 
     Args:
-        values: the global variables of gunicorn.conf.py.
+        values: the global variables of that module.
     """
     _State.expected = gunicorn_options.make_config(values)
     _refuse_unsupported(gunicorn_options.make_config({**values, **_command_line()}))

@@ -1,4 +1,4 @@
-"""gunicorn's options that operators may set, and why the others must stay as gunicorn.conf.py sets them.
+"""gunicorn's options that operators may set, and why the others must stay as `gunicorn_conf` sets them.
 
 Pure: only checks values. Each option of the pinned gunicorn is in exactly one of `FREE`, `AT_LEAST` and
 `FIXED`; `tests/unit/listener/test_gunicorn_options.py` compares them with gunicorn's own list.
@@ -56,7 +56,7 @@ _TRUST = "TRUSTED_PROXIES says how many proxies are believed; headers never set 
 _ONCE = "the code is loaded once; a new version needs a restart"
 _DIRTY = "nothing here uses dirty workers"
 
-# Must stay as gunicorn.conf.py sets them, or else at gunicorn's default, and why.
+# Must stay as listener/gunicorn_conf.py sets them, or else at gunicorn's default, and why.
 FIXED = {
     "worker_class": "other workers have no bounds on time, memory and connections of a sender",
     "threads": "a worker serves all its connections in one thread; WEB_CONCURRENCY adds workers",
@@ -125,7 +125,7 @@ def problems(config: Any, expected: Any) -> list[str]:
 
     Args:
         config: gunicorn's `Config` in force.
-        expected: gunicorn's `Config` with what gunicorn.conf.py sets.
+        expected: gunicorn's `Config` with what `listener/gunicorn_conf.py` sets.
     """
     return [
         f"{_spellings(name, setting)}: {reason}"

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker with deadlines and limits for each connection (idle time: `keepalive` in gunicorn.conf.py)."""
+"""gunicorn's gevent worker with deadlines and limits for each connection (idle time: `keepalive` in `gunicorn_conf`)."""
 
 import resource
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         self.alive: bool = True
         self._problems = ProblemResponder()
         self._config = http_exchange.freeze_config(self.cfg)
-        # Set by gunicorn.conf.py once the application is loaded.
+        # Set by listener/gunicorn_conf.py once the application is loaded.
         self.close_application: Callable[[], None] = lambda: None
         # Below the size of gunicorn's pool, whose last places are for connections that are being closed.
         files = _allowed_files()

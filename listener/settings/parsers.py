@@ -7,7 +7,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from listener import thingspace
+from listener.settings import provider_facts
 from listener.settings.redis_url import Address, RedisUrl
 from listener.settings.secret import Secret
 
@@ -143,7 +143,7 @@ def sources(text: str) -> tuple[Network, ...] | None:
 
 def _networks(word: str) -> list[Network]:
     if word == "thingspace":
-        return [ipaddress.ip_network(address) for address in thingspace.SOURCE_ADDRESSES]
+        return [ipaddress.ip_network(address) for address in provider_facts.SOURCE_ADDRESSES]
     try:
         network = ipaddress.ip_network(word)
     except ValueError:

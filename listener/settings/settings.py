@@ -8,8 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from marshmallow.validate import OneOf, Range
 
-from listener import thingspace
-from listener.settings import parsers
+from listener.settings import parsers, provider_facts
 from listener.settings.env import EnvReader, read_environ
 from listener.settings.parsers import Network
 from listener.settings.queue_settings import QueueSettings
@@ -200,7 +199,7 @@ class Settings:
     def path(self) -> str:
         """The path of the public URL, decoded, without a token; `/` at the least."""
         if self.public_url is None:
-            return thingspace.DEFAULT_CALLBACK_PATH
+            return provider_facts.DEFAULT_CALLBACK_PATH
         return unquote(urlsplit(self.public_url).path) or "/"
 
     @cached_property

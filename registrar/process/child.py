@@ -6,12 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from listener.settings.secret_files import SUFFIX
+from registrar.process.addresses import OUR_APPLICATION
 from registrar.settings import CREDENTIAL_NAMES
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+
+
+# gunicorn looks for a configuration in its working directory alone; this one is found wherever the package is installed.
+GUNICORN_VARIABLE = "GUNICORN_CMD_ARGS"
+GUNICORN_CONFIGURATION = "--config=python:listener.gunicorn_conf"
+GUNICORN_FILE = Path("gunicorn.conf.py")
 
 
 class Child:
@@ -100,6 +108,18 @@ class Child:
         self._status = code if code >= 0 else 128 - code
         # Popen would wait for a process that no longer exists.
         self._process.returncode = code
+
+
+def gunicorn_environment(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """What makes gunicorn take the service's configuration where COMMAND would find none.
+
+    A `gunicorn.conf.py` in the working directory is left to gunicorn. An option `-c` in COMMAND or in the operator's
+    own GUNICORN_CMD_ARGS comes later than ours, so gunicorn takes that one.
+    """
+    if OUR_APPLICATION not in " ".join(argv) or GUNICORN_FILE.exists():
+        return {}
+    options = f"{GUNICORN_CONFIGURATION} {environ.get(GUNICORN_VARIABLE, '')}".rstrip()
+    return {GUNICORN_VARIABLE: options}
 
 
 def reap(child: Child | None) -> None:

@@ -28,7 +28,7 @@ class Package:
 LISTENER = Package(
     "listener",
     (
-        ("wsgi", "__main__"),
+        ("wsgi", "gunicorn_conf", "__main__"),
         ("cli",),
         ("ops",),
         ("diagnostics",),
@@ -43,7 +43,7 @@ LISTENER = Package(
         ("logs", "metrics", "lazy_commands"),
         ("settings", "runtime"),
         ("times",),
-        ("errors", "text", "entry_ids", "registration_state", "thingspace"),
+        ("errors", "text", "entry_ids", "registration_state"),
     ),
     {
         "gunicorn": {"server"},

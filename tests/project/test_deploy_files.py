@@ -266,7 +266,7 @@ def test_the_queue_of_the_compose_file_keeps_its_promise() -> None:
 def test_the_proxies_let_the_largest_body_through_and_close_idle_connections_first() -> None:
     largest = RegistrarSettings.read(EnvReader({})).service.max_body_bytes
     [kept] = re.findall(
-        r"^keepalive = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE
+        r"^keepalive = (\d+)$", (ROOT / "listener" / "gunicorn_conf.py").read_text(), re.MULTILINE
     )
     for text, body, idle in (
         (deploy_files.nginx(), r"client_max_body_size (\d+)m;", r"keepalive_timeout (\d+)s;"),

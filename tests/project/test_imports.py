@@ -66,7 +66,7 @@ PURE = (
     "listener/settings/queue_settings.py",
     "listener/settings/settings.py",
     "listener/settings/spool_settings.py",
-    "listener/thingspace.py",
+    "listener/settings/provider_facts.py",
     "registrar/reconcile/verification.py",
     "registrar/reconcile/observer.py",
     "registrar/turn.py",

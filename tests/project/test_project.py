@@ -5,7 +5,6 @@ import platform
 import re
 import shlex
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from listener import __version__
 from listener.errors import PROBLEM_TYPES
 from listener.settings.env import EnvReader
 from registrar.settings import RegistrarSettings
@@ -96,11 +94,6 @@ def applies(requirement: Requirement, python: str) -> bool:
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def test_the_version_is_the_same_everywhere() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == __version__
 
 
 def test_the_procfile_starts_what_the_contract_says() -> None:

@@ -26,4 +26,6 @@ def test_every_cited_fact_is_in_the_document() -> None:
 
 
 def test_the_sandbox_and_the_listener_cite_their_facts() -> None:
-    assert {"sandbox/provider_facts.py", "listener/thingspace.py"} <= {p for p, _ in citations()}
+    assert {"sandbox/provider_facts.py", "listener/settings/provider_facts.py"} <= {
+        p for p, _ in citations()
+    }

@@ -117,7 +117,7 @@ def test_application_under_another_server_says_how_to_start_it(redis_server: str
     status, log = refusal(started(redis_server, "python", "-c", "import listener.wsgi"))
     assert status == 2
     assert "gunicorn listener.wsgi:app" in log
-    assert f"from anywhere with -c {ROOT / 'gunicorn.conf.py'}\n" in log
+    assert f"\n  gunicorn -c {ROOT / 'gunicorn.conf.py'} {APP}\n" in log
     status, log = refusal(started(redis_server, "flask", "--app", "listener.wsgi", "run"))
     assert status == 2
 
