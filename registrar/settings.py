@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
-from marshmallow.validate import OneOf, Range
-
+from listener.settings import parsers
 from listener.settings.env import EnvReader, read_environ
 from listener.settings.secret import Secret
 from listener.settings.settings import Settings
@@ -106,24 +105,28 @@ class RegistrarSettings:
         service = Settings.read(env, require_sender_proof=not any_account)
         settings = cls(
             service=service,
-            enabled=env.str("REGISTRAR", "on", validate=OneOf(("on", "off"))) != "off",
+            enabled=env.parsed("REGISTRAR", "on", parse=parsers.one_of("on", "off")) != "off",
             credentials=Credentials(*(_secret(env, name) for name in CREDENTIAL_NAMES)),
             base_url=env.parsed("THINGSPACE_BASE_URL", BASE_URL, parse=parse_base_url),
-            interval_s=env.int("REGISTRAR_INTERVAL_S", 60, validate=Range(1)),
-            lease_ttl_s=env.int("REGISTRAR_LEASE_TTL_S", 30, validate=Range(1)),
+            interval_s=env.parsed("REGISTRAR_INTERVAL_S", 60, parse=parsers.integer(1)),
+            lease_ttl_s=env.parsed("REGISTRAR_LEASE_TTL_S", 30, parse=parsers.integer(1)),
             deregister=cast(
                 Deregister,
-                env.str(
-                    "REGISTRAR_DEREGISTER", "last", validate=OneOf(("last", "never", "always"))
+                env.parsed(
+                    "REGISTRAR_DEREGISTER", "last", parse=parsers.one_of("last", "never", "always")
                 ),
             ),
             takeover=cast(
                 Takeover,
-                env.str("REGISTRAR_TAKEOVER", "boot", validate=OneOf(("boot", "always", "never"))),
+                env.parsed(
+                    "REGISTRAR_TAKEOVER", "boot", parse=parsers.one_of("boot", "always", "never")
+                ),
             ),
             probe=cast(
                 Probing,
-                env.str("REGISTRAR_PROBE", "warn", validate=OneOf(("require", "warn", "off"))),
+                env.parsed(
+                    "REGISTRAR_PROBE", "warn", parse=parsers.one_of("require", "warn", "off")
+                ),
             ),
             # Beside the spool, because its volume survives a restart.
             state_dir=service.spool.folder or DEFAULT_FOLDER,

@@ -1,11 +1,9 @@
-"""EnvReader: environs for this service's variables. Every problem is reported at once, and no value is shown."""
+"""EnvReader: reads variables of the environment. Every problem is reported at once, and no value is shown."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-from environs import Env, EnvValidationError, ValidationError
-from marshmallow.fields import Field
+from typing import TypeVar
 
 from listener.errors import SettingsError
 from listener.settings import secret_files
@@ -14,47 +12,37 @@ D = TypeVar("D")
 T = TypeVar("T")
 
 
-class ParsedMethod(Protocol):
-    """The type of `EnvReader.parsed`."""
+class EnvReader:
+    """Reads the variables of a mapping; one that is set and empty counts as not set.
 
-    def __call__(self, name: str, default: D, *, parse: Callable[[str], T]) -> T | D:
-        """Returns what `parse` makes of the text; the message of its ValueError becomes the problem."""
-
-
-class EnvReader(Env):
-    """Reads variables by environs' own methods (`int`, `str`, `bool`, `path`), by `parsed` and by `secret`.
-
-    Unlike environs', it reads a mapping, and takes a variable that is set and empty for one that is not
-    set. A method returns None for a variable that has a problem; `seal` reports all problems.
+    A method returns the default for a variable that has a problem; `seal` reports all problems.
     """
 
-    parsed: ParsedMethod
-
     def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(eager=False)
-        self._mapping = environ
+        self._environ = environ
+        self._names: set[str] = set()
         self._secrets: set[str] = set()
-        self.add_parser_from_field("parsed", ParsedField)
+        self._problems: defaultdict[str, list[str]] = defaultdict(list)
 
-    def _get_value(self, env_key: str, default: Any) -> Any:
-        # environs looks values up through this method; its own FileAwareEnv overrides it as well.
-        value = self._mapping.get(env_key)
-        if value and not _is_utf8(value):
-            self.add_problem(env_key, "is not UTF-8")
-            return default
-        return value or default
+    def parsed(self, name: str, default: D, *, parse: Callable[[str], T]) -> T | D:
+        """What `parse` makes of a variable's text; the message of its ValueError becomes the problem.
+
+        `listener.settings.parsers` has the parsers; `str`, `Path` and `Secret` accept any text.
+        """
+        self._names.add(name)
+        return self._parsed(name, default, parse)
 
     def secret(self, name: str, default: D, *, parse: Callable[[str], T]) -> T | D:
         """Like `parsed`, of the variable itself or of the file that `NAME_FILE` names; both are a problem."""
         file = f"{name}{secret_files.SUFFIX}"
         self._secrets.add(name)
         value = self.parsed(name, default, parse=parse)
-        if not self._mapping.get(file):
+        if not self._environ.get(file):
             return value
-        if self._mapping.get(name):
+        if self._environ.get(name):
             self.add_problem(file, f"must not be set together with {name}: set one of both")
             return default
-        return self.parsed(file, default, parse=lambda path: parse(_secret_in(path)))
+        return self._parsed(file, default, lambda path: parse(secret_files.read_secret(Path(path))))
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -64,15 +52,15 @@ class EnvReader(Env):
     @property
     def names(self) -> frozenset[str]:
         """The variables that were read so far; tests compare the documentation with them."""
-        return frozenset(self._fields) - {f"{name}{secret_files.SUFFIX}" for name in self._secrets}
+        return frozenset(self._names)
 
     def is_empty(self, name: str) -> bool:
         """Whether a variable is set and empty, which for some of them means: none."""
-        return self._mapping.get(name) == ""
+        return self._environ.get(name) == ""
 
     def add_problem(self, name: str, text: str) -> None:
         """Adds a problem of a variable, in words that do not show its value."""
-        self._errors[name].append(text)
+        self._problems[name].append(text)
 
     def add_conflict(self, name: str, other: str, text: str) -> None:
         """Adds a problem that a variable has only together with another one.
@@ -84,7 +72,7 @@ class EnvReader(Env):
 
     def has_problem(self, name: str) -> bool:
         """Whether a variable, or the file that it is read from, has a problem so far; it needs no second one."""
-        return not self._errors.keys().isdisjoint((name, f"{name}{secret_files.SUFFIX}"))
+        return not self._problems.keys().isdisjoint((name, f"{name}{secret_files.SUFFIX}"))
 
     def seal(self) -> None:
         """Ends the reading.
@@ -92,12 +80,21 @@ class EnvReader(Env):
         Raises:
             SettingsError: there were problems; it holds them all.
         """
-        problems = dict(self._errors)
+        if self._problems:
+            raise SettingsError(dict(self._problems))
+
+    def _parsed(self, name: str, default: D, parse: Callable[[str], T]) -> T | D:
+        text = self._environ.get(name)
+        if not text:
+            return default
+        if not _is_utf8(text):
+            self.add_problem(name, "is not UTF-8")
+            return default
         try:
-            super().seal()
-        except EnvValidationError:
-            # Its message holds texts that marshmallow may make of a value.
-            raise SettingsError(problems) from None
+            return parse(text)
+        except ValueError as error:
+            self.add_problem(name, str(error))
+            return default
 
 
 def read_environ(environ: Mapping[str, str], read: Callable[[EnvReader], T]) -> T:
@@ -110,24 +107,6 @@ def read_environ(environ: Mapping[str, str], read: Callable[[EnvReader], T]) -> 
     settings = read(env)
     env.seal()
     return settings
-
-
-class ParsedField(Field[Any]):
-    """A text that a function parses."""
-
-    def __init__(self, *, parse: Callable[[str], object], **options: Any) -> None:
-        super().__init__(**options)
-        self._parse = parse
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-def _secret_in(path: str) -> str:
-    return secret_files.read_secret(Path(path))
 
 
 def _is_utf8(value: str) -> bool:

@@ -5,6 +5,7 @@ Each raises a ValueError that says what the text must be like, and does not repe
 
 import ipaddress
 import re
+from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from listener.settings import provider_facts
@@ -34,6 +35,47 @@ HOST_NAME_PATTERN = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+")
 HOST_PATTERN = re.compile(r"[A-Za-z0-9._:-]+")
 # A Redis hash tag ends at the first brace, and a colon would make two namespaces' keys meet.
 NAMESPACE_PATTERN = re.compile(r"[A-Za-z0-9._-]+")
+
+
+TRUE = frozenset(("t", "true", "on", "y", "yes", "1"))
+FALSE = frozenset(("f", "false", "off", "n", "no", "0"))
+
+
+def boolean(text: str) -> bool:
+    """Such as `true`, `Off` or `1`."""
+    word = text.lower()
+    if word not in TRUE | FALSE:
+        raise ValueError("Not a valid boolean.")
+    return word in TRUE
+
+
+def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """A parser of integers from `minimum` on, up to `maximum` if there is one."""
+    limits = f"greater than or equal to {minimum}"
+    if maximum is not None:
+        limits += f" and less than or equal to {maximum}"
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError("Not a valid integer.") from None
+        if number < minimum or (maximum is not None and number > maximum):
+            raise ValueError(f"Must be {limits}.")
+        return number
+
+    return parse
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser that accepts these words alone."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"Must be one of: {', '.join(choices)}.")
+        return text
+
+    return parse
 
 
 def token(text: str) -> Secret:

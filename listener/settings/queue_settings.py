@@ -5,8 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from marshmallow.validate import Range
-
 from listener.settings import parsers
 from listener.settings.env import EnvReader, read_environ
 from listener.settings.redis_url import RedisUrl
@@ -77,7 +75,7 @@ class QueueSettings:
         return cls(
             url=env.secret("REDIS_URL", Secret(DEFAULT_URL), parse=parsers.redis_url),
             namespace=env.parsed("QUEUE_NAMESPACE", DEFAULT_NAMESPACE, parse=parsers.namespace),
-            partitions=env.int("QUEUE_PARTITIONS", 1, validate=Range(1, 1024)),
+            partitions=env.parsed("QUEUE_PARTITIONS", 1, parse=parsers.integer(1, 1024)),
         )
 
     @property

@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from urllib.parse import unquote, urlsplit
 
-from marshmallow.validate import OneOf, Range
-
 from listener.settings import parsers, provider_facts
 from listener.settings.env import EnvReader, read_environ
 from listener.settings.parsers import Network
@@ -88,30 +86,34 @@ class Settings:
             callback_token_previous=env.secret(
                 "CALLBACK_TOKEN_PREVIOUS", None, parse=parsers.previous_token
             ),
-            callback_username=env.str("CALLBACK_USERNAME", None),
+            callback_username=env.parsed("CALLBACK_USERNAME", None, parse=str),
             callback_password=env.secret("CALLBACK_PASSWORD", None, parse=Secret),
             callback_password_previous=env.secret("CALLBACK_PASSWORD_PREVIOUS", None, parse=Secret),
             callback_sources=env.parsed("CALLBACK_SOURCES", None, parse=parsers.sources),
-            trusted_proxies=env.int("TRUSTED_PROXIES", 0, validate=Range(0, 16)),
-            allow_any_sender=env.bool("ALLOW_ANY_SENDER", default=False),
+            trusted_proxies=env.parsed("TRUSTED_PROXIES", 0, parse=parsers.integer(0, 16)),
+            allow_any_sender=env.parsed("ALLOW_ANY_SENDER", default=False, parse=parsers.boolean),
             accounts=env.parsed("THINGSPACE_ACCOUNTS", (), parse=parsers.accounts),
             api_versions=env.parsed("THINGSPACE_API_VERSIONS", ("v1",), parse=parsers.api_versions),
-            port=env.int("PORT", 8000, validate=Range(1, 65535)),
-            web_concurrency=env.int("WEB_CONCURRENCY", None, validate=Range(1)),
+            port=env.parsed("PORT", 8000, parse=parsers.integer(1, 65535)),
+            web_concurrency=env.parsed("WEB_CONCURRENCY", None, parse=parsers.integer(1)),
             ops_bind=env.parsed(
                 "OPS_BIND", None if env.is_empty("OPS_BIND") else OPS_BIND, parse=parsers.address
             ),
             ops_hosts=env.parsed("OPS_HOSTS", (), parse=parsers.host_names),
-            dedupe_window_s=env.int("DEDUPE_WINDOW_S", 1800, validate=Range(1, MONTH_S)),
-            ack_budget_ms=env.int("ACK_BUDGET_MS", 1000, validate=Range(50, 4000)),
-            max_body_bytes=env.int("MAX_BODY_BYTES", 4 * 2**20, validate=Range(1024)),
-            quarantine_max_length=env.int("QUARANTINE_MAX_LENGTH", 10_000, validate=Range(1)),
-            retention_hours=env.int("RETENTION_HOURS", 168, validate=Range(1, TEN_YEARS_H)),
+            dedupe_window_s=env.parsed("DEDUPE_WINDOW_S", 1800, parse=parsers.integer(1, MONTH_S)),
+            ack_budget_ms=env.parsed("ACK_BUDGET_MS", 1000, parse=parsers.integer(50, 4000)),
+            max_body_bytes=env.parsed("MAX_BODY_BYTES", 4 * 2**20, parse=parsers.integer(1024)),
+            quarantine_max_length=env.parsed(
+                "QUARANTINE_MAX_LENGTH", 10_000, parse=parsers.integer(1)
+            ),
+            retention_hours=env.parsed(
+                "RETENTION_HOURS", 168, parse=parsers.integer(1, TEN_YEARS_H)
+            ),
             # 0 means unbounded; the variable itself must be at least 1.
-            queue_max_length=env.int("QUEUE_MAX_LENGTH", 0, validate=Range(1)),
-            log_format=env.str("LOG_FORMAT", "json", validate=OneOf(("json", "text"))),
-            log_level=env.str(
-                "LOG_LEVEL", "info", validate=OneOf(("debug", "info", "warning", "error"))
+            queue_max_length=env.parsed("QUEUE_MAX_LENGTH", 0, parse=parsers.integer(1)),
+            log_format=env.parsed("LOG_FORMAT", "json", parse=parsers.one_of("json", "text")),
+            log_level=env.parsed(
+                "LOG_LEVEL", "info", parse=parsers.one_of("debug", "info", "warning", "error")
             ),
         )
         settings._check_together(env)

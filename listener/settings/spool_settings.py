@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from marshmallow.validate import Range
-
+from listener.settings import parsers
 from listener.settings.env import EnvReader, read_environ
 
 DEFAULT_FOLDER = Path("var/spool")
@@ -36,8 +35,8 @@ class SpoolSettings:
     @classmethod
     def read(cls, env: EnvReader) -> "SpoolSettings":
         """Reads the variables; the caller seals `env`, which reports the problems."""
-        folder = env.path("SPOOL_DIR", DEFAULT_FOLDER)
+        folder = env.parsed("SPOOL_DIR", DEFAULT_FOLDER, parse=Path)
         return cls(
             folder=None if env.is_empty("SPOOL_DIR") else folder,
-            max_bytes=env.int("SPOOL_MAX_BYTES", 2**30, validate=Range(2**16)),
+            max_bytes=env.parsed("SPOOL_MAX_BYTES", 2**30, parse=parsers.integer(2**16)),
         )

@@ -19,6 +19,7 @@ FORBIDDEN = {
 SHARED = {
     "listener.server.address_report",
     "listener.settings.env",
+    "listener.settings.parsers",
     "listener.errors",
     "listener.lazy_commands",
     "listener.settings.secret",

@@ -97,6 +97,33 @@ def test_a_redis_password_in_the_query_is_a_secret_too() -> None:
     assert "pass/word" in [known.reveal() for known in settings.secrets]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("PORT", "http", "Not a valid integer."),
+        ("PORT", "80.0", "Not a valid integer."),
+        ("PORT", "9" * 5000, "Not a valid integer."),
+        ("PORT", "0", "Must be greater than or equal to 1 and less than or equal to 65535."),
+        ("PORT", "65536", "Must be greater than or equal to 1 and less than or equal to 65535."),
+        ("MAX_BODY_BYTES", "1023", "Must be greater than or equal to 1024."),
+        ("LOG_FORMAT", "JSON", "Must be one of: json, text."),
+        ("ALLOW_ANY_SENDER", "perhaps", "Not a valid boolean."),
+        ("LOG_LEVEL", "\udcff", "is not UTF-8"),
+    ],
+)
+def test_a_problem_says_what_the_value_must_be_like(name: str, text: str, problem: str) -> None:
+    assert problems({**PROOF, name: text}) == {name: (problem,)}
+
+
+def test_numbers_up_to_their_limits_and_words_for_yes_and_no_are_read() -> None:
+    for port in (1, 65535):
+        assert Settings.from_env({**PROOF, "PORT": f" {port} "}).port == port
+    for text in ("1", "t", "true", "TRUE", "On", "yes", "Y"):
+        assert Settings.from_env({"ALLOW_ANY_SENDER": text}).allow_any_sender, text
+    for text in ("0", "f", "false", "OFF", "No", "n"):
+        assert not Settings.from_env({**PROOF, "ALLOW_ANY_SENDER": text}).allow_any_sender, text
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     settings = Settings.from_env({**PROOF, "CALLBACK_PASSWORD": "", "PORT": ""})
     assert settings.callback_password is None
