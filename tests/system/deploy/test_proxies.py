@@ -87,7 +87,12 @@ def replaced(path: Path, **texts: str) -> str:
 
 @contextmanager
 def running(
-    command: list[str], server_name: str, port: int, logs: list[Path], **environ: str
+    command: list[str],
+    server_name: str,
+    port: int,
+    logs: list[Path],
+    ready: Callable[[], bool] | None = None,
+    **environ: str,
 ) -> Iterator[Proxy]:
     def log() -> str:
         return "".join(path.read_text() for path in logs if path.exists())
@@ -102,7 +107,8 @@ def running(
         )
         try:
             proxy = Proxy(port, server_name, log)
-            wait_until(lambda: process.poll() is not None or proxy.answers(), log)
+            is_ready = ready or proxy.answers
+            wait_until(lambda: process.poll() is not None or is_ready(), log)
             assert process.poll() is None, log()
             yield proxy
         finally:
@@ -110,39 +116,76 @@ def running(
             process.wait()
 
 
+class NginxFolder:
+    """nginx's files in a folder of the test: the examples as they are, but for the places of production in them."""
+
+    def __init__(self, folder: Path, upstream: int) -> None:
+        self.folder = folder
+        self.port, self.plain = free_port(), free_port()
+        self._upstream = upstream
+        (folder / "conf.d").mkdir()
+        (folder / "acme").mkdir()
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+        # The workers of a root would run as another user, who may not read the test's folder.
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        (folder / "nginx.conf").write_text(
+            f"{user}daemon off; pid {folder}/pid; error_log stderr info; worker_processes 1;\n"
+            f"events {{}}\nhttp {{\n{paths}include {folder}/conf.d/*.conf;\n}}\n"
+        )
+        self.command = [find_program("nginx"), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+
+    def serve_challenges(self) -> None:
+        """The first step."""
+        self._copy(
+            "acme-challenge.conf",
+            {
+                "listen 80;": f"listen 127.0.0.1:{self.plain};",
+                "    listen [::]:80;\n": "",
+                "/var/www/acme;": f"{self.folder}/acme;",
+            },
+        )
+
+    def proxy(self) -> None:
+        """The second step."""
+        live = "/etc/letsencrypt/live/fota.example.com"
+        self._copy(
+            "thingspace-fota.conf",
+            {
+                "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
+                "    listen [::]:443 ssl;\n": "",
+                "127.0.0.1:8000": f"127.0.0.1:{self._upstream}",
+                f"{live}/fullchain.pem": f"{self.folder}/cert.pem",
+                f"{live}/privkey.pem": f"{self.folder}/key.pem",
+                "/var/log/nginx/fota.log": f"{self.folder}/access.log",
+            },
+        )
+
+    def make_certificate(self) -> None:
+        kind = ("-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
+        files = ("-keyout", self.folder / "key.pem", "-out", self.folder / "cert.pem")
+        command = [find_program("openssl"), "req", "-x509", *kind, *files]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def check(self) -> "subprocess.CompletedProcess[str]":
+        """`nginx -t`."""
+        return subprocess.run(
+            [*self.command, "-t"], capture_output=True, text=True, check=False, timeout=30
+        )
+
+    def _copy(self, name: str, texts: dict[str, str]) -> None:
+        text = replaced(DEPLOY / "nginx" / name, **texts)
+        (self.folder / "conf.d" / name).write_text(text)
+
+
 @contextmanager
 def nginx(folder: Path, upstream: int) -> Iterator[Proxy]:
-    program, openssl = find_program("nginx"), find_program("openssl")
-    port, plain = free_port(), free_port()
-    kind = ("-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
-    files = ("-keyout", folder / "key.pem", "-out", folder / "cert.pem")
-    subprocess.run(
-        [openssl, "req", "-x509", *kind, *files],
-        check=True,
-        capture_output=True,
-    )
-    example = replaced(
-        DEPLOY / "nginx" / "thingspace-fota.conf",
-        **{
-            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-            "    listen [::]:443 ssl;\n": "",
-            "listen 80;": f"listen 127.0.0.1:{plain};",
-            "    listen [::]:80;\n": "",
-            "127.0.0.1:8000": f"127.0.0.1:{upstream}",
-            "/etc/letsencrypt/live/fota.example.com/fullchain.pem": f"{folder}/cert.pem",
-            "/etc/letsencrypt/live/fota.example.com/privkey.pem": f"{folder}/key.pem",
-            "/var/log/nginx/fota.log": f"{folder}/access.log",
-        },
-    )
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log stderr info;\n"
-        f"events {{}}\nhttp {{\n{paths}{example}\n}}\n"
-    )
-    command = [program, "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    files = NginxFolder(folder, upstream)
+    files.make_certificate()
+    files.serve_challenges()
+    files.proxy()
     logs = [folder / "out", folder / "access.log"]
-    with running(command, "fota.example.com", port, logs) as proxy:
+    with running(files.command, "fota.example.com", files.port, logs) as proxy:
         yield proxy
 
 
@@ -206,5 +249,63 @@ def test_not_even_a_failure_puts_the_token_into_the_log(start: Any, tmp_path: Pa
             assert proxy.call(CALLBACK, "x" * 6_000_000).status in {413, 502}
         # The line about it is there, without the path.
         wait_until(lambda: "502" in proxy.log(), proxy.log)
+        log = proxy.log()
+    assert TOKEN not in log
+
+
+def plain(port: int, path: str, body: str | None = None) -> Answer:
+    """A request without TLS."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        headers = {"Host": "fota.example.com"}
+        connection.request("POST" if body else "GET", path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read().decode())
+
+
+def answers(port: int) -> bool:
+    try:
+        return plain(port, "/").status == 404
+    except OSError:
+        return False
+
+
+def test_nginx_serves_the_challenge_before_there_is_a_certificate_and_the_service_after(
+    service: Service, tmp_path: Path
+) -> None:
+    challenge = "/.well-known/acme-challenge/proof-of-the-name"
+    files = NginxFolder(tmp_path, service.port)
+    files.serve_challenges()
+    first = files.check()
+    assert first.returncode == 0, first.stderr
+    # Why there are two steps: the second file alone keeps nginx from starting where the certificate is not there yet.
+    files.proxy()
+    too_early = files.check()
+    assert too_early.returncode != 0
+    assert "cannot load certificate" in too_early.stderr
+    (tmp_path / "conf.d" / "thingspace-fota.conf").unlink()
+
+    logs = [tmp_path / "out", tmp_path / "access.log"]
+    with running(
+        files.command, "fota.example.com", files.port, logs, lambda: answers(files.plain)
+    ) as proxy:
+        # What certbot writes, and Let's Encrypt asks for.
+        written = tmp_path / "acme" / challenge[1:]
+        written.parent.mkdir(parents=True)
+        written.write_text("proof")
+        assert plain(files.plain, challenge) == (200, "proof")
+        assert plain(files.plain, f"{challenge}-of-another").status == 404
+        # What is posted in clear is neither taken nor invited to come again.
+        assert plain(files.plain, CALLBACK, MESSAGE).status == 404
+
+        files.make_certificate()
+        files.proxy()
+        second = files.check()
+        assert second.returncode == 0, second.stderr
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGHUP)
+        wait_until(proxy.answers, proxy.log)
+        assert proxy.call(CALLBACK, MESSAGE).status == 200
+        # The renewals need it as well.
+        assert plain(files.plain, challenge) == (200, "proof")
+        assert plain(files.plain, CALLBACK, MESSAGE).status == 404
         log = proxy.log()
     assert TOKEN not in log
