@@ -7,18 +7,22 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
 import pytest
+import yaml
 
 from listener import __version__
+from listener.consumer.options import Options
 from listener.settings.env import EnvReader
 from listener.settings.settings import OPS_BIND
 from registrar.process.supervisor import GIVE_UP_S
 from registrar.settings import RegistrarSettings, Timing
 from tests.support import deploy_files
 from tests.support.deploy_files import DEPLOY, ROOT
+from tests.support.generated_manifests import FOLDER, generated
 
 # The oldest Kubernetes whose schemas know all that the manifests use, and the newest.
 KUBERNETES = ("1.30", "1.37")
@@ -47,7 +51,7 @@ INSTRUCTIONS = {
 # https://devcenter.heroku.com/articles/app-json-schema
 APP_JSON = {"name", "description", "keywords", "stack", "buildpacks", "addons", "formation", "env"}
 # What the manifests need that no schema of Kubernetes describes.
-CUSTOM = {"ServiceMonitor"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ExternalSecret"}
 
 
 def validate_compose(content: Any) -> None:
@@ -65,6 +69,18 @@ def check_kubernetes(path: Path) -> None:
         if found["kind"] not in CUSTOM:
             for version in KUBERNETES:
                 kubernetes_validate.validate(found, version, strict=True)
+
+
+def check_kustomization(_path: Path) -> None:
+    # kubectl renders it in tests/system/deploy/test_kustomize.py.
+    folder = DEPLOY / "kubernetes"
+    for name in deploy_files.kustomization()["resources"]:
+        assert (folder / name).exists(), name
+
+
+def check_variables(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Z_]+=[^\s\"']*", line)] == []
 
 
 def check_unit(path: Path) -> None:
@@ -88,7 +104,10 @@ CHECKS: dict[str, Callable[[Path], None]] = {
     "caddy/Caddyfile": check_braces,
     "compose/*.yaml": check_compose,
     "heroku/profile": check_profile,
-    "kubernetes/**/*.yaml": check_kubernetes,
+    "kubernetes/kustomization.yaml": check_kustomization,
+    "kubernetes/*.env*": check_variables,
+    "kubernetes/optional/*.yaml": check_kubernetes,
+    "kubernetes/[!k]*.yaml": check_kubernetes,
     "nginx/*.conf": check_braces,
     "systemd/*.service": check_unit,
 }
@@ -144,8 +163,8 @@ def platforms() -> dict[str, dict[str, Any]]:
     """What each platform's files set, by its name."""
     image = deploy_files.image_environment()
     container = deploy_files.compose()["services"]["fota"]["environment"]
-    secret = deploy_files.manifest("Secret")["stringData"]
-    configured = deploy_files.manifest("ConfigMap")["data"]
+    secret = deploy_files.kubernetes_variables("secrets.env.example")
+    configured = deploy_files.kubernetes_variables("settings.env")
     app = json.loads((ROOT / "app.json").read_text())["env"]
     return {
         "systemd": deploy_files.unit_environment(),
@@ -215,7 +234,10 @@ def test_images_are_pinned_and_ours_has_our_version() -> None:
     services = deploy_files.compose()["services"]
     pod = deploy_files.manifest("StatefulSet")["spec"]["template"]["spec"]
     bases = [rest.split()[0] for word, rest in deploy_files.instructions() if word == "FROM"]
-    images = [one["image"] for one in services.values()] + [pod["containers"][0]["image"]]
+    images = [one["image"] for one in services.values()]
+    kustomized = deploy_files.kustomization()["images"]
+    assert pod["containers"][0]["image"] in [image["name"] for image in kustomized]
+    images += [f"{image['newName']}:{image['newTag']}" for image in kustomized]
     assert len(set(bases)) == 1, "what is built on one image runs on another"
     for image in (*bases, *images):
         # The digest is the operator's to add: nobody can know it where the image has not been built.
@@ -309,13 +331,117 @@ def test_the_parts_of_the_manifests_find_each_other() -> None:
 
 
 def test_the_ingress_leads_to_the_public_url_and_never_to_the_operating_port() -> None:
-    url = deploy_files.manifest("ConfigMap")["data"]["PUBLIC_URL"]
+    url = deploy_files.kubernetes_variables("settings.env")["PUBLIC_URL"]
     [rule] = deploy_files.manifest("Ingress")["spec"]["rules"]
     first, *rest = rule["http"]["paths"]
     assert f"https://{rule['host']}{first['path']}" == url
     assert [path["path"] for path in rest] == ["/healthz"]
     ports = {path["backend"]["service"]["port"]["name"] for path in (first, *rest)}
     assert ports == {"http"}
+
+
+def test_route_of_the_gateway_leads_where_the_ingress_does() -> None:
+    url = urlsplit(deploy_files.kubernetes_variables("settings.env")["PUBLIC_URL"])
+    route = deploy_files.manifest("HTTPRoute")["spec"]
+    [rule] = route["rules"]
+    paths = [(match["path"]["type"], match["path"]["value"]) for match in rule["matches"]]
+    assert (route["hostnames"], paths) == (
+        [url.hostname],
+        [("PathPrefix", url.path), ("Exact", "/healthz")],
+    )
+    public = deploy_files.manifest("Service")
+    [backend] = rule["backendRefs"]
+    assert (backend["name"], [backend["port"]]) == (
+        public["metadata"]["name"],
+        [port["port"] for port in public["spec"]["ports"]],
+    )
+    # Only over TLS.
+    assert [parent["sectionName"] for parent in route["parentRefs"]] == ["https"]
+
+
+def test_external_secret_makes_the_secret_that_the_pods_read() -> None:
+    spec = deploy_files.manifest("ExternalSecret")["spec"]
+    [container] = deploy_files.manifest("StatefulSet")["spec"]["template"]["spec"]["containers"]
+    named = [one["secretRef"]["name"] for one in container["envFrom"] if "secretRef" in one]
+    assert named == [spec["target"]["name"]]
+    names = [one["secretKey"] for one in spec["data"]]
+    assert names == list(deploy_files.kubernetes_variables("secrets.env.example"))
+    assert names == [one["remoteRef"]["property"] for one in spec["data"]]
+
+
+@pytest.mark.parametrize("name", generated())
+def test_manifest_that_repeats_another_file_is_in_step_with_it(name: str) -> None:
+    advice = "run .venv/bin/python -m tests.support.generated_manifests"
+    assert (FOLDER / name).read_text() == generated()[name], advice
+
+
+def test_generated_manifests_hold_the_rules_and_the_dashboard() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())
+    assert deploy_files.manifest("PrometheusRule")["spec"] == rules
+    dashboard = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())
+    [text] = deploy_files.manifest("ConfigMap", "thingspace-fota-dashboard")["data"].values()
+    assert json.loads(text) == dashboard
+
+
+def test_network_policy_lets_in_and_out_what_the_service_needs() -> None:
+    policy = deploy_files.manifest("NetworkPolicy")["spec"]
+    first, *_ = [peer for rule in policy["ingress"] for peer in rule["from"]]
+    # https://kubernetes.github.io/ingress-nginx/: namespace and labels of its chart and its manifests.
+    assert first["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "ingress-nginx"
+    }
+    assert first["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "ingress-nginx",
+        "app.kubernetes.io/component": "controller",
+    }
+    ports = [
+        (port.get("protocol", "TCP"), port["port"])
+        for rule in policy["egress"]
+        for port in rule["ports"]
+    ]
+    # DNS, Redis, ThingSpace.
+    assert ports == [("UDP", 53), ("TCP", 53), ("TCP", 6379), ("TCP", 443)]
+    consumer = deploy_files.manifest("NetworkPolicy", "thingspace-fota-consumer")["spec"]
+    # The consumer needs the first two of them alone, and nobody connects to it.
+    assert (consumer["egress"], consumer["ingress"]) == (policy["egress"][:2], [])
+
+
+def test_no_platform_kills_a_consumer_before_it_has_handed_back_what_it_has() -> None:
+    # docs/consumer.md: fifteen seconds more while Redis does not answer.
+    longest_s = Options().shutdown_s + 15
+    consumer = deploy_files.compose()["services"]["consumer"]
+    assert int(consumer["stop_grace_period"].removesuffix("s")) > longest_s
+    unit = deploy_files.unit("thingspace-fota-consumer")
+    assert int(unit["TimeoutStopSec"][0]) > longest_s
+    pod = deploy_files.manifest("Deployment", "thingspace-fota-consumer")["spec"]["template"][
+        "spec"
+    ]
+    assert pod["terminationGracePeriodSeconds"] > longest_s
+
+
+def test_consumer_of_the_compose_file_reads_the_queue_of_the_service() -> None:
+    services = deploy_files.compose()["services"]
+    consumer, service = services["consumer"], services["fota"]
+    assert consumer["image"] == service["image"]
+    assert consumer["environment"]["REDIS_URL"] == service["environment"]["REDIS_URL"]
+    # It starts only if it is asked for, and gets none of the provider's credentials.
+    assert consumer["profiles"] == ["consumer"]
+    assert "env_file" not in consumer
+
+
+def test_consumer_of_the_manifests_reads_the_queue_of_the_service() -> None:
+    deployment = deploy_files.manifest("Deployment", "thingspace-fota-consumer")["spec"]
+    pod = deployment["template"]["spec"]
+    [container] = pod["containers"]
+    assert [one["name"] for one in container["env"]] == [
+        "REDIS_URL",
+        "QUEUE_NAMESPACE",
+        "QUEUE_PARTITIONS",
+    ]
+    # https://kubernetes.io/docs/concepts/security/pod-security-standards/: as restricted as the service.
+    [service] = deploy_files.manifest("StatefulSet")["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"] == service["securityContext"]
+    assert deployment["selector"]["matchLabels"] == deployment["template"]["metadata"]["labels"]
 
 
 def test_herokus_form_has_only_what_heroku_knows_and_makes_the_token() -> None:

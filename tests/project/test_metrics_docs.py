@@ -11,6 +11,7 @@ import yaml
 from listener import metrics
 from listener.ops.metrics_table import metrics_table
 from testbed.programs import find_program
+from tests.support import deploy_files
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
@@ -72,3 +73,18 @@ def test_promtool_accepts_the_files(words: tuple[str, ...]) -> None:
         [find_program("promtool"), *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_accepts_the_groups_of_the_prometheus_rule(tmp_path: Path) -> None:
+    # The Operator gives Prometheus what stands below `spec`.
+    spec = deploy_files.manifest("PrometheusRule")["spec"]
+    rules = tmp_path / "rules.yml"
+    rules.write_text(yaml.safe_dump(spec))
+    done = subprocess.run(
+        [find_program("promtool"), "check", "rules", rules],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{sum(len(group['rules']) for group in spec['groups'])} rules found" in done.stdout

@@ -39,9 +39,9 @@ def image_sources() -> list[str]:
     return [text.split()[0].rstrip("/") for text in copies]
 
 
-def unit() -> dict[str, list[str]]:
-    """The systemd unit's settings, whatever their section; one may occur several times."""
-    text = (DEPLOY / "systemd" / "thingspace-fota.service").read_text().replace("\\\n", " ")
+def unit(name: str = "thingspace-fota") -> dict[str, list[str]]:
+    """A systemd unit's settings, whatever their section; one may occur several times."""
+    text = (DEPLOY / "systemd" / f"{name}.service").read_text().replace("\\\n", " ")
     settings = defaultdict(list)
     for line in text.splitlines():
         if "=" in line and not line.startswith("#"):
@@ -60,6 +60,18 @@ def compose() -> Any:
     return yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
 
 
+def kubernetes_variables(name: str) -> dict[str, str]:
+    """The variables of `settings.env` or `secrets.env.example`."""
+    lines = (DEPLOY / "kubernetes" / name).read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def kustomization() -> Any:
+    """What kustomize puts together, and how."""
+    return yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
+
+
 def manifests(path: Path) -> list[Any]:
     """The Kubernetes objects of a file."""
     return list(yaml.safe_load_all(path.read_text()))
@@ -68,6 +80,7 @@ def manifests(path: Path) -> list[Any]:
 def manifest(kind: str, name: str = "thingspace-fota") -> Any:
     """The one Kubernetes object of a kind and a name."""
     paths = sorted((DEPLOY / "kubernetes").rglob("*.yaml"))
+    paths.remove(DEPLOY / "kubernetes" / "kustomization.yaml")
     everything = [found for path in paths for found in manifests(path)]
     [one] = [o for o in everything if (o["kind"], o["metadata"]["name"]) == (kind, name)]
     return one

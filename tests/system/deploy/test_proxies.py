@@ -163,7 +163,7 @@ class NginxFolder:
 
     def make_certificate(self) -> None:
         kind = ("-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
-        files = ("-keyout", self.folder / "key.pem", "-out", self.folder / "cert.pem")
+        files = ("-keyout", f"{self.folder}/key.pem", "-out", f"{self.folder}/cert.pem")
         command = [find_program("openssl"), "req", "-x509", *kind, *files]
         subprocess.run(command, check=True, capture_output=True)
 

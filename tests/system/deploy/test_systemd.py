@@ -1,4 +1,4 @@
-"""The systemd unit and Heroku's profile, in the programs that read them."""
+"""The systemd units and Heroku's profile, in the programs that read them."""
 
 import re
 import shutil
@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.deploy_files import DEPLOY, ROOT
 
-UNIT = DEPLOY / "systemd" / "thingspace-fota.service"
-INSTALLED = "/opt/thingspace-fota-listener"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+# Where the units look for programs; here it is the checkout.
+INSTALLED = ("/opt/thingspace-fota-listener", "/opt/fota-consumer")
 # systemd calls from 0 to 10 exposed; below 2 it has nothing to say against it.
 EXPOSURE = 2.0
 
@@ -23,18 +24,23 @@ def analyze(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([program, *words], capture_output=True, text=True, check=False)
 
 
-def test_systemd_reads_the_unit_and_has_nothing_against_it(tmp_path: Path) -> None:
-    # It looks for the programs as well: in the checkout, which is at another place here.
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace(INSTALLED, str(ROOT)))
-    found = analyze("verify", "--man=no", str(unit))
-    told = [line for line in found.stderr.splitlines() if UNIT.stem in line]
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_reads_the_unit_and_has_nothing_against_it(unit: Path, tmp_path: Path) -> None:
+    # It looks for the programs as well.
+    text = unit.read_text()
+    for folder in INSTALLED:
+        text = text.replace(folder, str(ROOT))
+    copy = tmp_path / unit.name
+    copy.write_text(text)
+    found = analyze("verify", "--man=no", str(copy))
+    told = [line for line in found.stderr.splitlines() if unit.stem in line]
     assert not told
     assert found.returncode == 0, found.stderr
 
 
-def test_the_unit_gives_away_little() -> None:
-    found = analyze("security", "--offline=true", "--no-pager", str(UNIT))
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_unit_gives_away_little(unit: Path) -> None:
+    found = analyze("security", "--offline=true", "--no-pager", str(unit))
     [exposure] = re.findall(r"exposure level for \S+: ([\d.]+)", found.stdout)
     assert float(exposure) < EXPOSURE
 
