@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import redis
 
@@ -56,7 +57,9 @@ class QueueEnvironment:
         queue = DurableQueue(self.settings(**environ))
         queue.start()
         try:
-            yield queue
+            # A busy machine's disk may take longer than a message's answer. What a slow disk does is for test_slow_disk.py.
+            with patch.multiple("listener.queue.queue", SPOOL_BUDGET_S=10.0, SPOOL_ALONE_S=10.0):
+                yield queue
         finally:
             queue.close()
 
