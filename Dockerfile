@@ -1,25 +1,37 @@
 # The service with all that it runs on. No setting and no secret is in it: they come from the environment of the container.
-#   docker build -t thingspace-fota-listener:0.1.0 --build-arg BUILD_COMMIT="$(git rev-parse HEAD)" .
+#   docker build -t thingspace-fota-listener:0.1.0 --build-arg BUILD_COMMIT="$(git rev-parse HEAD)" --build-arg BUILD_TIME="$(date -u +%FT%TZ)" .
+#
+# Where a proxy inspects TLS, or packages come from an index of your own, pip gets the certificate authorities and its configuration
+# as secrets, which stay out of every layer:
+#   docker build --secret id=ca.pem,src=/etc/ssl/certs/ca-certificates.crt --secret id=pip.conf,src="$HOME/.config/pip/pip.conf" …
 
-# A tag may be moved to another image. For a build that nobody can change, write its digest behind it, here and below
-# (FROM python:3.11-slim-bookworm@sha256:…), and raise it with your updates:
-#   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
-FROM python:3.11-slim-bookworm AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+# Debian's own Python gets Debian's security updates, and has no pip to remove: there that is a package of its own.
+# A tag may be moved to another image. For a build that nobody can change, write its digest behind it
+# (FROM debian:13-slim@sha256:…), and raise it with your updates:
+#   docker buildx imagetools inspect debian:13-slim --format '{{.Manifest.Digest}}'
+FROM debian:13-slim AS base
+# hadolint ignore=DL3008  # the newest of this Debian, which are its security updates
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 \
+    && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
+
+FROM base AS build
+# hadolint ignore=DL3008,DL3009  # nothing of this stage is kept but /venv and /app
+RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
 WORKDIR /app
-RUN python -m venv /venv
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python3 -m venv --without-pip /venv && python3 -m venv /pip
 COPY requirements.lock ./
 # Everything has a wheel, so a compiler is never needed and no package's own code runs; a file of another content is refused.
-RUN /venv/bin/pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements.lock
+RUN --mount=type=secret,id=ca.pem,target=/run/secrets/ca.pem --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    if [ -e /run/secrets/ca.pem ]; then export PIP_CERT=/run/secrets/ca.pem; fi \
+    && /pip/bin/pip --python /venv/bin/python install --only-binary :all: --require-hashes -r requirements.lock
 COPY gunicorn.conf.py ./
 COPY registrar/ registrar/
 COPY listener/ listener/
 RUN /venv/bin/python -m compileall -q .
 
-FROM python:3.11-slim-bookworm
-LABEL org.opencontainers.image.title="thingspace-fota-listener" \
-      org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.licenses="MIT"
+FROM base
 # A new volume takes over the folder's owner, so the spool can be written without root.
 RUN groupadd --gid 10001 fota \
     && useradd --uid 10001 --gid fota --no-create-home --shell /usr/sbin/nologin fota \
@@ -35,9 +47,6 @@ ENV PATH=/venv/bin:$PATH \
     SPOOL_DIR=/var/lib/thingspace-fota/spool \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# What /version and the metric fota_build_info tell; last, so that a new commit alone makes no layer anew.
-ARG BUILD_COMMIT=
-ENV BUILD_COMMIT=$BUILD_COMMIT
 USER 10001:10001
 # Must outlive the container: what Redis has not confirmed yet is here alone.
 VOLUME /var/lib/thingspace-fota
@@ -47,3 +56,15 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; there = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); there.request('GET', '/readyz'); sys.exit(there.getresponse().status != 200)"]
 # In this form it is process 1 and gets SIGTERM itself; it reaps orphans, so no other init is needed.
 CMD ["python", "-m", "registrar", "run", "--", "gunicorn", "listener.wsgi:app"]
+# Last, so that a new commit alone makes no layer anew. /version and the metric fota_build_info report the commit.
+ARG BUILD_COMMIT=
+ARG BUILD_TIME=
+ARG SOURCE_URL=
+ENV BUILD_COMMIT=$BUILD_COMMIT
+LABEL org.opencontainers.image.title="thingspace-fota-listener" \
+      org.opencontainers.image.description="A callback listener for Verizon ThingSpace firmware campaigns (FOTA)" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.revision=$BUILD_COMMIT \
+      org.opencontainers.image.created=$BUILD_TIME \
+      org.opencontainers.image.source=$SOURCE_URL

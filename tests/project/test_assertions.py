@@ -15,7 +15,6 @@ MAY_BE_SKIPPED = {
     "tests/system/receiver/test_gunicorn_start.py::test_registrar_finds_a_listener_that_ipv6_alone_reaches",
     # a process table of one's own, root, core dumps
     "tests/integration/registrar/test_coordination.py::test_what_root_writes_by_hand_belongs_to_the_owner_of_the_folder_above",
-    "tests/system/deploy/test_image.py::test_the_images_files_are_enough_and_process_1_deregisters_on_sigterm",
     "tests/system/registrar/test_memory.py::test_protected_process_leaves_no_core_dump",
     "tests/system/registrar/test_run.py::test_as_process_1_of_a_container",
     # npm, which is there in CI: without it the test fails there

@@ -26,6 +26,13 @@ def last_stage() -> list[tuple[str, str]]:
     return found[start:]
 
 
+def base_images() -> set[str]:
+    """The images that the Dockerfile's stages begin with, without their digests; none is a stage itself."""
+    words = [rest.split() for word, rest in instructions() if word == "FROM"]
+    stages = {found[2] for found in words if found[1:2] == ["AS"]}
+    return {found[0].partition("@")[0] for found in words} - stages
+
+
 def image_environment() -> dict[str, str]:
     """What the image sets."""
     texts = [rest for word, rest in last_stage() if word == "ENV"]
