@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 
-from listener.cli import click_options, common
+from listener.cli import click_options, common, queue_access
 from listener.diagnostics.run_checks import findings
 from listener.inspection.queue_view import QueueView, decoding_client
 from listener.text import counted, json_line
@@ -23,7 +23,9 @@ def check(*, as_json: bool) -> None:
     """
     settings = common.read_all_settings()
     levels = Counter[str]()
-    with decoding_client(settings.queue, timeout_s=common.TIMEOUT_S, name="fota-check") as client:
+    with decoding_client(
+        settings.queue, timeout_s=queue_access.TIMEOUT_S, name="fota-check"
+    ) as client:
         for finding in findings(settings, QueueView(settings.queue, client)):
             levels[finding.level] += 1
             if as_json:

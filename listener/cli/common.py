@@ -1,9 +1,8 @@
-"""What the commands share: settings, the connection, checks of arguments, lists, and how a command ends."""
+"""What the commands share: settings, checks of arguments, lists, and how a command ends."""
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NoReturn, TypeVar
@@ -11,15 +10,11 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from listener.errors import SettingsError
-from listener.inspection.consumer_groups import group_names
-from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
-from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
 from listener.text import clean, json_line
 
 T = TypeVar("T")
 
-TIMEOUT_S = 5.0
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 # Drawing a table of tens of thousands takes half a minute, and nobody reads it.
@@ -46,37 +41,6 @@ def read_settings(read: Callable[[], T]) -> T:
 def read_all_settings() -> Settings:
     """All settings of the listener. A command receives no message, so no sender needs authentication."""
     return read_settings(lambda: Settings.from_env(require_sender_proof=False))
-
-
-@contextmanager
-def open_queue() -> Iterator[QueueView]:
-    """The queue that the environment names.
-
-    Raises:
-        ClickException: Redis failed; one sentence, without secrets.
-    """
-    settings = read_settings(QueueSettings.from_env)
-    try:
-        with decoding_client(settings, timeout_s=TIMEOUT_S, name="fota-cli") as client:
-            yield QueueView(settings, client)
-    except RedisFailedError as error:
-        raise click.ClickException(str(error)) from None
-
-
-def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
-    """The wanted group, or all groups.
-
-    Raises:
-        UsageError: the wanted one does not exist; names those that do.
-        redis.RedisError: Redis did not answer.
-    """
-    groups = group_names(queue.client, queue.partitions)
-    if wanted is None:
-        return groups
-    if wanted not in groups:
-        existing = f"there are: {', '.join(groups)}" if groups else "there is none yet"
-        raise click.UsageError(clean(f"no consumer group is named {wanted!r}; {existing}"))
-    return [wanted]
 
 
 def resolve_time_option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from listener.cli import click_options, common
+from listener.cli import click_options, common, queue_access
 from listener.cli.render.tables import Table
 from listener.inspection import dead_letters
 from listener.inspection.dead_letters import SUMMARY, DeadLetter
@@ -33,7 +33,7 @@ def dead() -> None:
 @click_options.as_json
 def list_(*, group: str | None, limit: int | None, as_json: bool) -> None:
     """List dead letters, group by group, the oldest first."""
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         letters = _all(queue, _groups(queue, group), SUMMARY)
         common.print_list(letters, limit, as_json, _summary, _print_table)
 
@@ -48,7 +48,7 @@ def list_(*, group: str | None, limit: int | None, as_json: bool) -> None:
 def show(*, entry_id: str, group: str | None, as_json: bool) -> None:
     """Show all there is of a dead letter: the message, the error, the traceback."""
     common.check_ids([entry_id])
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         letters = list(_all(queue, _groups(queue, group), ALL_FIELDS, only=entry_id))
     if not letters:
         common.fail(f"there is no dead letter {entry_id}")
@@ -70,7 +70,7 @@ def requeue(*, entry_ids: tuple[str, ...], group: str, every: bool) -> None:
     longer in the stream, the message is added as a new one, and every group gets it again.
     """
     common.check_ids_or_all(entry_ids, every)
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         _groups(queue, group)
         results = Counter[str]()
         for letter in _chosen(queue, group, entry_ids):
@@ -99,7 +99,7 @@ def requeue(*, entry_ids: tuple[str, ...], group: str, every: bool) -> None:
 def drop(*, entry_ids: tuple[str, ...], group: str, every: bool, yes: bool) -> None:
     """Delete dead letters for good."""
     common.check_ids_or_all(entry_ids, every)
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         _groups(queue, group)
         # Without the letters themselves: their number is unbounded.
         ids = [(letter.partition, letter.entry_id) for letter in _chosen(queue, group, entry_ids)]
@@ -120,7 +120,7 @@ def _groups(queue: QueueView, wanted: str | None) -> list[str]:
     if wanted is None:
         return dead_letters.groups_with_dead_letters(queue.client, queue.partitions)
     if not any(queue.client.exists(partition.dead(wanted)) for partition in queue.partitions):
-        return common.resolve_groups(queue, wanted)
+        return queue_access.resolve_groups(queue, wanted)
     return [wanted]
 
 

@@ -11,13 +11,14 @@ from typing import IO, Any
 import click
 
 from listener import times
-from listener.cli import click_options, common
+from listener.cli import click_options, common, queue_access
 from listener.cli.render import csv_rows
 from listener.cli.tail import is_wanted
 from listener.inspection.entries import newest_first, oldest_first
 from listener.inspection.entry_text import event_json
-from listener.inspection.pages import IDS_ONLY, StreamEntry
+from listener.inspection.pages import IDS_ONLY
 from listener.inspection.queue_view import QueueView
+from listener.inspection.stream_entry import StreamEntry
 from listener.text import counted
 
 # The progress is updated after this many entries.
@@ -70,7 +71,7 @@ def export(
     if as_json and format_ == "csv":
         raise click.UsageError("--json and --format csv exclude each other")
     path = click_options.output_path(output, force)
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         now = queue.now()
         first = common.resolve_time_option(times.first_id, start, now, "--from")
         last = common.resolve_time_option(times.last_id, end, now, "--to")

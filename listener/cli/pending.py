@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from listener.cli import click_options, common
+from listener.cli import click_options, common, queue_access
 from listener.cli.render.tables import Table
 from listener.inspection.consumer_groups import group_infos
 from listener.inspection.entry_text import SHORT_ID_CHARS
@@ -35,8 +35,8 @@ def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     another takes them over. `requeued` is no consumer, but holds what `dead requeue` gave back, and
     `handed-back` what one gave back when it stopped: idle is for how long that waits.
     """
-    with common.open_queue() as queue:
-        entries = _oldest(queue, common.resolve_groups(queue, group), limit + 1)
+    with queue_access.open_queue() as queue:
+        entries = _oldest(queue, queue_access.resolve_groups(queue, group), limit + 1)
     common.print_list(entries, limit, as_json, _data, _print_table)
     if as_json:
         common.warn_truncated(entries, limit)

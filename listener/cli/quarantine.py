@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from listener.cli import click_options, common
+from listener.cli import click_options, common, queue_access
 from listener.cli.render.tables import Table
 from listener.errors import RefusalError
 from listener.inspection.pages import ALL_FIELDS, IDS_ONLY, Projection
@@ -37,7 +37,7 @@ def quarantine() -> None:
 @click_options.as_json
 def list_(*, limit: int | None, as_json: bool) -> None:
     """List what is in the quarantine, the oldest first."""
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         messages = read_quarantine(queue.client, queue.partitions[0], projection=SUMMARY)
         common.print_list(messages, limit, as_json, _summary, _print_table)
 
@@ -48,7 +48,7 @@ def list_(*, limit: int | None, as_json: bool) -> None:
 def show(*, entry_id: str, as_json: bool) -> None:
     """Show one whole."""
     common.check_ids([entry_id])
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         message = next(read_quarantine(queue.client, queue.partitions[0], only=entry_id), None)
     if message is None:
         common.fail(f"nothing in the quarantine is {entry_id}")
@@ -71,7 +71,7 @@ def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
     """
     common.check_ids_or_all(entry_ids, every)
     settings = common.read_all_settings()
-    with common.open_queue() as queue, closing(RedisWriter(settings)) as writer:
+    with queue_access.open_queue() as queue, closing(RedisWriter(settings)) as writer:
         replayed = [
             message is not None and _replay(queue, writer, message, settings)
             for message in _chosen(queue, entry_ids, ALL_FIELDS)
@@ -87,7 +87,7 @@ def replay(*, entry_ids: tuple[str, ...], every: bool) -> None:
 def drop(*, entry_ids: tuple[str, ...], every: bool, yes: bool) -> None:
     """Delete for good."""
     common.check_ids_or_all(entry_ids, every)
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         # Without the messages themselves: their number is unbounded.
         ids = [message and message.entry_id for message in _chosen(queue, entry_ids, IDS_ONLY)]
         existing = [entry_id for entry_id in ids if entry_id]

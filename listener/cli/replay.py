@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from listener import entry_ids, times
-from listener.cli import click_options, common
+from listener.cli import click_options, common, queue_access
 from listener.cli.render.tables import Table
 from listener.inspection import group_cursor
 from listener.inspection.consumer_groups import MAX_COUNTED, EntryCount
@@ -34,8 +34,8 @@ def replay(*, group: str, start: str, dry_run: bool, yes: bool) -> None:
     Back: the group gets again what it has had, and its handlers must bear that. Forward: what lies
     between is skipped, which loses it for this group. What is pending remains pending.
     """
-    with common.open_queue() as queue:
-        common.resolve_groups(queue, group)
+    with queue_access.open_queue() as queue:
+        queue_access.resolve_groups(queue, group)
         first = common.resolve_time_option(times.first_id, start, queue.now(), "--from")
         after = entry_ids.predecessor(first)
         moves = group_cursor.plan_moves(queue.client, queue.partitions, group, after)

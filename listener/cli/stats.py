@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from listener.cli import click_options, command_group, common
+from listener.cli import click_options, command_group, queue_access
 from listener.cli.render.tables import Table
 from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.queue_view import QueueView
@@ -48,7 +48,7 @@ def stats(*, watch: float | None, as_json: bool) -> None:
     """
     if watch is not None and math.isnan(watch):
         raise click.BadParameter("must be a number", param_hint="--watch")
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         try:
             if as_json:
                 _print_json(_readings(queue, watch))

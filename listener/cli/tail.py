@@ -6,11 +6,12 @@ from itertools import islice
 import click
 
 from listener import entry_ids, times
-from listener.cli import click_options, command_group, common
+from listener.cli import click_options, command_group, common, queue_access
 from listener.inspection import entries
 from listener.inspection.entry_text import event_json, event_text
-from listener.inspection.pages import MAX_SCANNED_BYTES, Projection, StreamEntry
+from listener.inspection.pages import MAX_SCANNED_BYTES, Projection
 from listener.inspection.queue_view import QueueView
+from listener.inspection.stream_entry import StreamEntry
 
 BLOCK_MS = 250
 
@@ -54,7 +55,7 @@ def tail(
     if start is not None and last:
         raise click.UsageError("--from and --last exclude each other")
     show = event_json if as_json else event_text
-    with common.open_queue() as queue:
+    with queue_access.open_queue() as queue:
         now = queue.now()
         first = common.resolve_time_option(
             times.first_id, "now" if start is None else start, now, "--from"

@@ -10,7 +10,8 @@ import redis
 
 from listener.inspection.consumer_groups import CLAIMABLE_AT_ONCE_MS, REQUEUED, group_names
 from listener.inspection.entries import snapshot
-from listener.inspection.pages import ALL_FIELDS, Projection, StreamEntry
+from listener.inspection.pages import ALL_FIELDS, Projection
+from listener.inspection.stream_entry import StreamEntry
 from listener.queue.keys import Partition
 from listener.redis_client.client import servers
 from listener.redis_client.script import Script

@@ -9,7 +9,8 @@ from typing import Any
 import redis
 
 from listener import entry_ids
-from listener.inspection.pages import ALL_FIELDS, Projection, StreamEntry, pages, stream_info
+from listener.inspection.pages import ALL_FIELDS, Projection, pages, stream_info
+from listener.inspection.stream_entry import StreamEntry
 from listener.queue.keys import Partition
 
 # A merge holds a page of each partition: the partitions share the bytes of one page, at least this many each.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from listener.inspection.pages import StreamEntry
+from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KINDS, KINDS_BY_TYPE
 from listener.messages.members import Kind, Member
 from listener.text import clean, counted, json_line

@@ -1,12 +1,13 @@
 """Reads stream entries page by page, a bounded number of bytes at once: `page.lua` decides where a page ends."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from listener import entry_ids
+from listener.inspection.stream_entry import StreamEntry
 from listener.redis_client.script import Script
 
 # A page ends at either limit: Redis serves no other client while it reads one.
@@ -17,28 +18,6 @@ MAX_SCANNED_BYTES = 8 * 2**20
 
 _PAGE = Script.load("listener.inspection", "page.lua").text
 _INFO = Script.load("listener.inspection", "stream_info.lua").text
-
-
-@dataclass(frozen=True)
-class StreamEntry:
-    """One entry of a stream, or a part of it.
-
-    Attributes:
-        entry_id: its id in the stream.
-        fields: the fields that were asked for.
-        partition: its number.
-        cut: the whole size in bytes of each field of which only the beginning was read.
-    """
-
-    entry_id: str
-    fields: Mapping[str, str]
-    partition: int = 0
-    cut: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def order(self) -> tuple[int, int, int]:
-        """The sort key over all partitions: by time, as far as the servers' clocks agree."""
-        return (*entry_ids.parse(self.entry_id), self.partition)
 
 
 @dataclass(frozen=True)

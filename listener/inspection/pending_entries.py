@@ -8,7 +8,8 @@ import redis
 
 from listener import entry_ids
 from listener.inspection.consumer_groups import pending_idle_ms
-from listener.inspection.pages import Projection, StreamEntry, page_command, parse_page
+from listener.inspection.pages import Projection, page_command, parse_page
+from listener.inspection.stream_entry import StreamEntry
 from listener.queue.keys import Partition
 
 PAGE_ENTRIES = 100

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import redis
 
 from listener.inspection.entries import snapshot
-from listener.inspection.pages import ALL_FIELDS, Projection, StreamEntry, pages
+from listener.inspection.pages import ALL_FIELDS, Projection, pages
+from listener.inspection.stream_entry import StreamEntry
 from listener.messages.message import Message, check_account
 from listener.messages.payload import parse
 from listener.queue.keys import Partition

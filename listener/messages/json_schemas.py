@@ -11,7 +11,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import INCLUDE, Schema, fields, validate
 
-from listener.messages import schemas
+from listener.messages import schemas, shape
 from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_NAME, UNKNOWN
 from listener.messages.members import Kind
 
@@ -145,7 +145,7 @@ def _converter(type_: str) -> Any:
     def container(self: Any, field: fields.Field[Any], **_: Any) -> JsonSchema:
         if not isinstance(field, schemas.ContainerField):
             return {}
-        empty = [None] if field.type_ == type_ else [None, *schemas.EMPTY]
+        empty = [None] if field.type_ == type_ else [None, *shape.EMPTY]
         return {"anyOf": [self.field2property(field.shape), {"enum": empty}]}
 
     def described(self: Any, field: fields.Field[Any], **_: Any) -> JsonSchema:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from listener.errors import AccountRefusedError
-from listener.messages import schemas
+from listener.messages import shape
 from listener.messages.kinds import KINDS_BY_TYPE, UNKNOWN
 from listener.messages.payload import serialize, without_counters, without_credentials
 from listener.settings.settings import Settings
@@ -53,7 +53,7 @@ class Message:
         type_ = _type_of(payload)
         kind = KINDS_BY_TYPE.get(type_ or "")
         if kind:
-            schemas.check(payload, kind.type)
+            shape.check(payload, kind.type)
         content = without_credentials(payload)
         return cls(
             id=_fingerprint(content),

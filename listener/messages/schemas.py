@@ -11,14 +11,11 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
 
-from listener.errors import WrongShapeError
 from listener.messages.kinds import ENVELOPE, KINDS
 from listener.messages.members import Kind, Member
+from listener.messages.shape import EMPTY
 
 Payload = Mapping[str, Any]
-
-EMPTY: tuple[Any, ...] = ("", [], {})
-"""How a container that does not apply may be sent, besides null."""
 
 
 def described(members: Iterable[Member]) -> type[Schema]:
@@ -85,35 +82,7 @@ _Envelope = _Open.from_dict(
 ENVELOPE_SCHEMA = _Envelope()
 """What every message of the v1 structure has."""
 
-_CONTAINERS = tuple((kind.type, dict if kind.items is None else list) for kind in KINDS)
 
-
-def check(payload: Payload, type_: str) -> None:
-    """Checks the envelope and the containers of a message of a known type. Marshmallow is the judge.
-
-    Raises:
-        RefusalError: `wrong-shape`; the detail names the members, not their values.
-    """
-    if _obviously_valid(payload, type_):
-        return
-    if problems := ENVELOPE_SCHEMA.validate(payload):
-        raise WrongShapeError(", ".join(sorted(problems)))
-
-
-def _obviously_valid(payload: Payload, type_: str) -> bool:
-    """Whether the containers are in the form that nearly all are in, which the schema accepts.
-
-    Marshmallow takes twice as long as everything else that makes a message of a payload. True only
-    where the schema accepts, which a test compares; false decides nothing.
-    """
-    for name, shape in _CONTAINERS:
-        if name not in payload:
-            continue
-        value = payload[name]
-        if name != type_ and value in EMPTY:
-            continue
-        if not isinstance(value, shape):
-            return False
-        if shape is list and not all(isinstance(item, dict) for item in value):
-            return False
-    return True
+def problems(payload: Payload) -> list[str]:
+    """The names of the members of the envelope that the schema refuses."""
+    return sorted(ENVELOPE_SCHEMA.validate(payload))

@@ -16,6 +16,7 @@ ONE_SERVER = {
     "integration/consumer/test_faults.py": "its log, observer and threads fail, not Redis",
     "integration/consumer/test_large_answers.py": "a proxy cuts the connection, at our own limits",
     "integration/examples/test_fleet.py": "what is tested is the example's database",
+    "integration/listener/test_base_install.py": "what is tested is what is imported",
     "integration/listener/test_endpoint.py": OURS,
     "integration/listener/test_fips_hashes.py": OURS,
     "integration/listener/test_metric_processes.py": OURS,

@@ -8,7 +8,7 @@ in quotes. So a sign is made harmless wherever a separator of any kind may stand
 import json
 import re
 
-from listener.inspection.pages import StreamEntry
+from listener.inspection.stream_entry import StreamEntry
 from listener.text import escape
 
 COLUMNS = (

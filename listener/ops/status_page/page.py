@@ -9,8 +9,9 @@ from flask import Blueprint, Response, abort, render_template
 
 from listener import __version__, entry_ids
 from listener.inspection.entry_text import data_of, details
-from listener.inspection.pages import Projection, StreamEntry, pages
+from listener.inspection.pages import Projection, pages
 from listener.inspection.queue_view import RedisFailedError
+from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KIND_NAMES
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page.chart import BAR_WIDTH, HEIGHT, HOURS, draw_chart

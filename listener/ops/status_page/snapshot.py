@@ -13,10 +13,11 @@ from listener.errors import QueueUnavailableError
 from listener.inspection.arrivals import ArrivalCounts, read_arrivals
 from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.entries import newest_first
-from listener.inspection.pages import Projection, StreamEntry
+from listener.inspection.pages import Projection
 from listener.inspection.quarantined_messages import QuarantinedMessage, newest_quarantined
 from listener.inspection.queue_view import QueueView, RedisFailedError, translating_redis_errors
 from listener.inspection.registrations import read_registrations
+from listener.inspection.stream_entry import StreamEntry
 from listener.inspection.streams import StreamStats
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page.upgrades import Upgrade, track_upgrades

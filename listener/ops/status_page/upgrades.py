@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from listener.inspection.entry_text import data_of
-from listener.inspection.pages import StreamEntry
+from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KINDS_BY_NAME
 from listener.messages.members import Kind
 

@@ -37,7 +37,7 @@ PROGRAM = """
 import json, sys
 from listener.consumer import Consumer, UpgradePaused, kinds, message
 from listener.errors import RefusalError
-from listener.inspection.pages import StreamEntry
+from listener.inspection.stream_entry import StreamEntry
 from listener.inspection.entry_text import event_text
 from listener.ops.openapi import openapi_document
 from listener.ops.status_page.page import CHART_KINDS

@@ -12,7 +12,7 @@ from listener.cli.render import csv_rows
 from listener.diagnostics import check_registration
 from listener.inspection import streams
 from listener.inspection.entry_text import data_of, event_json, event_text
-from listener.inspection.pages import StreamEntry
+from listener.inspection.stream_entry import StreamEntry
 from listener.queue import keys
 from listener.registration_state import Observation
 from listener.text import clean, escape

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from listener.cli.render import csv_rows
-from listener.inspection.pages import StreamEntry
+from listener.inspection.stream_entry import StreamEntry
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 SEPARATORS = [";", ",", "\t", "|", " ", ":", "/", "'", '"', "\n", "\r\n", "\0", "\u00a0", "\u200b"]

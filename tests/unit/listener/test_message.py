@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.errors import RefusalError
-from listener.messages import schemas
+from listener.messages import schemas, shape
 from listener.messages.kinds import KINDS, KINDS_BY_NAME, KINDS_BY_TYPE, UNKNOWN
 from listener.messages.message import Message, check_account
 from listener.messages.payload import parse, serialize, without_credentials
@@ -169,7 +169,7 @@ def test_the_envelope_has_the_last_word_on_every_shape(type_: str, groups: dict[
     told = ", ".join(sorted(schemas.ENVELOPE_SCHEMA.validate(payload)))
     found = ""
     try:
-        schemas.check(payload, type_)
+        shape.check(payload, type_)
     except RefusalError as refusal:
         found = refusal.detail
     assert found == told

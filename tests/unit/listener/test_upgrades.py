@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.inspection.pages import StreamEntry
+from listener.inspection.stream_entry import StreamEntry
 from listener.ops.status_page.upgrades import track_upgrades
 
 CONTAINERS = {

@@ -1,0 +1,45 @@
+"""The connection of the commands that look at the queue, and the groups that they look at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from listener.cli.common import read_settings
+from listener.inspection.consumer_groups import group_names
+from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
+from listener.settings.queue_settings import QueueSettings
+from listener.text import clean
+
+TIMEOUT_S = 5.0
+
+
+@contextmanager
+def open_queue() -> Iterator[QueueView]:
+    """The queue that the environment names.
+
+    Raises:
+        ClickException: Redis failed; one sentence, without secrets.
+    """
+    settings = read_settings(QueueSettings.from_env)
+    try:
+        with decoding_client(settings, timeout_s=TIMEOUT_S, name="fota-cli") as client:
+            yield QueueView(settings, client)
+    except RedisFailedError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
+    """The wanted group, or all groups.
+
+    Raises:
+        UsageError: the wanted one does not exist; names those that do.
+        redis.RedisError: Redis did not answer.
+    """
+    groups = group_names(queue.client, queue.partitions)
+    if wanted is None:
+        return groups
+    if wanted not in groups:
+        existing = f"there are: {', '.join(groups)}" if groups else "there is none yet"
+        raise click.UsageError(clean(f"no consumer group is named {wanted!r}; {existing}"))
+    return [wanted]
