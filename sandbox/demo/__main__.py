@@ -1,7 +1,10 @@
 """`python -m sandbox.demo`, which bin/run starts: the whole service on this machine, and a small campaign sent to it."""
 
+import shlex
+import shutil
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,7 +19,14 @@ from sandbox.demo.deployment import Deployment, DeploymentError, StoppedError
 from sandbox.server import stop_event
 from testbed.redis_servers import discovery, redis_process
 
-VAR = Path(__file__).parents[2] / "var"
+CHECKOUT = Path(__file__).parents[2]
+VAR = CHECKOUT / "var"
+# As somebody in the checkout would write it.
+PYTHON = (
+    ".venv/bin/python"
+    if Path(sys.executable) == CHECKOUT / ".venv/bin/python"
+    else shlex.quote(sys.executable)
+)
 # Slow enough to read along.
 PACE_S = 0.2
 PROBLEMS = (
@@ -27,23 +37,24 @@ PROBLEMS = (
 )
 
 BY_HAND = """
-Try it by hand:
+Try it by hand, in another shell, in {checkout}:{no_curl}
   send it a message as ThingSpace would
-    curl -d '{{"type": "upgradeFinished", "username": "demo", "password": "demo-password"}}' {url}
+    {curl} -d '{{"type": "upgradeFinished", "username": "demo", "password": "demo-password"}}' {url}
   have the stand-in send one to whatever is registered
-    curl -d @tests/data/messages/upgrade-started.json '{root}/sandbox/messages?wait=1'
+    {curl} -d @tests/data/messages/upgrade-started.json '{root}/sandbox/messages?wait=1'
   see what the service asked of it: {root}/sandbox/requests
   see how it does, in a browser: http://{ops}/ (its metrics: http://{ops}/metrics)
-  read the queue, and have everything looked at
-    {redis}.venv/bin/python -m listener tail --from start --json
-    {redis}ALLOW_ANY_SENDER=true .venv/bin/python -m listener check
+  read the queue{redis_note}
+    {redis}{python} -m listener tail --from start --no-follow --json
+  have everything looked at
+    {redis}{spool}ALLOW_ANY_SENDER=true {python} -m listener check
 
 Ctrl-C deregisters and stops everything."""
 
 
 HELP = """Runs the whole service on this machine, with a stand-in for ThingSpace that sends it a small campaign.
 
-It starts a Redis server, the stand-in and the service as real processes, registers, sends twelve messages,
+It starts a Redis server, the stand-in, the service and a consumer as real processes, registers, sends twelve messages,
 and prints what to try by hand. Ctrl-C deregisters and stops everything. Its files go to FOLDER.
 
 \b
@@ -106,6 +117,8 @@ class Demo:
             f"run: starting the service on port {deployment.port} (its log: {deployment.log})"
         )
         deployment.start_service()
+        if deployment.own_redis:
+            deployment.start_consumer()
         click.echo(f"\nRegistered with the stand-in: {deployment.registered_url()}")
 
     def play(self, parts: ExitStack) -> None:
@@ -126,14 +139,22 @@ class Demo:
     def explain(self) -> None:
         """Prints what to try by hand."""
         deployment = self._deployment
-        # A Redis server that REDIS_URL names may have a password; the shell has its URL anyway.
-        redis = f"REDIS_URL={deployment.redis_url} " if deployment.own_redis else ""
+        # A Redis server that REDIS_URL names may have a password.
+        own = deployment.own_redis
+        usual = deployment.spool == VAR / "spool"
         click.echo(
             BY_HAND.format(
+                checkout=CHECKOUT,
+                no_curl="" if shutil.which("curl") else " (curl is not installed here)",
+                # A proxy that the shell names does not lead to this machine.
+                curl="curl --noproxy '*'" if urllib.request.getproxies().get("http") else "curl",
+                python=PYTHON,
                 url=deployment.public_url,
                 root=deployment.root,
                 ops=deployment.ops_bind,
-                redis=redis,
+                redis=f"REDIS_URL={deployment.redis_url} " if own else "",
+                redis_note="" if own else " (with the REDIS_URL that is used here)",
+                spool="" if usual else f"SPOOL_DIR={shlex.quote(str(deployment.spool))} ",
             )
         )
 

@@ -1,7 +1,7 @@
 """The whole service on this machine, started as in production, with the sandbox in ThingSpace's place.
 
 Each part is a real process: a Redis server (unless REDIS_URL names one), the sandbox, and the registrar with
-gunicorn as its child.
+gunicorn as its child, and a program that consumes the queue.
 """
 
 import os
@@ -21,6 +21,8 @@ from testbed.ports import free_port_near, is_free
 from testbed.process import ChildProcess
 from testbed.redis_servers import redis_process
 
+CHECKOUT = Path(__file__).parents[2]
+CONSUMER = CHECKOUT / "docs" / "examples" / "python_library.py"
 CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
 LOGIN = {"CALLBACK_USERNAME": "demo", "CALLBACK_PASSWORD": "demo-password"}
 BOOT_TIMEOUT_S = 30.0
@@ -36,6 +38,7 @@ DROPPED_PREFIXES = (
     "PUBLIC_URL",
     "TRUSTED_",
     "ALLOW_",
+    "REDIS_URL_FILE",
 )
 
 
@@ -62,6 +65,7 @@ class Deployment:
         root: the sandbox's address.
         redis_url: the queue's.
         own_redis: whether the Redis server is a part.
+        spool: the service's folder for messages that Redis does not confirm.
         log: the file of the service's log.
 
     Raises:
@@ -73,6 +77,7 @@ class Deployment:
         self._folder = folder
         self._parts = parts
         self._stop = stop
+        self.spool = folder / "spool"
         self.log = folder / "service.log"
         self.port = wanted_port()
         self.root = f"http://127.0.0.1:{free_port_near(self.port + 1)}"
@@ -81,6 +86,8 @@ class Deployment:
         self.redis_url = os.environ.get("REDIS_URL") or ""
         self.own_redis = not self.redis_url
         self._service: ChildProcess | None = None
+        self._consumer: ChildProcess | None = None
+        self._consumer_log = folder / "consumer.log"
         # Everything is on this machine: ignore a proxy that the shell's environment names.
         self._http = parts.enter_context(requests.Session())
         self._http.trust_env = False
@@ -108,6 +115,24 @@ class Deployment:
         )
         self._start(self._service)
         self.wait_for("the registration", lambda: self.registered_url() is not None)
+
+    def start_consumer(self) -> None:
+        """Starts a program that consumes the queue, so that the messages have a consumer group.
+
+        Not on a Redis server of the user's: a group that stays there and reads no more would keep all messages.
+        """
+        environ = self._environment() | {
+            "GROUP": "demo",
+            "HANDLED": str(self._folder / "handled.sqlite3"),
+            # The program lies in another folder than the packages.
+            "PYTHONPATH": str(CHECKOUT),
+        }
+        self._consumer_log.unlink(missing_ok=True)
+        self._consumer = ChildProcess(
+            sys.executable, CONSUMER, environ=environ, log=self._consumer_log
+        )
+        self._start(self._consumer)
+        self.wait_for("the consumer", lambda: "consumer started" in self._consumer_log.read_text())
 
     @contextmanager
     def reader(self, start_ms: int) -> Iterator[ChildProcess]:
@@ -141,14 +166,19 @@ class Deployment:
         url = self.registered_url()
         if status or url:
             raise DeploymentError(
-                f"the service ended with {status}, registered: {url}{self._end_of_log()}"
+                f"the service ended with {status}, registered: {url}{_end_of_log(self.log)}"
             )
 
     def check(self) -> None:
-        """Raises DeploymentError if the service has ended."""
-        if self._service and self._service.ended():
-            status = self._service.wait()
-            raise DeploymentError(f"the service ended with status {status}{self._end_of_log()}")
+        """Raises DeploymentError if the service or the consumer has ended."""
+        for what, process, log in (
+            ("the service", self._service, self.log),
+            ("the consumer", self._consumer, self._consumer_log),
+        ):
+            if process and process.ended():
+                raise DeploymentError(
+                    f"{what} ended with status {process.wait()}{_end_of_log(log)}"
+                )
 
     def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
         """Polls until the condition holds.
@@ -167,7 +197,7 @@ class Deployment:
         try:
             wait_until(holds, what, BOOT_TIMEOUT_S)
         except DeadlineError:
-            raise DeploymentError(f"{what} did not come in time{self._end_of_log()}") from None
+            raise DeploymentError(f"{what} did not come in time{_end_of_log(self.log)}") from None
 
     def _start(self, process: ChildProcess) -> None:
         """Starts a part; the end of the demonstration stops it with SIGTERM."""
@@ -185,7 +215,7 @@ class Deployment:
             "NO_PROXY": "127.0.0.1",
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "REDIS_URL": self.redis_url,
-            "SPOOL_DIR": str(self._folder / "spool"),
+            "SPOOL_DIR": str(self.spool),
             "PORT": str(self.port),
             "OPS_BIND": self.ops_bind,
             "PUBLIC_URL": self.public_url,
@@ -205,10 +235,11 @@ class Deployment:
         except requests.ConnectionError:
             return None
 
-    def _end_of_log(self) -> str:
-        """The end of the service's log, for an error."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return "".join(f"\n  {line}" for line in ["; the end of its log:", *lines[-15:]])
+
+def _end_of_log(log: Path) -> str:
+    """The end of a log, for an error."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    return "".join(f"\n  {line}" for line in ["; the end of its log:", *lines[-15:]])
 
 
 def wanted_port() -> int:

@@ -55,6 +55,7 @@ ONE_SERVER = {
     "system/receiver/test_unread_log.py": OURS,
     "system/receiver/test_unread_output.py": READS,
     "system/registrar/test_addresses.py": REGISTRAR,
+    "system/registrar/test_forward_proxy.py": REGISTRAR,
     "system/registrar/test_logins.py": REGISTRAR,
     "system/registrar/test_machine.py": REGISTRAR,
     "system/registrar/test_memory.py": REGISTRAR,

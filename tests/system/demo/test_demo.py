@@ -4,14 +4,22 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from testbed.polling import wait_until
+from testbed.process import BIN, ROOT, ChildProcess
+from testbed.programs import find_program
 from testbed.service import Service
+
+ENVIRON = {"PATH": f"{BIN}:{os.environ['PATH']}"}
+# What a delivery that went well says of itself, and `check` when it has found nothing.
+NO_PROBLEM = r'"error":null|0 errors, 0 warnings'
 
 
 @pytest.fixture
@@ -32,11 +40,47 @@ def test_the_demonstration_shows_a_campaign_and_leaves_nothing(demo: Service) ->
     assert "12 deliveries, 12 acknowledged, 11 messages in the queue" in shown
 
     family = demo.family()
-    assert len(family) > 5, "redis, sandbox, registrar, gunicorn with workers, tail"
+    assert len(family) > 5, "redis, sandbox, registrar, gunicorn with workers, consumer"
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0, demo.log()
     assert "Deregistered" in demo.log()
     assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_hints_work_as_they_are_printed(demo: Service) -> None:
+    wait_until(lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log)
+    hints = demo.log().partition("Try it by hand")[2]
+    commands = re.findall(r"^    (\S.*)$", hints, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        if command.startswith("curl"):
+            find_program("curl")
+        done = subprocess.run(
+            ["bash", "-c", command],
+            # A shell of its own, without what the demonstration has.
+            env=ENVIRON,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output
+        assert done.stdout, command
+        assert not re.search(r"warning|error\b|Traceback", re.sub(NO_PROBLEM, "", output)), output
+    assert "0 errors, 0 warnings" in output, "the last one is `check`"
+    pages = re.findall(r"(http://\S+?)(?=[\s)])", re.sub(r"(?m)^    .*$", "", hints))
+    assert len(pages) == 3
+    for page in pages:
+        assert requests.get(page, timeout=10).status_code == 200
+
+
+def test_help_is_printed_and_nothing_is_started() -> None:
+    with ChildProcess("python", "-m", "sandbox.demo", "--help", environ=ENVIRON) as demo:
+        assert demo.wait() == 0
+        assert demo.log().startswith("Usage: python -m sandbox.demo")
+        assert "run: " not in demo.log()
 
 
 @pytest.mark.slow

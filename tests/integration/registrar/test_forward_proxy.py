@@ -1,0 +1,158 @@
+"""Requests through a proxy end in time, whatever the proxy or the server behind it does, and a proxy may speak TLS itself."""
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from registrar.errors import UnavailableError
+from registrar.http.request import HttpSession, Timeouts
+from tests.support.certificates import make_certificate, server_context
+from tests.support.connect_proxy import Address, accepting, connect_proxy, listening
+
+# Reserved by RFC 2606: no name server knows it, only the proxy does.
+HOST = "thingspace.invalid"
+URL = f"https://{HOST}/api"
+LIMITS = Timeouts(connect_s=0.5, read_s=0.5)
+# What an exchange may take beyond its limit on a busy machine; without a deadline each of these lasts for ever.
+ENOUGH_S = 10.0
+Serve = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That of the server behind the proxy, trusted; no other setting of the environment is in force."""
+    for name in ("NO_PROXY", "ALL_PROXY", "HTTPS_PROXY", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    path = make_certificate(tmp_path, HOST)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    return path
+
+
+@contextmanager
+def serving(serve: Serve) -> Iterator[Address]:
+    with listening() as listener, accepting(listener, serve):
+        yield listener.getsockname()
+
+
+def over_tls(context: ssl.SSLContext, serve: Serve) -> Serve:
+    def secure(client: socket.socket) -> None:
+        with context.wrap_socket(client, server_side=True) as connection:
+            connection.recv(65536)
+            serve(connection)
+
+    return secure
+
+
+def reply(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def silence(connection: socket.socket) -> None:
+    # Until the client ends it.
+    while connection.recv(65536):
+        pass
+
+
+def trickle(start: bytes, piece: bytes) -> Serve:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            time.sleep(0.05)
+            connection.sendall(piece)
+
+    return serve
+
+
+def took(session: HttpSession) -> tuple[float, UnavailableError]:
+    began = time.monotonic()
+    with contextlib.closing(session), pytest.raises(UnavailableError) as caught:
+        session.request("GET", URL)
+    return time.monotonic() - began, caught.value
+
+
+@pytest.mark.parametrize(
+    ("serve", "sent"),
+    [
+        (silence, True),
+        (trickle(b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n"), True),
+        (trickle(b"HTTP/1.1 200 OK\r\n\r\n", b"x"), True),
+        (trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x"), True),
+        (None, False),
+    ],
+    ids=["silence", "head", "body without a length", "body", "handshake"],
+)
+def test_server_behind_a_proxy_ends_in_time(
+    serve: Serve | None, sent: bool, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = over_tls(server_context(certificate), serve) if serve else silence
+    with serving(behind) as address, connect_proxy({f"{HOST}:443": address}) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        seconds, error = took(HttpSession(LIMITS))
+    assert seconds < ENOUGH_S
+    assert (error.reason, error.sent) == ("timeout", sent)
+    assert proxy.targets == [f"{HOST}:443"]
+
+
+@pytest.mark.parametrize(
+    "serve", [silence, trickle(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")], ids=["silence", "head"]
+)
+def test_proxy_that_does_not_connect_ends_in_time_and_nothing_was_sent(
+    serve: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del certificate
+    with serving(serve) as (host, port):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hidden@{host}:{port}")
+        seconds, error = took(HttpSession(LIMITS))
+    assert seconds < ENOUGH_S
+    assert error.sent is False
+    assert "hidden" not in f"{error} {error.detail}"
+
+
+def test_proxy_may_speak_tls_itself(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "proxy"
+    folder.mkdir()
+    of_proxy = make_certificate(folder, "localhost")
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(certificate.read_text() + of_proxy.read_text())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    login = ("user", "p@ss word/%")
+    with (
+        serving(over_tls(server_context(certificate), reply)) as address,
+        connect_proxy({f"{HOST}:443": address}, login=login, tls=server_context(of_proxy)) as proxy,
+    ):
+        # Written as a URL needs it.
+        url = f"https://user:p%40ss%20word%2F%25@localhost:{proxy.port}"
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        session = HttpSession(Timeouts(connect_s=5, read_s=5))
+        with contextlib.closing(session):
+            answer = session.request("GET", URL)
+    assert (answer.status, answer.body) == (200, b"{}")
+    assert proxy.targets == [f"{HOST}:443"]
+
+
+def test_silence_behind_a_proxy_that_speaks_tls_ends_in_time(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "proxy"
+    folder.mkdir()
+    of_proxy = make_certificate(folder, "localhost")
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(certificate.read_text() + of_proxy.read_text())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with (
+        serving(over_tls(server_context(certificate), silence)) as address,
+        connect_proxy({f"{HOST}:443": address}, tls=server_context(of_proxy)) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{proxy.port}")
+        seconds, error = took(HttpSession(LIMITS))
+    assert seconds < ENOUGH_S
+    assert error.reason == "timeout"
