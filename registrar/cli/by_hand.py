@@ -4,28 +4,31 @@ import json
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from listener.registration_state import Observation
-from registrar.app import Registrar, build
-from registrar.cli.common import FAILED, as_json, fail, read_settings
+from registrar.cli.common import FAILED, as_json, build, fail, read_settings
 from registrar.errors import RegistrarError
 from registrar.login_breaker.record import LOCKED_AT
+
+if TYPE_CHECKING:
+    from registrar.app import Registrar
 
 
 @click.command(epilog="Example: python -m registrar register --json")
 @as_json
 def register(as_json: bool) -> None:
     """Register now, in place of whatever is registered."""
-    _by_hand(Registrar.register, as_json, good={"as-desired", "registered"})
+    _by_hand(lambda registrar: registrar.register(), as_json, good={"as-desired", "registered"})
 
 
 @click.command(epilog="Example: python -m registrar deregister")
 @as_json
 def deregister(as_json: bool) -> None:
     """Deregister what is ours, and nothing else. While `run` runs, its next tick registers again."""
-    _by_hand(Registrar.deregister, as_json, good={"deregistered", "left"})
+    _by_hand(lambda registrar: registrar.deregister(), as_json, good={"deregistered", "left"})
 
 
 @click.command(epilog="Example, as a health check: python -m registrar status --stored")
@@ -67,7 +70,7 @@ def unlock() -> None:
 
 
 def _by_hand(
-    work: Callable[[Registrar], list[Observation]], as_json: bool, *, good: Collection[str]
+    work: Callable[["Registrar"], list[Observation]], as_json: bool, *, good: Collection[str]
 ) -> None:
     settings = read_settings(by_hand=True)
     with build(settings) as registrar:

@@ -5,21 +5,22 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from registrar.app import build
-from registrar.cli.common import FAILED, as_json, confirm, fail, read_settings
+from registrar.cli.common import FAILED, as_json, build, confirm, fail, read_settings
 from registrar.errors import RegistrarError
 from registrar.model import Registration, ServiceName, Slot
 from registrar.plan import difference, owns
 from registrar.public_url.checks import check_url
 from registrar.settings import RegistrarSettings
-from registrar.thingspace.client import CallbackClient
-from registrar.thingspace.schemas import RegisteredCallback
 from registrar.url_display import printable, shown_url
+
+if TYPE_CHECKING:
+    from registrar.thingspace.client import CallbackClient
+    from registrar.thingspace.schemas import RegisteredCallback
 
 VERSIONS = ("v1", "v2", "v3")
 
@@ -194,7 +195,7 @@ def deregister(*, account: str, version: str, service: str, yes: bool, as_json: 
 
 
 @contextmanager
-def _client() -> Iterator[tuple[RegistrarSettings, CallbackClient]]:
+def _client() -> "Iterator[tuple[RegistrarSettings, CallbackClient]]":
     """The settings and a client, while the block runs; an error of ThingSpace ends with status 1."""
     settings = read_settings(any_account=True)
     with build(settings) as registrar:
@@ -237,7 +238,9 @@ def _shown(registration: Registration, settings: RegistrarSettings) -> str:
     return shown_url(registration.url, settings.service.public_url) or ""
 
 
-def _data(callback: RegisteredCallback, slot: Slot, settings: RegistrarSettings) -> dict[str, Any]:
+def _data(
+    callback: "RegisteredCallback", slot: Slot, settings: RegistrarSettings
+) -> dict[str, Any]:
     return {
         "account": slot.account,
         "version": slot.version,

@@ -1,16 +1,19 @@
 """What the commands have in common: their settings, their exit statuses, a question at the terminal."""
 
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import structlog
 
 from listener import logs
 from listener.errors import SettingsError
-from listener.runtime import memory_protection
+from listener.runtime import lean_imports, memory_protection
 from registrar.errors import RegistrarError
 from registrar.settings import RegistrarSettings
+
+if TYPE_CHECKING:
+    from registrar.app import Registrar
 
 log = structlog.get_logger("registrar")
 
@@ -18,6 +21,15 @@ FAILED = 1
 WRONG_SETTINGS = 2
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def build(settings: RegistrarSettings) -> "Registrar":
+    """The registrar of the settings; it has asked nobody yet."""
+    # Half of a command's imports. Help, and a sentence about wrong settings, do not wait for them.
+    with lean_imports.without_unused():
+        from registrar import app  # noqa: PLC0415
+
+    return app.build(settings)
 
 
 def fail(error: RegistrarError) -> NoReturn:

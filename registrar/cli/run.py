@@ -4,8 +4,8 @@ import sys
 
 import click
 
+from listener.runtime import lean_imports
 from registrar.cli.common import read_settings
-from registrar.run import run_registrar
 
 
 @click.command(
@@ -23,4 +23,8 @@ def run(command: tuple[str, ...]) -> None:
     settings = read_settings()
     if not (settings.enabled or command):
         raise click.UsageError("with REGISTRAR=off there is nothing to run but COMMAND: name one")
+    # As in `common.build`.
+    with lean_imports.without_unused():
+        from registrar.run import run_registrar  # noqa: PLC0415
+
     sys.exit(run_registrar(settings, command))

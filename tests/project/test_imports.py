@@ -29,6 +29,7 @@ SHARED = {
     "listener.metrics",
     "listener.runtime.multiprocess_dir",
     "listener.runtime.safe_files",
+    "listener.runtime.lean_imports",
     "listener.runtime.memory_protection",
     "listener.callback.ownership_probe",
     "listener.redis_client.client",

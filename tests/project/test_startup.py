@@ -51,6 +51,14 @@ def test_command_imports_what_it_works_with_and_nothing_else(command: str) -> No
     assert imported & LIBRARIES <= NEEDED[command]
 
 
+@pytest.mark.parametrize("command", sorted(registrar.__main__.main.commands))
+def test_help_of_a_registrars_command_waits_for_no_client(command: str) -> None:
+    done, imported = imports_of("registrar", command, "--help", environ={})
+    assert done.returncode == 0, done.stderr
+    # structlog imports asyncio.
+    assert imported & LIBRARIES <= {"structlog", "orjson", "asyncio", "ssl"}
+
+
 def test_consumers_program_imports_neither_the_service_nor_the_schemas() -> None:
     _, imported = imports_of("listener.consumer.consumer", environ={})
     assert "redis" in imported

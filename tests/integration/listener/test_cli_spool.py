@@ -163,7 +163,7 @@ def test_host_without_journal_or_spool_is_no_failure_to_look_at(tmp_path: Path) 
 
 
 # Root may look everywhere. Another user may not even look into root's Python.
-NOBODY = "import encodings.ascii, listener.cli.spool; os.getuid() or os.setuid(65534)"
+NOBODY = "import encodings.ascii, queue, listener.cli.spool; os.getuid() or os.setuid(65534)"
 READING = (("list",), ("list", "--json"), ("show", WAITING.id), ("export",))
 
 
