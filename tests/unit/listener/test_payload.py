@@ -506,7 +506,8 @@ def test_json_is_written_as_the_standard_library_writes_it(
 
 def test_content_that_is_too_deep_to_be_written_is_refused() -> None:
     content: dict[str, Any] = {"a": 10**30}
-    for _ in range(5000):
+    # Python 3.11 gives up at 1000 levels, 3.13 at 10000, and 3.14 where the stack ends.
+    for _ in range(200_000):
         content = {"a": content}
     with pytest.raises(RefusalError) as caught:
         payload.serialize(content)
