@@ -154,6 +154,7 @@ def printable(*cells: object) -> str:
 def main(context: click.Context, database_url: str) -> None:
     """Keeps, and prints, the state of every upgrade and device."""
     context.obj = create_engine(database_url)
+    context.call_on_close(context.obj.dispose)
     Base.metadata.create_all(context.obj)
 
 

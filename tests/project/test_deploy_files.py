@@ -3,7 +3,6 @@
 import importlib.resources
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from registrar.settings import RegistrarSettings, Timing
 from tests.support import deploy_files
 from tests.support.deploy_files import DEPLOY, ROOT
 from tests.support.generated_manifests import FOLDER, generated
+from tests.support.tracked_files import tracked_files
 
 # The oldest Kubernetes whose schemas know all that the manifests use, and the newest.
 KUBERNETES = ("1.30", "1.37")
@@ -117,13 +117,6 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 ELSEWHERE = ("grafana", "prometheus")
 
 
-def files() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=DEPLOY, capture_output=True, text=True, check=True
-    )
-    return listed.stdout.split()
-
-
 def checks_of(name: str) -> list[Callable[[Path], None]]:
     return [check for glob, check in CHECKS.items() if DEPLOY / name in DEPLOY.glob(glob)]
 
@@ -134,7 +127,7 @@ def is_checked_elsewhere(name: str) -> bool:
     return folder in ELSEWHERE and any(rest in path.read_text() for path in tests)
 
 
-@pytest.mark.parametrize("name", files())
+@pytest.mark.parametrize("name", tracked_files(DEPLOY))
 def test_every_file_is_checked_and_well_formed(name: str) -> None:
     checks = checks_of(name)
     assert checks or is_checked_elsewhere(name), f"no check covers deploy/{name}"
@@ -153,7 +146,9 @@ def test_what_breaks_the_schemas_is_found() -> None:
         validate_compose(compose)
 
 
-@pytest.mark.parametrize("name", [name for name in files() if not name.startswith(ELSEWHERE)])
+@pytest.mark.parametrize(
+    "name", [name for name in tracked_files(DEPLOY) if not name.startswith(ELSEWHERE)]
+)
 def test_every_file_is_told_of_in_the_documentation(name: str) -> None:
     text = (ROOT / "docs" / "deployment.md").read_text()
     assert f"deploy/{name}" in text or f"(../deploy/{name.partition('/')[0]}/)" in text

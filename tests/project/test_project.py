@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from listener.errors import PROBLEM_TYPES
 from listener.settings.env import EnvReader
 from registrar.settings import RegistrarSettings
+from tests.support.tracked_files import tracked_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,10 +142,7 @@ def test_the_readmes_curl_example_is_valid_json() -> None:
 
 def test_no_document_or_source_names_a_path_of_one_machine() -> None:
     machine = re.compile(r"(?<![\w.])/(?:home|root|work|Users)/\w+")
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in listed.stdout.split():
+    for name in tracked_files(ROOT):
         if name != "tests/project/test_project.py":
             text = (ROOT / name).read_text(errors="replace")
             assert not machine.findall(text), name

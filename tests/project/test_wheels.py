@@ -43,11 +43,11 @@ def without_wheel(lock: str, python: str, platform: str, target: Path) -> set[st
     without: set[str] = set()
     while True:
         options = [f"--no-binary={name}" for name in sorted(without)]
-        command = (
-            *(UV, "pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--quiet"),
+        command = [
+            *map(str, (UV, "pip", "install", "--dry-run", "--no-deps", "--require-hashes", "-q")),
             *(f"--target={target}", f"--python-platform={platform}", f"--python-version={python}"),
-            *("--only-binary=:all:", *options, "-r", ROOT / f"{lock}.lock"),
-        )
+            *("--only-binary=:all:", *options, "-r", str(ROOT / f"{lock}.lock")),
+        ]
         environ = {**os.environ, **index_of_pip()}
         run = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         if not run.returncode:

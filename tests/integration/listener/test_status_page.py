@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,21 +32,22 @@ OBSERVATIONS = "{fota:registrar}:observations"
 NASTY = "</td><script>alert(1)</script>\u202e\x1b[31m" + "W" * 100_000
 
 
+@contextmanager
 def app_for(url: str, spool: str = "") -> Iterator[FlaskClient]:
     settings = Settings.from_env(
         {"CALLBACK_TOKEN": "token-of-all-the-tests", "REDIS_URL": url, "SPOOL_DIR": spool}
     )
-    queue = DurableQueue(settings)
-    app = create_ops_app(settings, queue=queue)
-    # A name that a template has wrong fails here, and would show as nothing otherwise.
-    app.jinja_env.undefined = StrictUndefined
-    yield app.test_client()
-    queue.close()
+    with closing(DurableQueue(settings)) as queue:
+        app = create_ops_app(settings, queue=queue)
+        # A name that a template has wrong fails here, and would show as nothing otherwise.
+        app.jinja_env.undefined = StrictUndefined
+        yield app.test_client()
 
 
 @pytest.fixture
 def ops(redis_url: str) -> Iterator[FlaskClient]:
-    yield from app_for(redis_url)
+    with app_for(redis_url) as client:
+        yield client
 
 
 def text_of(ops: FlaskClient, path: str = "/") -> str:
@@ -72,7 +74,7 @@ def test_each_group_is_looked_at_once(redis_url: str, redis_client: Any) -> None
 
     def looks() -> int:
         redis_client.config_resetstat()
-        for ops in app_for(redis_url):
+        with app_for(redis_url) as ops:
             text_of(ops)
         # Redis 7.0 and later count XINFO's subcommands apart.
         stats = redis_client.info("commandstats").items()
@@ -167,16 +169,16 @@ def test_a_key_of_the_wrong_type_is_told_and_not_called_well(
 
 def test_the_verdict_tells_what_is_kept_from_what_is_not(tmp_path: Path) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
-    [without] = app_for(url)
-    page = text_of(without)
+    with app_for(url) as without:
+        page = text_of(without)
     assert "No message can be kept" in page
     assert "go to the spool" not in page
     # What only Redis knows is not called empty.
     assert not [
         text for text in ("0 messages", "No message names", ">None", "Empty") if text in page
     ]
-    [spooling] = app_for(url, str(tmp_path))
-    assert "Messages are kept; act before they are not" in text_of(spooling)
+    with app_for(url, str(tmp_path)) as spooling:
+        assert "Messages are kept; act before they are not" in text_of(spooling)
 
 
 def test_a_registration_that_was_taken_is_no_loss_of_what_comes_but_of_what_does_not(
@@ -224,8 +226,8 @@ def test_a_message_that_is_not_there_is_not_found(ops: FlaskClient, entry_id: st
 
 
 def test_a_message_cannot_be_shown_without_redis() -> None:
-    [ops] = app_for(f"redis://127.0.0.1:{free_port()}")
-    answer = ops.get("/messages/0/1-0")
+    with app_for(f"redis://127.0.0.1:{free_port()}") as ops:
+        answer = ops.get("/messages/0/1-0")
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
 
 

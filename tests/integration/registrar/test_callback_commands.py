@@ -1,5 +1,6 @@
 """`callbacks list | register | deregister ACCOUNT`, and the client alone, against the sandbox."""
 
+import inspect
 import json
 import os
 import re
@@ -239,8 +240,9 @@ def example_in_document() -> str:
 
 
 def example_in_docstring() -> str:
-    lines = (CallbackClient.__doc__ or "").splitlines()
-    return "\n".join(line[8:] for line in lines if line.startswith(" " * 8) or not line)
+    # From Python 3.13 on it has no indentation any more.
+    text = inspect.cleandoc(CallbackClient.__doc__ or "")
+    return "\n".join(line[4:] for line in text.splitlines() if line.startswith("    ") or not line)
 
 
 @pytest.mark.parametrize("example", [example_in_document, example_in_docstring])

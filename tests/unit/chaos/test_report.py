@@ -89,6 +89,7 @@ def test_fault_that_is_impossible_here_is_left_out_and_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(command, "can_mount", lambda: False)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     faults, left_out = command._possible(())
     assert left_out == ["disk-full"]
     assert not any(fault.mounts for fault in faults)
