@@ -16,6 +16,9 @@ COMMANDS = {
     "by_hand.unlock": "Let one more login be tried after two were refused.",
 }
 
+# What of the extra `service` the registrar itself imports.
+OF_THE_SERVICE = ("requests", "urllib3")
+
 
 class Commands(click.Group):
     """A group whose commands never wait for the reader of their log and errors."""
@@ -26,6 +29,17 @@ class Commands(click.Group):
         memory_protection.protect_memory()
         stderr.replace()
         return super().main(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; one sentence if it needs what the base installation does not have."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if error.name not in OF_THE_SERVICE:
+                raise
+            raise click.ClickException(
+                f"{error.name} is not installed: the registrar needs thingspace-fota-listener[service]"
+            ) from None
 
 
 @click.group(

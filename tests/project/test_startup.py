@@ -8,6 +8,7 @@ import pytest
 import listener.__main__
 import registrar.__main__
 from listener.lazy_commands import LazyCommand
+from registrar.settings import CREDENTIAL_NAMES
 from tests.support.import_recorder import OF_THE_SERVICE, imports_of
 
 LAZY = [
@@ -57,6 +58,21 @@ def test_help_of_a_registrars_command_waits_for_no_client(command: str) -> None:
     assert done.returncode == 0, done.stderr
     # structlog imports asyncio.
     assert imported & LIBRARIES <= {"structlog", "orjson", "asyncio", "ssl"}
+
+
+@pytest.mark.parametrize("words", ["status", "run -- true", "callbacks list 0242078689-00001"])
+def test_registrar_says_what_the_base_installation_lacks(words: str) -> None:
+    environ = {
+        "THINGSPACE_ACCOUNTS": "0242078689-00001",
+        "PUBLIC_URL": "https://fota.example.com/callback",
+        "CALLBACK_TOKEN": "token-of-all-the-tests",
+        **dict.fromkeys(CREDENTIAL_NAMES, "of-the-tests"),
+    }
+    done, _ = imports_of("registrar", *words.split(), absent=OF_THE_SERVICE, environ=environ)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: urllib3 is not installed: the registrar needs thingspace-fota-listener[service]\n"
+    )
 
 
 def test_consumers_program_imports_neither_the_service_nor_the_schemas() -> None:
