@@ -19,9 +19,14 @@ class SlowDisk:
 
     Args:
         folder: need not exist.
+
+    Raises:
+        MissingProgramError: there is no C compiler.
     """
 
     def __init__(self, folder: Path) -> None:
+        # First, so that no folder is left behind where it is missing.
+        self._compiler = find_program("cc")
         self._made = tempfile.TemporaryDirectory(prefix="fota-slow-disk-")
         self._delays = Path(self._made.name, "delays")
         self._library = Path(self._made.name, "slow_disk.so")
@@ -29,18 +34,13 @@ class SlowDisk:
         self.delay()
 
     def __enter__(self) -> Self:
-        """Compiles the library. Skips the test where there is no C compiler; in CI it fails."""
-        command = (
-            find_program("cc"),
-            "-shared",
-            "-fPIC",
-            "-O1",
-            "-Wall",
-            "-o",
-            self._library,
-            SOURCE,
-        )
-        subprocess.run([*command, "-ldl"], check=True)
+        """Compiles the library."""
+        options = ("-shared", "-fPIC", "-O1", "-Wall", "-o", self._library, SOURCE, "-ldl")
+        try:
+            subprocess.run([self._compiler, *options], check=True)
+        except BaseException:
+            self._made.cleanup()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -77,7 +77,7 @@ def test_fork_has_files_of_its_own_and_leaves_the_parents_alone(folder: Path) ->
         if child := os.fork():
             assert os.waitpid(child, 0)[1] == 0
             assert multiprocess_dir.merge_dead_files() is None
-            print(len(list(multiprocess_dir.folder().glob("*_fota-*.db"))))
+            print(len(list(multiprocess_dir.folder().glob("*_fota-*.db"))), flush=True)
             os._exit(0)
         multiprocess_dir.reserve_files()
         metrics.count(metrics.DRAINED, by=10)

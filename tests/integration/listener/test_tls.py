@@ -75,18 +75,19 @@ class SentinelProcess(Node):
 @pytest.fixture(scope="module")
 def folder(redis_server: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="fota-") as made:
-        try:
-            with redis_process.running(Path(made), options={"tls-port": "0"}):
-                pass
-        except redis_process.ServerFailedError:
-            pytest.skip("this Redis server was built without TLS")
         yield Path(made)
 
 
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> Certificate:
     find_program("openssl")
-    return Certificate(folder, "ours")
+    ours = Certificate(folder, "ours")
+    try:
+        with redis_process.running(folder / "probe", options=ours.serve(free_port())):
+            pass
+    except redis_process.ServerFailedError:
+        pytest.skip("this Redis server was built without TLS")
+    return ours
 
 
 @pytest.fixture(scope="module")
