@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from listener import __version__
 from listener.logs import Redactor
 from listener.settings.secret import Secret
 from registrar.errors import UnavailableError
@@ -14,7 +15,7 @@ from registrar.metrics import Metrics
 from registrar.settings import Timing
 from registrar.thingspace.requests import Call
 
-USER_AGENT = "thingspace-fota-listener"
+USER_AGENT = f"thingspace-fota-listener/{__version__}"
 
 
 class Transport:

@@ -180,6 +180,8 @@ def test_its_user_may_write_nothing_but_the_volume_and_temporary_files(image: Im
         for path in image.files()
         if not path.is_symlink()
         and (path.stat().st_uid == image.user or path.stat().st_mode & 0o002)
+        # The engine mounts its own.
+        and image.root / "dev" not in path.parents
     }
     assert found == {"/run/lock", "/tmp", "/var/lib/thingspace-fota", "/var/tmp"}
 
