@@ -17,6 +17,7 @@ FORBIDDEN = {
 }
 # What of the listener the registrar may use; everything else of it is the web workers' affair.
 SHARED = {
+    "listener.__version__",
     "listener.server.address_report",
     "listener.settings.env",
     "listener.settings.parsers",
