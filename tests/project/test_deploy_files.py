@@ -427,6 +427,21 @@ def test_consumer_of_the_compose_file_reads_the_queue_of_the_service() -> None:
     assert "env_file" not in consumer
 
 
+def test_consumers_of_the_image_lie_where_python_finds_the_library() -> None:
+    # A script's own folder is on Python's path, and the working directory is not.
+    [folder] = [rest for word, rest in deploy_files.last_stage() if word == "WORKDIR"]
+    assert ("COPY", f"--from=build {folder} {folder}") in deploy_files.last_stage()
+    consumer = deploy_files.compose()["services"]["consumer"]
+    assert (consumer["command"], consumer["volumes"]) == (
+        ["python", "consumer.py"],
+        [f"./consumer.py:{folder}/consumer.py:ro"],
+    )
+    pod = deploy_files.manifest("Deployment", "thingspace-fota-consumer")["spec"]["template"]
+    [container] = pod["spec"]["containers"]
+    assert container["command"] == ["python", "consumer.py"]
+    assert f"`COPY consumer.py {folder}/`" in (ROOT / "docs" / "deployment.md").read_text()
+
+
 def test_consumer_of_the_manifests_reads_the_queue_of_the_service() -> None:
     deployment = deploy_files.manifest("Deployment", "thingspace-fota-consumer")["spec"]
     pod = deployment["template"]["spec"]
