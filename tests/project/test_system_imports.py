@@ -17,6 +17,7 @@ IN_A_STRING = re.compile(
 # Programs that a test runs in another process, as an operator or a consumer would write them.
 PROGRAMS = {
     "consumer/test_program.py": "consumers use the library",
+    "deploy/test_consumer.py": "a consumer of the compose file and the manifests",
     "receiver/test_gunicorn_start.py": "the application under a server that is not gunicorn",
     "receiver/test_instrumentation.py": "a tracer that an operator starts, and an error of our code",
     "receiver/test_log_programs.py": "processes of every kind that write to the log",

@@ -12,6 +12,8 @@ import pytest
 
 from registrar.errors import UnavailableError
 from registrar.http.request import HttpSession, Timeouts
+from registrar.public_url.probe import Probe
+from registrar.settings import CREDENTIAL_NAMES, RegistrarSettings
 from tests.support.certificates import make_certificate, server_context
 from tests.support.connect_proxy import Address, accepting, connect_proxy, listening
 
@@ -156,3 +158,25 @@ def test_silence_behind_a_proxy_that_speaks_tls_ends_in_time(
         seconds, error = took(HttpSession(LIMITS))
     assert seconds < ENOUGH_S
     assert error.reason == "timeout"
+
+
+def test_probe_of_the_public_url_goes_through_the_proxy_as_well(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del certificate
+    settings = RegistrarSettings.from_env(
+        {
+            "PUBLIC_URL": "https://public.invalid/cb",
+            "CALLBACK_TOKEN": "token-of-the-tests-of-proxies",
+            "THINGSPACE_ACCOUNTS": "0242078689-00001",
+            **dict.fromkeys(CREDENTIAL_NAMES, "any"),
+        }
+    )
+    # A proxy that leads nowhere: what is asked of it is enough.
+    with connect_proxy({}) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        assert "proxy-refused: the proxy that HTTPS_PROXY names" in str(Probe(settings).check())
+        assert proxy.targets == ["public.invalid:443"]
+        monkeypatch.setenv("NO_PROXY", "public.invalid")
+        assert "unknown-host" in str(Probe(settings).check())
+        assert proxy.targets == ["public.invalid:443"]
