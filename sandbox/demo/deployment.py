@@ -19,7 +19,7 @@ from sandbox import provider_facts
 from testbed.polling import DeadlineError, wait_until
 from testbed.ports import free_port_near, is_free
 from testbed.process import ChildProcess
-from testbed.redis_servers import redis_process
+from testbed.redis_servers import discovery, redis_process
 
 CHECKOUT = Path(__file__).parents[2]
 CONSUMER = CHECKOUT / "docs" / "examples" / "python_library.py"
@@ -94,7 +94,9 @@ class Deployment:
 
     def start_redis(self) -> None:
         """Starts a Redis server."""
-        server = redis_process.running(self._folder / "redis", port=free_port_near(self.port + 2))
+        # What an earlier run kept is there again, unless another server wrote it.
+        data = self._folder / discovery.data_name(discovery.find_server())
+        server = redis_process.running(data, port=free_port_near(self.port + 2))
         self.redis_url = self._parts.enter_context(server)
 
     def start_sandbox(self) -> None:

@@ -84,6 +84,11 @@ def describe(server: Path) -> str:
     return f"{server} ({'.'.join(map(str, server_version(server))) or 'its version is unknown'})"
 
 
+def data_name(server: Path) -> str:
+    """A folder's name for the files of a server, with its name and version: an older one cannot read those of a newer one."""
+    return "-".join([server.name, ".".join(map(str, server_version(server)[:2]))])
+
+
 def what_to_do(unusable: list[Path], names: list[str]) -> str:
     """One sentence for somebody without a server.
 

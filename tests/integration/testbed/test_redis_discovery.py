@@ -9,6 +9,7 @@ import pytest
 from testbed.redis_servers.discovery import (
     UNPACKED,
     ServerNotFoundError,
+    data_name,
     describe,
     distributions,
     find_server,
@@ -104,6 +105,19 @@ def test_without_a_server_one_sentence_says_what_to_do(computer: Computer) -> No
         ServerNotFoundError, match=r"found but .*bin/redis-server \(6\.0\.16\): install"
     ):
         computer.found()
+
+
+def test_files_of_servers_that_cannot_read_each_others_lie_apart(tmp_path: Path) -> None:
+    found = [
+        data_name(program(tmp_path / folder / name, version))
+        for folder, name, version in (
+            ("a", "redis-server", "v=8.6.2"),
+            ("b", "redis-server", "v=8.0.2"),
+            ("c", "valkey-server", "v=8.0.1"),
+            ("d", "redis-server", "v=8.6.3"),
+        )
+    ]
+    assert found == ["redis-server-8.6", "redis-server-8.0", "valkey-server-8.0", found[0]]
 
 
 @pytest.mark.parametrize(
