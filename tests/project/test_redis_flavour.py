@@ -11,6 +11,9 @@ MARKED = re.compile(r"^pytestmark = .*pytest\.mark\.redis_flavour\b", re.MULTILI
 OURS = "what is tested is our own process; Redis only takes messages, by the script that test_queue.py tests"
 READS = "what is tested is how messages are shown; the commands are those of test_cli.py and test_status_page.py"
 REGISTRAR = "what is tested is the provider's side; the scripts are those of test_coordination.py and test_replicas.py"
+PACKAGE = (
+    "what is tested is the installation; what it does on each server is tested in the checkout"
+)
 # Paths below tests/, with the reason why the server's version does not matter there.
 ONE_SERVER = {
     "integration/consumer/test_faults.py": "its log, observer and threads fail, not Redis",
@@ -42,6 +45,9 @@ ONE_SERVER = {
     "system/hostile/test_openapi_fuzzing.py": OURS,
     "system/hostile/test_requests.py": OURS,
     "system/hostile/test_wasteful_bodies.py": OURS,
+    "system/package/test_consumer_package.py": PACKAGE,
+    "system/package/test_lowest_versions.py": PACKAGE,
+    "system/package/test_service_package.py": PACKAGE,
     "system/receiver/test_accepting.py": OURS,
     "system/receiver/test_chaos.py": "the outages themselves are those of test_durable_queue.py",
     "system/receiver/test_gunicorn_start.py": OURS,

@@ -16,6 +16,9 @@ IN_A_STRING = re.compile(
 
 # Programs that a test runs in another process, as an operator or a consumer would write them.
 PROGRAMS = {
+    "package/test_consumer_package.py": "a project that has added the package",
+    "package/test_lowest_versions.py": "a consumer of the lowest versions",
+    "package/test_service_package.py": "gunicorn's configuration of an operator's own",
     "consumer/test_program.py": "consumers use the library",
     "deploy/test_consumer.py": "a consumer of the compose file and the manifests",
     "receiver/test_gunicorn_start.py": "the application under a server that is not gunicorn",
