@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from testbed.polling import wait_until
 from testbed.process import ROOT, ChildProcess
 from testbed.programs import find_program
-from tests.support.consumer_feed import feed
+from tests.support.consumer_feed import ACCOUNT, feed
 from tests.support.installations import PINS, Environment, uv
 
 pytestmark = pytest.mark.slow
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 NAME = "thingspace-fota-listener"
 # What rich and apispec need, and redis-py before Python 3.11.3.
 NEEDED = {"markdown-it-py", "mdurl", "packaging", "pygments", "async-timeout"}
+CREDENTIALS = tuple(f"THINGSPACE_{name}" for name in ("KEY", "SECRET", "USERNAME", "PASSWORD"))
 SHELLS = ("bash", "zsh", "fish")
 # A user's program. mypy has to find each line that is marked wrong, and no other.
 TYPED_PROGRAM = (Path(__file__).parent / "typed_program.txt").read_text()
@@ -135,8 +136,14 @@ def test_documented_line_completes_in_bash(environment: Environment) -> None:
     assert done.stdout.strip() == "stats", done.stderr
 
 
-def test_registrar_says_what_to_install(environment: Environment) -> None:
-    settings = {"PUBLIC_URL": "https://fota.example.com/cb"}
+def test_registrar_says_what_to_install(environment: Environment, redis_url: str) -> None:
+    settings = {
+        "REDIS_URL": redis_url,
+        "PUBLIC_URL": "https://fota.example.com/cb",
+        "CALLBACK_TOKEN": "token-of-the-package-tests",
+        "THINGSPACE_ACCOUNTS": ACCOUNT,
+        **dict.fromkeys(CREDENTIALS, "text"),
+    }
     for arguments in (("run", "--", "gunicorn", "listener.wsgi:app"), ("status",)):
         done = environment.run("fota-registrar", *arguments, settings=settings)
         assert done.returncode == 2
