@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from testbed.polling import wait_until
 from testbed.process import ROOT, ChildProcess
-from testbed.programs import find_program
+from testbed.programs import MissingProgramError, find_program
 from tests.support.consumer_feed import ACCOUNT, feed
 from tests.support.installations import PINS, Environment, uv
 
@@ -175,7 +175,7 @@ def test_checkout_and_repository_are_installed_by_pip_and_added_by_uv(tmp_path: 
     environment.pip("install", "--no-deps", ROOT)
     assert NAME in environment.packages()
     if not (ROOT / ".git").exists():
-        pytest.skip("this is no checkout of the repository")
+        raise MissingProgramError("this folder is no clone of the repository")
     find_program("git")
     repository = f"git+file://{ROOT}"
     environment.pip("install", "--no-deps", "--force-reinstall", repository)
