@@ -1,6 +1,5 @@
 """The command line: `python -m registrar run | status | register | deregister | unlock | callbacks`."""
 
-import sys
 from typing import Any
 
 import click
@@ -21,13 +20,6 @@ COMMANDS = {
 OF_THE_SERVICE = ("requests", "urllib3")
 
 
-HOW_TO_INSTALL = (
-    "A consumer's installation has no registrar: pip install 'thingspace-fota-listener[service]'"
-)
-# As wrong settings: another start does not help.
-NOT_INSTALLED = 2
-
-
 class Commands(click.Group):
     """A group whose commands never wait for the reader of their log and errors."""
 
@@ -36,13 +28,7 @@ class Commands(click.Group):
         # First, because the environment that holds the credentials is open until then.
         memory_protection.protect_memory()
         stderr.replace()
-        try:
-            return super().main(*arguments, **options)
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in ("listener", "registrar"):
-                raise
-            click.echo(f"Error: {error.name} is not installed. {HOW_TO_INSTALL}", err=True)
-            sys.exit(NOT_INSTALLED)
+        return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; one sentence if it needs what the base installation does not have."""
@@ -52,7 +38,8 @@ class Commands(click.Group):
             if error.name not in OF_THE_SERVICE:
                 raise
             raise click.ClickException(
-                f"{error.name} is not installed: the registrar needs thingspace-fota-listener[service]"
+                f"{error.name} is not installed: the registrar needs more than a consumer, "
+                "pip install 'thingspace-fota-listener[service]'"
             ) from None
 
 

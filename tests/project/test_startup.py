@@ -71,7 +71,8 @@ def test_registrar_says_what_the_base_installation_lacks(words: str) -> None:
     done, _ = imports_of("registrar", *words.split(), absent=OF_THE_SERVICE, environ=environ)
     assert done.returncode == 1
     assert done.stderr == (
-        "Error: urllib3 is not installed: the registrar needs thingspace-fota-listener[service]\n"
+        "Error: urllib3 is not installed: the registrar needs more than a consumer, "
+        "pip install 'thingspace-fota-listener[service]'\n"
     )
 
 
