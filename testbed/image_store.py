@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from testbed.process import ROOT
+from testbed.process import ROOT, ChildProcess
 from testbed.programs import MissingProgramError, find_program
 
 # What the images of Debian leave out of a root that debootstrap makes, and what they configure in it.
@@ -56,7 +56,6 @@ class ImageStore:
         Raises:
             ImageError: something is; the message names it.
         """
-        self.buildah("rm", "--all")
         if found := mounts_below(self.folder):
             raise ImageError(f"still mounted: {', '.join(found)}")
         subprocess.run(["rm", "-rf", "--one-file-system", self.folder], check=True)
@@ -117,11 +116,15 @@ class ImageStore:
 
 
 def _run(command: Sequence[str | Path], environ: Mapping[str, str]) -> str:
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    if done.returncode:
-        output = (done.stdout + done.stderr)[-4000:]
-        raise ImageError(f"{command[0]} ended with status {done.returncode}: {output}")
-    return done.stdout
+    # However this ends, by a time limit or Ctrl-C, no descendant goes on to write below the folder.
+    child = ChildProcess(*command, environ=environ)
+    child.stdout = subprocess.PIPE
+    with child:
+        output = child.output.read()
+        if status := child.wait():
+            end = (output + child.log())[-4000:]
+            raise ImageError(f"{command[0]} ended with status {status}: {end}")
+    return output
 
 
 def debian_mirror() -> list[str]:

@@ -43,7 +43,7 @@ def image_sources() -> list[str]:
     """What the build copies from the checkout into the folder of the service."""
     found = instructions()
     copies = [rest for word, rest in found if word == "COPY" and not rest.startswith("--from")]
-    return [text.split()[0].rstrip("/") for text in copies]
+    return [name.rstrip("/") for text in copies for name in text.split()[:-1]]
 
 
 def unit(name: str = "thingspace-fota") -> dict[str, list[str]]:

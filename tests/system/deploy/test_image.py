@@ -212,7 +212,7 @@ def test_it_registers_keeps_messages_and_deregisters_on_sigterm(
         wait_until(lambda: gone([process.pid for process in (first, *others)]))
         assert sandbox.registered_url() is None
         assert not healthy(image, service)
-        stats = image.run("python", "-m", "listener", "stats", "--json", REDIS_URL=url)
+        stats = image.run("fota", "stats", "--json", REDIS_URL=url)
         assert stats.returncode == 0, stats.stderr
         with redis.Redis.from_url(url) as client:
             assert client.xlen("{fota:0}:messages") == 1
