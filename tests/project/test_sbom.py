@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.installs
 def test_bill_of_materials_lists_what_is_locked_with_licences_and_needs(tmp_path: Path) -> None:
     # bin/sbom would install it, for all tests that run at the same time.
     find_development_program("cyclonedx-py")

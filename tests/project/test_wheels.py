@@ -59,6 +59,7 @@ def without_wheel(lock: str, python: str, platform: str, target: Path) -> set[st
 
 
 @pytest.mark.slow
+@pytest.mark.installs
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_locked_package_has_a_wheel(python: str, platform: str, tmp_path: Path) -> None:

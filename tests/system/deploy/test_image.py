@@ -34,7 +34,7 @@ from testbed.service import Service
 from tests.support.deploy_files import ROOT, base_images
 
 # The first test waits for the image, which is built once.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.installs, pytest.mark.timeout(1200)]
 NAME = "localhost/thingspace-fota-listener:test"
 # Debian's names of the releases that the Dockerfile may be based on.
 RELEASES = {"debian:13-slim": "trixie"}

@@ -9,7 +9,7 @@ import pytest
 from testbed.process import ROOT
 from tests.support.installations import build
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.installs]
 
 PACKAGES = ("listener", "registrar")
 

@@ -17,7 +17,7 @@ from testbed.programs import MissingProgramError, find_program
 from tests.support.consumer_feed import ACCOUNT, feed
 from tests.support.installations import PINS, Environment, uv
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.installs]
 
 NAME = "thingspace-fota-listener"
 # What rich and apispec need, and redis-py before Python 3.11.3.

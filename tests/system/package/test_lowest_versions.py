@@ -14,7 +14,7 @@ from testbed.service import RECEIVER, Service
 from tests.support.consumer_feed import feed
 from tests.support.installations import Environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.installs, pytest.mark.timeout(600)]
 
 RINGS = ("tests/unit/consumer", "tests/unit/listener", "tests/unit/registrar")
 TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "psutil", "jsonschema", "pyyaml")

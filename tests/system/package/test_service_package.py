@@ -13,7 +13,7 @@ from testbed.sandbox_client import Sandbox
 from testbed.service import RECEIVER, Service
 from tests.support.installations import PINS, Environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.installs]
 
 SUPERVISED = ("fota-registrar", "run", "--", *RECEIVER)
 MESSAGE = b'{"type": "upgradeFinished", "upgradeFinished": {"upgradeId": "u-1"}}'
