@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from testbed.process import ROOT
@@ -71,6 +72,12 @@ def is_usable(server: Path) -> bool:
 
 def server_version(server: Path) -> tuple[int, ...]:
     """Its version, for example `(7, 0, 15)`; empty if it does not run here, for lack of a library for example."""
+    return _version(server, server.stat().st_mtime_ns) if server.exists() else ()
+
+
+@cache
+def _version(server: Path, _changed_ns: int) -> tuple[int, ...]:
+    """Asked once of each program, because tests start hundreds of servers."""
     try:
         answer = subprocess.run([server, "--version"], capture_output=True, text=True, check=False)
     except OSError:

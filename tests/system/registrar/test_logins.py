@@ -23,6 +23,7 @@ RESTARTS = 30
 # program, because loading it thirty times is what would take the time.
 RESTARTER = f"""
 import os, sys
+import registrar.app, registrar.cli.by_hand
 from registrar.__main__ import main
 
 def restart():
