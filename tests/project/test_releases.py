@@ -21,6 +21,7 @@ from registrar.thingspace.transport import USER_AGENT
 from testbed.programs import find_development_program
 from tests.support import deploy_files
 from tests.support.deploy_files import ROOT
+from tests.support.tracked_files import tracked_files
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # A commit, and the version that it has. The one exception is the branch that PyPA itself tells users to take.
@@ -120,11 +121,8 @@ def test_every_place_reports_one_version() -> None:
         == __version__
     )
     assert f"thingspace-fota-listener/{__version__}" == USER_AGENT
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
     documents = [
-        ROOT / name for name in listed.split() if re.search(r"\.(md|ya?ml)$|Dockerfile$", name)
+        ROOT / name for name in tracked_files(ROOT) if re.search(r"\.(md|ya?ml)$|Dockerfile$", name)
     ]
     found = [
         tag
