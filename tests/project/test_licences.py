@@ -21,6 +21,8 @@ CLASSIFIERS = {
     "Apache Software License": {"Apache-2.0"},
     "BSD License": EITHER_BSD,
 }
+# async-timeout, which only Pythons before 3.11.3 need, has no licence expression.
+EXPRESSIONS = {"Apache 2": "Apache-2.0"}
 NOTE = re.compile(r"(?P<pin>[^#]+?)\s*#\s*(?P<why>.+?)\s+\((?P<licence>[^()]+)\)")
 
 
@@ -30,7 +32,7 @@ def pins() -> list[str]:
 
 def names(text: str) -> set[str]:
     """The licences in an expression; how they are joined is not looked at."""
-    plain = text.replace("(", "").replace(")", "")
+    plain = EXPRESSIONS.get(text, text).replace("(", "").replace(")", "")
     return set(re.split(r"\s+(?:and|or)\s+", plain, flags=re.IGNORECASE))
 
 

@@ -107,7 +107,7 @@ def test_forwards_signals_and_hides_credentials_and_the_terminal(
             service.signal(signal.Signals[number])
             wait_until(partial(is_last, record, number), service.log)
         assert "SIGUSR2" not in recorded(record)
-        assert has_said(service, "signal ignored")
+        wait_until_said(service, "signal ignored")
         names = recorded(record)[0].split()
         group, parent = recorded(record)[1].split()[1:]
         assert service.process
