@@ -1,6 +1,5 @@
 """A server for one connection, which a function answers as badly as a test wants, for the integration tests."""
 
-import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -34,6 +33,4 @@ def server(answer: Answer) -> Iterator[str]:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
         finally:
             over.set()
-            # A session that is collected only now closes its connection, and the thread waits for that.
-            gc.collect()
             thread.join()
