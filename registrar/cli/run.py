@@ -14,7 +14,7 @@ from registrar.cli.common import read_settings
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run(command: tuple[str, ...]) -> None:
-    """Start COMMAND, register once it is ready, deregister before it is told to stop.
+    """Start COMMAND, register once it is ready, and deregister before stopping it.
 
     Without COMMAND: the same, beside a listener that somebody else runs. REGISTRAR=off: only
     COMMAND is started. HUP, USR1, TTIN and TTOU go to COMMAND; TERM, INT or QUIT stops, a second one

@@ -107,7 +107,7 @@ def unpack(source: Source, servers: Path) -> Path:
         folder = Path(temporary) / "unpacked"
         folder.mkdir()
         source.fill(folder)
-        # Whoever else unpacks at the same time has the same.
+        # Another process that unpacks at the same time makes the same files.
         target = servers / source.name
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)

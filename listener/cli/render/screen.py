@@ -1,7 +1,7 @@
 """Draws on the terminal with rich: tables, findings, figures that change, progress.
 
 Commands import it only where they draw, because it takes as long to import as everything else of
-a command: whoever reads JSON or an error does not wait for it.
+a command. A command that prints JSON or an error does not need it.
 """
 
 import sys

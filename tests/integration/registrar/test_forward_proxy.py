@@ -117,19 +117,27 @@ def test_proxy_that_does_not_connect_ends_in_time_and_nothing_was_sent(
     assert "hidden" not in f"{error} {error.detail}"
 
 
-def test_proxy_may_speak_tls_itself(
-    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def proxy_certificate(certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The certificate of a proxy that speaks TLS; the client trusts it beside the provider's."""
     folder = tmp_path / "proxy"
     folder.mkdir()
-    of_proxy = make_certificate(folder, "localhost")
+    made = make_certificate(folder, "localhost")
     bundle = tmp_path / "bundle.pem"
-    bundle.write_text(certificate.read_text() + of_proxy.read_text())
+    bundle.write_text(certificate.read_text() + made.read_text())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    return made
+
+
+def test_proxy_may_speak_tls_itself(
+    certificate: Path, proxy_certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     login = ("user", "p@ss word/%")
     with (
         serving(over_tls(server_context(certificate), reply)) as address,
-        connect_proxy({f"{HOST}:443": address}, login=login, tls=server_context(of_proxy)) as proxy,
+        connect_proxy(
+            {f"{HOST}:443": address}, login=login, tls=server_context(proxy_certificate)
+        ) as proxy,
     ):
         # Written as a URL needs it.
         url = f"https://user:p%40ss%20word%2F%25@localhost:{proxy.port}"
@@ -142,17 +150,11 @@ def test_proxy_may_speak_tls_itself(
 
 
 def test_silence_behind_a_proxy_that_speaks_tls_ends_in_time(
-    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    certificate: Path, proxy_certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "proxy"
-    folder.mkdir()
-    of_proxy = make_certificate(folder, "localhost")
-    bundle = tmp_path / "bundle.pem"
-    bundle.write_text(certificate.read_text() + of_proxy.read_text())
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     with (
         serving(over_tls(server_context(certificate), silence)) as address,
-        connect_proxy({f"{HOST}:443": address}, tls=server_context(of_proxy)) as proxy,
+        connect_proxy({f"{HOST}:443": address}, tls=server_context(proxy_certificate)) as proxy,
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{proxy.port}")
         seconds, error = took(HttpSession(LIMITS))
