@@ -1,6 +1,8 @@
 """Reads the queue: handlers by kind, retries, takeovers, dead letters. See `docs/consumer.md`."""
 
 from listener.consumer.consumer import Consumer
+from listener.consumer.handlers.outcomes import Reject, Retry
+from listener.consumer.handlers.overdue import Overdue
 from listener.consumer.messages import ConsumerError, MalformedError, message, typed
 from listener.consumer.options import Backoff, Observer
 from listener.messages import kinds
@@ -14,6 +16,9 @@ __all__ = [
     "ConsumerError",
     "MalformedError",
     "Observer",
+    "Overdue",
+    "Reject",
+    "Retry",
     "message",
     "typed",
 ]

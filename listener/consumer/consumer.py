@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from typing import Any, Unpack
 
 from listener.consumer import messages
-from listener.consumer.handlers import HandlerRegistration, handle
+from listener.consumer.handlers.calls import call_plain
+from listener.consumer.handlers.overdue import Overdue
+from listener.consumer.handlers.registration import HandlerRegistration
 from listener.consumer.options import ConsumerOptions, Observer, Options, SafeObserver
-from listener.consumer.run_context import build_run_context
+from listener.consumer.run_context import RunContext, build_run_context
 from listener.consumer.threads import ConsumerThreads
 from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
 from listener.messages.kinds import Message
@@ -80,6 +82,7 @@ class Consumer(HandlerRegistration):
         # Its put() may be called by a signal handler while the same thread waits in its get().
         self._stop_requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = threading.Lock()
+        self._current: RunContext | None = None
 
     @classmethod
     def from_env(
@@ -118,7 +121,7 @@ class Consumer(HandlerRegistration):
         handler = self._handlers.find(typed.kind)
         if handler is None:
             return False
-        handle(handler, typed)
+        call_plain(handler, typed, self._handlers.surroundings)
         return True
 
     def run(self) -> None:
@@ -144,6 +147,12 @@ class Consumer(HandlerRegistration):
         """Makes `run` return soon, or the next `run`, if none is under way. May be called anywhere."""
         self._stop_requests.put(None)
 
+    @property
+    def overdue(self) -> tuple[Overdue, ...]:
+        """The handlers that have been running for longer than their `timeout_s`, now. Thread-safe."""
+        run = self._current
+        return () if run is None else run.running.overdue
+
     def _run(self) -> None:
         run = build_run_context(
             self._queue,
@@ -154,6 +163,7 @@ class Consumer(HandlerRegistration):
             handlers=self._handlers,
             observer=self._observer,
         )
+        self._current = run
         threads = ConsumerThreads(run)
         names = {"group": self.group, "consumer": run.consumer}
         log.info("consumer started", **names, unhandled=self._handlers.unhandled)
@@ -164,6 +174,7 @@ class Consumer(HandlerRegistration):
         finally:
             threads.finish(self._stop_requested_again)
             run.close()
+            self._current = None
             # Further requests must not stop the next run.
             while self._stop_requested_again(0):
                 pass

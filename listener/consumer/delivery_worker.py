@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import redis
 
 from listener.consumer import messages
-from listener.consumer.handlers import Handler, handle
+from listener.consumer.handlers.calls import call_plain
+from listener.consumer.handlers.registry import RegisteredHandler
 from listener.consumer.in_flight import DeadReason, Delivery
 from listener.consumer.messages import MalformedError
 from listener.consumer.outages import BACKOFF_S, BackingOffError
@@ -108,15 +109,22 @@ class DeliveryWorker:
                 return not group.renew([delivery])
         return True
 
-    def _handle(self, delivery: Delivery, message: Message, handler: Handler) -> None:
+    def _handle(self, delivery: Delivery, message: Message, handler: RegisteredHandler) -> None:
         began = time.monotonic()
         try:
-            handle(handler, message)
+            self._call(handler, message)
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is the handler's failure alone
             self._retry_or_dead_letter(delivery, message, error)
             return
         self._run.observer.handled(message.kind, time.monotonic() - began)
         self._in_flight.finish(delivery)
+
+    def _call(self, handler: RegisteredHandler, message: Message) -> None:
+        self._run.running.begin(handler, message)
+        try:
+            call_plain(handler, message, self._run.handlers.surroundings)
+        finally:
+            self._run.running.end(handler, message)
 
     def _retry_or_dead_letter(
         self, delivery: Delivery, message: Message, error: BaseException

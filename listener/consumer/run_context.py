@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import redis
 
 from listener.consumer.claims import MAX_REPLY_BYTES, MIN_REPLY_BYTES, Claims
-from listener.consumer.handlers import Handlers
+from listener.consumer.handlers.overdue import RunningHandlers
+from listener.consumer.handlers.registry import Handlers
 from listener.consumer.in_flight import InFlight
 from listener.consumer.options import Observer, Options
 from listener.consumer.outages import AdaptiveSize, Outages
@@ -43,6 +44,7 @@ class RunContext:
         observer: one whose methods do not raise.
         read_size: how many messages to read at once.
         outages: which partitions fail.
+        running: the handlers that are running and may be overdue.
         stopping: nothing more is read or claimed.
         ended: all threads return.
     """
@@ -59,6 +61,7 @@ class RunContext:
     observer: Observer
     read_size: AdaptiveSize
     outages: Outages = field(default_factory=Outages)
+    running: RunningHandlers = field(default_factory=RunningHandlers)
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 

@@ -15,7 +15,7 @@ from listener.consumer import (
     UpgradeScheduled,
     UpgradeStarted,
 )
-from listener.consumer.handlers import CLASSES
+from listener.consumer.handlers.signature import CLASSES
 from listener.messages.kinds import KIND_NAMES
 
 FINISHED = {"type": "upgradeFinished", "upgradeId": "u", "status": "UpgradeSuccess"}
@@ -64,7 +64,9 @@ def test_handler_whose_parameter_takes_the_class_is_registered(
     handler: Any, kind: str | type[Message]
 ) -> None:
     consumer = register(handler, kind)
-    assert consumer._handlers.find("upgrade-finished") is handler
+    found = consumer._handlers.find("upgrade-finished")
+    assert found
+    assert found.call is handler
     assert consumer._handlers.find("upgrade-started") is None
 
 

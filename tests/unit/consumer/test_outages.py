@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from listener.consumer.acknowledger import Acknowledger
 from listener.consumer.claims import NOTHING, Claimed
 from listener.consumer.delivery_worker import DeliveryWorker
-from listener.consumer.handlers import Handlers
+from listener.consumer.handlers.registry import Handlers
 from listener.consumer.in_flight import DeadReason, Delivery, InFlight
 from listener.consumer.maintenance import Maintenance
 from listener.consumer.options import Observer, Options

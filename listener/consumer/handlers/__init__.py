@@ -1,0 +1,1 @@
+"""The program's own code: its handlers by kind, their options, what they may raise, and how they are called."""

@@ -1,0 +1,87 @@
+"""The handlers of a consumer by kind, each with its options, and what surrounds all of them."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from listener.consumer.handlers.options import HandlerOptions
+from listener.consumer.handlers.signature import Handler, check_handler, is_async, name_of
+from listener.messages.kinds import KIND_NAMES, UNKNOWN
+
+Surrounding = Callable[[Any], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
+"""Takes a message; makes the context manager, plain or async, that its handler is called in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredHandler:
+    """A handler with its options."""
+
+    call: Handler
+    options: HandlerOptions = field(default_factory=HandlerOptions)
+    is_async: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its module and name."""
+        return name_of(self.call)
+
+
+class Handlers:
+    """At most one handler for each kind, and at most one for all other kinds."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, RegisteredHandler] = {}
+        self._default: RegisteredHandler | None = None
+        self.surroundings: list[Surrounding] = []
+
+    def add(
+        self, kinds: tuple[str, ...], handler: Handler, options: HandlerOptions | None = None
+    ) -> None:
+        """Registers the handler of some kinds; without kinds, that of all other kinds.
+
+        Raises:
+            ValueError: see `check`.
+            TypeError: see `check_handler`.
+        """
+        self.check(kinds)
+        check_handler(kinds or (UNKNOWN,), handler)
+        registered = RegisteredHandler(
+            call=handler, options=options or HandlerOptions(), is_async=is_async(handler)
+        )
+        if not kinds:
+            self._default = registered
+        self._by_kind.update(dict.fromkeys(kinds, registered))
+
+    def check(self, kinds: tuple[str, ...]) -> None:
+        """Checks that a handler may be registered for some kinds.
+
+        Raises:
+            ValueError: there is no such kind, or it has a handler already.
+        """
+        for kind in kinds:
+            if kind not in KIND_NAMES:
+                raise ValueError(
+                    f"there is no kind {kind!r}; the kinds are {', '.join(KIND_NAMES)}"
+                )
+            if kind in self._by_kind:
+                raise ValueError(f"the kind {kind} has a handler already")
+        if not kinds and self._default is not None:
+            raise ValueError("there is a handler for the rest already")
+
+    def find(self, kind: str) -> RegisteredHandler | None:
+        """The handler of a kind, if any; an unrecognised kind without a default is handled as `unknown`."""
+        handler = self._by_kind.get(kind, self._default)
+        if handler is None and kind not in KIND_NAMES:
+            return self._by_kind.get(UNKNOWN)
+        return handler
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no handler at all."""
+        return not self._by_kind and self._default is None
+
+    @property
+    def unhandled(self) -> list[str]:
+        """The known kinds without any handler."""
+        return [kind for kind in KIND_NAMES if self.find(kind) is None]
