@@ -9,9 +9,11 @@ from typing import Any, cast
 from flask import Request
 from flask.globals import request_ctx
 
+from listener.callback import current_span
 from listener.callback.auth import NOT_AUTHENTICATED, Authentication
 from listener.callback.ownership_probe import NONCE_HEADER
 from listener.errors import MalformedRequestError, RequestTooLargeError
+from listener.messages import trace_context
 from listener.settings.parsers import RESERVED_PATHS
 
 # What Flask, its hooks, and what instruments them see of every path but those of the health checks.
@@ -83,6 +85,12 @@ class CallbackRequest(Request):
         return self._request_id
 
     _request_id: str | None = None
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace context of the current span, if the receiver is traced, else of the header, if well-formed."""
+        header = self.environ.get("HTTP_TRACEPARENT")
+        return current_span.traceparent() or (trace_context.parse(header) if header else None)
 
     @property
     def forwarded_for(self) -> list[str]:

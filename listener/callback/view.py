@@ -85,7 +85,12 @@ class CallbackView:
             )
             self._warn_previous_secrets(request.authentication)
             check_account(content, self._settings)
-            return Message.from_payload(content, arrived=arrived, request_id=request.request_id)
+            return Message.from_payload(
+                content,
+                arrived=arrived,
+                request_id=request.request_id,
+                traceparent=request.traceparent,
+            )
         except RefusalError as refusal:
             if isinstance(refusal, CredentialsError):
                 # Wrong credentials authenticate nobody, whatever token came with them.

@@ -54,6 +54,7 @@ def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> 
         time_text=time_text,
         account=find("account"),
         request_id=find("requestid"),
+        traceparent=find("traceparent"),
         attributes=attributes,
         data=data,
         raw=raw,

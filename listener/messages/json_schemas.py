@@ -11,7 +11,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import INCLUDE, Schema, fields, validate
 
-from listener.messages import schemas, shape
+from listener.messages import schemas, shape, trace_context
 from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_NAME, UNKNOWN
 from listener.messages.members import Kind
 
@@ -74,6 +74,12 @@ class EntrySchema(Schema):
     kind = fields.String(required=True, validate=validate.OneOf(KIND_NAMES))
     account = fields.String(validate=validate.Length(min=1))
     requestid = fields.String(required=True)
+    traceparent = fields.String(
+        validate=validate.Regexp(trace_context.FORM),
+        metadata={
+            "description": "W3C Trace Context of the request that brought the message, if there is one."
+        },
+    )
 
 
 def schema_of(name: str) -> JsonSchema:

@@ -57,6 +57,7 @@ class Message:
         partition: the number of that stream's partition.
         deliveries: how often it was given to a handler, this time included. See `docs/consumer.md`.
         participant_name: `participantName` of the message.
+        traceparent: W3C Trace Context of the request that brought it; None if the entry has none.
         extra: the members of the message and of its own container that have no attribute here;
             where both have one of the same name, the container's. Of the other kinds' containers
             those that are not empty.
@@ -78,6 +79,7 @@ class Message:
     partition: int
     deliveries: int
     participant_name: str | None
+    traceparent: str | None = None
     extra: Mapping[str, Any]
 
 

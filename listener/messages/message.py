@@ -32,20 +32,28 @@ class Message:
     time: str
     request_id: str
     data: bytes
+    traceparent: str | None = None
 
     @classmethod
     def from_payload(
-        cls, payload: Mapping[str, Any], *, arrived: datetime, request_id: str
+        cls,
+        payload: Mapping[str, Any],
+        *,
+        arrived: datetime,
+        request_id: str,
+        traceparent: str | None = None,
     ) -> "Message":
         """Validates a payload and makes a message of it.
 
         The id depends on the content alone: the same content always has the same id, whatever the
-        order of its members, whatever credentials came with it, and however often it was tried before.
+        order of its members, whatever credentials and trace context came with it, and however often it was
+        tried before.
 
         Args:
             payload: a JSON object as `payload.parse` returns it, with or without credentials.
             arrived: when it arrived, with a time zone.
             request_id: the id of the request that brought it.
+            traceparent: the trace context of that request, as `trace_context.parse` returns it.
 
         Raises:
             RefusalError: `wrong-shape`; `not-json`, nested too deep to be written again.
@@ -64,6 +72,7 @@ class Message:
             time=timestamp(arrived),
             request_id=request_id,
             data=serialize(content),
+            traceparent=traceparent,
         )
 
     @property
@@ -87,6 +96,8 @@ class Message:
         if self.account is not None:
             flat += ("account", self.account)
         flat += ("requestid", self.request_id)
+        if self.traceparent is not None:
+            flat += ("traceparent", self.traceparent)
         return flat
 
     def fields(self) -> dict[str, str | bytes]:

@@ -27,6 +27,14 @@ MISDIRECTED = (
 )
 STRING: Part = {"type": "string"}
 OBJECT: Part = {"type": "object"}
+# No pattern: a header that is not well-formed is ignored.
+TRACEPARENT_PARAMETER: Part = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "description": "W3C Trace Context; one that is well-formed is kept in the entry.",
+    "schema": STRING,
+}
 HEADERS_BY_STATUS = {405: {"Allow": ALLOW}, 503: {"Retry-After": RETRY_AFTER}}
 
 
@@ -120,7 +128,10 @@ def _post_operation(settings: Settings) -> Part:
             "are set, for one, no account is refused."
         ),
         "servers": [_public_server(settings)],
-        "parameters": [_token_parameter()] if settings.callback_token else [],
+        "parameters": [
+            *([_token_parameter()] if settings.callback_token else []),
+            TRACEPARENT_PARAMETER,
+        ],
         "requestBody": {"required": True, "content": {JSON: {"schema": _body_schema(settings)}}},
         "responses": {"200": _json("The message is kept.", "Kept"), **problems},
     }

@@ -102,6 +102,22 @@ def test_the_request_id_is_the_senders_if_it_is_fit(client: FlaskClient, redis_c
     assert all(len(made) == 32 and made.isalnum() for made in ids[1:])
 
 
+def test_entry_has_the_trace_context_of_the_request_that_came_first(
+    client: FlaskClient, redis_client: Any
+) -> None:
+    first, second = (f"00-0af7651916cd43dd8448eb211c80319c-{n:016x}-01" for n in (1, 2))
+    ids = {
+        body(client.post(PATH, json={"n": 1}, headers={"Traceparent": sent}))["id"]
+        for sent in (first, second, "00-hostile\xff")
+    }
+    assert len(ids) == 1
+    client.post(PATH, json={"n": 2})
+    client.post(PATH, json={"n": 2}, headers={"traceparent": first})
+    client.post(PATH, json={"n": 3}, headers={"traceparent": f"{first},{first}"})
+    found = [fields.get("traceparent") for _, fields in redis_client.xrange(STREAM)]
+    assert found == [first, None, None]
+
+
 @pytest.mark.parametrize(
     ("content", "status", "reason"),
     [

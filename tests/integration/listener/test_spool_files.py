@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,23 @@ def test_row_of_a_later_version_is_moved_without_what_that_version_added(tmp_pat
             tmp_path, 1, lambda text: json.dumps({**json.loads(text), "added": "later"}).encode()
         )
         assert [spooled.message for spooled in spool.oldest(10)] == [message(1)]
+
+
+def test_row_of_a_version_without_trace_context_is_moved_without_one(tmp_path: Path) -> None:
+    traced = replace(
+        message(2), traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    )
+    with closing(Spool(tmp_path, 2**20)) as spool:
+        spool.put(message(1), 1)
+        spool.put(traced, 1)
+
+        def as_before(text: bytes) -> bytes:
+            row = json.loads(text)
+            assert row.pop("traceparent") is None
+            return json.dumps(row).encode()
+
+        rewrite(tmp_path, 1, as_before)
+        assert [spooled.message for spooled in spool.oldest(10)] == [message(1), traced]
 
 
 every_damage = pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from testbed.polling import wait_until
 from testbed.process import ROOT
@@ -31,6 +32,9 @@ BY_PROXIES = dict.fromkeys(
 )
 
 
+SENDERS_SPAN = "00f067aa0ba902b7"
+
+
 def body(**members: Any) -> str:
     return json.dumps({"username": "listener", "password": PASSWORD, **members})
 
@@ -47,7 +51,8 @@ def send(service: Service) -> list[int]:
         (f"//cb/{TOKEN}", body(n=3)),
         (f"/healthz/{TOKEN}", body(n=3)),
     ]
-    headers = {**BY_PROXIES, "Content-Type": "application/json"}
+    traceparent = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{SENDERS_SPAN}-01"
+    headers = {**BY_PROXIES, "Content-Type": "application/json", "Traceparent": traceparent}
     return [service.post(data, path, headers=headers).status_code for path, data in requests]
 
 
@@ -84,10 +89,20 @@ def test_opentelemetry_has_a_span_of_each_message_with_its_status_and_no_secret(
         "OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH": "patch_all",
         **conventions,
     }
-    settings = {**SETTINGS, **exporting, "REDIS_URL": redis_server}
-    with Service("opentelemetry-instrument", *RECEIVER, **settings) as service:
+    namespace = f"traced-{len(conventions)}"
+    settings = {
+        **SETTINGS,
+        **exporting,
+        "REDIS_URL": redis_server,
+        "QUEUE_NAMESPACE": namespace,
+    }
+    with (
+        Service("opentelemetry-instrument", *RECEIVER, **settings) as service,
+        redis.Redis.from_url(redis_server, decode_responses=True) as client,
+    ):
         service.wait_until_ready()
         assert send(service) == STATUSES
+        entries: Any = client.xrange(f"{{{namespace}:0}}:messages")
         wait_until(lambda: len(spans(service)) >= len(STATUSES), service.log)
         service.signal()
         assert service.wait() == 0
@@ -96,8 +111,18 @@ def test_opentelemetry_has_a_span_of_each_message_with_its_status_and_no_secret(
     assert {span["attributes"]["http.target"] for span in found} == {"/***"}
     if conventions:
         assert {span["attributes"]["url.path"] for span in found} == {"/***"}
+    # The duplicate's span is not that of the entry.
+    kept = [fields["traceparent"].split("-")[1:3] for _, fields in entries]
+    assert kept == [context_of(found[0]), context_of(found[2])]
+    assert found[0]["parent_id"] == f"0x{SENDERS_SPAN}"
     assert not [secret for secret in SECRETS if secret in log]
     assert "internal-error" not in log
+
+
+def context_of(span: dict[str, Any]) -> list[str]:
+    """Its trace's id and its own, as they stand in a `traceparent`."""
+    context = span["context"]
+    return [context[name].removeprefix("0x") for name in ("trace_id", "span_id")]
 
 
 # An operator's own configuration; the one of the project comes first. The options are those that send most.

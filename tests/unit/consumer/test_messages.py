@@ -102,6 +102,12 @@ def test_a_finished_upgrade() -> None:
     assert (got.extra, got.deliveries) == ({}, 1)
 
 
+def test_trace_context_is_that_of_the_entry_or_none() -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert of({}, traceparent=traceparent.encode()).traceparent == traceparent
+    assert (of({}).traceparent, sample("upgrade-started").traceparent) == (None, None)
+
+
 def test_a_started_upgrade() -> None:
     got = sample("upgrade-started")
     assert isinstance(got, UpgradeStarted)

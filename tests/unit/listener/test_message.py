@@ -238,6 +238,17 @@ def test_account_and_upgrade_id_that_are_no_texts_are_left_out(value: Any) -> No
     ]
 
 
+def test_trace_context_stands_behind_all_other_attributes_and_does_not_change_the_id() -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    traced = Message.from_payload(
+        sample("upgrade-started"), arrived=ARRIVED, request_id="r-1", traceparent=traceparent
+    )
+    plain = validated(sample("upgrade-started"))
+    assert traced.id == plain.id
+    assert traced.fields() == {**plain.fields(), "traceparent": traceparent}
+    assert list(traced.fields())[-1] == "traceparent"
+
+
 def test_data_keeps_the_order_of_the_members() -> None:
     assert validated({"type": "new", "b": 1, "a": 2}).data == b'{"type":"new","b":1,"a":2}'
 
