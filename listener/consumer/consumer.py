@@ -12,8 +12,9 @@ from listener.consumer import messages
 from listener.consumer.handlers.calls import call_plain
 from listener.consumer.handlers.overdue import Overdue
 from listener.consumer.handlers.registration import HandlerRegistration
+from listener.consumer.monitoring.health import Health
 from listener.consumer.options import ConsumerOptions, Observer, Options, SafeObserver
-from listener.consumer.run_context import RunContext, build_run_context
+from listener.consumer.run_context import build_run_context
 from listener.consumer.threads import ConsumerThreads
 from listener.inspection.consumer_groups import HANDED_BACK, REQUEUED
 from listener.messages.kinds import Message
@@ -31,6 +32,13 @@ class Consumer(HandlerRegistration):
     to the handler of its kind until it returns, or is moved to the group's dead stream. A message is
     acknowledged after the handler returned, and so may be given to a handler again if this process,
     Redis or the connection fails: be idempotent by `message.id`. Order: see `docs/consumer.md`.
+
+    Attributes:
+        group: the name of the consumer group.
+        name: of this consumer; None: a unique one for each run. May be set before `run`.
+        only: the numbers of the partitions to read. May be set before `run`.
+        queue: the address of the queue.
+        options: how it works.
     """
 
     def __init__(
@@ -67,22 +75,22 @@ class Consumer(HandlerRegistration):
             raise ValueError("group and namespace must not be empty, and partitions at least 1")
         if name in ("", HANDED_BACK, REQUEUED):
             raise ValueError(f"name must not be empty, {HANDED_BACK!r} or {REQUEUED!r}")
-        self._only = range(partitions) if only is None else sorted(set(only))
-        if not self._only or not set(self._only) <= set(range(partitions)):
+        self.only: Collection[int] = range(partitions) if only is None else sorted(set(only))
+        if not self.only or not set(self.only) <= set(range(partitions)):
             raise ValueError(f"only may have numbers from 0 to {partitions - 1}, one at least")
         self.group = group
         self.options = Options(**options)
-        self._name = name
-        self._queue = QueueSettings(
+        self.name = name
+        self.queue = QueueSettings(
             url=parsers.redis_url(redis_url),
             namespace=parsers.namespace(namespace),
             partitions=partitions,
         )
-        self._observer = Observer() if observer is None else SafeObserver(observer)
+        self._observers = [] if observer is None else [observer]
         # Its put() may be called by a signal handler while the same thread waits in its get().
         self._stop_requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = threading.Lock()
-        self._current: RunContext | None = None
+        self._threads: ConsumerThreads | None = None
 
     @classmethod
     def from_env(
@@ -143,6 +151,20 @@ class Consumer(HandlerRegistration):
         finally:
             self._running.release()
 
+    @property
+    def has_handlers(self) -> bool:
+        """Whether any handler is registered; without one `run` refuses to begin."""
+        return not self._handlers.is_empty
+
+    def add_observer(self, observer: Observer) -> None:
+        """Adds another observer to those that are called from the next `run` on."""
+        self._observers.append(observer)
+
+    def health(self) -> Health:
+        """How the run is that is under way, for probes; never asks Redis. May be called anywhere."""
+        threads = self._threads
+        return threads.health() if threads else Health(is_running=False)
+
     def stop(self) -> None:
         """Makes `run` return soon, or the next `run`, if none is under way. May be called anywhere."""
         self._stop_requests.put(None)
@@ -150,21 +172,19 @@ class Consumer(HandlerRegistration):
     @property
     def overdue(self) -> tuple[Overdue, ...]:
         """The handlers that have been running for longer than their `timeout_s`, now. Thread-safe."""
-        run = self._current
-        return () if run is None else run.running.overdue
+        return self.health().overdue
 
     def _run(self) -> None:
         run = build_run_context(
-            self._queue,
-            self._only,
+            self.queue,
+            self.only,
             group=self.group,
-            name=self._name,
+            name=self.name,
             options=self.options,
             handlers=self._handlers,
-            observer=self._observer,
+            observer=SafeObserver(*self._observers) if self._observers else Observer(),
         )
-        self._current = run
-        threads = ConsumerThreads(run)
+        threads = self._threads = ConsumerThreads(run)
         names = {"group": self.group, "consumer": run.consumer}
         log.info("consumer started", **names, unhandled=self._handlers.unhandled)
         try:
@@ -173,8 +193,8 @@ class Consumer(HandlerRegistration):
             log.info("consumer stopping", **names)
         finally:
             threads.finish(self._stop_requested_again)
+            self._threads = None
             run.close()
-            self._current = None
             # Further requests must not stop the next run.
             while self._stop_requested_again(0):
                 pass

@@ -145,10 +145,10 @@ class Observer:
 
 
 class SafeObserver(Observer):
-    """Calls another observer, and logs what that one raises."""
+    """Calls other observers, and logs what they raise."""
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
 
     def received(self, messages: int, partition: int) -> None:
         self._call("received", messages, partition)
@@ -172,7 +172,8 @@ class SafeObserver(Observer):
         self._call("lost", messages)
 
     def _call(self, method: str, *args: object) -> None:
-        try:
-            getattr(self._observer, method)(*args)
-        except BaseException:
-            log.exception("the observer failed", method=method)
+        for observer in self._observers:
+            try:
+                getattr(observer, method)(*args)
+            except BaseException:
+                log.exception("the observer failed", method=method)

@@ -42,6 +42,8 @@ class Outages:
         self._failing: dict[int, set[str]] = {}
         self._blocked_until: dict[tuple[str, int], float] = {}
         self._clock = clock
+        self._began = clock()
+        self._answered_at: dict[int, float] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -64,6 +66,17 @@ class Outages:
             self._blocked_until[key] = now + min(backoff_s, MAX_BACKOFF_S)
             raise
         self._blocked_until.pop(key, None)
+        self.record_answer([partition])
+
+    def record_answer(self, partitions: Iterable[int]) -> None:
+        """Records that a command of these partitions has just succeeded."""
+        now = self._clock()
+        for number in partitions:
+            self._answered_at[number] = now
+
+    def silent_s(self, partition: int) -> float:
+        """How many seconds ago a command last succeeded there; at first, the time since the start."""
+        return self._clock() - self._answered_at.get(partition, self._began)
 
     def is_failing(self, partition: int) -> bool:
         """Whether any activity failed there and has not succeeded since."""

@@ -65,6 +65,7 @@ class Reader:
         else:
             self._has_read = True
             self._failures.reset()
+            self._run.outages.record_answer(self._partitions)
             self._run.outages.end("read", self._partitions)
 
     def _reclaim_own(self) -> bool:

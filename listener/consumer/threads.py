@@ -10,6 +10,7 @@ import redis
 from listener.consumer.acknowledger import Acknowledger
 from listener.consumer.delivery_worker import DeliveryWorker
 from listener.consumer.maintenance import Maintenance
+from listener.consumer.monitoring.health import Health
 from listener.consumer.reader import Reader
 from listener.consumer.run_context import RunContext
 from listener.queue.redis_errors import describe_error
@@ -82,6 +83,20 @@ class ConsumerThreads:
         for thread in self._workers:
             _join(thread, 0.01)
         self._leave()
+
+    def health(self) -> Health:
+        """The consumer as it is now."""
+        run = self._run
+        threads = (*self._workers, *self._others, *self._readers)
+        dead = (thread.name for thread in threads if thread.ident and not thread.is_alive())
+        is_running = not run.stopping.is_set()
+        return Health(
+            is_running=is_running,
+            in_hand=len(run.in_flight.keys()),
+            dead_threads=tuple(dead) if is_running else (),
+            redis_silent_s=max(map(run.outages.silent_s, run.groups)) if is_running else 0.0,
+            overdue=run.running.overdue,
+        )
 
     def _reader(self, numbers: list[int]) -> threading.Thread:
         reader = Reader(self._run, numbers, self._add_reader)

@@ -50,6 +50,7 @@ PURE = (
     "listener/times.py",
     "listener/cli/render/csv_rows.py",
     "listener/consumer/in_flight.py",
+    "listener/consumer/monitoring/health.py",
     "listener/consumer/messages.py",
     "listener/consumer/options.py",
     "listener/errors.py",
