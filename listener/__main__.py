@@ -18,6 +18,9 @@ SUMMARIES = {
     "tail": "Print messages as they arrive.",
 }
 
+# The commands that stand in a package of their own or with others.
+PACKAGES = {"dead": "dead_letters", "group": "groups", "replay": "groups", "resend": "groups"}
+
 
 @click.group(
     cls=CommandGroup,
@@ -33,7 +36,8 @@ def main() -> None:
 
 
 for name, summary in SUMMARIES.items():
-    main.add_command(LazyCommand(f"listener.cli.{name}.{name}", summary))
+    module = ".".join(filter(None, ("listener.cli", PACKAGES.get(name), name)))
+    main.add_command(LazyCommand(f"{module}.{name}", summary))
 
 
 if __name__ == "__main__":

@@ -46,9 +46,23 @@ def entry_time(entry_id: str) -> datetime | None:
 
 
 def format_entry_time(entry_id: str) -> str:
-    """When an entry was written, by Redis's clock, to the second; the id itself if that is no time."""
+    """When an entry was written, by Redis's clock, as `format_time`; the id itself if that is no time."""
     written = entry_time(entry_id)
-    return f"{written:%Y-%m-%d %H:%M:%S}" if written else entry_id
+    return format_time(written) if written else entry_id
+
+
+def format_time(moment: datetime) -> str:
+    """For a table: to the second, in UTC, with its zone, such as `2026-11-23 08:00:00Z`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def format_time_text(text: str) -> str:
+    """A field such as `time` for a table; what is no time with a zone stands as it is, cut to 20 letters."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return format_time(moment) if moment.tzinfo else text[:20]
+    except (ValueError, OverflowError):
+        return text[:20]
 
 
 def entry_age_s(entry_id: str, now: datetime) -> float:

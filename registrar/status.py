@@ -196,7 +196,7 @@ def _from_last_tick(slot: Slot, last: Observation | None) -> Observation:
 
 
 def _to_the_second(moment: str | None) -> str:
-    return moment[:19].replace("T", " ") if moment else "-"
+    return f"{moment[:19].replace('T', ' ')}Z" if moment else "-"
 
 
 def _iso_time(moment_ms: int) -> str:

@@ -11,9 +11,25 @@ from typing import IO
 import click
 
 from listener.cli import common
+from listener.inspection.entry_filter import DeviceId, normalized
 from listener.messages.kinds import KIND_NAMES
 
 STANDARD_OUTPUT = Path("-")
+
+
+def _read_device(_: click.Context, __: click.Parameter, text: str | None) -> DeviceId | None:
+    try:
+        return None if text is None else DeviceId.read(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _read_upgrade(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    key = None if text is None else normalized(text)
+    if key == "":
+        raise click.BadParameter("must be an upgrade's id, or its beginning")
+    return key
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -30,6 +46,19 @@ kinds = click.option(
     help="Only messages of this kind; may be repeated.",
 )
 account = click.option("--account", metavar="ACCOUNT", help="Only messages of this account.")
+upgrade = click.option(
+    "--upgrade",
+    metavar="ID",
+    callback=_read_upgrade,
+    help="Only messages of this upgrade; the beginning of its id will do.",
+)
+device = click.option(
+    "--device",
+    metavar="ID",
+    callback=_read_device,
+    help="Only messages that name this device: its IMEI in any spelling, or another id.",
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Only show what it means.")
 limit = click.option(
     "--limit",
     type=click.IntRange(1),

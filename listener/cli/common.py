@@ -105,16 +105,22 @@ def print_list(
     as_json: bool,
     to_data: Callable[[T], dict[str, Any]],
     print_table: Callable[[Sequence[T]], None],
-) -> None:
-    """Prints items as lines of JSON, or at most `MAX_TABLE_ROWS` (without a limit) of them as a table."""
+) -> bool:
+    """Prints items as lines of JSON, or at most `MAX_TABLE_ROWS` (without a limit) of them as a table.
+
+    Returns:
+        Whether there were any.
+    """
     if as_json:
-        for item in islice(items, limit):
+        count = 0
+        for count, item in enumerate(islice(items, limit), start=1):  # noqa: B007 (the last count is the result)
             click.echo(json_line(to_data(item)))
-        return
+        return count > 0
     max_rows = limit or MAX_TABLE_ROWS
     rows = list(islice(items, max_rows + 1))
     print_table(rows[:max_rows])
     warn_truncated(rows, max_rows)
+    return bool(rows)
 
 
 def warn_truncated(items: Sequence[object], limit: int) -> None:

@@ -13,8 +13,8 @@ import click
 from listener import times
 from listener.cli import click_options, common, queue_access
 from listener.cli.render import csv_rows
-from listener.cli.tail import is_wanted
 from listener.inspection.entries import newest_first, oldest_first
+from listener.inspection.entry_filter import DeviceId, EntryFilter
 from listener.inspection.entry_text import event_json
 from listener.inspection.pages import IDS_ONLY
 from listener.inspection.queue_view import QueueView
@@ -34,6 +34,7 @@ Advance = Callable[[int, int], None]
 )
 @click.option(
     "--from",
+    "--since",
     "start",
     default="start",
     metavar="TIME|ID",
@@ -45,6 +46,8 @@ Advance = Callable[[int, int], None]
 )
 @click_options.kinds
 @click_options.account
+@click_options.upgrade
+@click_options.device
 @click.option(
     "--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
 )
@@ -57,6 +60,8 @@ def export(
     end: str,
     kinds: tuple[str, ...],
     account: str | None,
+    upgrade: str | None,
+    device: DeviceId | None,
     format_: str,
     as_json: bool,
     output: Path | None,
@@ -71,7 +76,9 @@ def export(
     if as_json and format_ == "csv":
         raise click.UsageError("--json and --format csv exclude each other")
     path = click_options.output_path(output, force)
+    chosen = EntryFilter(kinds, account, upgrade, device=device)
     with queue_access.open_queue() as queue:
+        queue_access.warn_no_stream(queue)
         now = queue.now()
         first = common.resolve_time_option(times.first_id, start, now, "--from")
         last = common.resolve_time_option(times.last_id, end, now, "--to")
@@ -80,8 +87,7 @@ def export(
             with _progress_bar(path, max(end_ms - start_ms, 1)) as advance:
                 entries = oldest_first(queue.client, queue.partitions, first=first, last=last)
                 read = _advancing(entries, advance, start_ms, end_ms)
-                wanted = (entry for entry in read if is_wanted(entry, kinds, account, None))
-                count = _write(file, wanted, format_)
+                count = _write(file, filter(chosen.matches, read), format_)
     if path:
         click.echo(f"{counted(count, 'message')} written to {path}", err=True)
 

@@ -37,7 +37,8 @@ def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     """
     with queue_access.open_queue() as queue:
         entries = _oldest(queue, queue_access.resolve_groups(queue, group), limit + 1)
-    common.print_list(entries, limit, as_json, _data, _print_table)
+        if not common.print_list(entries, limit, as_json, _data, _print_table):
+            queue_access.warn_no_stream(queue)
     if as_json:
         common.warn_truncated(entries, limit)
 

@@ -21,6 +21,7 @@ from listener.inspection.queue_view import QueueView
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from listener.text import clean, counted, json_line, truncate
+from listener.times import format_time_text
 
 BEGINNING_LENGTH = 70
 
@@ -39,7 +40,8 @@ def list_(*, limit: int | None, as_json: bool) -> None:
     """List what is in the quarantine, the oldest first."""
     with queue_access.open_queue() as queue:
         messages = read_quarantine(queue.client, queue.partitions[0], projection=SUMMARY)
-        common.print_list(messages, limit, as_json, _summary, _print_table)
+        if not common.print_list(messages, limit, as_json, _summary, _print_table):
+            queue_access.warn_no_stream(queue)
 
 
 @quarantine.command(epilog="Example: python -m listener quarantine show 1795397513221-0")
@@ -154,7 +156,7 @@ def _print_table(messages: Sequence[QuarantinedMessage]) -> None:
         ("id", "arrived", "reason", "bytes", "begins"), right_aligned=("bytes",), no_wrap=("id",)
     )
     for message in messages:
-        arrived = message.time[:19].replace("T", " ")
+        arrived = format_time_text(message.time)
         begins = truncate(message.data, BEGINNING_LENGTH)
         table.add_row(message.entry_id, arrived, message.reason, message.bytes, begins)
     table.print()

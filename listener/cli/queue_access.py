@@ -7,6 +7,7 @@ import click
 
 from listener.cli.common import read_settings
 from listener.inspection.consumer_groups import group_names
+from listener.inspection.pages import stream_info
 from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
 from listener.settings.queue_settings import QueueSettings
 from listener.text import clean
@@ -29,6 +30,30 @@ def open_queue() -> Iterator[QueueView]:
         raise click.ClickException(str(error)) from None
 
 
+def no_stream(queue: QueueView) -> str:
+    """A sentence if no partition has a stream yet; else an empty text. Raises redis.RedisError.
+
+    It names the namespace, since another one than the service's is empty as well.
+    """
+    if any(stream_info(queue.client, partition.messages) for partition in queue.partitions):
+        return ""
+    return no_stream_in(queue.settings.namespace)
+
+
+def no_stream_in(namespace: str) -> str:
+    """The sentence itself."""
+    return (
+        f"There is no stream yet in the namespace {clean(namespace)}: nothing was received, and no "
+        "consumer group was made."
+    )
+
+
+def warn_no_stream(queue: QueueView) -> None:
+    """Says on standard error that there is no stream yet. Raises redis.RedisError."""
+    if sentence := no_stream(queue):
+        click.echo(sentence, err=True)
+
+
 def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
     """The wanted group, or all groups.
 
@@ -41,5 +66,7 @@ def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
         return groups
     if wanted not in groups:
         existing = f"there are: {', '.join(groups)}" if groups else "there is none yet"
+        if sentence := no_stream(queue):
+            existing = f"{sentence[0].lower()}{sentence[1:-1]}"
         raise click.UsageError(clean(f"no consumer group is named {wanted!r}; {existing}"))
     return [wanted]

@@ -25,6 +25,7 @@ DAY_S = 86_400
 class QueueStats:
     """The queue at one moment, by Redis's clock."""
 
+    namespace: str
     now: datetime
     streams: Sequence[tuple[StreamStats, list[ArrivalRate]]]
     groups: Sequence[GroupStats]
@@ -51,6 +52,7 @@ def stats(*, watch: float | None, as_json: bool) -> None:
     with queue_access.open_queue() as queue:
         try:
             if as_json:
+                queue_access.warn_no_stream(queue)
                 _print_json(_readings(queue, watch))
             else:
                 _print_tables(_readings(queue, watch), live=watch is not None)
@@ -69,7 +71,8 @@ def _read(queue: QueueView) -> QueueStats:
         for stream in current.streams
     )
     groups = sorted(current.groups, key=lambda group: (group.name, group.partition))
-    return QueueStats(now, list(zip(current.streams, rates, strict=True)), groups)
+    streams = list(zip(current.streams, rates, strict=True))
+    return QueueStats(queue.settings.namespace, now, streams, groups)
 
 
 def _readings(queue: QueueView, watch: float | None) -> Iterator[QueueStats]:
@@ -148,7 +151,7 @@ def _seconds(milliseconds: int | None) -> float | None:
 
 def _tables(stats: QueueStats) -> list[Table | str]:
     if not stats.streams:
-        return ["There is no stream yet: nothing was received, and no consumer group was made."]
+        return [queue_access.no_stream_in(stats.namespace)]
     no_group = "There is no consumer group: nobody reads the queue."
     return [_stream_table(stats), "", _group_table(stats) if stats.groups else no_group]
 

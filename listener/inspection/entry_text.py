@@ -8,6 +8,7 @@ from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KINDS, KINDS_BY_TYPE
 from listener.messages.members import Kind, Member
 from listener.text import clean, counted, json_line
+from listener.times import format_time_text
 
 # The part of an upgrade's id that is shown, mostly a UUID; `tail --upgrade` accepts it.
 SHORT_ID_CHARS = 8
@@ -26,7 +27,7 @@ def event_text(entry: StreamEntry) -> str:
     fields = entry.fields
     subject = fields.get("subject")
     parts = [
-        fields.get("time", "")[:19].replace("T", " "),
+        format_time_text(fields.get("time", "")),
         f"{fields.get('kind', '?'):<18}",
         fields.get("account", "-"),
         f"upgrade {subject[:SHORT_ID_CHARS]}" if subject else "",

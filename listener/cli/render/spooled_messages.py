@@ -10,6 +10,7 @@ from listener.cli.render.tables import Table
 from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
 from listener.spool.contents import JournalMessage
 from listener.text import clean, truncate
+from listener.times import format_time_text
 
 MAX_REASON_LENGTH = 60
 """In a table."""
@@ -54,7 +55,7 @@ def print_table(messages: Sequence[JournalMessage]) -> None:
         table.add_row(
             message.id,
             spooled.state,
-            message.time[:19].replace("T", " "),
+            format_time_text(message.time),
             message.kind,
             message.account or "-",
             (message.subject or "-")[:SHORT_ID_CHARS],

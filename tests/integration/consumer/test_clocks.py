@@ -14,7 +14,8 @@ import redis
 from structlog.testing import capture_logs
 
 from listener import entry_ids
-from listener.cli.tail import _entries
+from listener.cli.tail import _entries, _Read
+from listener.inspection.entry_filter import EntryFilter
 from listener.inspection.queue_view import QueueView, decoding_client
 from listener.ops.app import create_ops_app
 from listener.queue.retention import Retention
@@ -73,7 +74,7 @@ def test_tail_follows_behind_the_end_of_the_stream_and_not_behind_the_clock(
     chosen = settings(redis_url).queue
     with decoding_client(chosen, timeout_s=5, name="tests") as client:
         queue = QueueView(chosen, client)
-        found = _entries(queue, entry_ids.LAST, None, lambda _: True, follow=True)
+        found = _entries(queue, entry_ids.LAST, None, EntryFilter(), _Read(), follow=True)
         with ThreadPoolExecutor(1) as pool:
             arriving = pool.submit(next, found)
             added: list[str] = []

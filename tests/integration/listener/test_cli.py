@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from listener.cli.render import screen
-from listener.cli.tail import _entries
+from listener.cli.tail import _entries, _Read
 from listener.inspection import pending_entries
+from listener.inspection.entry_filter import EntryFilter
 from listener.inspection.queue_view import QueueView, decoding_client
 from listener.queue.keys import Partition
 from listener.spool.spool import Spool
@@ -110,6 +111,62 @@ def test_tail_shows_what_is_there_by_time_and_filtered(redis_url: str, redis_cli
     assert shown("--from", "start", "--upgrade", "u-3") == [2, 3]
 
 
+def test_tail_finds_the_messages_of_a_device(redis_url: str, redis_client: Any) -> None:
+    imei = "990013907835573"
+
+    def finished(device: str) -> Any:
+        return {"upgradeFinished": {"upgradeId": "u-1", "deviceId": device}}
+
+    add(redis_client, 1, at="1000-0", **finished("990013907884259"))
+    ids = [
+        add(redis_client, 1, at="2000-0", **finished(imei)),
+        add(redis_client, 2, at="3000-0", partition=1, type="v2", campaign={"imei": int(imei)}),
+    ]
+    add(redis_client, 3, at="4000-0")
+
+    def shown(*words: str) -> list[str]:
+        result = run(redis_url, *words, "--json", QUEUE_PARTITIONS="2")
+        return [line["entry"] for line in listed(result)]
+
+    for command in (("tail", "--no-follow"), ("export",)):
+        assert shown(*command, "--since", "start", "--device", "99-001390-783557-3") == ids
+        assert shown(*command, "--since", "2500", "--device", imei) == ids[1:]
+        by_upgrade = ("--from", "start", "--device", imei, "--upgrade", "U-1")
+        assert shown(*command, *by_upgrade) == ids[:1]
+    assert shown("tail", "--no-follow", "-n", "1", "--device", imei) == ids[1:]
+    none = run(
+        redis_url, "tail", "--no-follow", "--since", "start", "--device", "1", QUEUE_PARTITIONS="2"
+    )
+    assert (none.stdout, none.stderr) == ("", "None of 4 messages passes the filters.\n")
+    for words in (("--device", "-"), ("--upgrade", "")):
+        assert run(redis_url, "tail", "--no-follow", *words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["tail --no-follow", "export", "pending", "dead list", "quarantine list", "stats"]
+)
+@pytest.mark.parametrize("json_too", ["", " --json"])
+def test_command_says_that_an_empty_namespace_has_no_stream_yet(
+    redis_url: str, redis_client: Any, line: str, json_too: str
+) -> None:
+    result = run(redis_url, *f"{line}{json_too}".split(), QUEUE_NAMESPACE="elsewhere")
+    assert result.exit_code == 0
+    assert "There is no stream yet in the namespace elsewhere: " in result.output
+    assert not json_too or result.stdout == ""
+    redis_client.xgroup_create(Partition("elsewhere", 0).messages, "billing", mkstream=True)
+    result = run(redis_url, *f"{line}{json_too}".split(), QUEUE_NAMESPACE="elsewhere")
+    assert "no stream" not in result.output
+
+
+@pytest.mark.parametrize("line", ["pending -g x", "dead list -g x", "replay -g x --from 1h --yes"])
+def test_command_for_a_group_says_that_an_empty_namespace_has_no_stream_yet(
+    redis_url: str, redis_client: Any, line: str
+) -> None:
+    result = run(redis_url, *line.split())
+    assert result.exit_code == 2
+    assert "there is no stream yet in the namespace fota" in result.stderr
+
+
 def test_tail_goes_on_behind_what_was_there_without_gap_or_repetition(
     redis_url: str, redis_client: Any
 ) -> None:
@@ -117,7 +174,8 @@ def test_tail_goes_on_behind_what_was_there_without_gap_or_repetition(
     chosen = settings(redis_url).queue
     with decoding_client(chosen, timeout_s=5, name="test") as client:
         for last in (None, 2):
-            found = _entries(QueueView(chosen, client), "0-0", last, lambda _: True, follow=True)
+            view = QueueView(chosen, client)
+            found = _entries(view, "0-0", last, EntryFilter(), _Read(), follow=True)
             seen = [next(found).entry_id]
             ids.append(add(redis_client, 9))
             seen += [entry.entry_id for entry in islice(found, last or 3)]

@@ -68,10 +68,19 @@ def test_ids_are_compared_by_number_and_have_a_predecessor() -> None:
 
 
 def test_times_are_shown_short() -> None:
-    assert times.format_entry_time(f"{NOW_MS}-3") == "2026-11-23 12:00:00"
+    assert times.format_entry_time(f"{NOW_MS}-3") == "2026-11-23 12:00:00Z"
     assert times.format_entry_time(f"{entry_ids.MAX_PART}-0") == f"{entry_ids.MAX_PART}-0"
     shown = [times.format_duration(seconds) for seconds in (0, 59.9, 60, 3599, 3600, 86400 * 3)]
     assert shown == ["0 s", "59 s", "1 min", "59 min", "1 h", "3 d"]
+
+
+def test_time_in_a_field_is_shown_in_utc_with_its_zone() -> None:
+    shown = [
+        times.format_time_text(text)
+        for text in ("2026-11-23T12:00:00.123456Z", "2026-11-23T13:00+01:00", "2026-11-23", "?", "")
+    ]
+    assert shown == ["2026-11-23 12:00:00Z"] * 2 + ["2026-11-23", "?", ""]
+    assert times.format_time_text("9" * 100) == "9" * 20
 
 
 def test_a_strangers_text_cannot_steer_a_terminal() -> None:

@@ -15,6 +15,7 @@ from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
 from listener.inspection.pages import ALL_FIELDS, IDS_ONLY, Projection
 from listener.inspection.queue_view import QueueView
 from listener.text import clean, counted, json_line, truncate
+from listener.times import format_time_text
 
 MAX_ERROR_LENGTH = 60
 """In a table."""
@@ -35,7 +36,8 @@ def list_(*, group: str | None, limit: int | None, as_json: bool) -> None:
     """List dead letters, group by group, the oldest first."""
     with queue_access.open_queue() as queue:
         letters = _all(queue, _groups(queue, group), SUMMARY)
-        common.print_list(letters, limit, as_json, _summary, _print_table)
+        if not common.print_list(letters, limit, as_json, _summary, _print_table):
+            queue_access.warn_no_stream(queue)
 
 
 @dead.command(
@@ -201,7 +203,7 @@ def _print_table(letters: Sequence[DeadLetter]) -> None:
         message = letter.message
         table.add_row(
             letter.entry_id,
-            letter.field("failed")[:19].replace("T", " "),
+            format_time_text(letter.field("failed")),
             letter.group,
             message.get("kind", "-"),
             message.get("account", "-"),

@@ -1,0 +1,1 @@
+"""`dead`: what consumer groups gave up on."""

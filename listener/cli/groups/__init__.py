@@ -1,0 +1,1 @@
+"""Commands that change what a consumer group is given: `replay`, `resend`, `group`."""
