@@ -7,6 +7,7 @@ from listener.lazy_commands import LazyCommand
 
 SUMMARIES = {
     "check": "Look at everything, and say what to do.",
+    "consume": "Run your Consumer, in processes.",
     "dead": "What consumer groups gave up on.",
     "export": "Write messages into a file.",
     "pending": "What was delivered and not acknowledged.",

@@ -39,6 +39,7 @@ class Consumer(HandlerRegistration):
         only: the numbers of the partitions to read. May be set before `run`.
         queue: the address of the queue.
         options: how it works.
+        observers: are called when something happens. More may be appended before `run`.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Consumer(HandlerRegistration):
             namespace=parsers.namespace(namespace),
             partitions=partitions,
         )
-        self._observers = [] if observer is None else [observer]
+        self.observers = [] if observer is None else [observer]
         # Its put() may be called by a signal handler while the same thread waits in its get().
         self._stop_requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = threading.Lock()
@@ -156,10 +157,6 @@ class Consumer(HandlerRegistration):
         """Whether any handler is registered; without one `run` refuses to begin."""
         return not self._handlers.is_empty
 
-    def add_observer(self, observer: Observer) -> None:
-        """Adds another observer to those that are called from the next `run` on."""
-        self._observers.append(observer)
-
     def health(self) -> Health:
         """How the run is that is under way, for probes; never asks Redis. May be called anywhere."""
         threads = self._threads
@@ -182,7 +179,7 @@ class Consumer(HandlerRegistration):
             name=self.name,
             options=self.options,
             handlers=self._handlers,
-            observer=SafeObserver(*self._observers) if self._observers else Observer(),
+            observer=SafeObserver(*self.observers) if self.observers else Observer(),
         )
         threads = self._threads = ConsumerThreads(run)
         names = {"group": self.group, "consumer": run.consumer}

@@ -2,14 +2,11 @@
 
 import os
 import sqlite3
-import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from listener import metrics
 from listener.inspection.queue_view import QueueView, RedisFailedError
@@ -17,7 +14,8 @@ from listener.inspection.registrations import read_registrations
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.version import version_info
 from listener.registration_state import NO_MORE_LOGINS
-from listener.runtime import metric_files, multiprocess_dir
+from listener.runtime import multiprocess_dir
+from listener.runtime.metric_sums import merge_metric_files
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
 from listener.spool.contents import read_status
@@ -25,7 +23,6 @@ from listener.times import entry_age_s
 
 # Well below the ten seconds that Prometheus waits by default.
 MERGE_TIMEOUT_S = 5.0
-MERGE_ATTEMPTS = 20
 _thread = NativeThread()
 
 
@@ -65,35 +62,6 @@ def _process_metrics() -> Iterable[Metric]:
         # In a native thread: the folder may hold thousands of other programs' files, and messages must not wait.
         return _thread.run(merge_metric_files, MERGE_TIMEOUT_S)
     return [family for metric in metrics.PROCESS_METRICS for family in metric.collect()]
-
-
-def merge_metric_files() -> Iterable[Metric]:
-    """The sums over the files of all processes, living and dead.
-
-    Raises:
-        TimeoutError: at each attempt a file of a dead process was merged meanwhile.
-    """
-    folder = multiprocess_dir.folder()
-    for _ in range(MERGE_ATTEMPTS):
-        files, version = metric_files.readable_files(folder)
-        try:
-            families = _merge(files)
-        except FileNotFoundError:
-            continue
-        if metric_files.merged_version(folder) == version:
-            return families
-    raise TimeoutError("files of metrics come and go too fast")
-
-
-def _merge(files: list[Path]) -> Iterable[Metric]:
-    """The sums over some files; a broken one of another program must not cost the others."""
-    merge = MultiProcessCollector.merge
-    try:
-        families: Iterable[Metric] = merge([str(path) for path in files])  # type: ignore[no-untyped-call]
-    except (RuntimeError, TypeError, ValueError, struct.error):
-        readable = [str(path) for path in files if metric_files.is_readable(path)]
-        families = merge(readable)  # type: ignore[no-untyped-call]
-    return families
 
 
 def _set_gauges(scrape: Scrape, settings: Settings) -> None:

@@ -37,6 +37,7 @@ ONE_SERVER = {
     "integration/testbed/test_redis_discovery.py": "what is tested is the choice of a server",
     "integration/testbed/test_redis_unpacking.py": "each test runs the server that it unpacks",
     "system/consumer/test_program.py": "what is tested is the program's end; the scripts are those of test_group.py",
+    "system/consumer/test_runner.py": "what is tested is how processes are kept running",
     "system/demo/test_demo.py": "the demonstration takes the server that it finds",
     "system/deploy/test_consumer.py": "what is tested is how the platforms start a consumer",
     "system/deploy/test_image.py": OURS,

@@ -25,6 +25,7 @@ LIBRARIES = {
 QUEUE = {"redis", "hiredis", "structlog", "orjson", "asyncio", "ssl"}
 NEEDED: Mapping[str, set[str]] = {
     "check": QUEUE | {"sqlite3", "prometheus_client"},
+    "consume": set(),
     "dead": QUEUE,
     "export": QUEUE,
     "pending": QUEUE,

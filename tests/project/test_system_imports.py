@@ -20,6 +20,7 @@ PROGRAMS = {
     "package/test_lowest_versions.py": "a consumer of the lowest versions",
     "package/test_service_package.py": "gunicorn's configuration of an operator's own",
     "consumer/test_program.py": "consumers use the library",
+    "consumer/test_runner.py": "a module that `fota consume` runs",
     "deploy/test_consumer.py": "a consumer of the compose file and the manifests",
     "receiver/test_gunicorn_start.py": "the application under a server that is not gunicorn",
     "receiver/test_instrumentation.py": "a tracer that an operator starts, and an error of our code",

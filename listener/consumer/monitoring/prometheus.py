@@ -1,0 +1,98 @@
+"""An observer that counts for Prometheus. Importing this declares the metrics in prometheus-client's registry."""
+
+from collections.abc import Callable
+
+from prometheus_client import Counter, Histogram
+
+from listener.consumer.options import Observer
+from listener.messages.kinds import KIND_NAMES, UNKNOWN
+
+SECONDS_BUCKETS = (
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
+)  # fmt: skip
+DEAD_REASONS = ("handler-failed", "rejected", "crashed", "malformed")
+
+HANDLED = Histogram(
+    "fota_consumer_handled_seconds",
+    "How long handlers took that returned; its count is the number of messages that were handled.",
+    ["group", "kind"],
+    buckets=SECONDS_BUCKETS,
+)
+FAILED = Counter(
+    "fota_consumer_failed_messages", "Deliveries whose handler raised.", ["group", "kind"]
+)
+RETRIED = Counter(
+    "fota_consumer_retried_messages",
+    "Deliveries whose handler raised, and whose message is handled again.",
+    ["group", "kind"],
+)
+DEAD = Counter(
+    "fota_consumer_dead_messages",
+    "Messages that were moved to the dead stream, by the reason.",
+    ["group", "kind", "reason"],
+)
+RECEIVED = Counter(
+    "fota_consumer_received_messages",
+    "Messages that were read for the first time in this group.",
+    ["group", "partition"],
+)
+TAKEN_OVER = Counter(
+    "fota_consumer_taken_over_messages",
+    "Messages that came from consumers that died, were handed back, or requeued.",
+    ["group", "partition"],
+)
+LOST = Counter(
+    "fota_consumer_lost_messages",
+    "Messages that were in hand and belong to another consumer now.",
+    ["group"],
+)
+
+
+class PrometheusObserver(Observer):
+    """Counts what a consumer does. `fota consume --metrics-bind` adds one by itself.
+
+    Several may exist in a process, one for each consumer.
+    """
+
+    def __init__(self, group: str) -> None:
+        """Creates the counters of all kinds at 0: a rate sees no counter that appears out of nowhere.
+
+        Args:
+            group: the consumer's, for the label.
+        """
+        self._group = group
+        # Every message calls one of these; `labels` would take longer than counting does.
+        self._observe: dict[str, Callable[[float], None]] = {}
+        for kind in KIND_NAMES:
+            self._observe[kind] = HANDLED.labels(group, kind).observe
+            FAILED.labels(group, kind)
+            RETRIED.labels(group, kind)
+            for reason in DEAD_REASONS:
+                DEAD.labels(group, kind, reason)
+        self._lost = LOST.labels(group)
+
+    def received(self, messages: int, partition: int) -> None:
+        RECEIVED.labels(self._group, str(partition)).inc(messages)
+
+    def taken_over(self, messages: int, partition: int) -> None:
+        TAKEN_OVER.labels(self._group, str(partition)).inc(messages)
+
+    def handled(self, kind: str, seconds: float) -> None:
+        # A kind of a later version counts as unknown, so that labels stay few.
+        (self._observe.get(kind) or self._observe[UNKNOWN])(seconds)
+
+    def failed(self, kind: str, error: BaseException) -> None:  # noqa: ARG002 - texts are no labels
+        FAILED.labels(self._group, _known(kind)).inc()
+
+    def retried(self, kind: str, delay_s: float) -> None:  # noqa: ARG002 - see the log
+        RETRIED.labels(self._group, _known(kind)).inc()
+
+    def buried(self, kind: str, reason: str) -> None:
+        DEAD.labels(self._group, _known(kind), reason).inc()
+
+    def lost(self, messages: int) -> None:
+        self._lost.inc(messages)
+
+
+def _known(kind: str) -> str:
+    return kind if kind in KIND_NAMES else UNKNOWN

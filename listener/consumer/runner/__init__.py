@@ -1,0 +1,1 @@
+"""What `fota consume` runs: a supervisor, the processes that consume, and an operating port."""

@@ -1,0 +1,144 @@
+"""A process that consumes: `python -m listener.consumer.runner.worker_process`, started by the supervisor alone."""
+
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+from typing import NoReturn
+
+from listener import logs
+from listener.consumer.consumer import Consumer
+from listener.consumer.runner import reports, target
+from listener.consumer.runner.reports import HealthReport, Introduction
+from listener.consumer.runner.share import take_share
+from listener.runtime import multiprocess_dir
+from listener.safe_logger import SafeLogger
+
+log = SafeLogger("listener.consumer.runner")
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+# Beyond shutdown_s, until a process without a supervisor ends itself.
+ORPHAN_MARGIN_S = 20.0
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Its command line: what the supervisor says to a process."""
+
+    target: str
+    number: int
+    processes: int
+    socket: int
+    log_format: str
+    log_level: str
+    counts: bool
+
+    @classmethod
+    def of(cls, words: list[str]) -> "Arguments":
+        """Parses the words after the program's name."""
+        name, number, processes, descriptor, log_format, log_level, counts = words
+        return cls(
+            name, int(number), int(processes), int(descriptor), log_format, log_level, counts == "1"
+        )
+
+
+def main() -> None:
+    """Imports the user's module, and runs its consumer until the supervisor sends SIGTERM or is gone."""
+    arguments = Arguments.of(sys.argv[1:])
+    sys.argv = sys.argv[:1]
+    # Shows where a process hangs that the supervisor is about to kill; needs no interpreter lock.
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    logs.configure(arguments.log_format, arguments.log_level)
+    counts = arguments.counts and _count_in_files()
+    try:
+        consumer = target.load_consumer(arguments.target, target.current_folder())
+        take_share(consumer, arguments.number, arguments.processes)
+    except target.TargetError as error:
+        _fail(str(error), EXIT_USAGE)
+    except target.ImportFailedError as error:
+        _fail(str(error), EXIT_FAILURE)
+    if counts:
+        _add_observer(consumer)
+    channel = socket.socket(fileno=arguments.socket)
+    _send(channel, _introduction(consumer))
+    threading.Thread(target=_report, args=(consumer, channel), daemon=True).start()
+    threading.Thread(target=_stop_with_supervisor, args=(consumer, channel), daemon=True).start()
+    consumer.run()
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    print(f"Error: {text}", file=sys.stderr)  # noqa: T201 - as click writes it
+    sys.exit(status)
+
+
+def _count_in_files() -> bool:
+    """Has this process count in files that the supervisor adds up; whether that is possible.
+
+    Also what the user's own module counts by prometheus-client, which reads its environment on import.
+    """
+    try:
+        multiprocess_dir.reserve_files()
+    except OSError as error:
+        log.warning("no metrics of this process", detail=str(error))
+        os.environ.pop(multiprocess_dir.VARIABLE, None)
+        return False
+    from prometheus_client import values  # noqa: PLC0415 - it reads the environment
+
+    # It names files by process ids, which repeat in containers.
+    values.ValueClass = values.MultiProcessValue(multiprocess_dir.file_id)  # type: ignore[no-untyped-call]
+    return True
+
+
+def _add_observer(consumer: Consumer) -> None:
+    from listener.consumer.monitoring.prometheus import PrometheusObserver  # noqa: PLC0415
+
+    if not any(isinstance(observer, PrometheusObserver) for observer in consumer.observers):
+        consumer.observers.append(PrometheusObserver(consumer.group))
+
+
+def _introduction(consumer: Consumer) -> Introduction:
+    return Introduction(
+        group=consumer.group,
+        url=consumer.queue.url.reveal(),
+        namespace=consumer.queue.namespace,
+        partitions=consumer.queue.partitions,
+        shutdown_s=consumer.options.shutdown_s,
+        takeover_idle_s=consumer.options.takeover_idle_s,
+        metric_files=multiprocess_dir.file_id(),
+    )
+
+
+def _report(consumer: Consumer, channel: socket.socket) -> None:
+    wait = threading.Event().wait
+    while _send(channel, HealthReport.of(consumer.health())):
+        wait(reports.EVERY_S)
+
+
+def _send(channel: socket.socket, report: reports.Report) -> bool:
+    """Whether the supervisor is there."""
+    try:
+        channel.sendall(reports.encode(report))
+    except OSError:
+        return False
+    return True
+
+
+def _stop_with_supervisor(consumer: Consumer, channel: socket.socket) -> None:
+    """A supervisor that was killed closes its end: what is in hand is finished, within a limit."""
+    try:
+        channel.recv(1)
+    except OSError:
+        pass
+    log.warning("supervisor gone; the consumer stops")
+    # The kernel's own alarm: its default action ends the process also while a handler holds the
+    # interpreter's lock.
+    signal.setitimer(signal.ITIMER_REAL, consumer.options.shutdown_s + ORPHAN_MARGIN_S)
+    consumer.stop()
+
+
+if __name__ == "__main__":
+    main()
