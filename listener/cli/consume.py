@@ -25,7 +25,7 @@ class _AddressType(click.ParamType[Address]):
 
 
 @click.command(
-    epilog="Example: fota consume billing.main:consumer --processes 2 --metrics-bind 127.0.0.1:9465"
+    epilog="Example: python -m listener consume billing.main:consumer --processes 2"
 )
 @click.argument("target", metavar="PACKAGE.MODULE:CONSUMER")
 @click.option(

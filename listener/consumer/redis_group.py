@@ -1,7 +1,7 @@
 """The Redis commands for what is pending for one consumer of a group, and the dead-letter fields."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,9 +88,20 @@ class RedisGroup:
         delivery.recorded_deliveries, delivery.is_next_recorded = delivery.next_delivery, True
         return True
 
-    def hand_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Releases deliveries to be taken over at once; one whose handler has not returned is not counted."""
-        counted = [(delivery, delivery.next_delivery - 1) for delivery in deliveries]
+    def hand_back(
+        self, deliveries: Sequence[Delivery], overdue: Collection[tuple[int, str]] = ()
+    ) -> None:
+        """Releases deliveries to be taken over at once; one whose handler has not returned is not counted.
+
+        Args:
+            deliveries: of this partition.
+            overdue: partition and entry of those whose handlers are beyond their time. They are counted,
+                or else a handler that always hangs would get its message for ever.
+        """
+        counted = [
+            (each, each.next_delivery - ((each.partition, each.entry_id.decode()) not in overdue))
+            for each in deliveries
+        ]
         self._renew(counted, new_owner=HANDED_BACK, idle_ms=CLAIMABLE_AT_ONCE_MS)
 
     def dead_letter(self, delivery: Delivery, reason: DeadReason) -> int:

@@ -134,7 +134,8 @@ class ConsumerThreads:
     def _leave_partition(self, number: int) -> int:
         group, in_flight = self._run.groups[number], self._run.in_flight.snapshot()
         deliveries = [delivery for delivery in in_flight if delivery.partition == number]
-        group.hand_back(deliveries)
+        overdue = {(late.partition, late.entry_id) for late in self._run.running.overdue}
+        group.hand_back(deliveries, overdue)
         group.delete_consumer()
         return len(deliveries)
 

@@ -15,7 +15,7 @@ from listener.ops.queue_connection import open_queue_view
 from listener.ops.version import version_info
 from listener.registration_state import NO_MORE_LOGINS
 from listener.runtime import multiprocess_dir
-from listener.runtime.metric_sums import merge_metric_files
+from listener.metric_sums import merge_metric_files
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
 from listener.spool.contents import read_status

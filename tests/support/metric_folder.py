@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from listener.runtime import multiprocess_dir
-from listener.runtime.metric_sums import merge_metric_files
+from listener.metric_sums import merge_metric_files
 
 KEY = mmap_key("fota_messages", "fota_messages_total", ["kind"], ["unknown"], "Messages.")
 NUMBERS = count(1)

@@ -15,7 +15,7 @@ from listener.consumer.runner.verdict import problem
 from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
 from listener.runtime import multiprocess_dir
-from listener.runtime.metric_sums import merge_metric_files
+from listener.metric_sums import merge_metric_files
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.secret import Secret
 from listener.times import entry_age_s

@@ -168,7 +168,9 @@ def test_process_that_keeps_a_handler_beyond_its_time_is_replaced(
     with running(runner):
         feed(redis_client, range(10))
         wait_until(lambda: "process replaced" in runner.log(), runner.log)
+        wait_until(lambda: redis_client.xlen("{fota:0}:dead:billing") == 1, runner.log)
         wait_until(lambda: set(runner.got()) == set(range(10)), runner.log)
+        assert runner.got()[7] == 2
 
 
 def test_hangup_restarts_the_processes_one_after_the_other(

@@ -75,7 +75,7 @@ class Answering:
     def acknowledge(self, ids: list[bytes]) -> None:
         self.done += ids
 
-    def hand_back(self, deliveries: list[Delivery]) -> None:
+    def hand_back(self, deliveries: list[Delivery], _overdue: object) -> None:
         self.done += [it.entry_id for it in deliveries]
 
     def renew(self, deliveries: list[Delivery]) -> list[Delivery]:
