@@ -24,9 +24,7 @@ class _AddressType(click.ParamType[Address]):
             self.fail(f"{value!r} {error}", param, ctx)
 
 
-@click.command(
-    epilog="Example: python -m listener consume billing.main:consumer --processes 2"
-)
+@click.command(epilog="Example: python -m listener consume billing.main:consumer --processes 2")
 @click.argument("target", metavar="PACKAGE.MODULE:CONSUMER")
 @click.option(
     "--processes",

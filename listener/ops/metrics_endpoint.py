@@ -9,13 +9,13 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from listener import metrics
+from listener.consumer.monitoring.metric_sums import merge_metric_files
 from listener.inspection.queue_view import QueueView, RedisFailedError
 from listener.inspection.registrations import read_registrations
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.version import version_info
 from listener.registration_state import NO_MORE_LOGINS
 from listener.runtime import multiprocess_dir
-from listener.metric_sums import merge_metric_files
 from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
 from listener.spool.contents import read_status

@@ -40,7 +40,7 @@ LISTENER = Package(
         ("messages",),
         ("problem_responses",),
         ("refusal_log", "safe_logger"),
-        ("logs", "metrics", "metric_sums", "lazy_commands"),
+        ("logs", "metrics", "lazy_commands"),
         ("settings", "runtime"),
         ("times",),
         ("errors", "text", "entry_ids", "registration_state"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
+from listener.consumer.monitoring.metric_sums import merge_metric_files
 from listener.runtime import multiprocess_dir
-from listener.metric_sums import merge_metric_files
 
 KEY = mmap_key("fota_messages", "fota_messages_total", ["kind"], ["unknown"], "Messages.")
 NUMBERS = count(1)

@@ -9,13 +9,13 @@ from typing import Any
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from listener.consumer.monitoring.metric_sums import merge_metric_files
 from listener.consumer.runner.reports import Introduction
 from listener.consumer.runner.slot import Slot
 from listener.consumer.runner.verdict import problem
 from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
 from listener.runtime import multiprocess_dir
-from listener.metric_sums import merge_metric_files
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.secret import Secret
 from listener.times import entry_age_s
