@@ -13,6 +13,7 @@ SUMMARIES = {
     "pending": "What was delivered and not acknowledged.",
     "quarantine": "What was refused from proven senders.",
     "replay": "Set a consumer group back or forward.",
+    "resend": "Give messages to one group once more.",
     "schema": "Print the JSON Schemas of the messages.",
     "spool": "What waits on this host, or is set aside.",
     "stats": "How full the queue is; how far groups are.",

@@ -31,6 +31,7 @@ NEEDED: Mapping[str, set[str]] = {
     "pending": QUEUE,
     "quarantine": QUEUE | {"sqlite3", "prometheus_client"},
     "replay": QUEUE,
+    "resend": QUEUE,
     "schema": SCHEMAS,
     "spool": {"sqlite3", "structlog", "orjson"},
     "stats": QUEUE,

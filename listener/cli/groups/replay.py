@@ -7,9 +7,9 @@ import click
 from listener import entry_ids, times
 from listener.cli import click_options, common, queue_access
 from listener.cli.render.tables import Table
-from listener.inspection import group_cursor
 from listener.inspection.consumer_groups import MAX_COUNTED, EntryCount
-from listener.inspection.group_cursor import CursorMove
+from listener.inspection.group_changes import group_cursor
+from listener.inspection.group_changes.group_cursor import CursorMove
 from listener.text import counted
 from listener.times import format_entry_time
 
