@@ -31,7 +31,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # How long an example takes depends on what else the machine does: no test fails by that. CI tries more of them.
 hypothesis.settings.register_profile(
     "untimed",
-    max_examples=100 if os.environ.get("CI") else 25,
+    max_examples=50 if os.environ.get("CI") else 25,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
@@ -72,7 +72,7 @@ def loggers_can_be_captured() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow all but some cases of a test with many, and puts the longest rings first: no long test comes last."""
+    """Marks all but some cases of a test with many as slow and further ones, and puts the longest rings first: no long test comes last."""
     rings = ("system", "integration", "project", "unit")
     items.sort(key=lambda item: rings.index(item.path.relative_to(TESTS).parts[0]))
     many = [(item, mark) for item in items if (mark := item.get_closest_marker("quick_cases"))]
@@ -84,6 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Spread evenly over the cases, the first among them.
         if number * quick // total == (number - 1) * quick // total:
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.further_case)
         passed[function] += 1
 
 

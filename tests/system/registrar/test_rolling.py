@@ -29,7 +29,7 @@ from testbed.service import SUPERVISED, Service
 pytestmark = pytest.mark.slow
 
 # More of them by hand: ROLLS=20 python -m pytest tests/system/registrar/test_rolling.py
-ROLLS = int(os.environ.get("ROLLS", "3"))
+ROLLS = int(os.environ.get("ROLLS", "2"))
 ACKNOWLEDGER = """
 import os, signal, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
