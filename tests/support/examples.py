@@ -76,6 +76,12 @@ class Queue:
         self.streams = [f"{{fota:{n}}}:messages" for n in range(partitions)]
         self.ids: set[str] = set()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
     def put(self, count: int) -> None:
         """So many new messages."""
         first = len(self.ids)

@@ -83,8 +83,7 @@ def folder(redis_server: str) -> Iterator[Path]:
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_an_example_handles_everything_whatever_crashes(name: str, folder: Path) -> None:
     command, partitions = CONSUMERS[name]
-    with Server(folder, rights(name)) as server:
-        queue = Queue(server.url, partitions)
+    with Server(folder, rights(name)) as server, Queue(server.url, partitions) as queue:
         more = {"QUEUE_PARTITIONS": str(partitions), "CONSUMER": "one"}
         with Example(command(), folder, REDIS_URL=server.consumers_url, **more) as example:
             # The group does not exist yet, and must begin with what is there.
@@ -124,8 +123,7 @@ def test_what_a_crashed_one_left_is_found_behind_all_that_another_is_at(
     command, _ = CONSUMERS[name]
     # One XAUTOCLAIM looks at ten times its COUNT.
     at_work = 120 if name in ("plain_redis", "node") else 12
-    with Server(folder, rights(name)) as server:
-        queue = Queue(server.url, 1)
+    with Server(folder, rights(name)) as server, Queue(server.url, 1) as queue:
         queue.put(at_work)
         before = set(queue.ids)
         queue.put(3)
@@ -157,10 +155,12 @@ def test_bash_shows_no_password_in_the_process_list(user: str, folder: Path) -> 
             with redis.Redis.from_url(server.url) as admin:
                 admin.execute_command("ACL", "SETUSER", "default", "resetpass", f">{password}")
         url = server.url.replace("redis://", f"redis://{user}:{quote(password, safe='')}@")
-        queue = Queue(server.url if user else url, 1)
-        queue.put(2)
         path = f"{programs}:{os.environ['PATH']}"
-        with Example(bash(), folder, REDIS_URL=url, PATH=path) as example:
+        with (
+            Queue(server.url if user else url, 1) as queue,
+            Example(bash(), folder, REDIS_URL=url, PATH=path) as example,
+        ):
+            queue.put(2)
             example.start()
             wait_until(lambda: set(example.handled()) == queue.ids, example.log)
     told = seen.read_text()
@@ -198,8 +198,7 @@ def test_a_dead_letter_is_what_the_contract_says(
 ) -> None:
     broken = {"kind": "unknown", "data": "no JSON", "subject": "\u00e9"}
     often = {"TAKE_OVER_AFTER_MS": "100", "MAX_DELIVERIES": "2", "CONSUMER": "one"}
-    with Server(folder, rights(name)) as server:
-        queue = Queue(server.url, 1)
+    with Server(folder, rights(name)) as server, Queue(server.url, 1) as queue:
         queue.put(1)
         [stream] = queue.streams
         entry = queue.client.xadd(stream, broken)
@@ -219,8 +218,7 @@ def test_a_dead_letter_is_what_the_contract_says(
 
 
 def test_plain_redis_buries_what_nobody_came_back_from(folder: Path) -> None:
-    with Server(folder, rights("plain_redis")) as server:
-        queue = Queue(server.url, 1)
+    with Server(folder, rights("plain_redis")) as server, Queue(server.url, 1) as queue:
         queue.put(1)
         [stream] = queue.streams
         queue.client.xgroup_create(stream, "billing", id="0")
@@ -245,8 +243,7 @@ def test_plain_redis_buries_what_ends_it_and_nothing_beside(folder: Path) -> Non
     poisoned = folder / "poisoned.py"
     poisoned.write_text(script.replace("    print(fields[", ends, 1))
     settings = {"MAX_DELIVERIES": "3", "TAKE_OVER_AFTER_MS": "200", "CONSUMER": "one"}
-    with Server(folder, rights("plain_redis")) as server:
-        queue = Queue(server.url, 1)
+    with Server(folder, rights("plain_redis")) as server, Queue(server.url, 1) as queue:
         queue.put(6)
         command = [sys.executable, str(poisoned)]
         with Example(command, folder, REDIS_URL=server.consumers_url, **settings) as example:
@@ -263,7 +260,8 @@ def test_plain_redis_buries_what_ends_it_and_nothing_beside(folder: Path) -> Non
 
 def test_a_consumers_rights_are_no_more_than_it_needs(folder: Path) -> None:
     with Server(folder, rights("python_library")) as server:
-        Queue(server.url, 1).put(1)
+        with Queue(server.url, 1) as queue:
+            queue.put(1)
         with redis.Redis.from_url(server.consumers_url) as consumer:
             for command in (
                 ("XTRIM", "{fota:0}:messages", "MAXLEN", "0"),

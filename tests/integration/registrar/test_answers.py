@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -302,38 +303,41 @@ def test_paced_login_goes_on_when_another_replica_was_let_in(
     wait_until(lambda: thingspace.registered_url() == URL)
 
 
-def pauses(url: str, clock: list[float]) -> Pauses:
-    return Pauses(redis.Redis.from_url(url), Keys("pauses"), lambda: clock[0])
+@contextmanager
+def pauses(url: str, clock: list[float]) -> Iterator[Pauses]:
+    with redis.Redis.from_url(url) as client:
+        yield Pauses(client, Keys("pauses"), lambda: clock[0])
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "no-redis"])
 def test_pauses_double_to_minutes_and_end_with_an_answer(with_redis: bool, redis_url: str) -> None:
     clock = [0.0]
-    mine = pauses(redis_url if with_redis else "redis://127.0.0.1:1", clock)
-    throttled = UnavailableError("throttled", sent=False, http_status=429)
-    lengths = []
-    for _ in range(12):
-        mine.begin(throttled)
-        lengths.append(mine.left_s())
-    assert THROTTLED.first_s * 0.9 <= lengths[0] <= THROTTLED.first_s * 1.25
-    assert lengths[:8] == sorted(lengths[:8])
-    assert THROTTLED.longest_s * 0.9 <= lengths[-1] <= THROTTLED.longest_s * 1.25
-    mine.end()
-    assert mine.left_s() == 0
-    mine.begin(UnavailableError("provider-failed", sent=False, http_status=503))
-    assert 0 < mine.left_s() <= FAILING.longest_s
-    mine.end()
-    # That this machine cannot reach the provider says nothing of the others.
-    mine.begin(UnavailableError("unreachable", sent=False))
-    assert mine.left_s() == 0
+    with pauses(redis_url if with_redis else "redis://127.0.0.1:1", clock) as mine:
+        throttled = UnavailableError("throttled", sent=False, http_status=429)
+        lengths = []
+        for _ in range(12):
+            mine.begin(throttled)
+            lengths.append(mine.left_s())
+        assert THROTTLED.first_s * 0.9 <= lengths[0] <= THROTTLED.first_s * 1.25
+        assert lengths[:8] == sorted(lengths[:8])
+        assert THROTTLED.longest_s * 0.9 <= lengths[-1] <= THROTTLED.longest_s * 1.25
+        mine.end()
+        assert mine.left_s() == 0
+        mine.begin(UnavailableError("provider-failed", sent=False, http_status=503))
+        assert 0 < mine.left_s() <= FAILING.longest_s
+        mine.end()
+        # That this machine cannot reach the provider says nothing of the others.
+        mine.begin(UnavailableError("unreachable", sent=False))
+        assert mine.left_s() == 0
 
 
 def test_pause_is_as_long_as_the_provider_asks_and_seen_by_all(redis_url: str) -> None:
-    one, other = pauses(redis_url, [0.0]), pauses(redis_url, [0.0])
-    one.begin(UnavailableError("provider-failed", sent=False, http_status=503, retry_after_s=100))
-    assert 99 < other.left_s() <= 100
-    other.end()
-    one.end()
+    failed = UnavailableError("provider-failed", sent=False, http_status=503, retry_after_s=100)
+    with pauses(redis_url, [0.0]) as one, pauses(redis_url, [0.0]) as other:
+        one.begin(failed)
+        assert 99 < other.left_s() <= 100
+        other.end()
+        one.end()
 
 
 FAILED = UnavailableError("provider-failed", sent=False, http_status=503)
@@ -358,11 +362,11 @@ UNREACHABLE = UnavailableError("unreachable", sent=False)
 def test_one_throttled_account_beside_failing_ones_decides_the_pace(
     errors: tuple[UnavailableError, ...], at_least_s: float, at_most_s: float, redis_url: str
 ) -> None:
-    mine = pauses(redis_url, [0.0])
-    for _ in range(12):
-        mine.begin(*errors)
-    assert at_least_s < mine.left_s() <= at_most_s
-    mine.end()
+    with pauses(redis_url, [0.0]) as mine:
+        for _ in range(12):
+            mine.begin(*errors)
+        assert at_least_s < mine.left_s() <= at_most_s
+        mine.end()
 
 
 @pytest.mark.slow
