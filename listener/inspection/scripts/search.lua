@@ -1,0 +1,98 @@
+-- Goes backwards through a range of a stream, up to a number of entries and bytes, and returns the entries that may
+-- be wanted: the caller decides that by their data, which is JSON. It returns too many rather than too few, because
+-- JSON may write each letter in several ways.
+--
+-- KEYS[1]  the stream
+-- ARGV[1]  where to begin, as XREVRANGE takes it
+-- ARGV[2]  where to end
+-- ARGV[3]  the maximum of entries that are read
+-- ARGV[4]  the bytes of values after which no further entry is read; of those that are returned, a quarter of it
+-- ARGV[5]  the maximum of bytes of a value that are returned
+-- ARGV[6]  the message id, or '' for any
+-- ARGV[7]  the account, or '' for any
+-- ARGV[8]  the kinds, separated by spaces, or '' for any
+-- ARGV[9]  the subject; or '' for any
+-- ARGV[10] a Lua pattern that the subject may match instead, or the data of a message of an unknown kind
+-- ARGV[11] a Lua pattern that the data must match, or '' for any
+-- ARGV[12…] the fields that are returned; none: all
+--
+-- Returns the number of entries that were read; the number of bytes; the id of the last entry that was read, or '' if
+-- nothing is left in the range; and for each entry that may be wanted: its id, its fields and values in turn, the
+-- fields and whole sizes, in turn, of the values that were cut, and 1 if the data match by themselves, else 0.
+
+local max_entries, max_bytes, max_value_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local id, account, subject, subject_pattern, data_pattern = ARGV[6], ARGV[7], ARGV[9], ARGV[10], ARGV[11]
+local find = string.find
+-- What JSON may write otherwise, and letters outside of ASCII, which are compared by the caller.
+local UNUSUAL = '[\\\128-\255]'
+
+local kinds
+for kind in string.gmatch(ARGV[8], '%S+') do
+  kinds = kinds or {}
+  kinds[kind] = true
+end
+local returned
+for n = 12, #ARGV do
+  returned = returned or {}
+  returned[ARGV[n]] = true
+end
+
+local function may_match(text, pattern)
+  return text and (find(text, pattern) or find(text, UNUSUAL))
+end
+
+local function is_candidate(values)
+  if (id ~= '' and values.id ~= id) or (account ~= '' and values.account ~= account) or (kinds and not kinds[values.kind]) then
+    return false
+  end
+  if data_pattern ~= '' and not may_match(values.data, data_pattern) then
+    return false
+  end
+  return subject == '' or values.subject == subject or may_match(values.subject, subject_pattern)
+    or (values.kind == 'unknown' and may_match(values.data, subject_pattern))
+end
+
+local function projected(entry, values)
+  local fields, cut, size = {}, {}, 0
+  for n = 1, #entry[2], 2 do
+    local name, value = entry[2][n], entry[2][n + 1]
+    if not returned or returned[name] then
+      fields[#fields + 1] = name
+      if #value > max_value_bytes then
+        cut[#cut + 1] = name
+        cut[#cut + 1] = #value
+        value = string.sub(value, 1, max_value_bytes)
+      end
+      fields[#fields + 1] = value
+      size = size + #value
+    end
+  end
+  local by_itself = data_pattern ~= '' and values.data and find(values.data, data_pattern)
+  return {entry[1], fields, cut, by_itself and 1 or 0}, size
+end
+
+local start = ARGV[1]
+local read, size, found, found_bytes = 0, 0, {}, 0
+while read < max_entries and size < max_bytes and found_bytes < max_bytes / 4 do
+  -- One at a time: several could be of megabytes each.
+  local reply = redis.pcall('XREVRANGE', KEYS[1], start, ARGV[2], 'COUNT', 1)
+  if reply.err then
+    return reply
+  end
+  local entry = reply[1]
+  if not entry then
+    return {read, size, '', found}
+  end
+  local flat, values = entry[2], {}
+  for n = 1, #flat, 2 do
+    values[flat[n]] = flat[n + 1]
+    size = size + #flat[n] + #flat[n + 1]
+  end
+  if is_candidate(values) then
+    local row, bytes = projected(entry, values)
+    found[#found + 1] = row
+    found_bytes = found_bytes + bytes
+  end
+  read, start = read + 1, '(' .. entry[1]
+end
+return {read, size, string.sub(start, 2), found}
