@@ -12,7 +12,7 @@
 -- ARGV[7]  the account, or '' for any
 -- ARGV[8]  the kinds, separated by spaces, or '' for any
 -- ARGV[9]  the subject; or '' for any
--- ARGV[10] a Lua pattern that the subject may match instead, or the data of a message of an unknown kind
+-- ARGV[10] a Lua pattern at which the subject may begin instead, or that the data of an unknown kind may match
 -- ARGV[11] a Lua pattern that the data must match, or '' for any
 -- ARGV[12…] the fields that are returned; none: all
 --
@@ -48,7 +48,7 @@ local function is_candidate(values)
   if data_pattern ~= '' and not may_match(values.data, data_pattern) then
     return false
   end
-  return subject == '' or values.subject == subject or may_match(values.subject, subject_pattern)
+  return subject == '' or values.subject == subject or may_match(values.subject, '^%W*' .. subject_pattern)
     or (values.kind == 'unknown' and may_match(values.data, subject_pattern))
 end
 
