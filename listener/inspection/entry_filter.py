@@ -90,7 +90,9 @@ def concerns_device(fields: Mapping[str, str], device: DeviceId) -> bool:
     The names of members count too, as in an object with a member for each device; `type`,
     `accountName` and `participantName` do not. An id within a longer text does not count.
     """
-    if device.needle not in normalized(fields.get("data", "")):
+    text = fields.get("data", "")
+    # JSON may write any letter as an escape.
+    if "\\" not in text and device.needle not in normalized(text):
         return False
     return any(device.names(value) for value in _values(data_of(fields)))
 
@@ -115,7 +117,8 @@ def concerns_upgrade(fields: Mapping[str, str], upgrade: str, *, whole: bool = F
         return True
     if fields.get("kind") != UNKNOWN or (not whole and len(upgrade) < MIN_CAMPAIGN_CHARS):
         return False
-    if upgrade not in normalized(fields.get("data", "")):
+    text = fields.get("data", "")
+    if "\\" not in text and upgrade not in normalized(text):
         return False
     return any(isinstance(value, str) and is_meant(value) for value in _values(data_of(fields)))
 

@@ -67,7 +67,7 @@ class _Stream:
         self.partition = partition
         self.start = before.start_in(partition.number) if before else "+"
         self.reached = before or Position(entry_ids.MAX_PART, entry_ids.MAX_PART, partition.number)
-        self.is_read_up = False
+        self.is_begun = self.is_read_up = False
 
 
 class BackwardSearch:
@@ -112,8 +112,10 @@ class BackwardSearch:
         while open_streams := [stream for stream in streams if not stream.is_read_up]:
             floor = max(stream.reached for stream in open_streams)
             is_over = self._clock() >= deadline or entries >= limits.entries or size >= limits.bytes
+            # Before that the next search would begin where this one did.
+            is_further = all(stream.is_begun for stream in open_streams)
             is_full = len(found) >= limits.matches and _count(found, floor) >= limits.matches
-            if (is_over and entries) or is_full:
+            if (is_over and is_further) or is_full:
                 return _result(found, entries, floor, limits.matches)
             # The partition that is the least far back, so that all get equally far.
             stream = next(stream for stream in open_streams if stream.reached == floor)
@@ -122,7 +124,7 @@ class BackwardSearch:
             self._pause()
             entries, size = entries + step_entries, size + step_bytes
             found += self._wanted(rows, stream.partition.number, wanted)
-            stream.is_read_up = not last
+            stream.is_begun, stream.is_read_up = True, not last
             if last:
                 stream.start = f"({last}"
                 stream.reached = Position(*entry_ids.parse(last), stream.partition.number)
