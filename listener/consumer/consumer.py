@@ -80,6 +80,7 @@ class Consumer(HandlerRegistration):
         if not self.only or not set(self.only) <= set(range(partitions)):
             raise ValueError(f"only may have numbers from 0 to {partitions - 1}, one at least")
         self.group = group
+        self.namespace = namespace
         self.options = Options(**options)
         self.name = name
         self.queue = QueueSettings(

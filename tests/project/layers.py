@@ -49,6 +49,7 @@ LISTENER = Package(
         "gunicorn": {"server"},
         "redis": {"redis_client", "queue", "inspection", "consumer"},
         "flask": {"callback", "ops"},
+        "opentelemetry": {"consumer"},
     },
 )
 REGISTRAR = Package(

@@ -17,13 +17,19 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 BASE = [Requirement(text) for text in PROJECT["dependencies"]]
 SERVICE = [Requirement(text) for text in PROJECT["optional-dependencies"]["service"]]
-RANGES = BASE + SERVICE
+OTEL = [Requirement(text) for text in PROJECT["optional-dependencies"]["otel"]]
+RANGES = BASE + SERVICE + OTEL
 # Only the receiver and the registrar need them: a consumer's program must not have to install them.
 OF_THE_SERVICE = {"flask", "gunicorn", "gevent", "requests", "urllib3", "werkzeug"}
 
 
 def pins() -> dict[str, Requirement]:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = [
+        line
+        for name in ("requirements.txt", "requirements-dev.txt")
+        for line in (ROOT / name).read_text().splitlines()
+        if not line.startswith("-r ")
+    ]
     texts = (line.partition("#")[0].strip() for line in lines)
     found = map(Requirement, filter(None, texts))
     return {canonicalize_name(requirement.name): requirement for requirement in found}
@@ -57,7 +63,11 @@ def test_ranges_name_exactly_what_the_packages_import() -> None:
         for path in (ROOT / package).rglob("*.py")
         for name in imports(path)
     }
-    distributions = metadata.packages_distributions()
+    # Several packages have modules of OpenTelemetry's namespace.
+    distributions = {
+        **metadata.packages_distributions(),
+        "opentelemetry": ["opentelemetry-api"],
+    }
     needed = {
         canonicalize_name(distributions[name][0])
         for name in names - {"listener", "registrar", "zope"} - sys.stdlib_module_names

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.installs, pytest.mark.timeout(600)]
 
 RINGS = ("tests/unit/consumer", "tests/unit/listener", "tests/unit/registrar")
 TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "psutil", "jsonschema", "pyyaml")
+# Of OpenTelemetry's SDK each version needs the API of the same version.
+SDK = "opentelemetry-sdk"
 CONSUMER = """
 from listener.consumer import Consumer, UpgradeFinished
 consumer = Consumer.from_env(group="billing")
@@ -33,7 +35,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Enviro
     """The wheel with the extra `service`, each of its direct dependencies in the lowest version of its range."""
     made = Environment(tmp_path_factory.mktemp("lowest"))
     # Named by pyproject.toml the dependencies are direct ones; those of a wheel are not.
-    project = ("--requirement", ROOT / "pyproject.toml", "--extra=service")
+    project = ("--requirement", ROOT / "pyproject.toml", "--extra=service", "--extra=otel")
     made.install("--resolution=lowest-direct", *project)
     made.install("--no-deps", wheel)
     return made
@@ -90,7 +92,8 @@ def test_unit_tests_pass(environment: Environment) -> None:
     """Those of the checkout, on the versions that are installed here."""
     lines = (ROOT / "requirements-dev.txt").read_text().splitlines()
     texts = [line.partition("#")[0].strip() for line in lines]
-    environment.install(*(text for text in texts if text.partition("==")[0] in TOOLS))
+    sdk = f"{SDK}=={environment.packages()['opentelemetry-api']}"
+    environment.install(sdk, *(text for text in texts if text.partition("==")[0] in TOOLS))
     # Older versions warn of what they will no longer do.
     options = ("-o", "filterwarnings=default", "-p", "no:cacheprovider", "-q", "-n", "2")
     running = ChildProcess(
