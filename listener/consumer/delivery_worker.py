@@ -9,6 +9,7 @@ import redis
 
 from listener.consumer import messages
 from listener.consumer.handlers.calls import call_plain
+from listener.consumer.handlers.outcomes import Reject, Retry, decision
 from listener.consumer.handlers.registry import RegisteredHandler
 from listener.consumer.in_flight import DeadReason, Delivery
 from listener.consumer.messages import MalformedError
@@ -87,10 +88,15 @@ class DeliveryWorker:
         )
 
     def _crashed_too_often(self, delivery: Delivery) -> DeadReason | None:
-        if delivery.next_delivery <= self._run.options.max_deliveries:
+        handler = self._run.handlers.find(messages.kind_of(delivery.fields))
+        if delivery.next_delivery <= self._max_deliveries(handler):
             return None
         error = f"no consumer came back from {delivery.recorded_deliveries} deliveries"
         return DeadReason(reason="crashed", error=error)
+
+    def _max_deliveries(self, handler: RegisteredHandler | None) -> int:
+        own = handler.options.max_deliveries if handler else None
+        return own or self._run.options.max_deliveries
 
     @contextmanager
     def _group(self, delivery: Delivery) -> Iterator[RedisGroup]:
@@ -114,7 +120,7 @@ class DeliveryWorker:
         try:
             self._call(handler, message)
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is the handler's failure alone
-            self._retry_or_dead_letter(delivery, message, error)
+            self._retry_or_dead_letter(delivery, message, handler, decision(error))
             return
         self._run.observer.handled(message.kind, time.monotonic() - began)
         self._in_flight.finish(delivery)
@@ -127,7 +133,11 @@ class DeliveryWorker:
             self._run.running.end(handler, message)
 
     def _retry_or_dead_letter(
-        self, delivery: Delivery, message: Message, error: BaseException
+        self,
+        delivery: Delivery,
+        message: Message,
+        handler: RegisteredHandler,
+        error: BaseException,
     ) -> None:
         number = delivery.next_delivery
         # This delivery ended, whatever fails from here on: the next one is counted by itself.
@@ -136,13 +146,12 @@ class DeliveryWorker:
         text = "".join(traceback.format_exception_only(error)).strip()
         if delivery.is_lost:
             self._drop_lost(delivery)
-        elif number >= self._run.options.max_deliveries:
+        elif isinstance(error, Reject) or number >= self._max_deliveries(handler):
+            reason = "rejected" if isinstance(error, Reject) else "handler-failed"
             trace = "".join(traceback.format_exception(error))
-            self._dead_letter(
-                delivery, DeadReason(reason="handler-failed", error=text, traceback=trace)
-            )
+            self._dead_letter(delivery, DeadReason(reason=reason, error=text, traceback=trace))
         else:
-            delay_s = self._run.options.backoff.after(number)
+            delay_s = self._delay_s(handler, error, number)
             log.warning(
                 "handler failed; the message will be handled again",
                 kind=message.kind,
@@ -154,6 +163,12 @@ class DeliveryWorker:
             )
             self._in_flight.retry(delivery, delay_s)
             self._run.observer.retried(message.kind, delay_s)
+
+    def _delay_s(self, handler: RegisteredHandler, error: BaseException, number: int) -> float:
+        """Seconds to wait after the failure of this delivery."""
+        if isinstance(error, Retry) and error.after_s is not None:
+            return error.after_s
+        return (handler.options.backoff or self._run.options.backoff).after(number)
 
     def _dead_letter(self, delivery: Delivery, reason: DeadReason) -> None:
         # If Redis fails, the next attempt does not call the handler again.

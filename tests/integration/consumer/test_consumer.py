@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from listener.consumer import Backoff, Observer
+from listener.consumer import Backoff, Observer, Reject, Retry
 from testbed.polling import DEADLINE_S, wait_until
 from tests.support.consumer_feed import STREAM, feed, fields
 from tests.support.consumer_runs import GROUP, consumer, is_done, number_of, pending, running
@@ -522,3 +522,59 @@ def test_an_observer_hears_everything(redis_url: str, redis_client: Any) -> None
         "buried handler-failed": 1,
         "buried malformed": 1,
     }
+
+
+def test_a_rejected_message_is_dead_after_its_first_delivery(
+    redis_url: str, redis_client: Any
+) -> None:
+    def reject(_: Any) -> None:
+        raise Reject("no such tariff")
+
+    feed(redis_client, [1])
+    with running(consumer(redis_url, reject)):
+        wait_until(lambda: redis_client.xlen(DEAD) == 1)
+    [(_, dead)] = redis_client.xrange(DEAD)
+    assert {name: dead[name] for name in ("reason", "deliveries")} == {
+        "reason": "rejected",
+        "deliveries": "1",
+    }
+    assert "no such tariff" in dead["error"]
+    assert pending(redis_client) == 0
+
+
+def test_a_handler_has_its_own_number_of_deliveries_and_backoff(
+    redis_url: str, redis_client: Any
+) -> None:
+    got: list[int] = []
+    # With the consumer's own backoff the second delivery would come after an hour.
+    reader = consumer(redis_url, max_deliveries=9, backoff=Backoff(base_s=3600, cap_s=3600))
+
+    @reader.on("upgrade-finished", max_deliveries=2, backoff=Backoff(base_s=0, cap_s=0))
+    def fail(message: Any) -> None:
+        got.append(message.deliveries)
+        raise FailsError
+
+    feed(redis_client, [1])
+    with running(reader):
+        wait_until(lambda: redis_client.xlen(DEAD) == 1)
+    assert got == [1, 2]
+    assert redis_client.xrange(DEAD)[0][1]["reason"] == "handler-failed"
+
+
+@pytest.mark.parametrize("in_a_group", [False, True])
+def test_a_handler_says_when_its_message_is_to_be_handled_again(
+    redis_url: str, redis_client: Any, *, in_a_group: bool
+) -> None:
+    got: list[int] = []
+
+    def retry_at_once(message: Any) -> None:
+        got.append(message.deliveries)
+        if len(got) == 1:
+            again = Retry("not yet", after_s=0)
+            raise BaseExceptionGroup("as a task group raises it", [again]) if in_a_group else again
+
+    feed(redis_client, [1])
+    with running(consumer(redis_url, retry_at_once, backoff=Backoff(base_s=3600, cap_s=3600))):
+        wait_until(lambda: is_done(redis_client) and len(got) == 2)
+    assert got == [1, 2]
+    assert redis_client.xlen(DEAD) == 0
