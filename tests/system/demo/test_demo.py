@@ -33,7 +33,7 @@ def test_the_demonstration_shows_a_campaign_and_leaves_nothing(demo: Service) ->
     wait_until(lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log)
     shown = demo.log()
     assert f"Registered with the stand-in: {demo.url}/CallbackListener/" in shown
-    messages = re.findall(r"^  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \w+-\w+ .*$", shown, re.MULTILINE)
+    messages = re.findall(r"^  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  \w+-\w+ .*$", shown, re.MULTILINE)
     assert len(messages) >= 8
     assert sum("firmware-available" in line for line in messages) == 1
     assert any("UpgradeFailed" in line for line in messages)
