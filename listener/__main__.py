@@ -21,7 +21,7 @@ SUMMARIES = {
 }
 
 # The commands that stand in a package of their own or with others.
-PACKAGES = {"dead": "dead_letters", "group": "groups", "replay": "groups", "resend": "groups"}
+PACKAGES = {"dead": "dead_letters", "replay": "groups", "resend": "groups"}
 
 
 @click.group(
