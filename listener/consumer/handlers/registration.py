@@ -1,7 +1,7 @@
 """The decorators of a consumer: `on`, typed by kind, and `around`."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from listener.consumer.handlers.options import HandlerOptions, HandlerOptionsDict
@@ -21,8 +21,7 @@ B = TypeVar("B", bound=Message)
 C = TypeVar("C", bound=Message)
 R = TypeVar("R")
 H = TypeVar("H", bound=Handler)
-# A handler of the class that the name says, or of a base class of it. What it returns is ignored, and so
-# an `async def` is one as well.
+# A handler of the class that the name says, or of a base class of it. What it returns is ignored.
 OfAny = TypeVar("OfAny", bound=Callable[[Message], object])
 OfAvailable = TypeVar("OfAvailable", bound=Callable[[FirmwareAvailable], object])
 OfScheduled = TypeVar("OfScheduled", bound=Callable[[UpgradeScheduled], object])
@@ -32,7 +31,7 @@ OfUnknown = TypeVar("OfUnknown", bound=Callable[[Unknown], object])
 # Every message is a `Message`, so what surrounds the handlers takes any.
 Around = TypeVar(
     "Around",
-    bound=Callable[[Message], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]],
+    bound=Callable[[Message], AbstractContextManager[Any]],
 )
 
 
@@ -99,7 +98,7 @@ class HandlerRegistration:
     def on(
         self, *kinds: str | type[Message], **options: Unpack[HandlerOptionsDict]
     ) -> Callable[[Any], Any]:
-        """Decorates the handler of some kinds, plain or async; without kinds, that of every other kind.
+        """Decorates the handler of some kinds; without kinds, that of every other kind.
 
         Messages without a handler are acknowledged; each such kind is logged once.
 
@@ -111,8 +110,8 @@ class HandlerRegistration:
 
         Raises:
             ValueError: there is no such kind, or it has a handler already, or an option is not valid.
-            TypeError: it is used without parentheses, or for something else than a function, or for a
-                generator; or the annotation of the handler's parameter is a message class that the
+            TypeError: it is used without parentheses, or for something else than a plain function:
+                a call of an `async def` or a generator does nothing yet; or the annotation of the handler's parameter is a message class that the
                 messages of a kind do not have; or there is no such option.
         """
         names = tuple(map(_kind_name, kinds))
@@ -132,8 +131,8 @@ class HandlerRegistration:
         handler, and what the handler raises goes through all of them.
 
         Args:
-            factory: takes a message and returns a context manager, plain or async: a function under
-                `contextmanager` or `asynccontextmanager`, or a class.
+            factory: takes a message and returns a context manager: a function under `contextmanager`, or
+                a class. Handlers fail with a TypeError if it returns anything else.
 
         Raises:
             TypeError: it is not callable.

@@ -1,16 +1,16 @@
 """The handlers of a consumer by kind, each with its options, and what surrounds all of them."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from listener.consumer.handlers.options import HandlerOptions
-from listener.consumer.handlers.signature import Handler, check_handler, is_async, name_of
+from listener.consumer.handlers.signature import Handler, check_handler, name_of
 from listener.messages.kinds import KIND_NAMES, UNKNOWN
 
-Surrounding = Callable[[Any], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
-"""Takes a message; makes the context manager, plain or async, that its handler is called in."""
+Surrounding = Callable[[Any], AbstractContextManager[Any]]
+"""Takes a message; makes the context manager that its handler is called in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,6 @@ class RegisteredHandler:
 
     call: Handler
     options: HandlerOptions = field(default_factory=HandlerOptions)
-    is_async: bool = False
 
     @property
     def name(self) -> str:
@@ -47,7 +46,8 @@ class Handlers:
         self.check(kinds)
         check_handler(kinds or (UNKNOWN,), handler)
         registered = RegisteredHandler(
-            call=handler, options=options or HandlerOptions(), is_async=is_async(handler)
+            call=handler,
+            options=options or HandlerOptions(),
         )
         if not kinds:
             self._default = registered

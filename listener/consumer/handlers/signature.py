@@ -1,4 +1,4 @@
-"""What a handler is: plain or async, and which message classes its parameter takes. Pure."""
+"""What can be a handler, and which message classes its parameter takes. Pure."""
 
 import inspect
 import types
@@ -20,8 +20,8 @@ def check_handler(kinds: Sequence[str], handler: object) -> None:
     """Checks that something can be the handler of these kinds.
 
     Raises:
-        TypeError: it is not callable, or only makes a generator, or its parameter is annotated with a
-            class that the messages of a kind do not have.
+        TypeError: it is not callable, or only makes a coroutine or a generator, or its parameter is
+            annotated with a class that the messages of a kind do not have.
     """
     if not callable(handler) or _is_any(
         handler,
@@ -37,11 +37,6 @@ def check_handler(kinds: Sequence[str], handler: object) -> None:
                 f"the messages of kind {kind} are {CLASSES[kind].__name__}, and the parameter of "
                 f"{handler!r} is annotated {annotation!r}"
             )
-
-
-def is_async(handler: object) -> bool:
-    """Whether a call makes a coroutine, by its definition: an `async def`, a partial of one, an object of one."""
-    return _is_any(handler, inspect.iscoroutinefunction)
 
 
 def name_of(handler: object) -> str:

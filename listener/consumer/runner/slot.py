@@ -151,6 +151,7 @@ class Slot:
             try:
                 os.kill(self._process.pid, number)
             except ProcessLookupError:
+                # It has ended; `reap` will see that.
                 pass
 
 

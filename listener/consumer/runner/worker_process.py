@@ -132,10 +132,11 @@ def _stop_with_supervisor(consumer: Consumer, channel: socket.socket) -> None:
     try:
         channel.recv(1)
     except OSError:
+        # A connection that fails says the same as one that was closed.
         pass
     log.warning("supervisor gone; the consumer stops")
-    # The kernel's own alarm: its default action ends the process also while a handler holds the
-    # interpreter's lock.
+    # The kernel's own alarm: from here on its default action ends the process, also if a handler holds the
+    # interpreter's lock. A handler that holds it already when the supervisor goes delays this line.
     signal.setitimer(signal.ITIMER_REAL, consumer.options.shutdown_s + ORPHAN_MARGIN_S)
     consumer.stop()
 
