@@ -1,7 +1,7 @@
 """`resend`: gives messages to one consumer group once more."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import click
@@ -73,11 +73,7 @@ def resend(
         if entry_ids_:
             chosen = [each for entry_id in entry_ids_ for each in _named(queue, places, entry_id)]
         else:
-            now = queue.now()
-            first = common.resolve_time_option(times.first_id, start or "start", now, "--from")
-            last = common.resolve_time_option(times.last_id, end or "now", now, "--to")
-            found = resending.find(queue.client, places, wanted, first=first, last=last)
-            chosen = list(islice(found, limit))
+            chosen = list(islice(_found(queue, places, wanted, start, end), limit))
             if chosen and not dry_run:
                 question = f"Give {counted(len(chosen), 'message')} to {group} again?"
                 common.confirm(clean(question), yes)
@@ -90,6 +86,20 @@ def resend(
         _print_sum(results, group, dry_run=dry_run)
     if entry_ids_ and results["again"] < len(entry_ids_):
         raise click.exceptions.Exit(common.EXIT_FAILURE)
+
+
+def _found(
+    queue: QueueView,
+    partitions: Sequence[Partition],
+    wanted: EntryFilter,
+    start: str | None,
+    end: str | None,
+) -> Iterable[Chosen]:
+    """What passes the filter between two times or ids, the oldest first. Raises UsageError."""
+    now = queue.now()
+    first = common.resolve_time_option(times.first_id, start or "start", now, "--from")
+    last = common.resolve_time_option(times.last_id, end or "now", now, "--to")
+    return resending.find(queue.client, partitions, wanted, first=first, last=last)
 
 
 def _partitions(queue: QueueView, number: int | None) -> Sequence[Partition]:

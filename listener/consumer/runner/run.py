@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from listener import logs
-from listener.consumer.runner import http_server
 from listener.consumer.runner.health_file import HealthFile
+from listener.consumer.runner.http_server import OperatingServer
 from listener.consumer.runner.slot import Slot
 from listener.consumer.runner.source_watcher import SourceWatcher
 from listener.consumer.runner.supervisor import Supervisor
@@ -119,9 +119,10 @@ def _start_server(bind: tuple[str, int], slots: list[Slot], supervisor: Supervis
 
     host, port = bind
     try:
-        server = http_server.start(
+        server = OperatingServer(
             host, port, problem=supervisor.problem, metrics=Scraper(slots).render
         )
     except OSError as error:
         raise RunnerError(f"{host}:{port} cannot be bound: {error.strerror or error}") from None
+    server.start()
     log.info("metrics and health", host=host, port=server.server_port)
