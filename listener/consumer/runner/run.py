@@ -120,7 +120,10 @@ def _start_server(bind: tuple[str, int], slots: list[Slot], supervisor: Supervis
     host, port = bind
     try:
         server = OperatingServer(
-            host, port, problem=supervisor.problem, metrics=Scraper(slots).render
+            host,
+            port,
+            problem=supervisor.problem,
+            metrics=Scraper(slots, supervisor.problem).render,
         )
     except OSError as error:
         raise RunnerError(f"{host}:{port} cannot be bound: {error.strerror or error}") from None

@@ -2,8 +2,7 @@
 
 import os
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from prometheus_client.exposition import choose_encoder
@@ -12,7 +11,6 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from listener.consumer.monitoring.metric_sums import merge_metric_files
 from listener.consumer.runner.reports import Introduction
 from listener.consumer.runner.slot import Slot
-from listener.consumer.runner.verdict import problem
 from listener.inspection.consumer_groups import GroupStats
 from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
 from listener.runtime import multiprocess_dir
@@ -27,8 +25,10 @@ PER_GROUP = ("group", "partition")
 class Scraper:
     """Answers scrapes; the group's figures are those of the processes that were last ready."""
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
+    def __init__(self, slots: Sequence[Slot], problem: Callable[[], str | None]) -> None:
+        """`problem` is what `/healthz` reports; None: nothing."""
         self._slots = slots
+        self._problem = problem
         self._introduction: Introduction | None = None
         self._lock = threading.Lock()
 
@@ -60,7 +60,7 @@ class Scraper:
         healthy = GaugeMetricFamily(
             "fota_consumer_healthy",
             "1 if /healthz answers 200, else 0.",
-            value=problem(self._slots, time.monotonic(), stopping=False) is None,
+            value=self._problem() is None,
         )
         for slot in self._slots:
             label, health = [str(slot.number)], slot.health
