@@ -1,9 +1,11 @@
-"""Keeps the state of every upgrade and device in a database: a consumer to start from.
+"""Keeps the state and the history of every upgrade and device in a database: a consumer to start from.
 
     export REDIS_URL=redis://localhost:6379/0 DATABASE_URL=sqlite:///fleet.sqlite3
     python fleet_state.py consume       # as many processes as you like
     python fleet_state.py upgrades      # one line for each upgrade
     python fleet_state.py devices       # one line for each device of an upgrade
+    python fleet_state.py upgrade ID    # an upgrade, its devices, and what was said of them, in order
+    python fleet_state.py device IMEI   # what happened to a device, in all its upgrades
 
 With SQLAlchemy 2 and SQLite, or PostgreSQL and its driver: postgresql+psycopg://…
 
@@ -11,6 +13,7 @@ A message is applied in one transaction with a note of its id: a second delivery
 Messages may come in any order. A row is replaced as a whole by the message that tells more: what is
 later in the life of an upgrade, then what arrived later. So a `started` that comes behind
 `finished` changes nothing; a device that an upgrade tries again shows `finished` meanwhile.
+The history has a row for each device that a message names, and so shows what the states leave out.
 """
 
 import json
@@ -74,6 +77,20 @@ class Device(Row, Base):
     reason: Mapped[str | None]
 
 
+class Event(Base):
+    """What a message said of a device, or of an upgrade alone: then the device is empty."""
+
+    __tablename__ = "events"
+    message_id: Mapped[str] = mapped_column(primary_key=True)
+    device_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    account: Mapped[str]
+    upgrade_id: Mapped[str] = mapped_column(index=True)
+    time: Mapped[str]
+    stage: Mapped[int]
+    status: Mapped[str | None]
+    reason: Mapped[str | None]
+
+
 def text(value: Any) -> str | None:
     """A member as a text for a column: the provider documents texts, and may send anything."""
     if value is None:
@@ -122,10 +139,14 @@ def apply(
         key = {"account": text(message.account) or "", "upgrade_id": text(message.subject) or ""}
         about = {"firmware": text(message.firmware_name), "start_date": start_date}
         keep(session, Upgrade(**key, **about, **origin(message, int(stage == SCHEDULED))))
-        for device_id, status, reason in devices:
-            if device := text(device_id):
-                told = {"device_id": device, "status": text(status), "reason": text(reason)}
-                keep(session, Device(**key, **told, **origin(message, stage)))
+        # Of a device that a message names twice the first counts.
+        said = {text(device) or "": said for device, *said in reversed(devices)} or {"": [None] * 2}
+        for device_id, (status, reason) in said.items():
+            state = {"device_id": device_id, "status": text(status), "reason": text(reason)}
+            event = {"message_id": message.id, "time": message.time_text, "stage": stage}
+            session.add(Event(**key, **state, **event))
+            if device_id:
+                keep(session, Device(**key, **state, **origin(message, stage)))
 
 
 def origin(message: Message, rank: int) -> dict[str, Any]:
@@ -140,6 +161,15 @@ def keep(session: Session, new: Upgrade | Device) -> None:
     if old is None or old.triple() < new.triple():
         session.merge(new)
         session.flush()
+
+
+def history(session: Session, *wanted: Any) -> None:
+    """Prints the events in order of arrival; those of one message by device."""
+    for event in session.scalars(
+        select(Event).where(*wanted).order_by(Event.time, Event.message_id, Event.device_id)
+    ):
+        about = (event.upgrade_id, event.device_id, STAGES[event.stage])
+        click.echo(printable(event.time, *about, event.status, event.reason))
 
 
 def printable(*cells: object) -> str:
@@ -166,20 +196,41 @@ def consume(engine: Engine) -> None:
     consumer_for(engine).run()
 
 
+def print_upgrades(session: Session, *wanted: Any) -> int:
+    """Prints a line for each upgrade, with its devices by stage; returns how many there are."""
+    at = [func.sum(case((Device.rank == stage, 1), else_=0)) for stage in STAGES]
+    same = (Device.account == Upgrade.account) & (Device.upgrade_id == Upgrade.upgrade_id)
+    counted = (
+        select(Upgrade, *at)
+        .outerjoin(Device, same)
+        .where(*wanted)
+        .group_by(Upgrade.account, Upgrade.upgrade_id)
+        .order_by(Upgrade.time)
+    )
+    rows = session.execute(counted).all()
+    for upgrade, *counts in rows:
+        by_stage = [f"{name} {n or 0}" for name, n in zip(STAGES.values(), counts, strict=True)]
+        about = (upgrade.account, upgrade.upgrade_id, upgrade.firmware, upgrade.start_date)
+        click.echo(printable(*about, ", ".join(by_stage)))
+    return len(rows)
+
+
+def print_devices(session: Session, *wanted: Any) -> int:
+    """Prints a line for each device of each upgrade; returns how many there are."""
+    order = (Device.account, Device.device_id, Device.time)
+    rows = session.scalars(select(Device).where(*wanted).order_by(*order)).all()
+    for row in rows:
+        state = (STAGES[row.rank], row.status, row.reason, row.time)
+        click.echo(printable(row.account, row.device_id, row.upgrade_id, *state))
+    return len(rows)
+
+
 @main.command()
 @click.pass_obj
 def upgrades(engine: Engine) -> None:
     """Print each upgrade with its firmware, start date and devices by stage."""
-    at = [func.sum(case((Device.rank == stage, 1), else_=0)) for stage in STAGES]
-    same = (Device.account == Upgrade.account) & (Device.upgrade_id == Upgrade.upgrade_id)
-    counted = (
-        select(Upgrade, *at).outerjoin(Device, same).group_by(Upgrade.account, Upgrade.upgrade_id)
-    )
     with Session(engine) as session:
-        for upgrade, *counts in session.execute(counted.order_by(Upgrade.time)):
-            told = [f"{name} {n or 0}" for name, n in zip(STAGES.values(), counts, strict=True)]
-            about = (upgrade.account, upgrade.upgrade_id, upgrade.firmware, upgrade.start_date)
-            click.echo(printable(*about, ", ".join(told)))
+        print_upgrades(session)
 
 
 @main.command()
@@ -187,13 +238,34 @@ def upgrades(engine: Engine) -> None:
 @click.pass_obj
 def devices(engine: Engine, upgrade: str | None) -> None:
     """Print each device of each upgrade with its stage, status, reason and when that came."""
-    wanted = select(Device).order_by(Device.account, Device.device_id, Device.time)
-    if upgrade:
-        wanted = wanted.where(Device.upgrade_id == upgrade)
     with Session(engine) as session:
-        for one in session.scalars(wanted):
-            state = (STAGES[one.rank], one.status, one.reason, one.time)
-            click.echo(printable(one.account, one.device_id, one.upgrade_id, *state))
+        print_devices(session, *([Device.upgrade_id == upgrade] if upgrade else []))
+
+
+@main.command("upgrade")
+@click.argument("upgrade_id", metavar="ID")
+@click.pass_obj
+def one_upgrade(engine: Engine, upgrade_id: str) -> None:
+    """Print an upgrade, the last state of its devices, and its history."""
+    with Session(engine) as session:
+        if not print_upgrades(session, Upgrade.upgrade_id == upgrade_id):
+            raise click.ClickException(f"no message was about the upgrade {upgrade_id!r}")
+        click.echo("\ndevices")
+        print_devices(session, Device.upgrade_id == upgrade_id)
+        click.echo("\nhistory")
+        history(session, Event.upgrade_id == upgrade_id)
+
+
+@main.command("device")
+@click.argument("device_id", metavar="IMEI")
+@click.pass_obj
+def one_device(engine: Engine, device_id: str) -> None:
+    """Print the last state of a device in each of its upgrades, and its history."""
+    with Session(engine) as session:
+        if not print_devices(session, Device.device_id == device_id):
+            raise click.ClickException(f"no message was about the device {device_id!r}")
+        click.echo("\nhistory")
+        history(session, Event.device_id == device_id)
 
 
 if __name__ == "__main__":

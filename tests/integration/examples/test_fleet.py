@@ -140,6 +140,64 @@ def test_what_is_sent_again_after_the_window_for_duplicates_is_applied_once() ->
     assert state_after([SCHEDULED, FINISHED, again]) == once
 
 
+def printed(engine: Engine, *words: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(fleet, "create_engine", lambda _: engine)
+    return CliRunner().invoke(fleet.main, words)
+
+
+def test_history_of_a_device_has_every_message_about_it_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = after([FAILED_LATER, FINISHED, SCHEDULED, STARTED, FINISHED])
+    result = printed(engine, "device", DEVICE, monkeypatch=monkeypatch)
+    state, empty, title, *history = result.output.splitlines()
+    assert (result.exit_code, empty, title) == (0, "", "history")
+    assert "UpgradeFailed" in state
+    assert [line.split()[0] for line in history] == [
+        each.time_text for each in (SCHEDULED, STARTED, FINISHED, FAILED_LATER)
+    ]
+
+
+def test_upgrade_is_printed_with_its_devices_and_its_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = after(CAMPAIGN)
+    upgrade = str(SCHEDULED.subject)
+    result = printed(engine, "upgrade", upgrade, monkeypatch=monkeypatch)
+    [head], devices, history = (
+        part.splitlines()
+        for part in result.output.replace("\ndevices\n", "\nhistory\n", 1).split("\nhistory\n")
+    )
+    assert upgrade in head
+    assert [line.split()[1] for line in devices] == [DEVICE, REFUSED]
+    assert [line.split()[0] for line in history] == sorted(line.split()[0] for line in history)
+    # Both devices when it was scheduled, and once more without any; one that names no device.
+    assert len(history) == 2 + 1 + 6
+    assert "another" not in result.output
+
+
+@pytest.mark.parametrize("command", ["upgrade", "device"])
+@pytest.mark.parametrize("unknown", ["none", "", "'; DROP TABLE events; --", "990\x1b[31m"])
+def test_upgrade_or_device_that_is_not_there_is_an_error_in_a_sentence(
+    command: str, unknown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = after([SCHEDULED])
+    result = printed(engine, command, unknown, monkeypatch=monkeypatch)
+    assert (result.exit_code, result.output) == (
+        1,
+        f"Error: no message was about the {command} {unknown!r}\n",
+    )
+    engine.dispose()
+
+
+def test_device_that_a_message_names_twice_has_one_event() -> None:
+    named = [{"deviceId": DEVICE, "status": status} for status in ("first", "second")]
+    rows = state_after([message_of("upgrade-scheduled", 1, deviceList=named)])
+    for table in ("events", "devices"):
+        [row] = (row for row in rows if row[0] == table)
+        assert "first" in row
+
+
 def test_a_failure_in_the_middle_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = create_engine("sqlite://")
     program = fleet.consumer_for(engine)
@@ -202,6 +260,9 @@ def test_the_program_consumes_the_queue_and_prints_the_state(
     assert (DEVICE in finished, "UpgradeSuccess" in finished) == (True, True)
     assert (REFUSED in refused, "Device Rejected" in refused) == (True, True)
     assert not run("devices", "--upgrade", "none")
+    upgrade = run("upgrade", "60b5d639-ccdc-4db8-8824-069bd94c95bf")
+    assert (upgrade.count("\n"), upgrade.count(DEVICE)) == (11, 4)
+    assert run("device", DEVICE).count("\n") == 6
 
 
 def handled(engine: Engine) -> int:
