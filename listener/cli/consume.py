@@ -39,7 +39,7 @@ class _AddressType(click.ParamType[Address]):
     "--metrics-bind",
     type=_AddressType(),
     metavar="HOST:PORT",
-    help="Serve /metrics (Prometheus) and /healthz there.",
+    help="Serve /metrics (Prometheus), /healthz and /livez there.",
 )
 @click.option(
     "--health-file",

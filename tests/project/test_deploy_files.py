@@ -12,9 +12,13 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from listener import __version__
+from listener.__main__ import main
 from listener.consumer.options import Options
+from listener.consumer.runner.run import RunnerOptions
+from listener.metrics import SCRAPE_GAUGES
 from listener.settings.env import EnvReader
 from listener.settings.settings import OPS_BIND
 from registrar.process.supervisor import GIVE_UP_S
@@ -51,7 +55,10 @@ INSTRUCTIONS = {
 # https://devcenter.heroku.com/articles/app-json-schema
 APP_JSON = {"name", "description", "keywords", "stack", "buildpacks", "addons", "formation", "env"}
 # What the manifests need that no schema of Kubernetes describes.
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ExternalSecret"}
+CUSTOM = {
+    *("ServiceMonitor", "PodMonitor", "PrometheusRule"),
+    *("HTTPRoute", "ExternalSecret", "ScaledObject"),
+}
 
 
 def validate_compose(content: Any) -> None:
@@ -400,8 +407,11 @@ def test_network_policy_lets_in_and_out_what_the_service_needs() -> None:
     # DNS, Redis, ThingSpace.
     assert ports == [("UDP", 53), ("TCP", 53), ("TCP", 6379), ("TCP", 443)]
     consumer = deploy_files.manifest("NetworkPolicy", "thingspace-fota-consumer")["spec"]
-    # The consumer needs the first two of them alone, and nobody connects to it.
-    assert (consumer["egress"], consumer["ingress"]) == (policy["egress"][:2], [])
+    # The consumer needs the first two of them alone, and Prometheus alone connects to it.
+    assert (consumer["egress"], consumer["ingress"]) == (
+        policy["egress"][:2],
+        [rule for rule in policy["ingress"] if rule["ports"] == [{"port": "ops"}]],
+    )
 
 
 def test_no_platform_kills_a_consumer_before_it_has_handed_back_what_it_has() -> None:
@@ -431,20 +441,89 @@ def test_consumers_of_the_image_lie_in_its_working_directory() -> None:
     # The library is installed, so a program finds it from any folder: tests/system/deploy/test_image.py.
     [folder] = [rest for word, rest in deploy_files.last_stage() if word == "WORKDIR"]
     consumer = deploy_files.compose()["services"]["consumer"]
-    assert (consumer["command"], consumer["volumes"]) == (
-        ["python", "consumer.py"],
-        [f"./consumer.py:{folder}/consumer.py:ro"],
-    )
-    pod = deploy_files.manifest("Deployment", "thingspace-fota-consumer")["spec"]["template"]
-    [container] = pod["spec"]["containers"]
-    assert container["command"] == ["python", "consumer.py"]
+    assert consumer["volumes"] == [f"./consumer.py:{folder}/consumer.py:ro"]
     assert f"`COPY consumer.py {folder}/`" in (ROOT / "docs" / "deployment.md").read_text()
 
 
+def runner_commands() -> dict[str, list[str]]:
+    """How each platform starts `fota consume`: the words from the subcommand on."""
+    unit = deploy_files.unit("thingspace-fota-consumer")["ExecStart"][0].split()
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    [procfile] = [line.split()[1:] for line in lines if line.startswith("consumer:")]
+    commands = {
+        "systemd": unit,
+        "compose": deploy_files.compose()["services"]["consumer"]["command"],
+        "kubernetes": deploy_files.consumer_container()["command"],
+        "procfile": procfile,
+    }
+    for words in commands.values():
+        assert words[0].rpartition("/")[2] == "python"
+        assert words[1:4] == ["-m", "listener", "consume"]
+    return {name: words[3:] for name, words in commands.items()}
+
+
+@pytest.mark.parametrize("platform", runner_commands())
+def test_consumers_command_is_one_that_the_runner_accepts(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[RunnerOptions] = []
+    monkeypatch.setattr("listener.consumer.runner.run.run", given.append)
+    done = CliRunner().invoke(main, runner_commands()[platform])
+    assert done.exit_code == 0, done.output
+    [options] = given
+    assert (options.target, options.processes) == ("consumer:consumer", 1)
+    # Procfile: every dyno has one, and nobody outside reaches a port of it.
+    hosts = {"systemd": ("127.0.0.1", 9465), "procfile": None}
+    assert options.bind == hosts.get(platform, ("0.0.0.0", 9465))
+
+
+def test_consumers_health_is_asked_where_it_is_served() -> None:
+    container = deploy_files.consumer_container()
+    [port] = container["ports"]
+    assert port["containerPort"] == 9465
+    probes = {name: container[name]["httpGet"] for name in ("readinessProbe", "livenessProbe")}
+    assert probes == {
+        "readinessProbe": {"path": "/healthz", "port": port["name"]},
+        "livenessProbe": {"path": "/livez", "port": port["name"]},
+    }
+    [monitored] = deploy_files.manifest("PodMonitor", "thingspace-fota-consumer")["spec"][
+        "podMetricsEndpoints"
+    ]
+    assert (monitored["port"], monitored["path"]) == (port["name"], "/metrics")
+    check = deploy_files.compose()["services"]["consumer"]["healthcheck"]["test"]
+    assert "'http://127.0.0.1:9465/healthz'" in check[-1]
+
+
+def test_consumer_is_scaled_by_a_metric_that_there_is() -> None:
+    spec = deploy_files.manifest("ScaledObject", "thingspace-fota-consumer")["spec"]
+    deployment = deploy_files.manifest("Deployment", "thingspace-fota-consumer")
+    assert spec["scaleTargetRef"] == {"name": deployment["metadata"]["name"]}
+    [trigger] = spec["triggers"]
+    # KEDA takes nothing but texts there.
+    assert {type(value) for value in trigger["metadata"].values()} == {str}
+    [metric] = re.findall(r"fota_\w+", trigger["metadata"]["query"])
+    assert metric in {gauge.name for gauge in SCRAPE_GAUGES}
+    assert spec["minReplicaCount"] < spec["maxReplicaCount"]
+
+
+def test_consumers_selectors_find_its_pods() -> None:
+    spec = deploy_files.manifest("Deployment", "thingspace-fota-consumer")["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    policy = deploy_files.manifest("NetworkPolicy", "thingspace-fota-consumer")["spec"]
+    monitor = deploy_files.manifest("PodMonitor", "thingspace-fota-consumer")["spec"]
+    for selector in (spec["selector"], policy["podSelector"], monitor["selector"]):
+        assert selector == {"matchLabels": labels}
+
+
+def test_unit_of_the_consumer_reloads_and_does_not_repeat_a_mistake() -> None:
+    unit = deploy_files.unit("thingspace-fota-consumer")
+    assert unit["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    assert unit["KillMode"] == ["mixed"]
+    assert unit["RestartPreventExitStatus"] == ["2"]
+
+
 def test_consumer_of_the_manifests_reads_the_queue_of_the_service() -> None:
-    deployment = deploy_files.manifest("Deployment", "thingspace-fota-consumer")["spec"]
-    pod = deployment["template"]["spec"]
-    [container] = pod["containers"]
+    container = deploy_files.consumer_container()
     assert [one["name"] for one in container["env"]] == [
         "REDIS_URL",
         "QUEUE_NAMESPACE",
@@ -453,7 +532,6 @@ def test_consumer_of_the_manifests_reads_the_queue_of_the_service() -> None:
     # https://kubernetes.io/docs/concepts/security/pod-security-standards/: as restricted as the service.
     [service] = deploy_files.manifest("StatefulSet")["spec"]["template"]["spec"]["containers"]
     assert container["securityContext"] == service["securityContext"]
-    assert deployment["selector"]["matchLabels"] == deployment["template"]["metadata"]["labels"]
 
 
 def test_herokus_form_has_only_what_heroku_knows_and_makes_the_token() -> None:

@@ -100,6 +100,7 @@ def canonical(name: str) -> str:
 def test_the_procfile_starts_what_the_contract_says() -> None:
     assert (ROOT / "Procfile").read_text() == (
         "web: python -m registrar run -- gunicorn listener.wsgi:app\n"
+        "consumer: python -m listener consume consumer:consumer\n"
     )
 
 

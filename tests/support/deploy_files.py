@@ -84,6 +84,13 @@ def manifests(path: Path) -> list[Any]:
     return list(yaml.safe_load_all(path.read_text()))
 
 
+def consumer_container() -> Any:
+    """The one container of the consumer's Deployment."""
+    pod = manifest("Deployment", "thingspace-fota-consumer")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    return container
+
+
 def manifest(kind: str, name: str = "thingspace-fota") -> Any:
     """The one Kubernetes object of a kind and a name."""
     paths = sorted((DEPLOY / "kubernetes").rglob("*.yaml"))

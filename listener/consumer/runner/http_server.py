@@ -1,4 +1,4 @@
-"""The operating port of `fota consume`: `/metrics` and `/healthz`."""
+"""The operating port of `fota consume`: `/metrics`, `/healthz` and `/livez`."""
 
 import json
 import socket
@@ -18,19 +18,23 @@ class OperatingServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, *, problem: Problem, metrics: Metrics) -> None:
+    def __init__(
+        self, host: str, port: int, *, problem: Problem, stall: Problem, metrics: Metrics
+    ) -> None:
         """Binds the address; `start` begins to serve.
 
         Args:
             host: a name or an address.
             port: 0: any that is free.
-            problem: what is wrong, None: nothing.
+            problem: why the processes do not consume as they should, None: they do.
+            stall: why the supervisor itself does not work, None: it does.
             metrics: body and content type by the Accept header; may raise OSError.
 
         Raises:
             OSError: the address cannot be bound.
         """
         self.problem = problem
+        self.stall = stall
         self.metrics = metrics
         self._host = host
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -59,21 +63,23 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers GET and HEAD."""
-        answer = {"/healthz": self._health, "/metrics": self._metrics}.get(
-            self.path.partition("?")[0]
-        )
-        if answer is None:
-            self._answer(404, b"there are /metrics and /healthz\n", "text/plain")
-        else:
-            answer(cast("OperatingServer", self.server))
+        server = cast("OperatingServer", self.server)
+        match self.path.partition("?")[0]:
+            case "/metrics":
+                self._metrics(server)
+            case "/healthz":
+                self._health(server.problem())
+            case "/livez":
+                self._health(server.stall())
+            case _:
+                self._answer(404, b"there are /metrics, /healthz and /livez\n", "text/plain")
 
     do_HEAD = do_GET  # noqa: N815 - the library's name
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Probes and scrapes are no events."""
 
-    def _health(self, server: OperatingServer) -> None:
-        reason = server.problem()
+    def _health(self, reason: str | None) -> None:
         answer = {"status": "ok"} if reason is None else {"status": "failing", "reason": reason}
         self._answer(503 if reason else 200, json.dumps(answer).encode(), "application/json")
 

@@ -123,6 +123,7 @@ def _start_server(bind: tuple[str, int], slots: list[Slot], supervisor: Supervis
             host,
             port,
             problem=supervisor.problem,
+            stall=supervisor.stall,
             metrics=Scraper(slots, supervisor.problem).render,
         )
     except OSError as error:

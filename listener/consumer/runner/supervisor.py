@@ -20,6 +20,8 @@ STEP_S = 0.1
 HUNG_MARGIN_S = 10.0
 # A step that came this late found the supervisor itself suspended: it heard nobody meanwhile.
 SUSPENDED_S = 5.0
+# A step takes a fraction of a second, and a few where many processes start at once on a busy machine.
+STALLED_S = 30.0
 
 
 class Supervisor:
@@ -76,6 +78,15 @@ class Supervisor:
     def problem(self) -> str | None:
         """What is wrong now, in a sentence; None: every process consumes. May be called by any thread."""
         return problem(self._slots, time.monotonic(), stopping=self._stops > 0)
+
+    def stall(self) -> str | None:
+        """Whether the supervisor itself works: None, or how long it has done nothing. May be called by any thread."""
+        silent_s = time.monotonic() - self._stepped_at
+        return (
+            f"the supervisor has done nothing for {silent_s:.0f} s"
+            if silent_s > STALLED_S
+            else None
+        )
 
     def step(self) -> None:
         """Does what is due."""

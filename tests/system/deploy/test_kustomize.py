@@ -17,7 +17,10 @@ from tests.support.deploy_files import DEPLOY
 
 KUBERNETES = "1.37"
 # Nobody but their operators has schemas for these.
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ExternalSecret"}
+CUSTOM = {
+    *("ServiceMonitor", "PodMonitor", "PrometheusRule"),
+    *("HTTPRoute", "ExternalSecret", "ScaledObject"),
+}
 SECRET = "token-of-the-rendered-secret"
 
 
