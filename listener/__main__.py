@@ -10,6 +10,7 @@ SUMMARIES = {
     "consume": "Run your Consumer, in processes.",
     "dead": "What consumer groups gave up on.",
     "export": "Write messages into a file.",
+    "group": "List consumer groups, or drop one.",
     "pending": "What was delivered and not acknowledged.",
     "quarantine": "What was refused from proven senders.",
     "replay": "Set a consumer group back or forward.",
@@ -21,7 +22,7 @@ SUMMARIES = {
 }
 
 # The commands that stand in a package of their own or with others.
-PACKAGES = {"dead": "dead_letters", "replay": "groups", "resend": "groups"}
+PACKAGES = {"dead": "dead_letters", "group": "groups", "replay": "groups", "resend": "groups"}
 
 
 @click.group(

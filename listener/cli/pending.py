@@ -77,7 +77,8 @@ def _print_table(entries: Sequence[PendingEntry]) -> None:
         return
     table = Table(
         ("entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries"),
-        right_aligned=("deliveries",), no_wrap=("entry",),
+        right_aligned=("deliveries",),
+        once=("group", "kind", "account", "upgrade", "consumer", "deliveries"),
     )  # fmt: skip
     for pending in entries:
         entry_id, fields = pending.entry.entry_id, pending.entry.fields

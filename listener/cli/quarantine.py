@@ -153,8 +153,9 @@ def _print_table(messages: Sequence[QuarantinedMessage]) -> None:
         click.echo("The quarantine is empty.")
         return
     table = Table(
-        ("id", "arrived", "reason", "bytes", "begins"), right_aligned=("bytes",), no_wrap=("id",)
-    )
+        ("id", "arrived", "reason", "bytes", "begins"),
+        right_aligned=("bytes",), prose=("begins",), once=("reason",),
+    )  # fmt: skip
     for message in messages:
         arrived = format_time_text(message.time)
         begins = truncate(message.data, BEGINNING_LENGTH)

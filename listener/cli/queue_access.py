@@ -54,6 +54,11 @@ def warn_no_stream(queue: QueueView) -> None:
         click.echo(sentence, err=True)
 
 
+def warn_no_group(queue: QueueView) -> None:
+    """Says on standard error that there is no group, or not even a stream. Raises redis.RedisError."""
+    click.echo(no_stream(queue) or "There is no consumer group: nobody reads the queue.", err=True)
+
+
 def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
     """The wanted group, or all groups.
 

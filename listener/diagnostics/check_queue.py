@@ -72,11 +72,11 @@ def _problem(group: GroupStats) -> tuple[str, str] | None:
     waiting = bool(group.lag.entries or group.pending)
     idle_s = (group.idle_ms or 0) / 1000
     untouched_s = (group.oldest_pending_idle_ms or 0) / 1000
-    destroy = "start its consumers, or destroy the group (XGROUP DESTROY) if it is no longer used"
+    drop = f"start its consumers; if it is no longer used: python -m listener group drop {group.name}"
     if waiting and not group.consumers:
-        return "nobody reads it", destroy
+        return "nobody reads it", drop
     if waiting and idle_s > MAX_IDLE_S:
-        return f"its consumers were last active {format_duration(idle_s)} ago", destroy
+        return f"its consumers were last active {format_duration(idle_s)} ago", drop
     if group.lag.entries > MAX_LAG:
         return "it lags far behind", "add consumers, or see why the handlers are slow"
     if untouched_s > MAX_PENDING_S:

@@ -30,6 +30,12 @@ class EntryCount:
     entries: int
     exact: bool = True
 
+    @classmethod
+    def total(cls, counts: "Iterable[EntryCount]") -> "EntryCount":
+        """The sum; exact if all of them are."""
+        each = list(counts)
+        return cls(sum(count.entries for count in each), all(count.exact for count in each))
+
     def __str__(self) -> str:
         """With a plus sign if there are more."""
         return f"{self.entries}{'' if self.exact else '+'}"

@@ -28,6 +28,7 @@ NEEDED: Mapping[str, set[str]] = {
     "consume": set(),
     "dead": QUEUE,
     "export": QUEUE,
+    "group": QUEUE,
     "pending": QUEUE,
     "quarantine": QUEUE | {"sqlite3", "prometheus_client"},
     "replay": QUEUE,

@@ -197,7 +197,8 @@ def _print_table(letters: Sequence[DeadLetter]) -> None:
         return
     table = Table(
         ("id", "failed", "group", "kind", "account", "upgrade", "reason", "error", "deliveries"),
-        right_aligned=("deliveries",), no_wrap=("id",),
+        right_aligned=("deliveries",), prose=("error",),
+        once=("group", "kind", "account", "upgrade", "reason", "error", "deliveries"),
     )  # fmt: skip
     for letter in letters:
         message = letter.message

@@ -52,8 +52,8 @@ def replay(*, group: str, start: str, dry_run: bool, yes: bool) -> None:
 
 def _meaning(group: str, moves: Sequence[CursorMove]) -> list[str]:
     """What the moves mean, in sentences."""
-    redelivered = _total([move.redelivered for move in moves])
-    skipped = _total([move.skipped for move in moves])
+    redelivered = EntryCount.total(move.redelivered for move in moves)
+    skipped = EntryCount.total(move.skipped for move in moves)
     pending = sum(move.pending for move in moves)
     lines = []
     if redelivered.entries:
@@ -72,14 +72,10 @@ def _meaning(group: str, moves: Sequence[CursorMove]) -> list[str]:
     return lines
 
 
-def _total(counts: Sequence[EntryCount]) -> EntryCount:
-    return EntryCount(sum(count.entries for count in counts), all(count.exact for count in counts))
-
-
 def _print_table(moves: Sequence[CursorMove]) -> None:
     table = Table(
         ("partition", "cursor now", "written", "goes on behind", "again", "skipped", "pending"),
-        right_aligned=("partition", "again", "skipped", "pending"), no_wrap=("cursor now",),
+        right_aligned=("partition", "again", "skipped", "pending"),
     )  # fmt: skip
     for move in moves:
         table.add_row(

@@ -48,7 +48,8 @@ def print_table(messages: Sequence[JournalMessage]) -> None:
         return
     table = Table(
         ("id", "state", "arrived", "kind", "account", "upgrade", "bytes", "reason"),
-        right_aligned=("bytes",), no_wrap=("id",),
+        right_aligned=("bytes",), prose=("reason",),
+        once=("state", "kind", "account", "upgrade", "reason"),
     )  # fmt: skip
     for spooled in messages:
         message = spooled.message
