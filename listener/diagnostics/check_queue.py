@@ -72,7 +72,9 @@ def _problem(group: GroupStats) -> tuple[str, str] | None:
     waiting = bool(group.lag.entries or group.pending)
     idle_s = (group.idle_ms or 0) / 1000
     untouched_s = (group.oldest_pending_idle_ms or 0) / 1000
-    drop = f"start its consumers; if it is no longer used: python -m listener group drop {group.name}"
+    drop = (
+        f"start its consumers; if it is no longer used: python -m listener group drop {group.name}"
+    )
     if waiting and not group.consumers:
         return "nobody reads it", drop
     if waiting and idle_s > MAX_IDLE_S:
