@@ -1,23 +1,54 @@
-"""Makes the pictures of docs/: `python -m tests.browser.screenshot http://127.0.0.1:9464/ docs/status-page.png`."""
+"""Makes the pictures of docs/: `python -m tests.browser.screenshot docs`."""
 
 import sys
+import tempfile
+from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+import redis
+from playwright.sync_api import Browser, sync_playwright
 
 from testbed.programs import find_program
+from testbed.redis_servers.redis_nodes import Node, started
+from testbed.service import RECEIVER, Service
+from tests.support import campaign
 from tests.system.status_page.test_page import QUIET, VIEWS
 
+TOKEN = "token-of-all-the-pictures"
 
-def main(url: str, path: str) -> None:
-    """Waits until the page has renewed itself once."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=QUIET)
-        page = browser.new_page(**VIEWS["light"])
-        page.goto(url)
-        with page.expect_response(url):
-            pass
-        page.screenshot(path=path, full_page=True)
-        browser.close()
+
+def main(folder: str) -> None:
+    """Shows a queue in the middle of a campaign."""
+    with tempfile.TemporaryDirectory() as data:
+        node = Node(Path(data) / "redis", {})
+        with started([node]), redis.Redis.from_url(f"redis://{node.address}") as client:
+            ids = campaign.fill(client)
+            campaign.register(client)
+            url = f"redis://{node.address}"
+            with Service(*RECEIVER, REDIS_URL=url, CALLBACK_TOKEN=TOKEN) as service:
+                service.wait_until_ready()
+                with sync_playwright() as playwright:
+                    chromium = find_program("chromium")
+                    browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+                    take(browser, service.ops_url, ids[25], Path(folder))
+                    browser.close()
+
+
+def take(browser: Browser, url: str, dead: str, folder: Path) -> None:
+    """Args: the entry id of a message that a group gave up on."""
+    upgrade, device = campaign.upgrade_id(3), campaign.device_id(3 * 40 + 1)
+    pictures = {
+        "status-page": ("/", "light"),
+        "status-page-phone": ("/", "phone"),
+        "upgrade-page": (f"/upgrades/{upgrade}", "dark"),
+        "device-page": (f"/devices/{device}", "light"),
+        "message-page": (f"/messages/0/{dead}", "light"),
+        "dead-letters-page": ("/dead", "light"),
+    }
+    for name, (path, view) in pictures.items():
+        page = browser.new_page(**VIEWS[view])
+        page.goto(f"{url}{path}")
+        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        page.close()
 
 
 if __name__ == "__main__":

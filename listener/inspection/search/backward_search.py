@@ -67,7 +67,9 @@ class _Stream:
         self.partition = partition
         self.start = before.start_in(partition.number) if before else "+"
         self.reached = before or Position(entry_ids.MAX_PART, entry_ids.MAX_PART, partition.number)
-        self.is_begun = self.is_read_up = False
+        self.is_begun = False
+        # Redis refuses a range that ends before the first id.
+        self.is_read_up = self.start == f"({entry_ids.FIRST}"
 
 
 class BackwardSearch:
@@ -95,8 +97,11 @@ class BackwardSearch:
         *,
         before: Position | None = None,
         limits: Limits | None = None,
+        fields: Sequence[str] = FIELDS,
     ) -> SearchResult:
         """Searches from a position, or from the newest message, back to the first limit.
+
+        The entries have the given fields, among which must be those that `wanted` decides by.
 
         Guaranteed: searches that continue each other return each entry once, in one order, newest first.
 
@@ -120,7 +125,7 @@ class BackwardSearch:
             # The partition that is the least far back, so that all get equally far.
             stream = next(stream for stream in open_streams if stream.reached == floor)
             with self._turn:
-                step_entries, step_bytes, last, rows = self._read(script, stream, wanted)
+                step_entries, step_bytes, last, rows = self._read(script, stream, wanted, fields)
             self._pause()
             entries, size = entries + step_entries, size + step_bytes
             found += self._wanted(rows, stream.partition.number, wanted)
@@ -130,9 +135,11 @@ class BackwardSearch:
                 stream.reached = Position(*entry_ids.parse(last), stream.partition.number)
         return _result(found, entries, None, limits.matches)
 
-    def _read(self, script: EvalScript, stream: _Stream, wanted: Wanted) -> Any:
+    def _read(
+        self, script: EvalScript, stream: _Stream, wanted: Wanted, fields: Sequence[str]
+    ) -> Any:
         limits = (STEP_ENTRIES, STEP_BYTES, MAX_VALUE_BYTES)
-        arguments = (stream.start, wanted.oldest, *limits, *wanted.arguments(), *FIELDS)
+        arguments = (stream.start, wanted.oldest, *limits, *wanted.arguments(), *fields)
         return script(keys=[stream.partition.messages], args=arguments)
 
     def _wanted(self, rows: Any, partition: int, wanted: Wanted) -> Iterator[StreamEntry]:

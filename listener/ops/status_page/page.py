@@ -1,39 +1,54 @@
-"""The status page's Flask blueprint: renders the page of the whole service, and the page of one message."""
+"""The status page's Flask blueprint: the page of the whole service, and what all pages share."""
 
-import json
-from datetime import datetime
-from itertools import islice
-from typing import Any
+from flask import Blueprint, Response, request
 
-from flask import Blueprint, Response, abort, render_template
-
-from listener import __version__, entry_ids
-from listener.inspection.entry_text import data_of, details
-from listener.inspection.pages import Projection, pages
+from listener.inspection.arrivals import ALL_HOURS, ArrivalCounts, read_arrivals
 from listener.inspection.queue_view import RedisFailedError
-from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KIND_NAMES
 from listener.ops.queue_connection import open_queue_view
-from listener.ops.status_page.chart import BAR_WIDTH, HEIGHT, HOURS, draw_chart
+from listener.ops.status_page import links
+from listener.ops.status_page.chart import (
+    HEIGHT,
+    WINDOWS,
+    WINDOWS_BY_NAME,
+    Chart,
+    draw_chart,
+    fitting_window,
+)
+from listener.ops.status_page.failure_pages import add_failure_pages
+from listener.ops.status_page.formats import printable
+from listener.ops.status_page.message_page import add_message_page
+from listener.ops.status_page.page_context import PageContext, render
+from listener.ops.status_page.rows import message_row, only_one
+from listener.ops.status_page.search_pages import add_search_pages
 from listener.ops.status_page.snapshot import CachedSnapshot, Snapshot
-from listener.ops.status_page.summary import headline, tiles
-from listener.queue.keys import QUARANTINED, every_partition
+from listener.ops.status_page.summary import facts, headline, sections, tiles
+from listener.queue.keys import QUARANTINED
+from listener.registration_state import Observation
 from listener.settings.settings import Settings
-from listener.text import escape, truncate
 from listener.times import format_duration
 
 CHART_KINDS = (*KIND_NAMES, QUARANTINED)
-# Of a text from outside, such as an account's name: the page is read at a glance.
-MAX_TEXT_LENGTH = 120
-# Of a value on the page of one message; formatting more would delay the messages that this process receives.
-MAX_VALUE_BYTES = 2**18
 MAX_PROBLEMS = 20
-MAX_DETAILS = 6
-# Only the page's own style sheet and script, and nothing of another origin.
+UNFOLDED_UPGRADES = 5
+# Only the page's own style sheet and script, its own search box, and nothing of another origin.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+# What the registrar did and why, where its own words say too little.
+REGISTRATION_RESULTS = {
+    ("registered", "absent"): "registered: there was none before",
+    ("registered", "takeover"): "registered: in place of another URL",
+    ("registered", "token-rotated"): "registered: the token is a new one",
+    ("registered", "credentials-differ"): "registered: the credentials are new ones",
+    ("registered", "credentials-not-shown"): "registered: ThingSpace does not show the credentials",
+    ("registered", "sibling"): "registered: in place of an older deployment's",
+    ("yielded", "another-owner"): "left alone: another URL is registered",
+    ("yielded", "superseded"): "left alone: a newer deployment registers",
+    ("yielded", "flapping"): "left alone: another service registers its own in turn",
+    ("as-desired", "as-desired"): "as desired",
+}
 
 
 def status_page_blueprint(settings: Settings, cached_snapshot: CachedSnapshot) -> Blueprint:
@@ -45,25 +60,26 @@ def status_page_blueprint(settings: Settings, cached_snapshot: CachedSnapshot) -
         static_folder="static",
         static_url_path="/static",
     )
+    context = PageContext(settings)
+    add_search_pages(blueprint, context)
+    add_message_page(blueprint, context)
+    add_failure_pages(blueprint, context)
 
     @blueprint.get("/")
     def status() -> str:
-        return _render_status(cached_snapshot.get())
+        return _render_status(settings, cached_snapshot.get(), request.args.get("chart", ""))
 
-    @blueprint.get("/messages/<int:partition>/<entry_id>")
-    def message(partition: int, entry_id: str) -> str:
-        try:
-            entry = _read_entry(settings, partition, entry_id)
-        except RedisFailedError:
-            # The status page says what is wrong with Redis.
-            abort(503)
-        if entry is None:
-            abort(404)
-        return _render_message(entry)
-
-    @blueprint.app_template_filter("printable")
-    def printable(text: object, max_length: int = MAX_TEXT_LENGTH) -> str:
-        return truncate(text, max_length)
+    blueprint.add_app_template_filter(printable)
+    for function in (
+        links.device_link,
+        links.upgrade_link,
+        links.entry_link,
+        links.letter_link,
+        links.quarantined_link,
+        links.link,
+        format_duration,
+    ):
+        blueprint.add_app_template_global(function)
 
     @blueprint.after_request
     def restrict(response: Response) -> Response:
@@ -73,82 +89,54 @@ def status_page_blueprint(settings: Settings, cached_snapshot: CachedSnapshot) -
     return blueprint
 
 
-def _render_status(snapshot: Snapshot) -> str:
-    chart = draw_chart(snapshot.arrivals, CHART_KINDS, int(snapshot.host_time.timestamp()) // 60)
+def _render_status(settings: Settings, snapshot: Snapshot, window: str) -> str:
     level, sentence = headline(snapshot)
-    return render_template(
+    minute = int(snapshot.host_time.timestamp()) // 60
+    recent = draw_chart(snapshot.arrivals, CHART_KINDS, minute)
+    rows = [message_row(entry) for entry in snapshot.newest]
+    return render(
         "status.html",
+        snapshot.now,
         snapshot=snapshot,
         level=level,
         headline=sentence,
-        tiles=tiles(snapshot, chart),
-        chart=chart,
-        bar_width=BAR_WIDTH,
+        tiles=tiles(snapshot, recent),
+        sections=sections(snapshot),
+        facts=facts(snapshot),
+        chart=_chart(settings, snapshot, minute, window),
+        windows=WINDOWS,
+        chosen=window if window in WINDOWS_BY_NAME else "",
         height=HEIGHT,
-        hours=HOURS,
-        summary=_summary,
-        version=__version__,
-        age=lambda moment: _age(moment, snapshot.now),
-        duration=format_duration,
+        rows=rows,
+        account=only_one(row.account for row in rows),
+        upgrade_account=only_one(upgrade.account for upgrade in snapshot.upgrades),
+        registration_result=_registration_result,
         max_problems=MAX_PROBLEMS,
+        unfolded=UNFOLDED_UPGRADES,
     )
 
 
-def _render_message(entry: StreamEntry) -> str:
-    size = entry.cut.get("data", 0)
-    # JSON without its end cannot be parsed, so it is shown as it is.
-    data = escape(entry.fields["data"]) if size else _format_json(data_of(entry.fields))
-    return render_template(
-        "message.html",
-        entry=entry,
-        data=data,
-        size=size,
-        max_bytes=MAX_VALUE_BYTES,
-        version=__version__,
-    )
+def _chart(settings: Settings, snapshot: Snapshot, minute: int, name: str) -> Chart:
+    """The chart of the window that was chosen, or of the one that fits."""
+    counts: ArrivalCounts = snapshot.arrivals
+    window = WINDOWS_BY_NAME.get(name) or fitting_window(counts, minute)
+    if window is WINDOWS[-1] and snapshot.redis_up:
+        counts = _arrivals_of_a_day(settings, snapshot) or counts
+    return draw_chart(counts, CHART_KINDS, minute, window)
 
 
-def _format_json(data: Any) -> str:
-    """Indented JSON; characters that are not printable, or would reverse the text, are escaped."""
+def _arrivals_of_a_day(settings: Settings, snapshot: Snapshot) -> ArrivalCounts | None:
+    """All counts that are kept; None if Redis fails in this moment: the next look says so."""
     try:
-        lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
-    except RecursionError:
-        lines = ["nested too deeply to be shown"]
-    return "\n".join(escape(line) for line in lines)
-
-
-def _summary(entry: StreamEntry) -> str:
-    """The first few details of a message on one line, such as its device and its status."""
-    return ", ".join(islice(details(data_of(entry.fields)), MAX_DETAILS))
-
-
-def _age(moment: datetime | str | None, now: datetime) -> str:
-    """How long ago a moment was; a text that is no time is returned as it is."""
-    if moment is None:
-        return "unknown"
-    try:
-        time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        return f"{format_duration(max((now - time).total_seconds(), 0))} ago"
-    except (ValueError, TypeError):
-        return truncate(moment, MAX_TEXT_LENGTH)
-
-
-def _read_entry(settings: Settings, partition: int, entry_id: str) -> StreamEntry | None:
-    """One entry of the queue; None: there is none.
-
-    Raises:
-        RedisFailedError: Redis did not answer.
-    """
-    partitions = every_partition(settings.queue.namespace, settings.queue.partitions)
-    if partition >= len(partitions) or not entry_ids.PATTERN.fullmatch(entry_id):
+        with open_queue_view(settings) as view:
+            return read_arrivals(view.client, view.partitions, snapshot.host_time, ALL_HOURS)
+    except RedisFailedError:
         return None
-    if max(entry_ids.parse(entry_id)) > entry_ids.MAX_PART:
-        return None
-    stream = partitions[partition].messages
-    projection = Projection(max_value_bytes=MAX_VALUE_BYTES, max_entries=1)
-    with open_queue_view(settings) as view:
-        entry_pages = pages(
-            view.client, stream, entry_id, entry_id, projection=projection, partition=partition
-        )
-        page = next(entry_pages, None)
-    return page.entries[0] if page else None
+
+
+def _registration_result(registration: Observation) -> str:
+    """What the registrar did, and why."""
+    result, reason = registration.result, registration.reason
+    if text := REGISTRATION_RESULTS.get((result, reason)):
+        return text
+    return result if reason in {"", result} else f"{result}: {reason}"

@@ -20,7 +20,7 @@ from listener.inspection.registrations import read_registrations
 from listener.inspection.stream_entry import StreamEntry
 from listener.inspection.streams import StreamStats
 from listener.ops.queue_connection import open_queue_view
-from listener.ops.status_page.upgrades import Upgrade, track_upgrades
+from listener.ops.status_page.upgrades import Upgrade, track_upgrades, worst_first
 from listener.queue.queue import StoredIn
 from listener.registration_state import Observation
 from listener.runtime.native_thread import NativeThread
@@ -177,9 +177,9 @@ def _read(
         redis_up=True,
         registrations=read_registrations(client, view.settings.namespace),
         streams=view.streams,
-        groups=view.groups,
+        groups=sorted(view.groups, key=_urgency),
         arrivals=read_arrivals(client, partitions, host_time),
-        upgrades=upgrades[:MAX_ROWS],
+        upgrades=worst_first(upgrades[:MAX_ROWS]),
         newest=newest[:MAX_ROWS],
         entries_read=len(newest),
         entries_too_large=sum(bool(entry.cut) for entry in newest),
@@ -207,3 +207,8 @@ def _without_cut_fields(entry: StreamEntry) -> StreamEntry:
         return entry
     fields = {name: text for name, text in entry.fields.items() if name not in entry.cut}
     return replace(entry, fields=fields)
+
+
+def _urgency(group: GroupStats) -> tuple[bool, int, str, int]:
+    """The groups with dead letters first, then those that are further behind."""
+    return (not group.dead, -group.lag.entries, group.name, group.partition)

@@ -1,11 +1,11 @@
 """Decides the status page's headline, by the checks' findings, and its tiles, one for each important figure. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from listener.diagnostics.finding import Level
+from listener.diagnostics.finding import Finding, Level
 from listener.ops.status_page.chart import Chart
 from listener.ops.status_page.snapshot import Snapshot
 from listener.text import truncate
@@ -37,6 +37,20 @@ class Tile:
     level: TileLevel = "plain"
 
 
+@dataclass(frozen=True)
+class Fact:
+    """What the checks found about one thing that keeps messages: the sentence that matters most, and the others.
+
+    Attributes:
+        finding: a problem if there is one; None: nothing was found.
+        more: what else there is.
+    """
+
+    topic: str
+    finding: Finding | None
+    more: Sequence[Finding]
+
+
 def headline(snapshot: Snapshot) -> tuple[Level, str]:
     """The state of the whole service in one sentence, and how bad it is."""
     errors = [finding for finding in snapshot.problems if finding.level == "error"]
@@ -61,10 +75,50 @@ def tiles(snapshot: Snapshot, chart: Chart) -> list[Tile]:
     ]
 
 
+# The sections of the page, and what the checks' topics in each are. One whose topic is `group` has all groups'.
+SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("registration", ("registration",)),
+    ("keeping", ("redis", "spool")),
+    ("arrivals", ()),
+    ("upgrades", ()),
+    ("groups", ("group", "dead letters")),
+    ("quarantine", ("quarantine",)),
+    ("newest", ()),
+)
+_RANKS: tuple[TileLevel, ...] = ("error", "warning", "ok", "plain")
+
+
+def sections(snapshot: Snapshot) -> list[str]:
+    """The sections of the page: those with an error first, then those with a warning, then the others."""
+
+    def rank(topics: tuple[str, ...]) -> int:
+        groups = (f"group {group.name}" for group in snapshot.groups) if "group" in topics else ()
+        level = worst_level(snapshot, *topics, *groups)
+        return min(_RANKS.index(level), _RANKS.index("ok"))
+
+    return [name for name, topics in sorted(SECTIONS, key=lambda section: rank(section[1]))]
+
+
 def worst_level(snapshot: Snapshot, *topics: str) -> TileLevel:
     """The level of the worst problem of these topics; `plain` if they have none."""
     levels = [finding.level for finding in snapshot.problems if finding.topic in topics]
     return levels[0] if levels else "plain"
+
+
+def facts(snapshot: Snapshot) -> list[Fact]:
+    """What there is to say of Redis and of the spool. Redis's first finding is that it answers, the spool's last is what waits."""
+    return [
+        _fact("redis", [finding for finding in snapshot.findings if finding.topic == "redis"]),
+        _fact(
+            "spool", [finding for finding in snapshot.findings if finding.topic == "spool"][::-1]
+        ),
+    ]
+
+
+def _fact(topic: str, findings: list[Finding]) -> Fact:
+    """Args: the findings, the one that matters most first if all are well."""
+    ordered = sorted(findings, key=lambda finding: _RANKS.index(finding.level))
+    return Fact(topic, ordered[0] if ordered else None, ordered[1:])
 
 
 def _redis_tiles(snapshot: Snapshot, chart: Chart) -> Iterator[Tile]:

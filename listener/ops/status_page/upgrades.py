@@ -4,14 +4,14 @@ The members inside the containers are modelled on replies of the provider's REST
 likely [?]: a member that is missing or has another form is ignored, and never raises.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from listener.inspection.entry_text import data_of
 from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KINDS_BY_NAME
 from listener.messages.members import Kind
+from listener.ops.status_page.message_content import container_of, listed_devices, text_of
 
 Stage = Literal["scheduled", "started", "succeeded", "failed", "finished"]
 
@@ -28,6 +28,7 @@ class Upgrade:
         last: when the newest message about it arrived, RFC 3339.
         devices: the stage of each device that a message named, by its id.
         rejected: devices that were not accepted when it was scheduled.
+        last_entries: the message that decided where each device is, by the device's id.
         stage_without_devices: the stage by the newest message that named no device.
         complete: whether all messages about it were read; otherwise there may be more devices.
     """
@@ -38,6 +39,7 @@ class Upgrade:
     last: str = ""
     devices: dict[str, Stage] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
+    last_entries: dict[str, StreamEntry] = field(default_factory=dict)
     stage_without_devices: Stage | None = None
     complete: bool = True
 
@@ -83,40 +85,36 @@ def track_upgrades(entries: Iterable[StreamEntry], *, complete: bool = True) -> 
 
 
 def _apply(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:
-    container = _container(entry, kind)
+    container = container_of(entry)
     upgrade.account = entry.fields.get("account", upgrade.account)
-    upgrade.firmware = _text(container, "firmwareName") or upgrade.firmware
+    upgrade.firmware = text_of(container, "firmwareName") or upgrade.firmware
     upgrade.last = entry.fields.get("time", upgrade.last)
-    stage = _stage(kind, _text(container, "status"))
-    devices = container.get("deviceList")
-    if device := _text(container, "deviceId"):
-        _set_stage(upgrade, device, stage)
-    elif isinstance(devices, list) and devices:
-        for item in devices:
-            _apply_listed(upgrade, item, stage)
+    stage = _stage(kind, text_of(container, "status"))
+    devices = list(listed_devices(container))
+    if device := text_of(container, "deviceId"):
+        _set_stage(upgrade, device, stage, entry)
+    elif devices:
+        for device, status in devices:
+            _apply_listed(upgrade, device, status, stage, entry)
     else:
         upgrade.stage_without_devices = stage
 
 
-def _container(entry: StreamEntry, kind: Kind) -> Mapping[str, Any]:
-    data = data_of(entry.fields)
-    container = data.get(kind.type) if isinstance(data, Mapping) else None
-    return container if isinstance(container, Mapping) else {}
-
-
-def _apply_listed(upgrade: Upgrade, item: Any, stage: Stage) -> None:
-    if not isinstance(item, Mapping) or not (device := _text(item, "deviceId")):
-        return
-    if stage == "scheduled" and REJECTED in _text(item, "status").lower():
+def _apply_listed(
+    upgrade: Upgrade, device: str, status: str, stage: Stage, entry: StreamEntry
+) -> None:
+    if stage == "scheduled" and REJECTED in status.lower():
         upgrade.rejected.add(device)
+        upgrade.last_entries[device] = entry
     else:
-        _set_stage(upgrade, device, stage)
+        _set_stage(upgrade, device, stage, entry)
 
 
-def _set_stage(upgrade: Upgrade, device: str, stage: Stage) -> None:
+def _set_stage(upgrade: Upgrade, device: str, stage: Stage, entry: StreamEntry) -> None:
     # A message that the upgrade was scheduled, repeated or late, does not undo that it started.
     if stage != "scheduled" or device not in upgrade.devices:
         upgrade.devices[device] = stage
+        upgrade.last_entries[device] = entry
     upgrade.rejected.discard(device)
 
 
@@ -129,6 +127,19 @@ def _stage(kind: Kind, status: str) -> Stage:
     return "succeeded" if "success" in status else "finished"
 
 
-def _text(container: Mapping[str, Any], name: str) -> str:
-    value = container.get(name)
-    return value if isinstance(value, str) else ""
+def worst_first(upgrades: Iterable[Upgrade]) -> list[Upgrade]:
+    """Those in which a device failed before the others; otherwise in the order given."""
+    return sorted(upgrades, key=lambda upgrade: not upgrade.count("failed"))
+
+
+# What an operator looks for first.
+STAGES_BY_URGENCY: tuple[str, ...] = (
+    "failed", "rejected", "started", "scheduled", "finished", "succeeded",
+)  # fmt: skip
+
+
+def devices_by_urgency(upgrade: Upgrade) -> list[tuple[str, str, StreamEntry]]:
+    """Each device of an upgrade, its stage or `rejected`, and the message that says so; failed ones first."""
+    stages: dict[str, str] = dict.fromkeys(upgrade.rejected, "rejected") | upgrade.devices
+    ordered = sorted(stages.items(), key=lambda item: (STAGES_BY_URGENCY.index(item[1]), item[0]))
+    return [(device, stage, upgrade.last_entries[device]) for device, stage in ordered]

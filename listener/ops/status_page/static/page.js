@@ -23,6 +23,16 @@ function replace(old, fresh) {
   if (summary) fresh.querySelector("summary")?.focus({ preventScroll: true });
 }
 
+// What is wrong stands first; the sections move only when that changes.
+function reorder(order) {
+  const main = document.querySelector("main");
+  const sections = [...main.querySelectorAll(":scope > section")];
+  if (sections.map((section) => section.id).join() === order.join()) return;
+  const focused = document.activeElement;
+  for (const id of order) main.append(document.getElementById(id));
+  focused?.focus({ preventScroll: true });
+}
+
 // A screen reader reads the headline aloud when it changes.
 function announce(headline) {
   const before = document.querySelector("h1").textContent;
@@ -41,16 +51,18 @@ function showNoAnswer() {
 async function refresh() {
   const freshness = document.querySelector("#freshness");
   try {
-    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    const answer = await fetch(location.pathname + location.search, { cache: "no-store", signal: AbortSignal.timeout(10000) });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.title = fresh.title;
     announce(fresh.querySelector("h1").textContent);
     freshness.replaceWith(fresh.querySelector("#freshness"));
+    const order = [...fresh.querySelectorAll("main > section")].map((section) => section.id);
     for (const section of fresh.querySelectorAll("main > section")) {
       const old = document.getElementById(section.id);
       if (old) replace(old, document.adoptNode(section));
     }
+    reorder(order);
   } catch (problem) {
     showNoAnswer();
     freshness.className = "error";
