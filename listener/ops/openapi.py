@@ -1,6 +1,6 @@
 """`/openapi.json`: describes both ports in OpenAPI 3.1, made of the kinds of messages, the problem types and the settings. Pure."""
 
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import quote, urlsplit
 
 from apispec import APISpec
@@ -9,14 +9,23 @@ from listener import __version__
 from listener.errors import PROBLEM_TYPES
 from listener.messages import json_schemas
 from listener.messages.kinds import KIND_NAMES
+from listener.ops.openapi_pages import page_operations
+from listener.ops.openapi_parts import (
+    JSON,
+    OBJECT,
+    PROBLEM,
+    STRING,
+    Part,
+    content_of,
+    json_content,
+    operation,
+    path_parameter,
+    reference,
+)
 from listener.queue.queue import StoredIn
 from listener.settings.parsers import TOKEN_PATTERN
 from listener.settings.settings import Settings
 
-Part = dict[str, Any]
-
-JSON = "application/json"
-PROBLEM = "application/problem+json"
 # The characters that a path may have unquoted; a brace would begin a parameter.
 SAFE_IN_PATH = "/:@!$&'()*+,;=~"
 RETRY_AFTER: Part = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
@@ -25,8 +34,6 @@ CROSS_SITE = "At the operating port: a page of another site has a browser ask (S
 MISDIRECTED = (
     "At the operating port: the Host is neither an IP address, localhost, nor in OPS_HOSTS."
 )
-STRING: Part = {"type": "string"}
-OBJECT: Part = {"type": "object"}
 # No pattern: a header that is not well-formed is ignored.
 TRACEPARENT_PARAMETER: Part = {
     "name": "traceparent",
@@ -102,8 +109,8 @@ def openapi_document(settings: Settings) -> Part:
     for name, schema in schemas.items():
         spec.components.schema(name, schema)
     # Both ports may have the same path with different methods, so each operation names its servers.
-    for path, operation in _get_operations(settings).items():
-        spec.path(path, operations={"get": operation})
+    for path, described in _get_operations(settings).items():
+        spec.path(path, operations={"get": described})
     spec.path(_callback_path(settings), operations={"post": _post_operation(settings)})
     return spec.to_dict()
 
@@ -133,17 +140,17 @@ def _post_operation(settings: Settings) -> Part:
             TRACEPARENT_PARAMETER,
         ],
         "requestBody": {"required": True, "content": {JSON: {"schema": _body_schema(settings)}}},
-        "responses": {"200": _json("The message is kept.", "Kept"), **problems},
+        "responses": {"200": json_content("The message is kept.", "Kept"), **problems},
     }
 
 
 def _token_parameter() -> Part:
     schema = {"type": "string", "pattern": f"^{TOKEN_PATTERN.pattern}$"}
-    return _path_parameter("token", schema, "The secret CALLBACK_TOKEN, or the one before it.")
+    return path_parameter("token", schema, "The secret CALLBACK_TOKEN, or the one before it.")
 
 
 def _body_schema(settings: Settings) -> Part:
-    kinds: Part = {"anyOf": [_reference(kind) for kind in KIND_NAMES]}
+    kinds: Part = {"anyOf": [reference(kind) for kind in KIND_NAMES]}
     if settings.callback_password is None:
         return kinds
     names = ["username", "password"]
@@ -161,7 +168,7 @@ def _problem(status: int, *reasons: str) -> Part:
     return {
         "description": "\n".join(f"- `{name}`: {PROBLEM_TYPES[name].title}" for name in reasons),
         "headers": HEADERS_BY_STATUS.get(status, {}),
-        "content": {PROBLEM: {"schema": {"allOf": [_reference("Problem"), narrowed]}}},
+        "content": {PROBLEM: {"schema": {"allOf": [reference("Problem"), narrowed]}}},
     }
 
 
@@ -170,79 +177,37 @@ def _get_operations(settings: Settings) -> dict[str, Part]:
     operating: Part = {"url": "/", "description": "The operating port, where this document is."}
     both = [_public_server(settings), operating]
     not_ready = _problem(503, "queue-unavailable")
-    not_ready["content"][JSON] = {"schema": _reference("NotReady")}
-    text = {"schema": STRING}
-    html = _content("A page.", "text/html", text)
-    not_found = _content("There is none.", PROBLEM, {"schema": OBJECT})
+    not_ready["content"][JSON] = {"schema": reference("NotReady")}
     operations: dict[str, Part] = {
-        "/": _operation([operating], "The status page, for people.", {"200": html}),
-        "/messages/{partition}/{entry_id}": _operation(
-            [operating],
-            "A message that is kept, for people.",
-            {"200": html, "404": not_found},
-            _path_parameter("partition", {"type": "integer", "minimum": 0}),
-            _path_parameter(
-                "entry_id", {"type": "string", "pattern": r"^[0-9]{1,20}-[0-9]{1,20}$"}
-            ),
+        **page_operations(operating),
+        "/healthz": operation(
+            both, "Is the process alive?", {"200": json_content("Yes.", "Alive")}
         ),
-        "/static/{filename}": _operation(
-            [operating],
-            "What the pages are made with.",
-            {"200": _content("A file.", "text/*", text), "404": not_found},
-            _path_parameter("filename", {"enum": ["page.css", "page.js"]}),
-        ),
-        "/healthz": _operation(both, "Is the process alive?", {"200": _json("Yes.", "Alive")}),
-        "/readyz": _operation(
+        "/readyz": operation(
             both,
             "Could a message be kept now? The public port says why not as a problem.",
-            {"200": _json("Yes, and where.", "Ready"), "503": not_ready},
+            {"200": json_content("Yes, and where.", "Ready"), "503": not_ready},
         ),
-        "/version": _operation(
-            [operating], "What runs here?", {"200": _json("Versions.", "Version")}
+        "/version": operation(
+            [operating], "What runs here?", {"200": json_content("Versions.", "Version")}
         ),
-        "/metrics": _operation(
+        "/metrics": operation(
             [operating],
             "What was counted, and the state of things now, for Prometheus.",
-            {"200": _content("Metrics.", "text/plain", text)},
+            {"200": content_of("Metrics.", "text/plain", STRING)},
         ),
-        "/openapi.json": _operation(
+        "/openapi.json": operation(
             [operating],
             "This document.",
-            {"200": _content("OpenAPI 3.1.", JSON, {"schema": OBJECT})},
+            {"200": content_of("OpenAPI 3.1.", JSON, OBJECT)},
         ),
     }
-    for operation in operations.values():
-        operation["responses"]["403"] = _content(CROSS_SITE, PROBLEM, {"schema": OBJECT})
-        operation["responses"]["421"] = _content(MISDIRECTED, PROBLEM, {"schema": OBJECT})
+    for described in operations.values():
+        described["responses"]["403"] = content_of(CROSS_SITE, PROBLEM, OBJECT)
+        described["responses"]["421"] = content_of(MISDIRECTED, PROBLEM, OBJECT)
     return operations
-
-
-def _operation(servers: list[Part], summary: str, responses: Part, *parameters: Part) -> Part:
-    return {
-        "summary": summary,
-        "servers": servers,
-        "parameters": [*parameters],
-        "responses": responses,
-    }
-
-
-def _path_parameter(name: str, schema: Part, description: str = "") -> Part:
-    parameter: Part = {"name": name, "in": "path", "required": True, "schema": schema}
-    return {**parameter, "description": description} if description else parameter
 
 
 def _public_server(settings: Settings) -> Part:
     url = urlsplit(settings.public_url or f"http://127.0.0.1:{settings.port}")
     return {"url": f"{url.scheme}://{url.netloc}", "description": "The public port."}
-
-
-def _json(description: str, schema: str) -> Part:
-    return _content(description, JSON, {"schema": _reference(schema)})
-
-
-def _content(description: str, media_type: str, content: Part) -> Part:
-    return {"description": description, "content": {media_type: content}}
-
-
-def _reference(name: str) -> Part:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -105,7 +105,7 @@ def _bury(client: "redis.Redis", ids: list[str], error: str, traceback: str) -> 
     for entry_id in ids:
         [(_, fields)] = cast(Any, client.xrange(STREAM, entry_id, entry_id))
         failed = datetime.fromtimestamp(int(entry_id.split("-")[0]) / 1000 + 30, UTC).isoformat()
-        added = {
+        added: dict[Any, Any] = {
             "reason": "handler-failed",
             "error": error,
             "traceback": traceback,

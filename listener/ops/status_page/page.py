@@ -15,12 +15,12 @@ from listener.ops.status_page.chart import (
     draw_chart,
     fitting_window,
 )
-from listener.ops.status_page.failure_pages import add_failure_pages
+from listener.ops.status_page.failures.failure_pages import add_failure_pages
 from listener.ops.status_page.formats import printable
 from listener.ops.status_page.message_page import add_message_page
 from listener.ops.status_page.page_context import PageContext, render
-from listener.ops.status_page.rows import message_row, only_one
-from listener.ops.status_page.search_pages import add_search_pages
+from listener.ops.status_page.search.rows import message_row, only_one
+from listener.ops.status_page.search.search_pages import add_search_pages
 from listener.ops.status_page.snapshot import CachedSnapshot, Snapshot
 from listener.ops.status_page.summary import facts, headline, sections, tiles
 from listener.queue.keys import QUARANTINED
@@ -83,7 +83,8 @@ def status_page_blueprint(settings: Settings, cached_snapshot: CachedSnapshot) -
 
     @blueprint.after_request
     def restrict(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        if response.mimetype == "text/html":
+            response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 
     return blueprint

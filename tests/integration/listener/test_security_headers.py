@@ -48,7 +48,14 @@ def entry_id(service: Service, redis_server: str) -> str:
     }
     assert service.post(json.dumps(message), f"/cb/{TOKEN}").status_code == 200
     with redis.Redis.from_url(redis_server, decode_responses=True) as client:
-        return str(client.xrevrange("{fota:0}:messages", count=1)[0][0])
+        [(entry_id, fields)] = client.xrevrange("{fota:0}:messages", count=1)
+        # The same id names a dead letter and a refused message as well.
+        letter = {**fields, "reason": SCRIPT, "error": SCRIPT, "traceback": SCRIPT, "failed": SCRIPT}
+        client.xadd("{fota:0}:dead:billing", letter, id=entry_id)
+        refused = {"reason": SCRIPT, "data": SCRIPT, "time": SCRIPT}
+        client.xadd("{fota:0}:quarantine", refused, id=entry_id)
+        client.xgroup_create("{fota:0}:messages", "billing", "0")
+        return str(entry_id)
 
 
 def asked(service: Service, rule: str, entry_id: str, method: str = "GET") -> requests.Response:
@@ -56,19 +63,24 @@ def asked(service: Service, rule: str, entry_id: str, method: str = "GET") -> re
         rule.replace("<int:partition>", "0")
         .replace("<entry_id>", entry_id)
         .replace("<path:filename>", "page.css")
+        .replace("<path:device>", "990013907835573")
+        .replace("<path:upgrade>", "60b5d639-ccdc-4db8-8824-069bd94c95bf")
     )
     assert "<" not in path, "a new parameter: give it a value here"
     with requests.Session() as session:
         session.trust_env = False
-        return session.request(method, f"{service.ops_url}{path}", timeout=10)
+        return session.request(method, f"{service.ops_url}{path}?group=billing", timeout=10)
 
 
 def assert_guarded(answer: requests.Response) -> None:
     assert {name: answer.headers.get(name) for name in EXPECTED} == EXPECTED
     policy = answer.headers["Content-Security-Policy"]
     directives = {part.split()[0]: part.split()[1:] for part in policy.split(";")}
-    for name in ("default-src", "base-uri", "form-action", "frame-ancestors"):
+    for name in ("default-src", "base-uri", "frame-ancestors"):
         assert directives[name] == ["'none'"]
+    # A page has a search box, which leads to this service alone.
+    is_page = answer.headers["Content-Type"].startswith("text/html")
+    assert directives["form-action"] == ["'self'" if is_page else "'none'"]
     allowed = {source for sources in directives.values() for source in sources}
     # Neither what is inline nor anybody else's.
     assert allowed <= {"'none'", "'self'"}

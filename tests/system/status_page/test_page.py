@@ -194,7 +194,7 @@ def test_who_scrolls_a_table_by_keyboard_stays_in_it(page: Page, deployment: Dep
 def test_the_details_of_a_message_are_one_link_away(page: Page, deployment: Deployment) -> None:
     deployment.send("upgradeProgress", upgradeId="details-", deviceId="77", status="InProgress")
     row = page.locator("#newest tbody tr").filter(has_text="details-")
-    link = row.get_by_role("link")
+    link = row.get_by_role("link", name="upgrade-started")
     expect(row).to_contain_text("upgrade-started", timeout=SOON_MS)
     with page.context.expect_page() as opening:
         link.click(modifiers=["Control"])

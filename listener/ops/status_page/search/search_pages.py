@@ -15,8 +15,8 @@ from listener.inspection.search.conditions import Position, Wanted
 from listener.messages.kinds import KIND_NAMES, KINDS
 from listener.ops.status_page.links import device_link, entry_link, link, upgrade_link
 from listener.ops.status_page.page_context import PageContext, fail, render
-from listener.ops.status_page.rows import HowFar, how_far, message_row, only_one, sum_up
-from listener.ops.status_page.search_request import read_device, read_position, read_search
+from listener.ops.status_page.search.rows import HowFar, how_far, message_row, only_one, sum_up
+from listener.ops.status_page.search.search_request import read_device, read_position, read_search
 from listener.ops.status_page.upgrades import devices_by_urgency, track_upgrades
 from listener.runtime.native_thread import NativeThread
 

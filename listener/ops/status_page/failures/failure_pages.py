@@ -10,7 +10,7 @@ from listener.inspection.dead_letters import SUMMARY, DeadLetter
 from listener.inspection.pages import pages
 from listener.inspection.quarantined_messages import newest_quarantined
 from listener.inspection.queue_view import QueueView
-from listener.ops.status_page.failure_groups import FailureGroup, by_error, by_reason
+from listener.ops.status_page.failures.failure_groups import FailureGroup, by_error, by_reason
 from listener.ops.status_page.formats import commands, format_lines, parse_time
 from listener.ops.status_page.links import entry_link, upgrade_link
 from listener.ops.status_page.message_content import title
