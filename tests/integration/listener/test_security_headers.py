@@ -50,7 +50,13 @@ def entry_id(service: Service, redis_server: str) -> str:
     with redis.Redis.from_url(redis_server, decode_responses=True) as client:
         [(entry_id, fields)] = client.xrevrange("{fota:0}:messages", count=1)
         # The same id names a dead letter and a refused message as well.
-        letter = {**fields, "reason": SCRIPT, "error": SCRIPT, "traceback": SCRIPT, "failed": SCRIPT}
+        letter = {
+            **fields,
+            "reason": SCRIPT,
+            "error": SCRIPT,
+            "traceback": SCRIPT,
+            "failed": SCRIPT,
+        }
         client.xadd("{fota:0}:dead:billing", letter, id=entry_id)
         refused = {"reason": SCRIPT, "data": SCRIPT, "time": SCRIPT}
         client.xadd("{fota:0}:quarantine", refused, id=entry_id)
