@@ -3,11 +3,10 @@
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
-
-from markupsafe import Markup
 
 from listener.inspection.entry_text import data_of, details
 from listener.inspection.stream_entry import StreamEntry
@@ -26,22 +25,35 @@ def printable(text: object, max_length: int = MAX_TEXT_LENGTH) -> str:
     return truncate(text, max_length)
 
 
-def ago(moment: datetime | str | None, now: datetime) -> str:
+@dataclass(frozen=True)
+class TimeText:
+    """A time as a page shows it.
+
+    Attributes:
+        iso: for machines; empty if it is no time, or unknown.
+        text: what stands on the page.
+        title: what shows under the pointer.
+    """
+
+    iso: str
+    text: str
+    title: str
+
+
+def ago(moment: datetime | str | None, now: datetime) -> TimeText:
     """How long ago a moment was, with the time itself under the pointer; a text that is no time as it is."""
-    if moment is None:
-        return "unknown"
     time = parse_time(moment)
     if time is None:
-        return truncate(moment, MAX_TEXT_LENGTH)
-    return _time_element(time, _age(time, now), f"{time:{TIME_FORMAT}} UTC")
+        return TimeText("", truncate(moment or "unknown", MAX_TEXT_LENGTH), "")
+    return TimeText(time.isoformat(), _age(time, now), f"{time:{TIME_FORMAT}} UTC")
 
 
-def at(moment: datetime | str | None, now: datetime) -> str:
+def at(moment: datetime | str | None, now: datetime) -> TimeText:
     """When a moment was, in UTC to the second, with how long ago that is under the pointer."""
     time = parse_time(moment)
     if time is None:
-        return truncate(moment or "unknown", MAX_TEXT_LENGTH)
-    return _time_element(time, f"{time:{TIME_FORMAT}}", _age(time, now))
+        return TimeText("", truncate(moment or "unknown", MAX_TEXT_LENGTH), "")
+    return TimeText(time.isoformat(), f"{time:{TIME_FORMAT}}", _age(time, now))
 
 
 def parse_time(moment: datetime | str | None) -> datetime | None:
@@ -108,7 +120,3 @@ def commands(*lines: Sequence[str]) -> list[str]:
 
 def _age(time: datetime, now: datetime) -> str:
     return f"{format_duration(max((now - time).total_seconds(), 0))} ago"
-
-
-def _time_element(time: datetime, text: str, title: str) -> Markup:
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(time.isoformat(), title, text)

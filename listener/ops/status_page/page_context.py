@@ -39,8 +39,8 @@ def render(template: str, now: datetime, **values: Any) -> str:
         template,
         version=__version__,
         now=now,
-        ago=lambda moment: formats.ago(moment, now),
-        at=lambda moment: formats.at(moment, now),
+        time_ago=lambda moment: formats.ago(moment, now),
+        time_at=lambda moment: formats.at(moment, now),
         **values,
     )
 
