@@ -16,13 +16,20 @@ SUMMARIES = {
     "replay": "Set a consumer group back or forward.",
     "resend": "Give messages to one group once more.",
     "schema": "Print the JSON Schemas of the messages.",
+    "send-test": "Send a message through PUBLIC_URL.",
     "spool": "What waits on this host, or is set aside.",
     "stats": "How full the queue is; how far groups are.",
     "tail": "Print messages as they arrive.",
 }
 
 # The commands that stand in a package of their own or with others.
-PACKAGES = {"dead": "dead_letters", "group": "groups", "replay": "groups", "resend": "groups"}
+PACKAGES = {
+    "dead": "dead_letters",
+    "group": "groups",
+    "replay": "groups",
+    "resend": "groups",
+    "send-test": "test_message",
+}
 
 
 @click.group(
@@ -39,8 +46,9 @@ def main() -> None:
 
 
 for name, summary in SUMMARIES.items():
-    module = ".".join(filter(None, ("listener.cli", PACKAGES.get(name), name)))
-    main.add_command(LazyCommand(f"{module}.{name}", summary))
+    function = name.replace("-", "_")
+    module = ".".join(filter(None, ("listener.cli", PACKAGES.get(name), function)))
+    main.add_command(LazyCommand(f"{module}.{function}", summary))
 
 
 if __name__ == "__main__":

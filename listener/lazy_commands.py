@@ -24,7 +24,8 @@ class LazyCommand(click.Command):
             summary: for the overview.
         """
         self._module, _, self._attribute = path.rpartition(".")
-        super().__init__(self._attribute, short_help=summary)
+        # As click names a command by its function.
+        super().__init__(self._attribute.replace("_", "-"), short_help=summary)
 
     def load(self) -> click.Command:
         """Imports the command."""

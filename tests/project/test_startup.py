@@ -34,6 +34,7 @@ NEEDED: Mapping[str, set[str]] = {
     "replay": QUEUE,
     "resend": QUEUE,
     "schema": SCHEMAS,
+    "send-test": QUEUE | {"sqlite3"},
     "spool": {"sqlite3", "structlog", "orjson"},
     "stats": QUEUE,
     "tail": QUEUE,
