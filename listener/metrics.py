@@ -161,6 +161,11 @@ PENDING = _gauge(
 DEAD = _gauge(
     "fota_dead_messages", "Messages that a consumer group gave up on.", ("group", "partition")
 )
+GROUP_OLDEST = _gauge(
+    "fota_group_oldest_seconds",
+    "Age of the oldest message that a consumer group was not given or has not acknowledged; 0 without any.",
+    ("group", "partition"),
+)
 QUARANTINED = _gauge(
     "fota_quarantined_messages", "Refused messages of proven senders that are kept."
 )

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import redis
 
 from listener.errors import ListenerError, QueueUnavailableError
 from listener.inspection.consumer_groups import GroupStats, group_stats
+from listener.inspection.pages import Projection, pages
 from listener.inspection.streams import StreamStats, stream_stats
 from listener.logs import Redactor
 from listener.queue import shards
@@ -18,6 +20,10 @@ from listener.queue.keys import Partition, every_partition
 from listener.redis_client.client import connect, servers
 from listener.settings.queue_settings import QueueSettings
 from listener.text import clean
+from listener.times import entry_age_s
+
+# No field has an empty name.
+ONE_ID = Projection(("",), max_entries=1)
 
 
 class RedisFailedError(ListenerError):
@@ -48,6 +54,18 @@ class QueueView:
         return [
             group for partition in self.partitions for group in group_stats(self.client, partition)
         ]
+
+    def group_age_s(self, group: GroupStats, now: datetime) -> float:
+        """The age in seconds of the oldest message that a group was not given or has not acknowledged; 0 without any.
+
+        Raises redis.RedisError.
+        """
+        ids = [group.oldest_pending] if group.oldest_pending else []
+        if group.lag.entries:
+            stream = self.partitions[group.partition].messages
+            unread = pages(self.client, stream, f"({group.cursor}", "+", projection=ONE_ID)
+            ids += [entry.entry_id for page in islice(unread, 1) for entry in page.entries]
+        return max((entry_age_s(entry_id, now) for entry_id in ids), default=0.0)
 
     def now(self) -> datetime:
         """The time by Redis's clock, which makes the entry ids; by this host's if Redis refuses TIME.

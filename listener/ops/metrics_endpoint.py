@@ -109,6 +109,7 @@ def _set_queue_gauges(scrape: Scrape, view: QueueView) -> None:
         scrape.set(metrics.LAG, group.lag.entries, *labels)
         scrape.set(metrics.PENDING, group.pending, *labels)
         scrape.set(metrics.DEAD, group.dead, *labels)
+        scrape.set(metrics.GROUP_OLDEST, view.group_age_s(group, now), *labels)
     scrape.set(metrics.QUARANTINED, view.client.xlen(view.partitions[0].quarantine))
 
 

@@ -1,30 +1,42 @@
-"""Makes the table of docs/metrics.md from the declarations: `python -m listener.ops.metrics_table`."""
+"""Makes the tables of docs/metrics.md from the declarations: `python -m listener.ops.metrics_table`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.metrics import MetricWrapperBase
 
 from listener import metrics
+from listener.consumer.monitoring.gauges import RUNNER_GAUGES
+from listener.consumer.monitoring.prometheus import CONSUMER_METRICS
+from listener.metrics import SCRAPE_GAUGES
+
+Row = tuple[str, str, tuple[str, ...], str]
 
 
 def metrics_table() -> str:
-    """One row for each metric: name as exposed, type, labels, meaning. Markdown."""
-    rows = [*_process_metrics(), *_scrape_gauges()]
-    lines = (" | ".join(("", *row, "")).strip() for row in rows)
-    return "\n".join(("| name | type | labels | says |", "|---|---|---|---|", *lines, ""))
+    """The metrics of the service, one row for each: name as exposed, type, labels, meaning. Markdown."""
+    gauges = ((gauge.name, "gauge", gauge.labels, gauge.documentation) for gauge in SCRAPE_GAUGES)
+    return _table([*_counts(metrics.PROCESS_METRICS), *gauges])
 
 
-def _process_metrics() -> Iterator[tuple[str, ...]]:
-    for metric in metrics.PROCESS_METRICS:
+def runner_metrics_table() -> str:
+    """The metrics of `fota consume`, in the same form."""
+    gauges = ((one.name, one.type, one.labels, one.documentation) for one in RUNNER_GAUGES)
+    return _table([*_counts(CONSUMER_METRICS), *gauges])
+
+
+def _counts(declared: Iterable[MetricWrapperBase]) -> Iterator[Row]:
+    for metric in declared:
         family = next(iter(metric.describe()))
         suffix = "_total" if family.type == "counter" else ""
-        labels = _labels(_label_names(metric))
-        yield f"`{family.name}{suffix}`", family.type, labels, family.documentation
+        yield f"{family.name}{suffix}", family.type, _label_names(metric), family.documentation
 
 
-def _scrape_gauges() -> Iterator[tuple[str, ...]]:
-    for gauge in metrics.SCRAPE_GAUGES:
-        yield f"`{gauge.name}`", "gauge", _labels(gauge.labels), gauge.documentation
+def _table(rows: Iterable[Row]) -> str:
+    lines = [
+        f"| `{name}` | {type_} | {_labels(labels)} | {documentation} |"
+        for name, type_, labels, documentation in rows
+    ]
+    return "\n".join(("| name | type | labels | says |", "|---|---|---|---|", *lines, ""))
 
 
 def _label_names(metric: MetricWrapperBase) -> tuple[str, ...]:
@@ -37,4 +49,4 @@ def _labels(names: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    print(metrics_table(), end="")  # noqa: T201
+    print(metrics_table(), runner_metrics_table(), sep="\n", end="")  # noqa: T201

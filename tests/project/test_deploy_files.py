@@ -328,7 +328,12 @@ def test_the_parts_of_the_manifests_find_each_other() -> None:
     alerts = (DEPLOY / "prometheus" / "alerts.yml").read_text()
     [endpoint] = monitor["endpoints"]
     [job] = [one["replacement"] for one in endpoint["relabelings"] if one["targetLabel"] == "job"]
-    assert set(re.findall(r'job="(\w+)"', alerts)) == {job}
+    consumers = deploy_files.manifest("PodMonitor", "thingspace-fota-consumer")["spec"]
+    [endpoint] = consumers["podMetricsEndpoints"]
+    jobs = {job, *(one["replacement"] for one in endpoint["relabelings"])}
+    assert set(re.findall(r'job="([\w-]+)"', alerts)) == jobs
+    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    assert {one["job_name"] for one in scraped["scrape_configs"]} == jobs
     names = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
     used = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
     assert used == names

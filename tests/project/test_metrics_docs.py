@@ -9,21 +9,25 @@ import pytest
 import yaml
 
 from listener import metrics
-from listener.ops.metrics_table import metrics_table
+from listener.consumer.monitoring.gauges import RUNNER_GAUGES
+from listener.consumer.monitoring.prometheus import CONSUMER_METRICS
+from listener.ops.metrics_table import metrics_table, runner_metrics_table
 from testbed.programs import find_program
 from tests.support import deploy_files
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
+COUNTS = (*metrics.PROCESS_METRICS, *CONSUMER_METRICS)
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
 
 def exposed() -> set[str]:
     """Every sample's name that /metrics may hold."""
-    described = [next(iter(metric.describe())) for metric in metrics.PROCESS_METRICS]
+    described = [next(iter(metric.describe())) for metric in COUNTS]
     events = {f"{one.name}{suffix}" for one in described for suffix in SUFFIXES[one.type]}
-    return events | {state.name for state in metrics.SCRAPE_GAUGES}
+    gauges = {gauge.name for gauge in metrics.SCRAPE_GAUGES}
+    return events | gauges | {gauge.name for gauge in RUNNER_GAUGES}
 
 
 def expressions() -> list[str]:
@@ -35,7 +39,9 @@ def expressions() -> list[str]:
 
 
 def test_the_page_on_metrics_is_what_the_declarations_say() -> None:
-    assert (ROOT / "docs/metrics.md").read_text().endswith(metrics_table())
+    text = (ROOT / "docs/metrics.md").read_text()
+    assert f"\n{metrics_table()}\n## Consumers\n" in text
+    assert text.endswith(f"\n{runner_metrics_table()}")
 
 
 def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are() -> None:
@@ -47,7 +53,7 @@ def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are() -> None:
 def test_every_metric_has_a_name_by_the_conventions() -> None:
     for name in exposed():
         assert re.fullmatch(r"fota_[a-z_]+", name), name
-    for one in metrics.PROCESS_METRICS:
+    for one in COUNTS:
         if next(iter(one.describe())).type == "histogram":
             assert re.search(r"_(seconds|messages)$", next(iter(one.describe())).name)
 

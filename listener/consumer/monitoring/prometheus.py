@@ -46,6 +46,8 @@ LOST = Counter(
     "Messages that were in hand and belong to another consumer now.",
     ["group"],
 )
+CONSUMER_METRICS = (HANDLED, FAILED, RETRIED, DEAD, RECEIVED, TAKEN_OVER, LOST)
+"""In the order of the documentation."""
 
 
 class PrometheusObserver(Observer):

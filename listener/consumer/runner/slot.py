@@ -38,7 +38,7 @@ class Slot:
         introduction: of the process that runs; None until it is ready.
         health: its last report.
         heard_at: when that came, in seconds of the monotonic clock.
-        restarts: how often a process was started again here.
+        failures: how many processes died here, or were replaced because they were no longer fit.
         ended: how the last process ended, as a sentence's end; empty at first.
         due_at: when the next process starts, if none runs.
     """
@@ -50,7 +50,7 @@ class Slot:
         self.introduction: Introduction | None = None
         self.health: HealthReport | None = None
         self.heard_at = 0.0
-        self.restarts = -1
+        self.failures = 0
         self.ended = ""
         self.due_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,7 +78,6 @@ class Slot:
         with its:
             self._process = subprocess.Popen(words, pass_fds=[its.fileno()], process_group=0)
         self._socket, self._buffer = ours, b""
-        self.restarts += 1
         self._started_at = self.heard_at = time.monotonic()
 
     def read(self) -> None:
@@ -113,6 +112,7 @@ class Slot:
         if status is None:
             return None
         was_asked = self._kill_at is not None
+        self.failures += not was_asked
         self._deaths = 0 if was_asked else 1 if self._is_stable(now) else self._deaths + 1
         self.due_at = now + (pause_s(self._deaths) if self._deaths else 0)
         self.ended = describe(status)
@@ -127,6 +127,11 @@ class Slot:
         kill_at = time.monotonic() + shutdown_s + STOP_MARGIN_S
         self._kill_at = min(kill_at, self._kill_at or kill_at)
         self._send(signal.SIGTERM)
+
+    def replace(self) -> None:
+        """Asks a process to stop that is no longer fit."""
+        self.failures += 1
+        self.stop()
 
     def kill_hung(self) -> None:
         """Kills a process that does not react, after it has written where each of its threads is."""

@@ -185,7 +185,7 @@ class Supervisor:
                 slot.heard_at = now
             elif slot.health and (unfit := slot.health.overdue or slot.health.dead_threads):
                 log.error("process replaced", process=slot.number, why=unfit[0])
-                slot.stop()
+                slot.replace()
 
     def _report(self) -> None:
         found = self.problem()

@@ -110,6 +110,7 @@ def test_the_state_of_groups_and_registration_is_told(
     assert value(samples, "fota_group_lag_messages", **group) == 3
     assert value(samples, "fota_group_pending_messages", **group) == 2
     assert value(samples, "fota_dead_messages", **group) == 1
+    assert 0 <= value(samples, "fota_group_oldest_seconds", **group) < 60
     slot = {"account": "0242078689-00001", "version": "v1"}
     assert value(samples, "fota_registration_ours", **slot) == 1
     assert value(samples, "fota_registration_token_age_seconds", **slot) == 12.5
