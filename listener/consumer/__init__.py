@@ -1,7 +1,7 @@
 """Reads the queue: handlers by kind, retries, takeovers, dead letters. See `docs/consumer.md`."""
 
 from listener.consumer.consumer import Consumer
-from listener.consumer.handlers.outcomes import Reject, Retry
+from listener.consumer.handlers.outcomes import HandlerTimeoutError, Reject, Retry
 from listener.consumer.handlers.overdue import Overdue
 from listener.consumer.messages import ConsumerError, MalformedError, message, typed
 from listener.consumer.options import Backoff, Observer
@@ -14,6 +14,7 @@ __all__ = [
     "Backoff",
     "Consumer",
     "ConsumerError",
+    "HandlerTimeoutError",
     "MalformedError",
     "Observer",
     "Overdue",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import redis
 
-from listener.consumer.in_flight import Delivery
+from listener.consumer.deliveries.delivery import Delivery
 from listener.consumer.outages import BackingOffError
 from listener.consumer.run_context import RunContext
 

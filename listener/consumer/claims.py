@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from listener.consumer.in_flight import Delivery, Key
+from listener.consumer.deliveries.delivery import Delivery, Key
 from listener.consumer.outages import AdaptiveSize
 from listener.consumer.redis_group import load_script
 from listener.queue.keys import Partition

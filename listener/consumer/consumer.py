@@ -1,5 +1,6 @@
 """The consumer library's entry point: `Consumer`, which registers handlers, runs, and stops on signals."""
 
+import asyncio
 import os
 import queue
 import signal
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Unpack
 
 from listener.consumer import messages
-from listener.consumer.handlers.calls import call_plain
+from listener.consumer.handlers.calls import call_async, call_plain, in_event_loop
 from listener.consumer.handlers.overdue import Overdue
 from listener.consumer.handlers.registration import HandlerRegistration
 from listener.consumer.monitoring.health import Health
@@ -119,19 +120,40 @@ class Consumer(HandlerRegistration):
         )
 
     def dispatch(self, message: Message | Mapping[str, Any] | str | bytes) -> bool:
-        """Gives a message to its handler in this thread, without Redis: for tests.
+        """Gives a message to its handler, without Redis and retries: for tests.
+
+        A plain handler is called in this thread, an async one in an event loop that ends with it. See
+        `listener.consumer.testing` for tests of retries, order and dead letters.
 
         Args:
             message: as a handler gets it, or a sample for `listener.consumer.message`.
 
         Returns:
             Whether its kind has a handler. What the handler raises is raised.
+
+        Raises:
+            RuntimeError: the handler is async, and this is called within an event loop: use
+                `dispatch_async` there.
         """
         typed = message if isinstance(message, Message) else messages.message(message)
         handler = self._handlers.find(typed.kind)
         if handler is None:
             return False
-        call_plain(handler, typed, self._handlers.surroundings)
+        if not handler.is_async:
+            call_plain(handler, typed, self._handlers.surroundings)
+        elif in_event_loop():
+            raise RuntimeError("the handler is async: await dispatch_async() within an event loop")
+        else:
+            asyncio.run(call_async(handler, typed, self._handlers.surroundings))
+        return True
+
+    async def dispatch_async(self, message: Message | Mapping[str, Any] | str | bytes) -> bool:
+        """Does the same as `dispatch`, within the caller's event loop."""
+        typed = message if isinstance(message, Message) else messages.message(message)
+        handler = self._handlers.find(typed.kind)
+        if handler is None or not handler.is_async:
+            return self.dispatch(typed)
+        await call_async(handler, typed, self._handlers.surroundings)
         return True
 
     def run(self) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 import redis
 
 from listener.consumer.claims import Claimed, Claims
-from listener.consumer.in_flight import Delivery
+from listener.consumer.deliveries.delivery import Delivery
 from listener.consumer.outages import BackingOffError
 from listener.consumer.redis_group import is_missing
 from listener.consumer.run_context import RunContext
@@ -36,6 +36,7 @@ class Maintenance:
     def step(self) -> None:
         """Does what is due, and waits for what is due next."""
         now, options = time.monotonic(), self._run.options
+        self._report_overdue()
         if now >= self._next_renewal:
             divisor = 1 if self._renew(now) else RENEWALS_AFTER_FAILURE
             self._next_renewal = now + options.renew_every_s / divisor
@@ -49,6 +50,17 @@ class Maintenance:
         due = min(self._next_renewal, self._next_claim, self._next_deletion)
         # At most 0.5 s, to notice that the consumer stops.
         self._run.ended.wait(min(max(due - time.monotonic(), 0.01), 0.5))
+
+    def _report_overdue(self) -> None:
+        for each in self._run.running.newly_overdue():
+            log.error(
+                "handler overdue: it has not returned within its timeout_s",
+                handler=each.handler,
+                kind=each.kind,
+                entry=each.entry_id,
+                partition=each.partition,
+                timeout_s=each.timeout_s,
+            )
 
     def _renew(self, now: float) -> bool:
         """Renews what was not confirmed for a while; whether no partition failed."""

@@ -86,6 +86,11 @@ def message(data: Mapping[str, Any] | str | bytes, *, deliveries: int = 1) -> ki
     return typed(fields, entry_id="0-0", partition=0, deliveries=deliveries)
 
 
+def kind_name(fields: Fields) -> str:
+    """The kind as the entry says it, which a later version may have added."""
+    return fields.get(b"kind", UNKNOWN.encode()).decode(errors="replace")
+
+
 def kind_of(fields: Fields) -> str:
     """The kind of an entry, for logs and metrics; `unknown` for one that this version does not know."""
     kind = fields.get(b"kind", b"").decode(errors="replace")

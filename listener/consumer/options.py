@@ -138,7 +138,7 @@ class Observer:
         """A message whose handler raised will be handled again in `delay_s` seconds."""
 
     def buried(self, kind: str, reason: str) -> None:
-        """A message went to the dead stream: `handler-failed`, `rejected`, `crashed` or `malformed`."""
+        """A message went to the dead stream: `handler-failed`, `timed-out`, `rejected`, `crashed` or `malformed`."""
 
     def lost(self, messages: int) -> None:
         """Messages were in flight and belong to another consumer now."""

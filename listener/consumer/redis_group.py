@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from listener.consumer.in_flight import DeadReason, Delivery
+from listener.consumer.deliveries.delivery import DeadReason, Delivery
 from listener.inspection.consumer_groups import CLAIMABLE_AT_ONCE_MS, HANDED_BACK
 from listener.queue.keys import Partition
 from listener.redis_client.script import EvalScript, Script

@@ -4,15 +4,17 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import redis
 
 from listener.consumer.claims import MAX_REPLY_BYTES, MIN_REPLY_BYTES, Claims
+from listener.consumer.deliveries.in_flight import InFlight
+from listener.consumer.handlers.event_loop import EventLoop
 from listener.consumer.handlers.overdue import RunningHandlers
-from listener.consumer.handlers.registry import Handlers
-from listener.consumer.in_flight import InFlight
+from listener.consumer.handlers.registry import Handlers, RegisteredHandler
 from listener.consumer.options import Observer, Options
 from listener.consumer.outages import AdaptiveSize, Outages
 from listener.consumer.redis_group import RedisGroup
@@ -45,6 +47,8 @@ class RunContext:
         read_size: how many messages to read at once.
         outages: which partitions fail.
         running: the handlers that are running and may be overdue.
+        event_loop: for async handlers.
+        clock: monotonic, in seconds.
         stopping: nothing more is read or claimed.
         ended: all threads return.
     """
@@ -62,8 +66,15 @@ class RunContext:
     read_size: AdaptiveSize
     outages: Outages = field(default_factory=Outages)
     running: RunningHandlers = field(default_factory=RunningHandlers)
+    event_loop: EventLoop = field(default_factory=EventLoop)
+    clock: Callable[[], float] = time.monotonic
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+
+    def max_deliveries(self, handler: RegisteredHandler | None) -> int:
+        """After how many deliveries to this handler a message is dead-lettered; None: without a handler."""
+        own = handler.options.max_deliveries if handler else None
+        return self.options.max_deliveries if own is None else own
 
     def close(self) -> None:
         """Closes the connections."""
@@ -113,10 +124,13 @@ def build_run_context(
         claims=_build_claims(
             client, read_client, partitions, group, consumer, stuck_s=options.takeover_idle_s
         ),
-        in_flight=InFlight(batch=options.batch, ordered=options.ordered),
+        in_flight=InFlight(
+            batch=options.batch, ordered=options.ordered, concurrency=options.concurrency
+        ),
         handlers=handlers,
         options=options,
         observer=observer,
+        event_loop=EventLoop(threads=options.concurrency),
         read_size=AdaptiveSize(options.batch, initial=INITIAL_READ),
     )
 

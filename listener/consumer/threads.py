@@ -8,7 +8,8 @@ from typing import Protocol
 import redis
 
 from listener.consumer.acknowledger import Acknowledger
-from listener.consumer.delivery_worker import DeliveryWorker
+from listener.consumer.deliveries.settlement import Settlement
+from listener.consumer.deliveries.worker import DeliveryWorker
 from listener.consumer.maintenance import Maintenance
 from listener.consumer.monitoring.health import Health
 from listener.consumer.reader import Reader
@@ -48,7 +49,7 @@ class ConsumerThreads:
         self._readers = [self._reader(share) for share in shares]
         self._workers = [
             _thread(f"worker-{number}", DeliveryWorker(run), run.ended)
-            for number in range(run.options.concurrency)
+            for number in range(_workers_needed(run))
         ]
         self._others = [
             _thread("acknowledger", self._acknowledger, run.ended),
@@ -75,6 +76,7 @@ class ConsumerThreads:
                 break
         run.ended.set()
         run.in_flight.close()
+        run.event_loop.cancel()
         # The readers end first: what a read brought after the rest is handed back would wait for a takeover.
         deadline = time.monotonic() + JOIN_S + run.options.block_s
         for thread in (*self._others, *self._readers):
@@ -82,12 +84,13 @@ class ConsumerThreads:
         # A worker that is in a handler is left behind: nothing can stop it.
         for thread in self._workers:
             _join(thread, 0.01)
+        run.event_loop.join(max(0.0, deadline - time.monotonic()))
         self._leave()
 
     def health(self) -> Health:
         """The consumer as it is now."""
         run = self._run
-        threads = (*self._workers, *self._others, *self._readers)
+        threads = (*self._workers, *self._others, *self._readers, *run.event_loop.threads)
         dead = (thread.name for thread in threads if thread.ident and not thread.is_alive())
         is_running = not run.stopping.is_set()
         return Health(
@@ -134,10 +137,21 @@ class ConsumerThreads:
     def _leave_partition(self, number: int) -> int:
         group, in_flight = self._run.groups[number], self._run.in_flight.snapshot()
         deliveries = [delivery for delivery in in_flight if delivery.partition == number]
-        overdue = {(late.partition, late.entry_id) for late in self._run.running.overdue}
+        overdue = {(late.partition, late.entry_id): late for late in self._run.running.overdue}
+        settlement = Settlement(self._run)
+        settlement.give_up_overdue(deliveries, overdue)
+        for delivery in deliveries:
+            if delivery.dead_reason:
+                settlement.dead_letter(group, delivery, delivery.dead_reason)
+        deliveries = [delivery for delivery in deliveries if not delivery.dead_reason]
         group.hand_back(deliveries, overdue)
         group.delete_consumer()
         return len(deliveries)
+
+
+def _workers_needed(run: RunContext) -> int:
+    """A plain handler occupies its thread; of async ones a thread only begins one after the other."""
+    return run.options.concurrency if run.handlers.has_plain else min(run.options.concurrency, 4)
 
 
 def _join(thread: threading.Thread, timeout_s: float) -> None:

@@ -22,8 +22,9 @@ class HandlerOptions:
     Args:
         max_deliveries: a message is dead-lettered after this many deliveries to the handler.
         backoff: how long a message waits after a failure.
-        timeout_s: how many seconds a delivery may take. A handler cannot be stopped, because a thread
-            cannot be: `Consumer.overdue` reports it. None: no limit.
+        timeout_s: how many seconds a delivery may take. An async handler is cancelled then, and has failed.
+            A plain one cannot be stopped, because a thread cannot be: `Consumer.overdue` reports it.
+            None: no limit.
 
     Raises:
         ValueError: names every option that is out of bounds.

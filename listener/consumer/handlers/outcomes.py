@@ -1,4 +1,4 @@
-"""What a handler raises to decide by itself what happens to its message: `Retry` and `Reject`."""
+"""What a handler raises to decide what happens to its message (`Retry`, `Reject`), and what its timeout raises."""
 
 import math
 
@@ -31,6 +31,17 @@ class Reject(Exception):  # noqa: N818 - it is a decision, no error
     def __init__(self, why: str = "") -> None:
         """`why` is the `error` of the dead letter."""
         super().__init__(*filter(None, [why]))
+
+
+class HandlerTimeoutError(TimeoutError):
+    """A handler exceeded its `timeout_s`: an async one was cancelled, the process of a plain one replaced."""
+
+    __module__ = "listener.consumer"
+
+    def __init__(self, timeout_s: float) -> None:
+        """Takes the handler's `timeout_s`."""
+        super().__init__(f"the handler did not return within its timeout_s of {timeout_s:g} s")
+        self.timeout_s = timeout_s
 
 
 def decision(error: BaseException) -> BaseException:

@@ -2,16 +2,29 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from listener.consumer.handlers.registry import RegisteredHandler
 from listener.messages.kinds import Message
+from listener.safe_logger import SafeLogger
+
+log = SafeLogger("listener.consumer")
+
+
+# How much longer an async handler may take to end after it was cancelled, before it is overdue.
+CANCELLATION_S = 1.0
+
+NOTHING = nullcontext()
+
+Key = tuple[int, str]
+"""The number of the partition, and the entry's id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overdue:
-    """A handler that has not returned within its `timeout_s`.
+    """A handler that has not returned within its `timeout_s`; an async one also ignored its cancellation.
 
     Args:
         handler: its module and name.
@@ -36,24 +49,33 @@ class RunningHandlers:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """The clock is monotonic, in seconds."""
         self._clock = clock
-        self._running: dict[tuple[int, str], tuple[float, RegisteredHandler, Message]] = {}
-        self._reported: set[tuple[int, str]] = set()
+        self._running: dict[Key, tuple[float, RegisteredHandler, Message]] = {}
+        self._reported: set[Key] = set()
         self._lock = threading.Lock()
 
-    def begin(self, handler: RegisteredHandler, message: Message) -> None:
-        """A handler is called now."""
-        if handler.options.timeout_s is not None:
-            with self._lock:
-                key = message.partition, message.entry_id
-                self._running[key] = self._clock(), handler, message
+    def track(self, handler: RegisteredHandler, message: Message) -> AbstractContextManager[None]:
+        """Surrounds one call of a handler; does nothing for one without a `timeout_s`."""
+        return NOTHING if handler.options.timeout_s is None else self._track(handler, message)
 
-    def end(self, handler: RegisteredHandler, message: Message) -> None:
-        """It returned or raised."""
-        if handler.options.timeout_s is not None:
+    @contextmanager
+    def _track(self, handler: RegisteredHandler, message: Message) -> Iterator[None]:
+        key = message.partition, message.entry_id
+        with self._lock:
+            self._running[key] = self._clock(), handler, message
+        try:
+            yield
+        finally:
             with self._lock:
-                key = message.partition, message.entry_id
-                self._running.pop(key, None)
+                began = self._running.pop(key)[0]
+                is_reported = key in self._reported
                 self._reported.discard(key)
+            if is_reported:
+                log.warning(
+                    "an overdue handler ended",
+                    handler=handler.name,
+                    entry=message.entry_id,
+                    seconds=round(self._clock() - began, 1),
+                )
 
     @property
     def overdue(self) -> tuple[Overdue, ...]:
@@ -68,10 +90,10 @@ class RunningHandlers:
                 entry_id=message.entry_id,
                 partition=message.partition,
                 running_s=now - began,
-                timeout_s=timeout_s,
+                timeout_s=handler.options.timeout_s or 0,
             )
             for began, handler, message in running
-            if (timeout_s := handler.options.timeout_s) is not None and now - began > timeout_s
+            if now - began > _limit_s(handler)
         )
 
     def newly_overdue(self) -> list[Overdue]:
@@ -84,3 +106,7 @@ class RunningHandlers:
             keys = {(each.partition, each.entry_id) for each in new}
             self._reported |= keys & self._running.keys()
         return new
+
+
+def _limit_s(handler: RegisteredHandler) -> float:
+    return (handler.options.timeout_s or 0) + (CANCELLATION_S if handler.is_async else 0)

@@ -1,7 +1,7 @@
 """The decorators of a consumer: `on`, typed by kind, and `around`."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from listener.consumer.handlers.options import HandlerOptions, HandlerOptionsDict
@@ -31,7 +31,7 @@ OfUnknown = TypeVar("OfUnknown", bound=Callable[[Unknown], object])
 # Every message is a `Message`, so what surrounds the handlers takes any.
 Around = TypeVar(
     "Around",
-    bound=Callable[[Message], AbstractContextManager[Any]],
+    bound=Callable[[Message], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]],
 )
 
 
@@ -110,9 +110,10 @@ class HandlerRegistration:
 
         Raises:
             ValueError: there is no such kind, or it has a handler already, or an option is not valid.
-            TypeError: it is used without parentheses, or for something else than a plain function:
-                a call of an `async def` or a generator does nothing yet; or the annotation of the handler's parameter is a message class that the
-                messages of a kind do not have; or there is no such option.
+            TypeError: it is used without parentheses, or for something else than a function, plain or
+                `async`: a call of a generator does nothing yet; or the annotation of the handler's
+                parameter is a message class that the messages of a kind do not have; or there is no such
+                option.
         """
         names = tuple(map(_kind_name, kinds))
         handler_options = HandlerOptions(**options)
@@ -132,7 +133,9 @@ class HandlerRegistration:
 
         Args:
             factory: takes a message and returns a context manager: a function under `contextmanager`, or
-                a class. Handlers fail with a TypeError if it returns anything else.
+                a class. It may be an async one if every handler is async, and one that is both is
+                entered as an async one by async handlers. Handlers fail with a TypeError if it returns
+                anything else.
 
         Raises:
             TypeError: it is not callable.

@@ -1,23 +1,24 @@
 """The handlers of a consumer by kind, each with its options, and what surrounds all of them."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from listener.consumer.handlers.options import HandlerOptions
-from listener.consumer.handlers.signature import Handler, check_handler, name_of
+from listener.consumer.handlers.signature import Handler, check_handler, is_async, name_of
 from listener.messages.kinds import KIND_NAMES, UNKNOWN
 
-Surrounding = Callable[[Any], AbstractContextManager[Any]]
+Surrounding = Callable[[Any], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 """Takes a message; makes the context manager that its handler is called in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredHandler:
-    """A handler with its options."""
+    """A handler with its options, and whether it is called in the event loop."""
 
     call: Handler
+    is_async: bool = False
     options: HandlerOptions = field(default_factory=HandlerOptions)
 
     @property
@@ -47,6 +48,7 @@ class Handlers:
         check_handler(kinds or (UNKNOWN,), handler)
         registered = RegisteredHandler(
             call=handler,
+            is_async=is_async(handler),
             options=options or HandlerOptions(),
         )
         if not kinds:
@@ -75,6 +77,12 @@ class Handlers:
         if handler is None and kind not in KIND_NAMES:
             return self._by_kind.get(UNKNOWN)
         return handler
+
+    @property
+    def has_plain(self) -> bool:
+        """Whether any handler is a plain function, which needs a thread while it runs."""
+        registered = (*self._by_kind.values(), *filter(None, [self._default]))
+        return not all(handler.is_async for handler in registered)
 
     @property
     def is_empty(self) -> bool:

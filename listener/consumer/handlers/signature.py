@@ -1,5 +1,6 @@
 """What can be a handler, and which message classes its parameter takes. Pure."""
 
+import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,9 @@ def check_handler(kinds: Sequence[str], handler: object) -> None:
             annotated with a class that the messages of a kind do not have.
     """
     if not callable(handler) or _is_any(
-        handler,
-        inspect.iscoroutinefunction,
-        inspect.isgeneratorfunction,
-        inspect.isasyncgenfunction,
+        handler, inspect.isgeneratorfunction, inspect.isasyncgenfunction
     ):
-        raise TypeError(f"a handler must be a plain function of a message, not {handler!r}")
+        raise TypeError(f"a handler must be a function of a message, no generator: {handler!r}")
     annotation = _parameter_annotation(handler)
     for kind in kinds:
         if not _accepts(annotation, CLASSES[kind]):
@@ -37,6 +35,13 @@ def check_handler(kinds: Sequence[str], handler: object) -> None:
                 f"the messages of kind {kind} are {CLASSES[kind].__name__}, and the parameter of "
                 f"{handler!r} is annotated {annotation!r}"
             )
+
+
+def is_async(handler: object) -> bool:
+    """Whether calling it makes a coroutine: an `async def`, a method, a partial or an object like one."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    return _is_any(handler, inspect.iscoroutinefunction)
 
 
 def name_of(handler: object) -> str:

@@ -10,7 +10,7 @@ from listener.messages.kinds import KIND_NAMES, UNKNOWN
 SECONDS_BUCKETS = (
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
 )  # fmt: skip
-DEAD_REASONS = ("handler-failed", "rejected", "crashed", "malformed")
+DEAD_REASONS = ("handler-failed", "timed-out", "rejected", "crashed", "malformed")
 
 HANDLED = Histogram(
     "fota_consumer_handled_seconds",

@@ -73,7 +73,7 @@ def test_an_observer_that_exits_stops_nothing(redis_url: str, redis_client: Any)
 def test_a_backoff_that_fails_does_not_keep_a_message_from_dying(
     redis_url: str, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listener.consumer.delivery_worker.RETRY_S", 0.01)
+    monkeypatch.setattr("listener.consumer.deliveries.worker.RETRY_S", 0.01)
     deliveries: list[int] = []
 
     def handler(message: Any) -> None:

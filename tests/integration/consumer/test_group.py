@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from listener.consumer.claims import MAX_REPLY_BYTES, MIN_REPLY_BYTES, Claims
-from listener.consumer.in_flight import DeadReason, Delivery
+from listener.consumer.deliveries.delivery import DeadReason, Delivery
 from listener.consumer.outages import AdaptiveSize
 from listener.consumer.redis_group import RedisGroup, load_script
 from listener.queue.keys import Partition

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.consumer.in_flight import POLL_S, DeadReason, Delivery, InFlight
+from listener.consumer.deliveries.delivery import DeadReason, Delivery
+from listener.consumer.deliveries.in_flight import POLL_S, InFlight
 from listener.consumer.options import MAX_BATCHES_IN_FLIGHT
 from testbed.polling import wait_until
 
@@ -65,7 +66,7 @@ def test_room_is_what_a_batch_lacks() -> None:
 
 
 def test_small_reads_are_made_only_for_workers_without_work(monkeypatch: Any) -> None:
-    monkeypatch.setattr("listener.consumer.in_flight.POLL_S", 0)
+    monkeypatch.setattr("listener.consumer.deliveries.in_flight.POLL_S", 0)
     in_flight = empty(10)
     in_flight.add([delivery(n) for n in range(8)])
     assert taken(in_flight, 8) == list(range(8))
@@ -135,7 +136,7 @@ class Waiting:
 @pytest.fixture
 def hour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has those wait an hour that would wait briefly: only a notification wakes them."""
-    monkeypatch.setattr("listener.consumer.in_flight.POLL_S", 3600)
+    monkeypatch.setattr("listener.consumer.deliveries.in_flight.POLL_S", 3600)
 
 
 def test_reader_that_waits_gets_the_room_that_is_made_meanwhile(hour: None) -> None:

@@ -9,9 +9,10 @@ from structlog.testing import capture_logs
 
 from listener.consumer.acknowledger import Acknowledger
 from listener.consumer.claims import NOTHING, Claimed
-from listener.consumer.delivery_worker import DeliveryWorker
+from listener.consumer.deliveries.delivery import DeadReason, Delivery
+from listener.consumer.deliveries.in_flight import InFlight
+from listener.consumer.deliveries.worker import DeliveryWorker
 from listener.consumer.handlers.registry import Handlers
-from listener.consumer.in_flight import DeadReason, Delivery, InFlight
 from listener.consumer.maintenance import Maintenance
 from listener.consumer.options import Observer, Options
 from listener.consumer.outages import (

@@ -113,12 +113,24 @@ class Waits:
         """As above."""
 
 
-@pytest.mark.parametrize("handler", [waits, yields, Waits(), functools.partial(waits), "text"])
+async def yields_later(_: Any) -> Any:
+    """Calling it only makes an async generator."""
+    yield
+
+
+@pytest.mark.parametrize("handler", [yields, functools.partial(yields), yields_later, "text"])
 def test_what_would_do_nothing_when_it_is_called_is_no_handler(handler: Any) -> None:
     consumer = Consumer(group="g")
     with pytest.raises(TypeError, match="a handler must be"):
         consumer.on("upgrade-finished")(handler)
     assert not consumer.dispatch(SAMPLE)
+
+
+@pytest.mark.parametrize("handler", [waits, Waits(), functools.partial(waits)])
+def test_what_makes_a_coroutine_is_an_async_handler(handler: Any) -> None:
+    consumer = Consumer(group="g")
+    consumer.on("upgrade-finished")(handler)
+    assert consumer.dispatch(SAMPLE)
 
 
 def wrapped(function: Any) -> Any:

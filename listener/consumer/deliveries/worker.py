@@ -1,17 +1,15 @@
 """Gives deliveries to their handlers, one after the other; retries those that fail, or makes them dead letters."""
 
-import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
 
 from listener.consumer import messages
-from listener.consumer.handlers.calls import call_plain
-from listener.consumer.handlers.outcomes import Reject, Retry, decision
+from listener.consumer.deliveries.delivery import DeadReason, Delivery
+from listener.consumer.deliveries.settlement import Settlement
+from listener.consumer.handlers.calls import call_async, call_plain
 from listener.consumer.handlers.registry import RegisteredHandler
-from listener.consumer.in_flight import DeadReason, Delivery
 from listener.consumer.messages import MalformedError
 from listener.consumer.outages import BACKOFF_S, BackingOffError
 from listener.consumer.redis_group import RedisGroup, is_missing
@@ -31,6 +29,7 @@ class DeliveryWorker:
     def __init__(self, run: RunContext) -> None:
         self._run = run
         self._in_flight = run.in_flight
+        self._settlement = Settlement(run)
         self._stale_s = 2 * run.options.renew_every_s
         self._unhandled: set[str] = set()
 
@@ -74,10 +73,12 @@ class DeliveryWorker:
         handler = self._run.handlers.find(message.kind)
         if handler is None:
             self._skip(delivery, message)
-        elif self._is_ours(delivery):
-            self._handle(delivery, message, handler)
-        else:
+        elif not self._is_ours(delivery):
             self._drop_lost(delivery)
+        elif handler.is_async:
+            self._run.event_loop.start(lambda: self._handle_async(delivery, message, handler))
+        else:
+            self._handle(delivery, message, handler)
 
     def _message(self, delivery: Delivery) -> Message:
         return messages.typed(
@@ -88,15 +89,13 @@ class DeliveryWorker:
         )
 
     def _crashed_too_often(self, delivery: Delivery) -> DeadReason | None:
-        handler = self._run.handlers.find(messages.kind_of(delivery.fields))
-        if delivery.next_delivery <= self._max_deliveries(handler):
+        if delivery.next_delivery == 1:
+            return None
+        handler = self._run.handlers.find(messages.kind_name(delivery.fields))
+        if delivery.next_delivery <= self._run.max_deliveries(handler):
             return None
         error = f"no consumer came back from {delivery.recorded_deliveries} deliveries"
         return DeadReason(reason="crashed", error=error)
-
-    def _max_deliveries(self, handler: RegisteredHandler | None) -> int:
-        own = handler.options.max_deliveries if handler else None
-        return own or self._run.options.max_deliveries
 
     @contextmanager
     def _group(self, delivery: Delivery) -> Iterator[RedisGroup]:
@@ -109,89 +108,57 @@ class DeliveryWorker:
         if not delivery.is_next_recorded:
             with self._group(delivery) as group:
                 return group.record_delivery(delivery)
-        if time.monotonic() - delivery.confirmed_at > self._stale_s:
+        if self._run.clock() - delivery.confirmed_at > self._stale_s:
             # The process was suspended, or Redis away for long: another may have taken it over.
             with self._group(delivery) as group:
                 return not group.renew([delivery])
         return True
 
     def _handle(self, delivery: Delivery, message: Message, handler: RegisteredHandler) -> None:
-        began = time.monotonic()
+        run, began = self._run, self._run.clock()
         try:
-            self._call(handler, message)
+            with run.running.track(handler, message):
+                call_plain(handler, message, run.handlers.surroundings)
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is the handler's failure alone
-            self._retry_or_dead_letter(delivery, message, handler, decision(error))
+            if self._settlement.fail(delivery, handler, message, error):
+                return
+            if delivery.dead_reason:
+                self._dead_letter(delivery, delivery.dead_reason)
+            else:
+                self._drop_lost(delivery)
             return
-        self._run.observer.handled(message.kind, time.monotonic() - began)
-        self._in_flight.finish(delivery)
+        self._settlement.succeed(delivery, message, run.clock() - began)
 
-    def _call(self, handler: RegisteredHandler, message: Message) -> None:
-        self._run.running.begin(handler, message)
-        try:
-            call_plain(handler, message, self._run.handlers.surroundings)
-        finally:
-            self._run.running.end(handler, message)
-
-    def _retry_or_dead_letter(
-        self,
-        delivery: Delivery,
-        message: Message,
-        handler: RegisteredHandler,
-        error: BaseException,
+    async def _handle_async(
+        self, delivery: Delivery, message: Message, handler: RegisteredHandler
     ) -> None:
-        number = delivery.next_delivery
-        # This delivery ended, whatever fails from here on: the next one is counted by itself.
-        delivery.is_next_recorded = delivery.is_crash_suspect = False
-        self._run.observer.failed(message.kind, error)
-        text = "".join(traceback.format_exception_only(error)).strip()
-        if delivery.is_lost:
-            self._drop_lost(delivery)
-        elif isinstance(error, Reject) or number >= self._max_deliveries(handler):
-            reason = "rejected" if isinstance(error, Reject) else "handler-failed"
-            trace = "".join(traceback.format_exception(error))
-            self._dead_letter(delivery, DeadReason(reason=reason, error=text, traceback=trace))
-        else:
-            delay_s = self._delay_s(handler, error, number)
-            log.warning(
-                "handler failed; the message will be handled again",
-                kind=message.kind,
-                id=message.id,
-                entry=message.entry_id,
-                deliveries=message.deliveries,
-                delay_s=round(delay_s, 1),
-                error=text[:300],
-            )
-            self._in_flight.retry(delivery, delay_s)
-            self._run.observer.retried(message.kind, delay_s)
+        """Runs in the event loop, and so leaves to a worker what needs Redis. Raises nothing."""
+        try:
+            await self._call_and_settle(delivery, message, handler)
+        except BaseException:
+            self._in_flight.retry(delivery, RETRY_S)
+            log.exception("a delivery failed", entry=delivery.entry_id.decode())
 
-    def _delay_s(self, handler: RegisteredHandler, error: BaseException, number: int) -> float:
-        """Seconds to wait after the failure of this delivery."""
-        if isinstance(error, Retry) and error.after_s is not None:
-            return error.after_s
-        return (handler.options.backoff or self._run.options.backoff).after(number)
+    async def _call_and_settle(
+        self, delivery: Delivery, message: Message, handler: RegisteredHandler
+    ) -> None:
+        run, began = self._run, self._run.clock()
+        try:
+            with run.running.track(handler, message):
+                await call_async(handler, message, run.handlers.surroundings)
+        except BaseException as error:  # noqa: BLE001 - as above
+            # What the consumer cancelled as it stopped is handed back, and not counted.
+            if not run.event_loop.is_stopping and not self._settlement.fail(
+                delivery, handler, message, error
+            ):
+                self._in_flight.give_up(delivery)
+            return
+        self._settlement.succeed(delivery, message, run.clock() - began)
 
     def _dead_letter(self, delivery: Delivery, reason: DeadReason) -> None:
-        # If Redis fails, the next attempt does not call the handler again.
         delivery.dead_reason = reason
         with self._group(delivery) as group:
-            result = group.dead_letter(delivery, reason)
-        self._in_flight.remove([delivery])
-        kind, entry = messages.kind_of(delivery.fields), delivery.entry_id.decode()
-        if result < 0:
-            log.warning("a message is gone: its entry was deleted from the stream", entry=entry)
-        elif result == 0:
-            self._run.observer.lost(1)
-        else:
-            log.error(
-                "message moved to the dead stream",
-                kind=kind,
-                entry=entry,
-                partition=delivery.partition,
-                reason=reason.reason,
-                deliveries=delivery.recorded_deliveries,
-                error=reason.error[:300],
-            )
-            self._run.observer.buried(kind, reason.reason)
+            self._settlement.dead_letter(group, delivery, reason)
 
     def _skip(self, delivery: Delivery, message: Message) -> None:
         # An unacknowledged message would hold up the stream's retention for ever.

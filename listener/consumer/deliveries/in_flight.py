@@ -2,69 +2,17 @@
 
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
+from listener.consumer.deliveries.delivery import Delivery, Key
 from listener.consumer.options import MAX_BATCHES_IN_FLIGHT
 
 # How long a thread waits before it checks again whether the consumer stops.
 POLL_S = 0.5
-
-Key = tuple[int, bytes]
-"""The number of the partition, and the entry's id."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadReason:
-    """Why a message is dead-lettered: a reason word, and what is kept beside it."""
-
-    reason: str
-    error: str
-    traceback: str = ""
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class Delivery:
-    """An entry that is pending for this consumer.
-
-    Args:
-        partition: the number of its partition.
-        entry_id: of the entry.
-        fields: of the entry.
-        recorded_deliveries: how many deliveries Redis has counted.
-        is_next_recorded: whether Redis has counted the next delivery already, as it does on a read.
-        confirmed_at: when Redis last confirmed that it is ours, in seconds of a monotonic clock.
-        is_crash_suspect: whether it may have crashed the consumer that held it before.
-        is_lost: another consumer holds it now, or nobody.
-        is_done: it was handled, and only has to be acknowledged.
-        dead_reason: it was given up, and only has to be dead-lettered.
-        ordering_key: deliveries with the same key are handled in order; None: in no order.
-    """
-
-    partition: int
-    entry_id: bytes
-    fields: Mapping[bytes, bytes]
-    recorded_deliveries: int
-    is_next_recorded: bool
-    confirmed_at: float
-    is_crash_suspect: bool = False
-    is_lost: bool = False
-    is_done: bool = False
-    dead_reason: DeadReason | None = None
-    ordering_key: bytes | None = None
-
-    @property
-    def key(self) -> Key:
-        """Identifies the entry among those of all partitions."""
-        return self.partition, self.entry_id
-
-    @property
-    def next_delivery(self) -> int:
-        """The number of the next delivery, from 1."""
-        return self.recorded_deliveries + (not self.is_next_recorded)
 
 
 class InFlight:
@@ -76,9 +24,16 @@ class InFlight:
     """
 
     def __init__(
-        self, *, batch: int, ordered: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        batch: int,
+        ordered: bool,
+        concurrency: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """See `Options`; the clock is monotonic, in seconds."""
+        self._concurrency = concurrency
+        self._taken = 0
         self._batch = batch
         self._ordered = ordered
         self._clock = clock
@@ -97,6 +52,7 @@ class InFlight:
         self._closed = False
         self._lock = threading.Lock()
         self._work_available = threading.Condition(self._lock)
+        self._slot_available = threading.Condition(self._lock)
         self._room_available = threading.Condition(self._lock)
         self._finished_available = threading.Condition(self._lock)
 
@@ -128,22 +84,45 @@ class InFlight:
         return count
 
     def take(self) -> Delivery | None:
-        """The next delivery to handle; waits for it. None once this is closed."""
+        """The next delivery to handle; waits for it. None once this is closed.
+
+        At most `concurrency` are handed out at once: until each is retried, given up, finished or removed.
+        """
         with self._lock:
             while not self._closed:
+                if self._taken >= self._concurrency:
+                    self._slot_available.wait()
+                    continue
                 until_due_s = self._release_delayed()
-                if self._crash_suspects and not self._active_suspect:
-                    suspect = self._active_suspect = self._crash_suspects.popleft()
-                    self._not_ready[suspect.partition] -= 1
-                    return suspect
-                if self._ready:
-                    return self._ready.popleft()
+                if delivery := self._next():
+                    return delivery
                 self._work_available.wait(until_due_s)
         return None
+
+    def take_now(self) -> Delivery | None:
+        """The next delivery to handle, if there is one at this moment."""
+        with self._lock:
+            self._release_delayed()
+            return self._next()
+
+    @property
+    def until_due_s(self) -> float | None:
+        """Seconds until the next retry is due; None: none is waiting."""
+        with self._lock:
+            return self._release_delayed()
+
+    def give_up(self, delivery: Delivery) -> None:
+        """Makes a delivery whose handler ended ready for the worker that dead-letters it."""
+        with self._lock:
+            self._release_slot(delivery)
+            self._end_suspicion(delivery)
+            self._ready.appendleft(delivery)
+            self._work_available.notify()
 
     def retry(self, delivery: Delivery, delay_s: float) -> None:
         """Makes a delivery ready again after `delay_s` seconds."""
         with self._lock:
+            self._release_slot(delivery)
             self._not_ready[delivery.partition] += 1
             due = self._clock() + delay_s
             heapq.heappush(self._delayed, (due, next(self._sequence), delivery))
@@ -155,6 +134,7 @@ class InFlight:
     def finish(self, delivery: Delivery) -> None:
         """Marks a delivery as handled; it has to be acknowledged."""
         with self._lock:
+            self._release_slot(delivery)
             delivery.is_done = True
             self._finished.append(delivery)
             self._finished_available.notify()
@@ -174,6 +154,7 @@ class InFlight:
                 if self._deliveries.pop(delivery.key, None) is None:
                     continue
                 self._counts[delivery.partition] -= 1
+                self._release_slot(delivery)
                 self._end_suspicion(delivery)
                 if delivery.ordering_key is not None:
                     self._unblock_next(delivery.ordering_key)
@@ -200,8 +181,29 @@ class InFlight:
         with self._lock:
             self._closed = True
             self._work_available.notify_all()
+            self._slot_available.notify_all()
             self._room_available.notify_all()
             self._finished_available.notify_all()
+
+    def _next(self) -> Delivery | None:
+        delivery = None
+        if self._crash_suspects and not self._active_suspect:
+            delivery = self._active_suspect = self._crash_suspects.popleft()
+            self._not_ready[delivery.partition] -= 1
+        elif self._ready:
+            delivery = self._ready.popleft()
+        if delivery is not None:
+            delivery.is_taken = True
+            self._taken += 1
+        return delivery
+
+    def _release_slot(self, delivery: Delivery) -> None:
+        if delivery.is_taken:
+            delivery.is_taken = False
+            # Each slot that becomes free has one thread more wait for work, if any waits for a slot.
+            if self._taken >= self._concurrency:
+                self._slot_available.notify()
+            self._taken -= 1
 
     def _free(self, partitions: Iterable[int]) -> int:
         count = sum(self._counts[number] for number in partitions)

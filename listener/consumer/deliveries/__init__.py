@@ -1,0 +1,1 @@
+"""The deliveries that a consumer has in hand: what waits, what is being handled, and how each one ends."""
