@@ -164,9 +164,11 @@ class Consumer(HandlerRegistration):
 
         Raises:
             RuntimeError: it is running already, or has no handler at all and would acknowledge everything.
+            TypeError: an async context manager is to surround a plain handler.
         """
         if self._handlers.is_empty:
             raise RuntimeError("there is no handler: every message would be acknowledged unhandled")
+        self.check_surroundings()
         if not self._running.acquire(blocking=False):
             raise RuntimeError("the consumer runs already")
         try:
@@ -179,6 +181,14 @@ class Consumer(HandlerRegistration):
     def has_handlers(self) -> bool:
         """Whether any handler is registered; without one `run` refuses to begin."""
         return not self._handlers.is_empty
+
+    def check_surroundings(self) -> None:
+        """Checks, as `run` does, that no async context manager is to surround a plain handler.
+
+        Raises:
+            TypeError: one is.
+        """
+        self._handlers.check_surroundings()
 
     def health(self) -> Health:
         """How the run is that is under way, for probes; never asks Redis. May be called anywhere."""

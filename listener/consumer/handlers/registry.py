@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from listener.consumer.handlers.options import HandlerOptions
-from listener.consumer.handlers.signature import Handler, check_handler, is_async, name_of
+from listener.consumer.handlers.signature import (
+    Handler,
+    check_handler,
+    is_async,
+    makes_async_manager,
+    name_of,
+)
 from listener.messages.kinds import KIND_NAMES, UNKNOWN
 
 Surrounding = Callable[[Any], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
@@ -78,11 +84,28 @@ class Handlers:
             return self._by_kind.get(UNKNOWN)
         return handler
 
+    def check_surroundings(self) -> None:
+        """Checks that no async context manager is to surround a plain handler, as far as that shows.
+
+        Raises:
+            TypeError: one is; it would fail every delivery.
+        """
+        plain = next((each for each in self._registered if not each.is_async), None)
+        factory = next(filter(makes_async_manager, self.surroundings), None)
+        if plain and factory:
+            raise TypeError(
+                f"{name_of(factory)} makes async context managers, which cannot surround the plain "
+                f"handler {plain.name}"
+            )
+
+    @property
+    def _registered(self) -> tuple[RegisteredHandler, ...]:
+        return (*self._by_kind.values(), *filter(None, [self._default]))
+
     @property
     def has_plain(self) -> bool:
         """Whether any handler is a plain function, which needs a thread while it runs."""
-        registered = (*self._by_kind.values(), *filter(None, [self._default]))
-        return not all(handler.is_async for handler in registered)
+        return not all(handler.is_async for handler in self._registered)
 
     @property
     def is_empty(self) -> bool:

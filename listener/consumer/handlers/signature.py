@@ -21,7 +21,7 @@ def check_handler(kinds: Sequence[str], handler: object) -> None:
     """Checks that something can be the handler of these kinds.
 
     Raises:
-        TypeError: it is not callable, or only makes a coroutine or a generator, or its parameter is
+        TypeError: it is not callable, or only makes a generator, or its parameter is
             annotated with a class that the messages of a kind do not have.
     """
     if not callable(handler) or _is_any(
@@ -42,6 +42,14 @@ def is_async(handler: object) -> bool:
     while isinstance(handler, functools.partial):
         handler = handler.func
     return _is_any(handler, inspect.iscoroutinefunction)
+
+
+def makes_async_manager(factory: object) -> bool:
+    """Whether what it makes is surely an async context manager alone: `asynccontextmanager`, or such a class."""
+    if isinstance(factory, type):
+        return hasattr(factory, "__aenter__") and not hasattr(factory, "__enter__")
+    inner = getattr(factory, "__wrapped__", None) if inspect.isfunction(factory) else None
+    return inspect.isasyncgenfunction(inner)
 
 
 def name_of(handler: object) -> str:

@@ -43,6 +43,10 @@ def load_consumer(target: str, folder: str) -> Consumer:
             f"{target} has no handler: every message would be acknowledged unhandled; "
             "is the module with the handlers imported?"
         )
+    try:
+        found.check_surroundings()
+    except TypeError as error:
+        raise TargetError(f"{target} cannot run: {error}") from None
     return found
 
 

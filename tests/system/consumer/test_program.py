@@ -224,3 +224,40 @@ def test_consumer_whose_log_nobody_reads_handles_every_message_and_ends(
             wait_until(lambda: redis_client.xlen(DEAD) == 50, run.log)
             run.signal()
             assert run.wait() == 0
+
+
+HANGING = """
+import asyncio, time
+from listener.consumer import Consumer
+consumer = Consumer.from_env(group="billing", block_s=0.1, shutdown_s=0.2, concurrency=3)
+@consumer.on()
+async def handler(message):
+    print("got", message.reason)
+    await {hangs}
+async def stubborn():
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+consumer.run()
+print("returned")
+"""
+
+
+@pytest.mark.parametrize(
+    "hangs", ["asyncio.sleep(3600)", "asyncio.to_thread(time.sleep, 3600)", "stubborn()"]
+)
+def test_program_ends_at_sigterm_although_its_async_handlers_hang(
+    redis_url: str, redis_client: Any, hangs: str
+) -> None:
+    feed(redis_client, range(5))
+    with Program(HANGING.format(hangs=hangs), REDIS_URL=redis_url) as consumer:
+        wait_until(lambda: len(consumer.lines_after("got")) == 3, consumer.log)
+        consumer.signal()
+        # Within the bound of the document, and what a busy machine takes.
+        assert consumer.wait(15) == 0
+        assert "returned" in consumer.log()
+    # Nothing was counted, and everything can be taken over at once.
+    rows = redis_client.xpending_range(STREAM, GROUP, "-", "+", 9)
+    assert [(row["consumer"], row["times_delivered"]) for row in rows] == [("handed-back", 0)] * 5

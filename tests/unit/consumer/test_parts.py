@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from pathlib import Path
 from typing import Any
 
@@ -234,16 +233,3 @@ def test_an_observer_that_fails_harms_nobody() -> None:
 def test_a_safe_observer_passes_every_method_on() -> None:
     names = [name for name in vars(Observer) if not name.startswith("_")]
     assert set(names) <= set(vars(SafeObserver))
-
-
-def test_the_guides_example_of_a_handlers_test_passes() -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "consumer.md").read_text()
-    program, *others = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    [test] = (each for each in others if "def test_a_late_finish_is_kept" in each)
-    [spans] = (each for each in others if "DeliverySpans" in each)
-    assert "assert " in test
-    space: dict[str, Any] = {}
-    exec(program.replace("consumer.run()", ""), space)
-    exec(spans, space)
-    exec(test, space)
-    space["test_a_late_finish_is_kept"]()

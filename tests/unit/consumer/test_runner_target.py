@@ -1,5 +1,6 @@
 """What `fota consume` says of a TARGET that is none, and what each of several processes gets."""
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def load(folder: Path, source: str, target: str = f"{NAME}:consumer") -> Consumer:
+    sys.modules.pop(NAME, None)
+    importlib.invalidate_caches()
     (folder / f"{NAME}.py").write_text(source)
     return load_consumer(target, str(folder))
 
@@ -55,6 +58,24 @@ def test_each_mistake_is_one_sentence(folder: Path, target: str, says: str) -> N
         load(folder, GOOD, target)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_async_context_manager_round_a_plain_handler_is_refused_in_one_sentence(
+    folder: Path,
+) -> None:
+    source = f"""{GOOD}
+from contextlib import asynccontextmanager
+@consumer.around
+@asynccontextmanager
+async def session(message): yield
+"""
+    with pytest.raises(TargetError) as caught:
+        load(folder, source)
+    assert str(caught.value) == (
+        f"{NAME}:consumer cannot run: {NAME}.session makes async context managers, which cannot "
+        f"surround the plain handler {NAME}.handle"
+    )
+    assert load(folder, source.replace("def handle", "async def handle")).group == "g"
 
 
 @pytest.mark.parametrize(
