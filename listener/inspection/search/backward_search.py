@@ -1,21 +1,22 @@
 """Searches the queue backwards, from the newest message, in steps that neither Redis nor this process is long busy with.
 
 Nothing indexes devices or upgrades, so a search reads message by message. `search.lua` reads a step and
-returns what may be wanted; this module decides, merges the partitions by time, and stops at the first
-of its limits. It says where it stopped, so that another search continues there.
+returns what may be wanted; this module decides, and stops at the first of its limits. It says where it
+stopped, so that another search continues there.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
-from listener import entry_ids
+from listener.errors import ListenerError
 from listener.inspection.search.conditions import Position, Wanted
+from listener.inspection.search.walk import PartitionWalk, Walk
 from listener.inspection.stream_entry import StreamEntry
 from listener.queue.keys import Partition
 from listener.redis_client.script import EvalScript, Script
@@ -27,9 +28,16 @@ STEP_BYTES = 2**20
 MAX_VALUE_BYTES = 2**17
 # After so much text this process serves what else there is.
 PAUSE_BYTES = 2**14
+# Searches of one process at a time; a further one waits so long for its turn, in seconds.
+MAX_RUNNING = 4
+MAX_WAIT_S = 2.0
 FIELDS = ("id", "time", "kind", "account", "subject", "data")
 
 _SCRIPT = Script.load("listener.inspection.search", "search.lua").text
+
+
+class SearchesBusyError(ListenerError):
+    """As many searches run as may run at once, and none ended in time."""
 
 
 @dataclass(frozen=True)
@@ -60,34 +68,26 @@ class SearchResult:
     stopped_at: Position | None
 
 
-class _Stream:
-    """One partition's stream, and how far it was read."""
-
-    def __init__(self, partition: Partition, before: Position | None) -> None:
-        self.partition = partition
-        self.start = before.start_in(partition.number) if before else "+"
-        self.reached = before or Position(entry_ids.MAX_PART, entry_ids.MAX_PART, partition.number)
-        self.is_begun = False
-        # Redis refuses a range that ends before the first id.
-        self.is_read_up = self.start == f"({entry_ids.FIRST}"
-
-
 class BackwardSearch:
-    """Searches that share this process, and so take turns: however many pages are open, Redis serves one step at a time.
+    """Searches that share this process, and so take turns: however many run, Redis serves one step at a time.
 
     Args:
         clock: monotonic seconds.
         pause: lets this process do what else there is.
+        max_wait_s: how long a search waits while `MAX_RUNNING` others run.
     """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[], None] = lambda: time.sleep(0),
+        max_wait_s: float = MAX_WAIT_S,
     ) -> None:
         self._clock = clock
         self._pause = pause
-        self._turn: AbstractContextManager[Any] = threading.Lock()
+        self._max_wait_s = max_wait_s
+        self._turn = threading.Lock()
+        self._places = threading.BoundedSemaphore(MAX_RUNNING)
 
     def run(
         self,
@@ -98,49 +98,69 @@ class BackwardSearch:
         before: Position | None = None,
         limits: Limits | None = None,
         fields: Sequence[str] = FIELDS,
+        take: Callable[[Sequence[StreamEntry]], None] | None = None,
     ) -> SearchResult:
         """Searches from a position, or from the newest message, back to the first limit.
 
-        The entries have the given fields, among which must be those that `wanted` decides by.
+        The entries have the given fields, among which must be those that `wanted` decides by. `take` gets
+        them while they are found, in order, and the result has none: for a search of more entries than a
+        process should hold at once. `limits.matches` does not count then.
 
         Guaranteed: searches that continue each other return each entry once, in one order, newest first.
 
         Raises:
+            SearchesBusyError: too many searches run.
             redis.RedisError: Redis did not answer.
         """
         limits = limits or Limits()
-        deadline = self._clock() + limits.seconds
-        streams = [_Stream(partition, before) for partition in partitions]
-        script = EvalScript(client, _SCRIPT)
+        walk = Walk(partitions, before)
         found: list[StreamEntry] = []
-        entries = size = 0
-        while open_streams := [stream for stream in streams if not stream.is_read_up]:
-            floor = max(stream.reached for stream in open_streams)
-            is_over = self._clock() >= deadline or entries >= limits.entries or size >= limits.bytes
-            # Before that the next search would begin where this one did.
-            is_further = all(stream.is_begun for stream in open_streams)
-            is_full = len(found) >= limits.matches and _count(found, floor) >= limits.matches
-            if (is_over and is_further) or is_full:
-                return _result(found, entries, floor, limits.matches)
-            # The partition that is the least far back, so that all get equally far.
-            stream = next(stream for stream in open_streams if stream.reached == floor)
-            with self._turn:
-                step_entries, step_bytes, last, rows = self._read(script, stream, wanted, fields)
-            self._pause()
-            entries, size = entries + step_entries, size + step_bytes
-            found += self._wanted(rows, stream.partition.number, wanted)
-            stream.is_begun, stream.is_read_up = True, not last
-            if last:
-                stream.start = f"({last}"
-                stream.reached = Position(*entry_ids.parse(last), stream.partition.number)
-        return _result(found, entries, None, limits.matches)
+        with self._place():
+            for step in self._steps(client, walk, wanted, limits, fields):
+                (take or found.extend)(step)
+                if len(found) >= limits.matches:
+                    break
+        if len(found) > limits.matches:
+            # The next search looks at the others again.
+            found = found[: limits.matches]
+            return SearchResult(found, walk.read, Position.of(found[-1]))
+        return SearchResult(found, walk.read, walk.floor)
 
-    def _read(
-        self, script: EvalScript, stream: _Stream, wanted: Wanted, fields: Sequence[str]
-    ) -> Any:
-        limits = (STEP_ENTRIES, STEP_BYTES, MAX_VALUE_BYTES)
-        arguments = (stream.start, wanted.oldest, *limits, *wanted.arguments(), *fields)
-        return script(keys=[stream.partition.messages], args=arguments)
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=self._max_wait_s):
+            raise SearchesBusyError(f"{MAX_RUNNING} searches run already")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _steps(
+        self,
+        client: "redis.Redis",
+        walk: Walk,
+        wanted: Wanted,
+        limits: Limits,
+        fields: Sequence[str],
+    ) -> Iterator[list[StreamEntry]]:
+        """The wanted entries of one step after the other, in order, until a limit other than that of matches."""
+        deadline = self._clock() + limits.seconds
+        script = EvalScript(client, _SCRIPT)
+        while partition := walk.next_partition():
+            is_over = (
+                self._clock() >= deadline
+                or walk.read >= limits.entries
+                or walk.bytes >= limits.bytes
+            )
+            # Before every partition was read, the next search would begin where this one did.
+            if is_over and walk.is_further:
+                return
+            with self._turn:
+                read, size, last, rows = _read(script, partition, wanted, fields)
+            self._pause()
+            entries = self._wanted(rows, partition.number, wanted)
+            walk.went(partition, read, size, last, entries)
+            yield walk.settled()
 
     def _wanted(self, rows: Any, partition: int, wanted: Wanted) -> Iterator[StreamEntry]:
         for entry_id, fields, cut, by_text in rows:
@@ -151,21 +171,13 @@ class BackwardSearch:
                 self._pause()
 
 
-def _count(entries: Sequence[StreamEntry], floor: Position) -> int:
-    return sum(Position.of(entry) >= floor for entry in entries)
-
-
-def _result(
-    found: list[StreamEntry], read: int, floor: Position | None, max_matches: int
-) -> SearchResult:
-    """What is above the floor: further down, other partitions may have more. Below it the next search looks again."""
-    entries = sorted(found, key=lambda entry: entry.order, reverse=True)
-    if floor:
-        entries = [entry for entry in entries if Position.of(entry) >= floor]
-    if len(entries) > max_matches:
-        entries = entries[:max_matches]
-        floor = Position.of(entries[-1])
-    return SearchResult(entries, read, floor)
+def _read(
+    script: EvalScript, partition: PartitionWalk, wanted: Wanted, fields: Sequence[str]
+) -> Any:
+    """The reply of `search.lua`."""
+    limits = (STEP_ENTRIES, STEP_BYTES, MAX_VALUE_BYTES)
+    arguments = (partition.start, wanted.oldest, *limits, *wanted.arguments(), *fields)
+    return script(keys=[partition.stream], args=arguments)
 
 
 def _paired(flat: Sequence[Any]) -> dict[str, Any]:
