@@ -58,7 +58,10 @@ def fitting_window(counts: ArrivalCounts, now_minute: int) -> Window:
     minutes = -(-(now_minute - first + 1) // shortest) * shortest
     if minutes <= shortest:
         return WINDOWS[0]
-    return LONGEST_BY_ITSELF if minutes >= longest else Window("", minutes, tick=15)
+    if minutes >= longest:
+        return LONGEST_BY_ITSELF
+    # On a phone there is room for six labels.
+    return Window("", minutes, tick=15 if minutes <= 90 else 30)
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
-from listener.inspection.entry_text import data_of, details
 from listener.inspection.stream_entry import StreamEntry
 from listener.text import clean, escape, truncate
 from listener.times import entry_time, format_duration
 
 # Of a text from outside, such as an account's name: the page is read at a glance.
 MAX_TEXT_LENGTH = 120
-MAX_DETAILS = 6
 MAX_COMMAND_CHARS = 2000
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
@@ -76,19 +73,6 @@ def day(time: datetime | None, now: datetime) -> str:
         return "an unknown time"
     year = "" if time.year == now.year else f" {time.year}"
     return f"{time.day} {time:%b}{year} {time:%H:%M} UTC"
-
-
-def summary(entry: StreamEntry, without: str = "") -> str:
-    """The first few details of a message on one line, such as its firmware and its status.
-
-    Args:
-        entry: the message.
-        without: a detail that stands elsewhere.
-    """
-    if "data" in entry.cut:
-        return f"too large to be read here: {entry.cut['data']:,} bytes"
-    found = (detail for detail in details(data_of(entry.fields)) if detail != without)
-    return ", ".join(islice(found, MAX_DETAILS))
 
 
 def format_json(data: Any) -> str:

@@ -15,12 +15,13 @@ from listener.ops.status_page.chart import (
     draw_chart,
     fitting_window,
 )
-from listener.ops.status_page.failures.failure_pages import add_failure_pages
+from listener.ops.status_page.failures.dead_letter_pages import add_dead_letter_pages
+from listener.ops.status_page.failures.quarantine_pages import add_quarantine_pages
 from listener.ops.status_page.formats import printable
 from listener.ops.status_page.message_page import add_message_page
 from listener.ops.status_page.page_context import PageContext, render
-from listener.ops.status_page.search.rows import message_row, only_one
-from listener.ops.status_page.search.search_pages import add_search_pages
+from listener.ops.status_page.search.routes import add_search_pages
+from listener.ops.status_page.search.rows import message_rows, only_one
 from listener.ops.status_page.snapshot import CachedSnapshot, Snapshot
 from listener.ops.status_page.summary import facts, headline, sections, tiles
 from listener.queue.keys import QUARANTINED
@@ -63,7 +64,8 @@ def status_page_blueprint(settings: Settings, cached_snapshot: CachedSnapshot) -
     context = PageContext(settings)
     add_search_pages(blueprint, context)
     add_message_page(blueprint, context)
-    add_failure_pages(blueprint, context)
+    add_dead_letter_pages(blueprint, context)
+    add_quarantine_pages(blueprint, context)
 
     @blueprint.get("/")
     def status() -> str:
@@ -94,7 +96,7 @@ def _render_status(settings: Settings, snapshot: Snapshot, window: str) -> str:
     level, sentence = headline(snapshot)
     minute = int(snapshot.host_time.timestamp()) // 60
     recent = draw_chart(snapshot.arrivals, CHART_KINDS, minute)
-    rows = [message_row(entry) for entry in snapshot.newest]
+    rows = message_rows(snapshot.newest)
     return render(
         "status.html",
         snapshot.now,

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, NoReturn
 
-from flask import Response, abort, make_response, render_template, request
+from flask import Response, abort, jsonify, make_response, render_template, request
 
 from listener import __version__
 from listener.inspection.queue_view import QueueView, RedisFailedError
-from listener.inspection.search.backward_search import BackwardSearch
+from listener.inspection.search.backward_search import BackwardSearch, SearchesBusyError
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page import formats
+from listener.problem_responses import CONTENT_TYPE
 from listener.settings.settings import Settings
 
 
@@ -25,12 +27,14 @@ class PageContext:
 
     @contextmanager
     def queue(self) -> Iterator[QueueView]:
-        """The queue; answers the request with 503 if Redis fails within the block."""
+        """The queue; answers the request with 503 if Redis or the search fails within the block."""
         try:
             with open_queue_view(self.settings) as view:
                 yield view
         except RedisFailedError as failure:
             fail(503, "Redis does not answer", str(failure))
+        except SearchesBusyError as busy:
+            fail(503, "Too many searches run", f"{busy}. Try it again in a moment.")
 
 
 def render(template: str, now: datetime, **values: Any) -> str:
@@ -45,10 +49,33 @@ def render(template: str, now: datetime, **values: Any) -> str:
     )
 
 
-def fail(status: int, headline: str, text: str = "") -> NoReturn:
-    """Ends a request with a page that says what is wrong; with a problem where no browser asks."""
-    if "text/html" not in request.headers.get("Accept", ""):
-        abort(status)
-    page = render_template("failure.html", version=__version__, headline=headline, text=text)
-    response: Response = make_response(page, status)
+def fail(
+    status: int, headline: str, text: str = "", template: str = "failure.html", **values: Any
+) -> NoReturn:
+    """Ends a request with a page that says what is wrong; with a problem where no browser asks.
+
+    Args:
+        status: of the response.
+        headline: what is wrong.
+        text: a sentence; nothing that the request brought along.
+        template: of the page.
+        values: what the template has besides.
+    """
+    if "text/html" in request.headers.get("Accept", ""):
+        page = render_template(
+            template, version=__version__, headline=headline, text=text, **values
+        )
+        response: Response = make_response(page, status)
+    else:
+        response = _problem(HTTPStatus(status), ": ".join(filter(None, (headline, text))))
     abort(response)
+
+
+def _problem(status: HTTPStatus, detail: str) -> Response:
+    reason = status.phrase.lower().replace(" ", "-")
+    response = jsonify(
+        type="about:blank", title=status.phrase, status=status.value, reason=reason, detail=detail
+    )
+    response.status_code = status.value
+    response.content_type = CONTENT_TYPE
+    return response

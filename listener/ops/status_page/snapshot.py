@@ -20,10 +20,9 @@ from listener.inspection.registrations import read_registrations
 from listener.inspection.stream_entry import StreamEntry
 from listener.inspection.streams import StreamStats
 from listener.ops.queue_connection import open_queue_view
-from listener.ops.status_page.upgrades import Upgrade, track_upgrades, worst_first
+from listener.ops.status_page.upgrades import Upgrade, track_in_thread, worst_first
 from listener.queue.queue import StoredIn
 from listener.registration_state import Observation
-from listener.runtime.native_thread import NativeThread
 from listener.settings.settings import Settings
 from listener.spool.contents import SpoolStatus, read_status
 
@@ -35,12 +34,9 @@ MAX_DATA_CHARS = 2 * 2**20
 PROJECTION = Projection(max_value_bytes=2**18, max_bytes=2**19)
 # What Redis reads, values that it does not return included.
 MAX_SCANNED_BYTES = 16 * 2**20
-PARSE_TIMEOUT_S = 5.0
 # The rows of a table.
 MAX_ROWS = 20
 MAX_AGE_S = 1.5
-
-_thread = NativeThread()
 
 
 @dataclass(frozen=True)
@@ -166,8 +162,7 @@ def _read(
     queue_length = sum(stream.entries for stream in view.streams)
     newest = _newest_entries(view)
     complete = len(newest) >= queue_length
-    # In a native thread, so that the messages of this process wait a few milliseconds at most.
-    upgrades = _thread.run(lambda: track_upgrades(newest, complete=complete), PARSE_TIMEOUT_S)
+    upgrades = track_in_thread(newest, complete=complete)
     return Snapshot(
         now=now,
         findings=results,

@@ -1,10 +1,10 @@
-"""Tracks how far each upgrade and its devices are, from the newest messages. Pure.
+"""Tracks how far each upgrade and its devices are, from the newest messages.
 
 The members inside the containers are modelled on replies of the provider's REST API and are only
 likely [?]: a member that is missing or has another form is ignored, and never raises.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,11 +12,15 @@ from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KINDS_BY_NAME
 from listener.messages.members import Kind
 from listener.ops.status_page.message_content import container_of, listed_devices, text_of
+from listener.runtime.native_thread import NativeThread
 
 Stage = Literal["scheduled", "started", "succeeded", "failed", "finished"]
 
 # No further message is expected of a device that was not accepted.
 REJECTED = "reject"
+PARSE_TIMEOUT_S = 5.0
+
+_thread = NativeThread()
 
 
 @dataclass
@@ -82,6 +86,11 @@ def track_upgrades(entries: Iterable[StreamEntry], *, complete: bool = True) -> 
             upgrade = by_id.setdefault(upgrade_id, new)
             _apply(upgrade, entry, kind)
     return sorted(by_id.values(), key=lambda upgrade: upgrade.last, reverse=True)
+
+
+def track_in_thread(entries: Sequence[StreamEntry], *, complete: bool = True) -> list[Upgrade]:
+    """As `track_upgrades`, in a native thread, so that the messages of this process wait a few milliseconds at most."""
+    return _thread.run(lambda: track_upgrades(entries, complete=complete), PARSE_TIMEOUT_S)
 
 
 def _apply(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:

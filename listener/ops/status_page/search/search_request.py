@@ -8,7 +8,7 @@ from listener import entry_ids
 from listener.inspection.entry_filter import DeviceId, EntryFilter, normalized
 from listener.inspection.search.conditions import Position, Wanted
 from listener.messages.kinds import KIND_NAMES
-from listener.ops.status_page.links import link
+from listener.ops.status_page.links import MAX_ID_CHARS, link
 from listener.times import first_id, last_id
 
 # In the order of the form.
@@ -47,7 +47,9 @@ def read_search(parameters: Mapping[str, str], now: datetime) -> SearchRequest:
     Raises:
         ValueError: a parameter has another form; a sentence for people.
     """
-    texts = {name: parameters.get(name, "").strip() for name in PARAMETERS}
+    texts = filters_of(parameters)
+    for name, text in texts.items():
+        _check_length(name, text)
     kind, upgrade = texts["kind"], normalized(texts["upgrade"])
     if kind and kind not in KIND_NAMES:
         raise ValueError(f"kind must be one of {', '.join(KIND_NAMES)}")
@@ -64,8 +66,20 @@ def read_search(parameters: Mapping[str, str], now: datetime) -> SearchRequest:
     return SearchRequest(texts, wanted, _start(texts["to"], parameters.get("before", ""), now))
 
 
+def filters_of(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The filters as they were written, in the order of the form."""
+    return {name: parameters.get(name, "").strip() for name in PARAMETERS}
+
+
+def read_upgrade(text: str) -> str:
+    """The whole id of an upgrade, which may have any letters. Raises ValueError: a sentence for people."""
+    _check_length("upgrade", text)
+    return text
+
+
 def read_device(text: str) -> DeviceId:
     """Raises ValueError: a sentence for people."""
+    _check_length("device", text)
     try:
         return DeviceId.read(text)
     except ValueError as problem:
@@ -74,6 +88,7 @@ def read_device(text: str) -> DeviceId:
 
 def read_position(text: str) -> Position | None:
     """The position of the parameter `before`; None if it is empty. Raises ValueError."""
+    _check_length("before", text)
     try:
         return Position.read(text) if text else None
     except ValueError as problem:
@@ -94,3 +109,8 @@ def _time(read: Callable[[str, datetime], str], name: str, text: str, now: datet
         return read(text, now)
     except ValueError as problem:
         raise ValueError(f"{name} {problem}") from None
+
+
+def _check_length(name: str, text: str) -> None:
+    if len(text) > MAX_ID_CHARS:
+        raise ValueError(f"{name} must have at most {MAX_ID_CHARS:,} letters")

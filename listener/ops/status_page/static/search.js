@@ -12,6 +12,9 @@ function rowsIn(node) {
 function addRows(fresh) {
   const rows = rowsIn(fresh);
   if (!rows.length) return;
+  // What is found first is the newest, so it says where things are.
+  const states = fresh.querySelector("#states");
+  if (states && !rowsIn(document).length) document.querySelector("#states").replaceWith(document.adoptNode(states));
   const body = document.querySelector("#results tbody");
   if (body) body.append(...rows.map((row) => document.adoptNode(row)));
   else document.querySelector("#results").replaceWith(document.adoptNode(fresh.querySelector("#results")));
