@@ -26,6 +26,7 @@ SUMMARIES = {
 PACKAGES = {
     "dead": "dead_letters",
     "group": "groups",
+    "quarantine": "quarantined",
     "replay": "groups",
     "resend": "groups",
     "send-test": "test_message",

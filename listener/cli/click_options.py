@@ -65,6 +65,15 @@ limit = click.option(
     metavar="N",
     help=f"At most so many, the oldest.  [default: {common.MAX_TABLE_ROWS}; all with --json]",
 )
+at_most = click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="At most N, the oldest."
+)
+since = click.option(
+    "--since",
+    "--from",
+    metavar="TIME|ID",
+    help="Only those of this time or later: a time such as 2026-11-23T08:00 (UTC), so long ago as 2h, or an id.",
+)
 output = click.option(
     "--output",
     "-o",

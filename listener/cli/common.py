@@ -3,9 +3,10 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import click
 
@@ -69,15 +70,18 @@ def check_ids(
 
 
 def check_ids_or_all(
-    ids: Sequence[str], every: bool, check: Callable[[Sequence[str]], None] = check_ids
+    ids: Sequence[str],
+    every: bool,
+    check: Callable[[Sequence[str]], None] = check_ids,
+    choices: str = "--all",
 ) -> None:
-    """Checks that either ids or --all are given, and the form of the ids.
+    """Checks that either ids are given or another choice, such as --all, and the form of the ids.
 
     Raises:
         UsageError: neither, both, or something that is no id.
     """
     if bool(ids) == every:
-        raise click.UsageError("name the ids of what you mean, or --all")
+        raise click.UsageError(f"either name the ids of what you mean, or say {choices}")
     check(ids)
 
 
@@ -99,13 +103,16 @@ def is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def print_list(
-    items: Iterable[T],
-    limit: int | None,
-    as_json: bool,
-    to_data: Callable[[T], dict[str, Any]],
-    print_table: Callable[[Sequence[T]], None],
-) -> bool:
+@dataclass(frozen=True)
+class Listing(Generic[T]):
+    """How items are listed: as lines of JSON, as a table, and the sentence in the place of an empty table."""
+
+    to_data: Callable[[T], dict[str, Any]]
+    print_table: Callable[[Sequence[T]], None]
+    empty: str
+
+
+def print_list(items: Iterable[T], limit: int | None, as_json: bool, listing: Listing[T]) -> bool:
     """Prints items as lines of JSON, or at most `MAX_TABLE_ROWS` (without a limit) of them as a table.
 
     Returns:
@@ -114,11 +121,14 @@ def print_list(
     if as_json:
         count = 0
         for count, item in enumerate(islice(items, limit), start=1):  # noqa: B007 (the last count is the result)
-            click.echo(json_line(to_data(item)))
+            click.echo(json_line(listing.to_data(item)))
         return count > 0
     max_rows = limit or MAX_TABLE_ROWS
     rows = list(islice(items, max_rows + 1))
-    print_table(rows[:max_rows])
+    if rows:
+        listing.print_table(rows[:max_rows])
+    else:
+        click.echo(listing.empty)
     warn_truncated(rows, max_rows)
     return bool(rows)
 

@@ -37,7 +37,7 @@ def pending(*, group: str | None, limit: int, as_json: bool) -> None:
     """
     with queue_access.open_queue() as queue:
         entries = _oldest(queue, queue_access.resolve_groups(queue, group), limit + 1)
-        if not common.print_list(entries, limit, as_json, _data, _print_table):
+        if not common.print_list(entries, limit, as_json, LISTING):
             queue_access.warn_no_stream(queue)
     if as_json:
         common.warn_truncated(entries, limit)
@@ -72,9 +72,6 @@ def _oldest(queue: QueueView, groups: list[str], limit: int) -> list[PendingEntr
 
 
 def _print_table(entries: Sequence[PendingEntry]) -> None:
-    if not entries:
-        click.echo("Nothing is pending.")
-        return
     table = Table(
         ("entry", "received", "group", "kind", "account", "upgrade", "consumer", "idle", "deliveries"),
         right_aligned=("deliveries",),
@@ -94,3 +91,6 @@ def _print_table(entries: Sequence[PendingEntry]) -> None:
             pending.deliveries,
         )
     table.print()
+
+
+LISTING = common.Listing(_data, _print_table, "Nothing is pending.")

@@ -25,6 +25,9 @@ _check_ids = partial(
     description="message id such as 8a6bba0e7e8c41681e019c6be2dfe880",
 )
 
+LISTING = common.Listing(
+    spooled_messages.summary, spooled_messages.print_table, "Nothing is in the spool of this host."
+)
 state_option = click.option(
     "--state",
     type=click.Choice(["waiting", "set-aside"]),
@@ -51,9 +54,7 @@ def list_(*, state: State | None, limit: int | None, as_json: bool) -> None:
     """List messages, those that are set aside first, each in the order of arrival in the spool."""
     with _reading() as folder:
         messages = read_messages(folder, state)
-        common.print_list(
-            messages, limit, as_json, spooled_messages.summary, spooled_messages.print_table
-        )
+        common.print_list(messages, limit, as_json, LISTING)
 
 
 @spool.command(epilog="Example: python -m listener spool show 8a6bba0e7e8c41681e019c6be2dfe880")

@@ -15,6 +15,7 @@ from listener.inspection.stream_entry import StreamEntry
 from listener.queue.keys import Partition
 from listener.redis_client.client import servers
 from listener.redis_client.script import Script
+from listener.text import clean
 
 # The fields that a dead letter has besides those of its message.
 ADDED_FIELDS = ("reason", "error", "traceback", "deliveries", "entry", "consumer", "failed")
@@ -25,6 +26,10 @@ SUMMARY = Projection(
 )
 # Dead letters of destroyed groups are found by a search of all keys; a larger database is not searched.
 MAX_SEARCHED_KEYS = 2_000_000
+
+# Numbers and ids differ from message to message where the error is the same.
+VARYING = re.compile(r"\b(?:0x)?[0-9a-f]*[0-9][0-9a-f-]*\b", re.IGNORECASE)
+MAX_KEY_CHARS = 200
 
 RequeueResult = Literal["again", "added", "empty", "gone", "no-group"]
 
@@ -55,12 +60,49 @@ class DeadLetter:
         return self.entry.fields.get(name, "")
 
 
+@dataclass(frozen=True)
+class LetterFilter:
+    """Which dead letters are wanted; what is not set lets every letter pass.
+
+    Attributes:
+        kinds: of the message.
+        error: a part of the error or of its `error_key`, in any letter case, or the whole reason.
+        first: the id from which on letters are wanted. `matches` does not look at it.
+    """
+
+    kinds: tuple[str, ...] = ()
+    error: str = ""
+    first: str = "-"
+
+    def matches(self, letter: DeadLetter) -> bool:
+        """Whether a letter has the kind and the error; it needs the fields of `SUMMARY`."""
+        if self.kinds and letter.entry.fields.get("kind") not in self.kinds:
+            return False
+        error, wanted = letter.field("error"), self.error.casefold()
+        if not wanted or letter.field("reason").casefold() == wanted:
+            return True
+        return any(wanted in clean(text).casefold() for text in (error, error_key(error)))
+
+    def __bool__(self) -> bool:
+        """Whether `matches` needs any field."""
+        return bool(self.kinds or self.error)
+
+
+ALL = LetterFilter()
+
+
+def error_key(error: str) -> str:
+    """An error with # in place of what varies from message to message: numbers and ids."""
+    return VARYING.sub("#", error[:MAX_KEY_CHARS])
+
+
 def read_dead_letters(
     client: "redis.Redis",
     partition: Partition,
     group: str,
     *,
     only: str | None = None,
+    first: str = "-",
     projection: Projection = ALL_FIELDS,
 ) -> Iterator[DeadLetter]:
     """A group's dead letters in a partition, the oldest first. Raises redis.RedisError.
@@ -72,10 +114,18 @@ def read_dead_letters(
         partition: where to read.
         group: whose dead letters.
         only: the id of the only letter that is wanted.
+        first: the id from which on letters are wanted.
         projection: what to read of each.
     """
-    stream, number = partition.dead(group), partition.number
-    for entry in snapshot(client, stream, only=only, partition=number, projection=projection):
+    entries = snapshot(
+        client,
+        partition.dead(group),
+        only=only,
+        first=first,
+        partition=partition.number,
+        projection=projection,
+    )
+    for entry in entries:
         yield DeadLetter(partition, group, entry)
 
 
@@ -98,17 +148,33 @@ def groups_with_dead_letters(client: "redis.Redis", partitions: Sequence[Partiti
     return sorted(groups)
 
 
-def requeue(client: "redis.Redis", letter: DeadLetter) -> tuple[RequeueResult, str]:
+def requeue(
+    client: "redis.Redis",
+    partition: Partition,
+    group: str,
+    entry_id: str,
+    *,
+    dry_run: bool = False,
+) -> tuple[RequeueResult, str]:
     """Gives a dead letter back to its group; a second call does nothing. Raises redis.RedisError.
 
-    Returns what was done and the message's entry id, as `requeue.lua` describes them.
+    Args:
+        client: one that decodes responses.
+        partition: where the letter is.
+        group: whose it is.
+        entry_id: the letter's own id.
+        dry_run: only say what would be done.
+
+    Returns:
+        What was done and the message's entry id, as `requeue.lua` describes them.
     """
-    keys = (letter.partition.messages, letter.partition.dead(letter.group))
-    arguments = (letter.group, letter.entry_id, REQUEUED, CLAIMABLE_AT_ONCE_MS, *ADDED_FIELDS)
+    keys = (partition.messages, partition.dead(group))
+    settings = (REQUEUED, CLAIMABLE_AT_ONCE_MS, int(dry_run))
+    arguments = (group, entry_id, *settings, *ADDED_FIELDS)
     # EVAL and not EVALSHA: few users have the right to SCRIPT LOAD.
     reply: Any = client.eval(_REQUEUE, len(keys), *keys, *arguments)
-    result, entry_id = reply
-    return result, entry_id
+    result, original = reply
+    return result, original
 
 
 def delete_dead_letter(

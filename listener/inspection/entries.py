@@ -91,6 +91,7 @@ def snapshot(
     stream: str,
     *,
     only: str | None = None,
+    first: str = "-",
     partition: int = 0,
     projection: Projection = ALL_FIELDS,
 ) -> Iterator[StreamEntry]:
@@ -100,13 +101,14 @@ def snapshot(
         client: one that decodes responses.
         stream: its key.
         only: the id of the only entry that is wanted.
+        first: the id from which on entries are wanted.
         partition: the number that each entry gets as its partition.
         projection: what to read of each entry.
     """
     info = stream_info(client, stream)
     if info and info["last-entry"]:
-        first, last = (only, only) if only else ("-", info["last-entry"][0])
-        yield from _entries(client, stream, first, last, projection=projection, partition=partition)
+        start, last = (only, only) if only else (first, info["last-entry"][0])
+        yield from _entries(client, stream, start, last, projection=projection, partition=partition)
 
 
 def newest_ids(client: "redis.Redis", partitions: Sequence[Partition]) -> dict[str, str]:

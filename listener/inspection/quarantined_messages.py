@@ -62,6 +62,7 @@ def read_quarantine(
     partition: Partition,
     *,
     only: str | None = None,
+    first: str = "-",
     projection: Projection = ALL_FIELDS,
 ) -> Iterator[QuarantinedMessage]:
     """The messages in the quarantine, the oldest first. Raises redis.RedisError.
@@ -72,9 +73,11 @@ def read_quarantine(
         client: one that decodes responses.
         partition: partition 0, which has the quarantine.
         only: the id of the only message that is wanted.
+        first: the id from which on messages are wanted.
         projection: what to read of each.
     """
-    for entry in snapshot(client, partition.quarantine, only=only, projection=projection):
+    stream = partition.quarantine
+    for entry in snapshot(client, stream, only=only, first=first, projection=projection):
         yield _parse(entry)
 
 

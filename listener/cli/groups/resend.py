@@ -34,7 +34,7 @@ Chosen = tuple[Partition, str]
 )
 @click.option("--to", "end", metavar="TIME|ID", help="The last.  [default: now]")
 @click.option("--partition", type=click.IntRange(0), help="Only messages of this partition.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N, the oldest.")
+@click_options.at_most
 @click_options.dry_run
 @click_options.yes
 @click_options.as_json

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
 from listener.cli.render.tables import Table
 from listener.inspection.entry_text import SHORT_ID_CHARS, data_of
 from listener.spool.contents import JournalMessage
@@ -43,9 +41,6 @@ def text(spooled: JournalMessage) -> str:
 
 def print_table(messages: Sequence[JournalMessage]) -> None:
     """Prints a table."""
-    if not messages:
-        click.echo("Nothing is in the spool of this host.")
-        return
     table = Table(
         ("id", "state", "arrived", "kind", "account", "upgrade", "bytes", "reason"),
         right_aligned=("bytes",), prose=("reason",),

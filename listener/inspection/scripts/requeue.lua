@@ -10,11 +10,12 @@
 -- ARGV[2]  the dead letter's entry id
 -- ARGV[3]  the consumer that owns the pending entry until another one claims it
 -- ARGV[4]  the idle time of the pending entry, in ms
--- ARGV[5…] the fields that the dead letter has besides those of the message
+-- ARGV[5]  1: only say what would be done
+-- ARGV[6…] the fields that the dead letter has besides those of the message
 --
 -- Returns what was done, and the entry id in the stream of messages:
 --   'again'     the original entry is pending
---   'added'     a new entry
+--   'added'     a new entry; the id is empty if it was only asked
 --   'empty'     the original entry is gone, and the dead letter has no field of the message; nothing was done
 --   'gone'      there is no such dead letter (any more); nothing was done
 --   'no-group'  the stream has no such group; nothing was done
@@ -43,7 +44,7 @@ if not has_group() then
 end
 
 local added = {}
-for at = 5, #ARGV do
+for at = 6, #ARGV do
   added[ARGV[at]] = true
 end
 local fields, original = {}, ''
@@ -66,8 +67,12 @@ local function exists(id)
   return not reply.err and #reply == 1
 end
 
+local is_asked = ARGV[5] == '1'
 local result, id = 'again', original
 if exists(original) then
+  if is_asked then
+    return { result, id }
+  end
   local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, original,
     'IDLE', ARGV[4], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
   if claimed[1] ~= original then
@@ -76,6 +81,8 @@ if exists(original) then
 elseif #fields == 0 then
   -- The original entry was no message, or somebody wrote the dead letter by hand.
   return { 'empty', '' }
+elseif is_asked then
+  return { 'added', '' }
 else
   result, id = 'added', redis.call('XADD', KEYS[1], '*', unpack(fields))
 end

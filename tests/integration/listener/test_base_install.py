@@ -82,9 +82,9 @@ def test_table_is_drawn_with_rich(queue: Any, redis_url: str, tmp_path: Path) ->
 
 
 def test_commands_that_change_the_queue_work(queue: Any, redis_url: str, tmp_path: Path) -> None:
-    run(redis_url, tmp_path, "dead", "requeue", "--group", "billing", "--all")
+    run(redis_url, tmp_path, "dead", "requeue", "--group", "billing", "--all", "--yes")
     assert queue.xlen(DEAD) == 0
-    replayed = run(redis_url, tmp_path, "quarantine", "replay", "--all")
+    replayed = run(redis_url, tmp_path, "quarantine", "replay", "--all", "--yes")
     assert "upgrade-finished" in replayed
     assert queue.xlen(STREAM) == 4
 

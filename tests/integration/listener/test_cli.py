@@ -42,12 +42,12 @@ EVERY = (
     "check",
     "dead list",
     "dead show 1-0",
-    "dead requeue --group billing --all",
+    "dead requeue --group billing --all --yes",
     "dead drop --group billing --all --yes",
     "export",
     "pending",
     "quarantine list",
-    "quarantine replay --all",
+    "quarantine replay --all --yes",
     "replay --group billing --from 1h --yes",
     "stats",
     "tail",
@@ -286,7 +286,7 @@ def test_nothing_that_a_sender_wrote_reaches_the_terminal_as_control(
     ]  # fmt: skip
     shown = [run(redis_url, *f"{line}{json}".split()) for line in lines for json in ("", " --json")]
     shown.append(run(redis_url, "export", "--format", "csv"))
-    shown.append(run(redis_url, "quarantine", "replay", "--all"))
+    shown.append(run(redis_url, "quarantine", "replay", "--all", "--yes"))
     for result in shown:
         assert result.exit_code in {0, 1}
         assert result.output
@@ -532,7 +532,7 @@ def test_command_reads_no_settings_but_those_that_it_needs(redis_url: str) -> No
         assert "settings" not in run(redis_url, *line.split(), **others).output, line
     listing = run("http://x", "spool", "list", SPOOL_DIR=str(ROOT / "missing"), PORT="none")
     assert listing.exit_code == 0, listing.output
-    for line in ("check", "quarantine replay --all"):
+    for line in ("check", "quarantine replay --all --yes"):
         ended = run(redis_url, *line.split(), **others)
         assert ended.exit_code == 2, ended.output
         assert "PORT: Not a valid integer." in ended.output

@@ -94,10 +94,10 @@ def test_a_requeued_message_comes_back_to_its_group_alone(
 
 
 def test_requeuing_twice_does_it_once(redis_url: str, groups: Any, letter: tuple[str, str]) -> None:
-    assert requeue(redis_url, "--all").exit_code == 0
+    assert requeue(redis_url, "--all", "--yes").exit_code == 0
     again = requeue(redis_url, letter[1])
     assert (again.exit_code, "no such dead letter" in again.stderr) == (1, True)
-    assert requeue(redis_url, "--all").exit_code == 0, "none there is nothing left to do"
+    assert requeue(redis_url, "--all", "--yes").exit_code == 0, "none there is nothing left to do"
     assert groups.xpending(STREAM, "billing")["pending"] == 1
 
 
@@ -132,7 +132,7 @@ def test_a_dead_letter_without_a_message_keeps_no_other_from_coming_back(
     groups.xtrim(DEAD, maxlen=0)
     empty = groups.xadd(DEAD, {"reason": "malformed", "entry": "1-0"})
     bury(groups, letter[0])
-    result = requeue(redis_url, "--all")
+    result = requeue(redis_url, "--all", "--yes")
     assert (result.exit_code, "1 dead letter given back" in result.stdout) == (1, True)
     assert result.stderr == f"{empty}: nothing of its message is left: only drop it\n"
     assert [entry_id for entry_id, _ in groups.xrange(DEAD)] == [empty]
@@ -142,10 +142,10 @@ def test_nothing_is_given_back_to_a_group_that_is_gone(
     redis_url: str, groups: Any, letter: tuple[str, str]
 ) -> None:
     groups.xgroup_destroy(STREAM, "billing")
-    result = requeue(redis_url, "--all")
+    result = requeue(redis_url, "--all", "--yes")
     assert (result.exit_code, "no longer exists" in result.stderr) == (1, True)
     groups.delete(STREAM)
-    assert requeue(redis_url, "--all").exit_code == 1
+    assert requeue(redis_url, "--all", "--yes").exit_code == 1
     assert groups.xlen(DEAD) == 1
 
 
@@ -168,7 +168,7 @@ def test_what_is_requeued_is_handled(redis_url: str, redis_client: Any) -> None:
         (told,) = listed(run(redis_url, "dead", "list", "--json"))
         assert (told["reason"], told["deliveries"]) == ("handler-failed", 2)
         broken = False
-        assert run(redis_url, "dead", "requeue", "-g", GROUP, "--all").exit_code == 0
+        assert run(redis_url, "dead", "requeue", "-g", GROUP, "--all", "--yes").exit_code == 0
         wait_until(lambda: "u-1" in mended)
         wait_until(lambda: is_done(redis_client))
 
@@ -219,7 +219,7 @@ def test_what_passes_now_goes_into_the_queue_as_if_it_had_just_been_received(
     redis_url: str, redis_client: Any
 ) -> None:
     entry = refuse(redis_client, payload(1, accountName=OTHER))
-    still = run(redis_url, "quarantine", "replay", "--all", THINGSPACE_ACCOUNTS=ACCOUNT)
+    still = run(redis_url, "quarantine", "replay", "--all", "--yes", THINGSPACE_ACCOUNTS=ACCOUNT)
     assert (still.exit_code, "account-refused" in still.stderr) == (1, True)
     assert redis_client.xlen(QUARANTINE) == 1
     both = f"{ACCOUNT},{OTHER}"
@@ -239,7 +239,7 @@ def test_a_replayed_message_goes_to_its_partition_and_once(
 ) -> None:
     for number in [*range(8), 3]:
         refuse(redis_client, payload(number))
-    result = run(redis_url, "quarantine", "replay", "--all", QUEUE_PARTITIONS="3")
+    result = run(redis_url, "quarantine", "replay", "--all", "--yes", QUEUE_PARTITIONS="3")
     assert result.exit_code == 0
     assert result.stdout.count("is in the queue as") == 8
     assert result.stdout.count("is in the queue already") == 1
@@ -252,7 +252,7 @@ def test_what_is_still_refused_stays_and_the_rest_passes(redis_url: str, redis_c
     broken = refuse(redis_client, '{"type": "upgradeFin', "not-json")
     shape = refuse(redis_client, payload(1, upgradeFinished=[7]), "wrong-shape")
     refuse(redis_client, payload(2))
-    result = run(redis_url, "quarantine", "replay", "--all")
+    result = run(redis_url, "quarantine", "replay", "--all", "--yes")
     assert result.exit_code == 1
     assert f"{broken}: still refused, not-json" in result.stderr
     assert f"{shape}: still refused, wrong-shape" in result.stderr
@@ -273,6 +273,7 @@ def test_a_message_that_is_not_confirmed_stays_in_the_quarantine(
         "quarantine",
         "replay",
         "--all",
+        "--yes",
         QUEUE_DURABILITY="replicas:1",
         ACK_BUDGET_MS="50",
     )

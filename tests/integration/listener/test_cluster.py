@@ -227,7 +227,10 @@ def test_the_operators_commands_look_at_all_partitions_and_give_back(
     assert sum(line.get("dead", 0) for line in looked) == PARTITIONS
     assert run(empty.url, "check", **environ).exit_code == 0
     assert len(listed(run(empty.url, "dead", "list", "--json", **environ))) == PARTITIONS
-    assert run(empty.url, "dead", "requeue", "-g", "billing", "--all", **environ).exit_code == 0
+    assert (
+        run(empty.url, "dead", "requeue", "-g", "billing", "--all", "--yes", **environ).exit_code
+        == 0
+    )
     assert len(listed(run(empty.url, "pending", "--json", **environ))) == PARTITIONS
     moved = run(empty.url, "replay", "-g", "billing", "--from", "start", "--yes", **environ)
     assert f"{PARTITIONS} messages will be delivered to billing again" in moved.stdout

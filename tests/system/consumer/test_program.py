@@ -152,7 +152,7 @@ def test_what_is_dead_is_handled_after_an_operator_requeued_it(
         listener = [sys.executable, "-m", "listener"]
         environment = {"PATH": os.environ["PATH"], "REDIS_URL": redis_url}
         requeued = subprocess.run(
-            [*listener, "dead", "requeue", "--group", GROUP, "--all"],
+            [*listener, "dead", "requeue", "--group", GROUP, "--all", "--yes"],
             cwd=ROOT,
             env=environment,
             check=False,

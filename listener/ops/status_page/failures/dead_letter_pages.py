@@ -7,7 +7,7 @@ from itertools import islice
 from flask import Blueprint, request
 
 from listener.inspection.consumer_groups import group_names
-from listener.inspection.dead_letters import SUMMARY, DeadLetter
+from listener.inspection.dead_letters import SUMMARY, DeadLetter, error_key
 from listener.inspection.pages import pages
 from listener.inspection.queue_view import QueueView
 from listener.ops.status_page.failures.failure_groups import FailureGroup, by_error
@@ -29,7 +29,7 @@ MAX_LETTER_BYTES = 4 * 2**20
 MAX_ALL_LETTERS = 5_000
 MAX_GROUPS = 50
 MAX_ROWS = 20
-# A command line with more ids is not typed by hand.
+# Beyond so many ids the command names the error instead.
 MAX_COMMAND_IDS = 20
 
 
@@ -80,7 +80,9 @@ def _commands_for(group: FailureGroup) -> Sequence[str]:
     """What gives a group of letters back, the oldest first."""
     ids = [letter.entry_id for letter in reversed(group.letters)]
     if len(ids) > MAX_COMMAND_IDS:
-        return commands(("dead", "list", "--group", group.group))
+        # The letters of this error that are older than what the page has read are given back as well.
+        what = error_key(group.error) or group.reason
+        return commands(("dead", "requeue", "--error", what, "--group", group.group))
     return commands(("dead", "requeue", *ids, "--group", group.group))
 
 

@@ -1,16 +1,13 @@
 """Groups dead letters and quarantined messages by what went wrong, the most frequent first. Pure."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from listener.inspection.dead_letters import DeadLetter
+from listener.inspection.dead_letters import DeadLetter, error_key
 from listener.inspection.quarantined_messages import QuarantinedMessage
 from listener.text import truncate
 
-# Numbers and ids differ from message to message where the error is the same.
-VARYING = re.compile(r"\b(?:0x)?[0-9a-f]*[0-9][0-9a-f-]*\b", re.IGNORECASE)
-MAX_KEY_CHARS = 200
+MAX_REASON_CHARS = 200
 
 
 @dataclass
@@ -26,11 +23,6 @@ class FailureGroup:
     reason: str
     error: str
     letters: list[DeadLetter] = field(default_factory=list)
-
-
-def error_key(error: str) -> str:
-    """An error without what varies."""
-    return VARYING.sub("#", error[:MAX_KEY_CHARS])
 
 
 def by_error(letters: Iterable[DeadLetter]) -> list[FailureGroup]:
@@ -54,5 +46,5 @@ def by_reason(
     """Quarantined messages by their reason, the most frequent first."""
     groups: dict[str, list[QuarantinedMessage]] = {}
     for message in messages:
-        groups.setdefault(truncate(message.reason, MAX_KEY_CHARS), []).append(message)
+        groups.setdefault(truncate(message.reason, MAX_REASON_CHARS), []).append(message)
     return sorted(groups.items(), key=lambda item: len(item[1]), reverse=True)

@@ -1,0 +1,125 @@
+"""Which dead letters a command means: the options that say so, and the letters that they choose."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import click
+
+from listener import times
+from listener.cli import click_options, common, queue_access
+from listener.inspection import dead_letters
+from listener.inspection.dead_letters import ALL, SUMMARY, DeadLetter, LetterFilter
+from listener.inspection.pages import IDS_ONLY, Projection
+from listener.inspection.queue_view import QueueView
+from listener.queue.keys import Partition
+
+F = TypeVar("F", bound=Callable[..., object])
+
+CHOICES = "--all, --kind, --error, --since or --limit"
+
+error_option = click.option(
+    "--error",
+    metavar="TEXT",
+    help="Only those whose error contains TEXT, in any letter case, or whose reason is TEXT. # stands for "
+    "the numbers and ids that `list --by error` shows so.",
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a command was told to work on: ids, or the letters that pass a filter."""
+
+    entry_ids: tuple[str, ...]
+    every: bool
+    kinds: tuple[str, ...]
+    error: str | None
+    since: str | None
+    limit: int | None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError unless either ids or a choice are given."""
+        chosen = self.every or self.kinds or self.error or self.since or self.limit
+        common.check_ids_or_all(self.entry_ids, bool(chosen), choices=CHOICES)
+
+    @property
+    def is_asked_about(self) -> bool:
+        """Whether the command asks before it works: nobody has named each letter."""
+        return not self.entry_ids
+
+    def choose(self, queue: QueueView, group: str) -> list[tuple[Partition, str]]:
+        """Where the letters are, and their ids; names on standard error an id that is not there.
+
+        Without the letters themselves, whose number is unbounded. Several partitions may have the same id.
+        """
+        if not self.entry_ids:
+            wanted = read_filter(queue, self.kinds, self.error, self.since)
+            letters = read_all(queue, [group], SUMMARY if wanted else IDS_ONLY, wanted=wanted)
+        else:
+            letters = self._named(queue, group)
+        return [(it.partition, it.entry_id) for it in islice(letters, self.limit)]
+
+    def _named(self, queue: QueueView, group: str) -> Iterator[DeadLetter]:
+        for entry_id in self.entry_ids:
+            letters = list(read_all(queue, [group], IDS_ONLY, only=entry_id))
+            if not letters:
+                click.echo(f"{entry_id}: there is no such dead letter (any more)", err=True)
+            yield from letters
+
+
+def selecting(command: F) -> F:
+    """The options of a `Selection`, besides the group."""
+    options = (
+        click.argument("entry_ids", metavar="[ID]...", nargs=-1),
+        click_options.required_group,
+        click_options.every,
+        click_options.kinds,
+        error_option,
+        click_options.since,
+        click_options.at_most,
+        click_options.dry_run,
+        click_options.yes,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
+    """The groups to look at, including destroyed groups that left dead letters.
+
+    Raises UsageError for a group that neither exists nor has dead letters.
+    """
+    if wanted is None:
+        return dead_letters.groups_with_dead_letters(queue.client, queue.partitions)
+    if not any(queue.client.exists(partition.dead(wanted)) for partition in queue.partitions):
+        return queue_access.resolve_groups(queue, wanted)
+    return [wanted]
+
+
+def read_filter(
+    queue: QueueView, kinds: tuple[str, ...], error: str | None, since: str | None
+) -> LetterFilter:
+    """The filter of the options. Raises UsageError for a time that is none."""
+    first = (
+        common.resolve_time_option(times.first_id, since, queue.now(), "--since") if since else "-"
+    )
+    return LetterFilter(kinds, error or "", first)
+
+
+def read_all(
+    queue: QueueView,
+    groups: Sequence[str],
+    projection: Projection,
+    *,
+    only: str | None = None,
+    wanted: LetterFilter = ALL,
+) -> Iterator[DeadLetter]:
+    """The letters of some groups that pass a filter, group by group. Raises redis.RedisError."""
+    for group in groups:
+        for partition in queue.partitions:
+            letters = dead_letters.read_dead_letters(
+                queue.client, partition, group, only=only, first=wanted.first, projection=projection
+            )
+            yield from filter(wanted.matches, letters)

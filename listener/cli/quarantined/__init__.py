@@ -1,0 +1,1 @@
+"""`quarantine`: what was refused although its sender was authenticated."""
