@@ -140,9 +140,9 @@ class ChildProcess:
 
     def log(self) -> str:
         """All that it and its children have written to the log."""
-        with open(self._log.fileno(), closefd=False) as log:
-            log.seek(0)
-            return log.read()
+        descriptor = self._log.fileno()
+        # Not by its file position, which the child shares and moves to the end whenever it writes.
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
 
 def log_file() -> IO[str]:

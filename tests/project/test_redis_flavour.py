@@ -48,6 +48,7 @@ ONE_SERVER = {
     "system/hostile/test_requests.py": OURS,
     "system/hostile/test_wasteful_bodies.py": OURS,
     "system/package/test_consumer_package.py": PACKAGE,
+    "system/package/test_consumer_runner.py": "what is tested is how processes are kept running",
     "system/package/test_lowest_versions.py": PACKAGE,
     "system/package/test_service_package.py": PACKAGE,
     "system/receiver/test_accepting.py": OURS,

@@ -17,6 +17,7 @@ IN_A_STRING = re.compile(
 # Programs that a test runs in another process, as an operator or a consumer would write them.
 PROGRAMS = {
     "package/test_consumer_package.py": "a project that has added the package",
+    "package/test_consumer_runner.py": "a module that `fota consume` runs",
     "package/test_lowest_versions.py": "a consumer of the lowest versions",
     "package/test_service_package.py": "gunicorn's configuration of an operator's own",
     "consumer/test_program.py": "consumers use the library",

@@ -15,7 +15,7 @@ from testbed.polling import wait_until
 from testbed.process import ROOT, ChildProcess
 from testbed.programs import MissingProgramError, find_program
 from tests.support.consumer_feed import ACCOUNT, feed
-from tests.support.installations import PINS, Environment, uv
+from tests.support.installations import Environment, uv
 
 pytestmark = [pytest.mark.slow, pytest.mark.installs]
 
@@ -26,15 +26,6 @@ CREDENTIALS = tuple(f"THINGSPACE_{name}" for name in ("KEY", "SECRET", "USERNAME
 SHELLS = ("bash", "zsh", "fish")
 # A user's program. mypy has to find each line that is marked wrong, and no other.
 TYPED_PROGRAM = (Path(__file__).parent / "typed_program.txt").read_text()
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
-    """The wheel, installed by pip into an environment that had pip alone."""
-    made = Environment(tmp_path_factory.mktemp("consumer"))
-    made.install("pip")
-    made.pip("install", "--constraint", PINS, wheel)
-    return made
 
 
 def dependencies() -> set[str]:
