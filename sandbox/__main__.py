@@ -20,7 +20,7 @@ Example:
   python -m sandbox --port 8900 --key k --secret s --username u --password p \\
       --account 0242078689-00001
   # register a URL at http://127.0.0.1:8900/api/fota/v1/callbacks/…, then:
-  curl -d @tests/data/messages/upgrade-started.json 'http://127.0.0.1:8900/sandbox/messages?wait=1'
+  curl -d @listener/messages/samples/upgrade-started.json 'http://127.0.0.1:8900/sandbox/messages?wait=1'
   curl http://127.0.0.1:8900/sandbox/deliveries
   curl -d '{"path": "/api/fota", "shape": "html-bad-gateway", "count": 2}' \\
       http://127.0.0.1:8900/sandbox/faults

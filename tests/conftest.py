@@ -22,7 +22,7 @@ from testbed.programs import MissingProgramError
 from testbed.redis_servers import redis_process
 
 TESTS = Path(__file__).parent
-MESSAGES = TESTS / "data" / "messages"
+MESSAGES = TESTS.parent / "listener" / "messages" / "samples"
 
 # A shell starts what runs in its background with SIGINT ignored, and the programs under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

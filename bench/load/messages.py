@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PATH = "/cb"
-SAMPLE_DIR = Path(__file__).parents[2] / "tests" / "data" / "messages"
+SAMPLE_DIR = Path(__file__).parents[2] / "listener" / "messages" / "samples"
 # The credentials in the samples.
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 DIGITS = 12

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 import redis
 
+from listener.consumer.deliveries.context import DeliveryContext
 from listener.consumer.deliveries.delivery import Delivery
 from listener.consumer.outages import BackingOffError
-from listener.consumer.run_context import RunContext
 
 
 class Acknowledger:
     """One thread's task. An acknowledgement that fails is sent until it succeeds."""
 
-    def __init__(self, run: RunContext) -> None:
+    def __init__(self, run: DeliveryContext) -> None:
         self._run = run
         self.unsent: list[Delivery] = []
 

@@ -166,9 +166,7 @@ class Consumer(HandlerRegistration):
             RuntimeError: it is running already, or has no handler at all and would acknowledge everything.
             TypeError: an async context manager is to surround a plain handler.
         """
-        if self._handlers.is_empty:
-            raise RuntimeError("there is no handler: every message would be acknowledged unhandled")
-        self.check_surroundings()
+        self.check()
         if not self._running.acquire(blocking=False):
             raise RuntimeError("the consumer runs already")
         try:
@@ -182,12 +180,15 @@ class Consumer(HandlerRegistration):
         """Whether any handler is registered; without one `run` refuses to begin."""
         return not self._handlers.is_empty
 
-    def check_surroundings(self) -> None:
-        """Checks, as `run` does, that no async context manager is to surround a plain handler.
+    def check(self) -> None:
+        """Checks, as `run` does at first, that the handlers can work.
 
         Raises:
-            TypeError: one is.
+            RuntimeError: there is no handler at all.
+            TypeError: an async context manager is to surround a plain handler.
         """
+        if self._handlers.is_empty:
+            raise RuntimeError("there is no handler: every message would be acknowledged unhandled")
         self._handlers.check_surroundings()
 
     def health(self) -> Health:

@@ -66,24 +66,33 @@ def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> 
     )
 
 
-def message(data: Mapping[str, Any] | str | bytes, *, deliveries: int = 1) -> kinds.Message:
+def message(
+    data: Mapping[str, Any] | str | bytes, *, deliveries: int = 1, arrived: datetime | None = None
+) -> kinds.Message:
     """A message as the listener would keep it and a consumer get it: for tests of handlers.
 
     Args:
         data: a sample as ThingSpace would send it: an object, or JSON. Credentials are removed.
         deliveries: see `Message`.
+        arrived: when, with a time zone; None: now.
 
     Raises:
         listener.errors.RefusalError: the listener would refuse it.
     """
     if isinstance(data, str | bytes):
         data = parse(data.encode() if isinstance(data, str) else data)
-    received = Message.from_payload(data, arrived=datetime.now(UTC), request_id="sample")
+    received = Message.from_payload(data, arrived=arrived or datetime.now(UTC), request_id="sample")
     fields = {
         name.encode(): value if isinstance(value, bytes) else value.encode()
         for name, value in received.fields().items()
     }
     return typed(fields, entry_id="0-0", partition=0, deliveries=deliveries)
+
+
+def fields_of(message: kinds.Message) -> dict[bytes, bytes]:
+    """The fields of a message's entry."""
+    attributes = {name.encode(): value.encode() for name, value in message.attributes.items()}
+    return {**attributes, b"data": message.raw}
 
 
 def kind_name(fields: Fields) -> str:

@@ -4,19 +4,18 @@ import os
 import secrets
 import socket
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import redis
 
 from listener.consumer.claims import MAX_REPLY_BYTES, MIN_REPLY_BYTES, Claims
+from listener.consumer.deliveries.context import DeliveryContext
 from listener.consumer.deliveries.in_flight import InFlight
 from listener.consumer.handlers.event_loop import EventLoop
-from listener.consumer.handlers.overdue import RunningHandlers
-from listener.consumer.handlers.registry import Handlers, RegisteredHandler
+from listener.consumer.handlers.registry import Handlers
 from listener.consumer.options import Observer, Options
-from listener.consumer.outages import AdaptiveSize, Outages
+from listener.consumer.outages import AdaptiveSize
 from listener.consumer.redis_group import RedisGroup
 from listener.queue.keys import Partition, every_partition
 from listener.redis_client.client import connect
@@ -29,8 +28,8 @@ INITIAL_READ = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """One run of a consumer, from `Consumer.run` to its return.
+class RunContext(DeliveryContext):
+    """One run of a consumer on Redis, from `Consumer.run` to its return.
 
     Args:
         client: for commands that may be repeated.
@@ -40,17 +39,8 @@ class RunContext:
         consumer: the name of this consumer.
         groups: by the numbers of their partitions.
         claims: by the numbers of their partitions.
-        in_flight: the messages in flight.
-        handlers: by kind.
-        options: how the consumer works.
-        observer: one whose methods do not raise.
         read_size: how many messages to read at once.
-        outages: which partitions fail.
-        running: the handlers that are running and may be overdue.
-        event_loop: for async handlers.
-        clock: monotonic, in seconds.
         stopping: nothing more is read or claimed.
-        ended: all threads return.
     """
 
     client: "redis.Redis"
@@ -59,22 +49,8 @@ class RunContext:
     consumer: str
     groups: Mapping[int, RedisGroup]
     claims: Mapping[int, Claims]
-    in_flight: InFlight
-    handlers: Handlers
-    options: Options
-    observer: Observer
     read_size: AdaptiveSize
-    outages: Outages = field(default_factory=Outages)
-    running: RunningHandlers = field(default_factory=RunningHandlers)
-    event_loop: EventLoop = field(default_factory=EventLoop)
-    clock: Callable[[], float] = time.monotonic
     stopping: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def max_deliveries(self, handler: RegisteredHandler | None) -> int:
-        """After how many deliveries to this handler a message is dead-lettered; None: without a handler."""
-        own = handler.options.max_deliveries if handler else None
-        return self.options.max_deliveries if own is None else own
 
     def close(self) -> None:
         """Closes the connections."""

@@ -2,7 +2,7 @@
 
 Schemas, JSON Schemas, the consumer's typed messages, the text of one line, the status page, the
 choices of `--kind` and the metrics' labels all derive from here. To add a kind: write its class, its
-row, a sample in `tests/data/messages` and its rows in `docs/queue.md` and `docs/consumer.md`, then run
+row, a sample in `listener/messages/samples` and its rows in `docs/queue.md` and `docs/consumer.md`, then run
 `python -m listener schema --to docs/schemas`.
 """
 

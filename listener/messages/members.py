@@ -111,6 +111,11 @@ class Kind:
         attribute = self._elements_attribute
         return attribute.metadata[_ELEMENTS] if attribute else None
 
+    @property
+    def elements_attribute(self) -> str | None:
+        """The attribute that holds the container, if it is a list."""
+        return self._elements_attribute.name if self._elements_attribute else None
+
     @cached_property
     def members(self) -> tuple[Member, ...]:
         """The known members of the container, or of each object in it."""

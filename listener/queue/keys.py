@@ -5,8 +5,7 @@ All keys of a partition share a hash tag, so that one script may use them in a R
 
 import zlib
 from dataclasses import dataclass
-
-from listener.messages.message import Message
+from typing import Protocol
 
 # How long the counts of arrivals, by minute and kind, are kept.
 ARRIVALS_TTL_S = 24 * 3600
@@ -82,7 +81,19 @@ def observations(namespace: str) -> str:
     return f"{{{namespace}:registrar}}:observations"
 
 
-def partition_number(message: Message, partitions: int) -> int:
+class Addressed(Protocol):
+    """What decides about a message's partition."""
+
+    @property
+    def account(self) -> str | None:
+        """The account that it names."""
+
+    @property
+    def subject(self) -> str | None:
+        """The upgrade that it is about."""
+
+
+def partition_number(message: Addressed, partitions: int) -> int:
     """The number of a message's partition: all messages of one account's upgrade share one.
 
     It is the CRC-32 of `account NUL upgradeId` (absent: empty) modulo the number of partitions.

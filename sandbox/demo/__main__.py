@@ -41,7 +41,7 @@ Try it by hand, in another shell, in {checkout}:{no_curl}
   send it a message as ThingSpace would
     {curl} -d '{{"type": "upgradeFinished", "username": "demo", "password": "demo-password"}}' {url}
   have the stand-in send one to whatever is registered
-    {curl} -d @tests/data/messages/upgrade-started.json '{root}/sandbox/messages?wait=1'
+    {curl} -d @listener/messages/samples/upgrade-started.json '{root}/sandbox/messages?wait=1'
   see what the service asked of it: {root}/sandbox/requests
   see how it does, in a browser: http://{ops}/ (its metrics: http://{ops}/metrics)
   read the queue{redis_note}

@@ -28,7 +28,7 @@ class Package:
 LISTENER = Package(
     "listener",
     (
-        ("wsgi", "gunicorn_conf", "__main__"),
+        ("wsgi", "gunicorn_conf", "__main__", "pytest_plugin"),
         ("cli",),
         ("ops",),
         ("diagnostics",),

@@ -17,6 +17,7 @@ PACKAGE = (
 # Paths below tests/, with the reason why the server's version does not matter there.
 ONE_SERVER = {
     "integration/consumer/test_async_handlers.py": "the event loop is tested, beside the commands of others",
+    "integration/consumer/test_testing_aid.py": "Redis is what a run in memory is compared with",
     "integration/consumer/test_faults.py": "its log, observer and threads fail, not Redis",
     "integration/consumer/test_large_answers.py": "a proxy cuts the connection, at our own limits",
     "integration/examples/test_fleet.py": "what is tested is the example's database",

@@ -4,12 +4,11 @@ import traceback
 from collections.abc import Iterable, Mapping
 
 from listener.consumer import messages
+from listener.consumer.deliveries.context import DeliveryContext, PartitionGroup
 from listener.consumer.deliveries.delivery import DeadReason, Delivery
 from listener.consumer.handlers.outcomes import HandlerTimeoutError, Reject, Retry, decision
 from listener.consumer.handlers.overdue import Overdue
 from listener.consumer.handlers.registry import RegisteredHandler
-from listener.consumer.redis_group import RedisGroup
-from listener.consumer.run_context import RunContext
 from listener.messages.kinds import Message
 from listener.safe_logger import SafeLogger
 
@@ -22,7 +21,7 @@ class Settlement:
     Threads share it.
     """
 
-    def __init__(self, run: RunContext) -> None:
+    def __init__(self, run: DeliveryContext) -> None:
         self._run = run
 
     def succeed(self, delivery: Delivery, message: Message, seconds: float) -> None:
@@ -75,7 +74,7 @@ class Settlement:
                 error = HandlerTimeoutError(late.timeout_s)
                 delivery.dead_reason = DeadReason(reason=_reason_word(error), error=_text(error))
 
-    def dead_letter(self, group: RedisGroup, delivery: Delivery, reason: DeadReason) -> None:
+    def dead_letter(self, group: PartitionGroup, delivery: Delivery, reason: DeadReason) -> None:
         """Moves a delivery to the dead stream of its partition.
 
         Raises:
@@ -121,7 +120,7 @@ class Settlement:
         """Seconds to wait after the failure of this delivery."""
         if isinstance(error, Retry) and error.after_s is not None:
             return error.after_s
-        return (handler.options.backoff or self._run.options.backoff).after(number)
+        return self._run.backoff(handler).after(number)
 
 
 def _reason_word(error: BaseException) -> str:

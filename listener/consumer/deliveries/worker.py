@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import redis
 
 from listener.consumer import messages
+from listener.consumer.deliveries.context import DeliveryContext, PartitionGroup
 from listener.consumer.deliveries.delivery import DeadReason, Delivery
 from listener.consumer.deliveries.settlement import Settlement
 from listener.consumer.handlers.calls import call_async, call_plain
 from listener.consumer.handlers.registry import RegisteredHandler
 from listener.consumer.messages import MalformedError
 from listener.consumer.outages import BACKOFF_S, BackingOffError
-from listener.consumer.redis_group import RedisGroup, is_missing
-from listener.consumer.run_context import RunContext
+from listener.consumer.redis_group import is_missing
 from listener.messages.kinds import Message
 from listener.safe_logger import SafeLogger
 
@@ -26,7 +26,7 @@ RETRY_S = BACKOFF_S
 class DeliveryWorker:
     """One thread's task. See `docs/consumer.md` for the life of a message."""
 
-    def __init__(self, run: RunContext) -> None:
+    def __init__(self, run: DeliveryContext) -> None:
         self._run = run
         self._in_flight = run.in_flight
         self._settlement = Settlement(run)
@@ -34,10 +34,12 @@ class DeliveryWorker:
         self._unhandled: set[str] = set()
 
     def step(self) -> None:
-        """Takes the next delivery and processes it; it stays in flight if Redis fails."""
-        delivery = self._in_flight.take()
-        if delivery is None:
-            return
+        """Takes the next delivery and processes it."""
+        if delivery := self._in_flight.take():
+            self.process(delivery)
+
+    def process(self, delivery: Delivery) -> None:
+        """Has a delivery handled and settled, or begins that; it stays in flight if Redis fails."""
         try:
             self._process(delivery)
         except BackingOffError as error:
@@ -98,7 +100,7 @@ class DeliveryWorker:
         return DeadReason(reason="crashed", error=error)
 
     @contextmanager
-    def _group(self, delivery: Delivery) -> Iterator[RedisGroup]:
+    def _group(self, delivery: Delivery) -> Iterator[PartitionGroup]:
         """For one command. A partition that hangs must not take the time of all the others."""
         with self._run.outages.attempt("deliver", delivery.partition):
             yield self._run.groups[delivery.partition]

@@ -41,6 +41,11 @@ class HandlerRegistration:
     def __init__(self) -> None:
         self._handlers = Handlers()
 
+    @property
+    def handlers(self) -> Handlers:
+        """What is registered. Read by `listener.consumer.testing`; its class is not part of the contract."""
+        return self._handlers
+
     @overload
     def on(self, **options: Unpack[HandlerOptionsDict]) -> Callable[[OfAny], OfAny]: ...
     @overload

@@ -44,7 +44,7 @@ def load_consumer(target: str, folder: str) -> Consumer:
             "is the module with the handlers imported?"
         )
     try:
-        found.check_surroundings()
+        found.check()
     except TypeError as error:
         raise TargetError(f"{target} cannot run: {error}") from None
     return found

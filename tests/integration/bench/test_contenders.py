@@ -17,7 +17,7 @@ from testbed.programs import MissingProgramError, find_program
 from testbed.service import Service
 
 ROOT = Path(__file__).parents[3]
-SAMPLES = sorted((ROOT / "tests" / "data" / "messages").glob("*.json"))
+SAMPLES = sorted((ROOT / "listener" / "messages" / "samples").glob("*.json"))
 IDS = {
     "firmware-available": "7e71d2bd5667c473e928106a4eeefde3",
     "upgrade-finished": "6a7210cedf9c7f4cd840f9c8d1bdc5f8",
@@ -28,7 +28,7 @@ IDS = {
 
 def entry(kind: str) -> dict[str, Any]:
     """As docs/queue.md has it; `data` read, and without what differs from run to run."""
-    data = json.loads((ROOT / "tests" / "data" / "messages" / f"{kind}.json").read_text())
+    data = json.loads((ROOT / "listener" / "messages" / "samples" / f"{kind}.json").read_text())
     del data["username"], data["password"]
     upgrades = [data[name]["upgradeId"] for name in messages.CONTAINERS if data.get(name)]
     fields = {

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "docs" / "examples" / "fleet_state.py"
 SAMPLES = {
     path.stem: json.loads(path.read_text())
-    for path in (ROOT / "tests" / "data" / "messages").glob("*.json")
+    for path in (ROOT / "listener" / "messages" / "samples").glob("*.json")
 }
 DEVICE, REFUSED = "990013907835573", "990013907884259"
 

@@ -22,7 +22,7 @@ from listener.queue.queue import DurableQueue, MessageQueue, PutResult, StoredIn
 from listener.settings.settings import Settings
 from testbed.polling import wait_until
 
-SAMPLES = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
+SAMPLES = sorted((Path(__file__).parents[3] / "listener" / "messages" / "samples").glob("*.json"))
 STREAM = "{fota:0}:messages"
 QUARANTINE = "{fota:0}:quarantine"
 PATH = "/cb/token-of-all-the-tests"

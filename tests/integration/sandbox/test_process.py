@@ -185,7 +185,7 @@ def send_many(sandbox: Sandbox) -> list[int]:
 
 
 def test_the_samples_can_be_sent_as_curl_would(sandbox: Sandbox) -> None:
-    paths = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
+    paths = sorted((Path(__file__).parents[3] / "listener" / "messages" / "samples").glob("*.json"))
     assert paths
     for path in paths:
         answer = requests.post(

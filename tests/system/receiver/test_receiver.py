@@ -23,7 +23,7 @@ from testbed.service import RECEIVER, SUPERVISED, Service
 
 pytestmark = pytest.mark.redis_flavour
 
-SAMPLES = sorted((Path(__file__).parents[2] / "data" / "messages").glob("*.json"))
+SAMPLES = sorted((Path(__file__).parents[3] / "listener" / "messages" / "samples").glob("*.json"))
 LOGIN = {"username": "listener", "password": "correct-horse-battery"}
 PROOF = {
     "CALLBACK_TOKEN": "token-of-all-the-tests",

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from listener.consumer import Consumer, Reject, Retry
+from listener.consumer.testing import RunFactory
+from listener.pytest_plugin import fota_run
+
+__all__ = ["fota_run"]
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "consumer.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
@@ -36,6 +40,15 @@ def test_handlers_test_passes() -> None:
     run("consumer.run()", "DeliverySpans", "def test_a_late_finish_is_kept")[
         "test_a_late_finish_is_kept"
     ]()
+
+
+def test_examples_of_a_run_in_memory_pass(fota_run: RunFactory) -> None:
+    tests = {
+        name: test for name, test in run("fota_run: RunFactory").items() if name.startswith("test_")
+    }
+    assert len(tests) == 2
+    for test in tests.values():
+        test(fota_run)
 
 
 def test_handler_with_options_decides_about_its_message() -> None:

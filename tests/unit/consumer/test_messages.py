@@ -29,7 +29,7 @@ from listener.messages import kinds
 from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_TYPE
 from listener.messages.members import Kind, members_of
 
-SAMPLES = Path(__file__).parents[2] / "data" / "messages"
+SAMPLES = Path(__file__).parents[3] / "listener" / "messages" / "samples"
 UPGRADE = "60b5d639-ccdc-4db8-8824-069bd94c95bf"
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -15,7 +15,9 @@ from listener.errors import SettingsError
 from listener.settings.queue_settings import QueueSettings
 from listener.settings.settings import Settings
 
-SAMPLE = (Path(__file__).parents[2] / "data" / "messages" / "upgrade-finished.json").read_bytes()
+SAMPLE = (
+    Path(__file__).parents[3] / "listener" / "messages" / "samples" / "upgrade-finished.json"
+).read_bytes()
 
 
 def test_a_backoff_doubles_up_to_its_cap() -> None:

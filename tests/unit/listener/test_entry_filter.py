@@ -17,7 +17,7 @@ from listener.inspection.entry_filter import (
 from listener.inspection.stream_entry import StreamEntry
 from listener.messages.message import Message
 
-SAMPLES = Path(__file__).parents[2] / "data" / "messages"
+SAMPLES = Path(__file__).parents[3] / "listener" / "messages" / "samples"
 IMEI = "990013907835573"
 UPGRADE = "60b5d639-ccdc-4db8-8824-069bd94c95bf"
 

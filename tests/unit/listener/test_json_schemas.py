@@ -22,7 +22,7 @@ from listener.messages.payload import without_credentials
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "docs" / "schemas"
-SAMPLES = sorted((ROOT / "tests" / "data" / "messages").glob("*.json"))
+SAMPLES = sorted((ROOT / "listener" / "messages" / "samples").glob("*.json"))
 OF_KIND = {name: Draft202012Validator(json_schemas.schema_of(name)) for name in KIND_NAMES}
 OF_ENTRY = Draft202012Validator(json_schemas.schema_of(json_schemas.ENTRY))
 
@@ -129,7 +129,7 @@ def test_what_the_receiver_makes_of_a_message_is_an_entry_by_the_schema(
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_sample_of_a_kind_names_only_members_that_are_described(kind: Kind) -> None:
-    sample = (ROOT / "tests" / "data" / "messages" / f"{kind.name}.json").read_text()
+    sample = (ROOT / "listener" / "messages" / "samples" / f"{kind.name}.json").read_text()
     data = without_credentials(json.loads(sample))
     assert data["type"] == kind.type
     properties = json_schemas.schema_of(kind.name)["properties"]

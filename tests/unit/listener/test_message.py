@@ -20,7 +20,7 @@ from listener.messages.payload import parse, serialize, without_credentials
 from listener.settings.settings import Settings
 from listener.times import timestamp
 
-SAMPLES = Path(__file__).parents[2] / "data" / "messages"
+SAMPLES = Path(__file__).parents[3] / "listener" / "messages" / "samples"
 ARRIVED = datetime(2026, 11, 23, 8, 5, 1, 7, tzinfo=UTC)
 
 

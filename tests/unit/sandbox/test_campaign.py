@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.demo.campaign import campaign
 from sandbox.provider_facts import EXAMPLE_ACCOUNT
 
-MESSAGES = Path(__file__).parents[2] / "data" / "messages"
+MESSAGES = Path(__file__).parents[3] / "listener" / "messages" / "samples"
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
