@@ -239,6 +239,36 @@ def test_the_operators_commands_look_at_all_partitions_and_give_back(
     assert len(listed(run(empty.url, *words, **environ))) == 40
 
 
+def test_messages_are_given_again_and_a_group_is_dropped_on_every_master(
+    empty: Cluster, client: Any
+) -> None:
+    environ = {"QUEUE_PARTITIONS": str(PARTITIONS)}
+    with opened(empty.url) as writer:
+        for number in range(40):
+            writer.put(message(number))
+    for partition in every_partition("fota", PARTITIONS):
+        for name in ("billing", "dashboard"):
+            client.xgroup_create(partition.messages, name, "0")
+            found = client.xreadgroup(name, "worker", {partition.messages: ">"})
+            for entry_id, _ in (entry for _, entries in found for entry in entries):
+                client.xack(partition.messages, name, entry_id)
+    words = ("--group", "billing", "--from", "start")
+    dry = listed(run(empty.url, "resend", *words, "--dry-run", "--json", **environ))
+    assert ({each["result"] for each in dry}, len(dry)) == ({"again"}, 40)
+    one = dry[0]["entry"], "--partition", str(dry[0]["partition"])
+    assert run(empty.url, "resend", *one, "--group", "billing", **environ).exit_code == 0
+    again = run(empty.url, "resend", *words, "--yes", **environ)
+    assert "39 messages given to billing again" in again.stdout
+    billing, dashboard = listed(run(empty.url, "group", "list", "--json", **environ))
+    assert (billing["pending"], dashboard["pending"]) == (40, 0)
+    assert len(billing["partitions"]) == PARTITIONS
+    assert run(empty.url, "group", "drop", "billing", "--yes", **environ).exit_code == 1
+    forced = run(empty.url, "group", "drop", "billing", "--force", "--yes", **environ)
+    assert forced.exit_code == 0, forced.output
+    (left,) = listed(run(empty.url, "group", "list", "--json", **environ))
+    assert (left["group"], len(left["partitions"])) == ("dashboard", PARTITIONS)
+
+
 def test_the_startup_check_asks_every_master(empty: Cluster) -> None:
     with capture_logs() as logs:
         startup.check(settings(empty.url, QUEUE_DURABILITY="replicas:2"))

@@ -143,3 +143,32 @@ def test_wrong_usage_changes_nothing(redis_url: str, groups: Any, words: tuple[s
 def test_unknown_group_is_answered_with_those_that_there_are(redis_url: str, groups: Any) -> None:
     result = run(redis_url, "resend", "--group", "x", "1000-0")
     assert (result.exit_code, "there are: billing, dashboard, g" in result.stderr) == (2, True)
+
+
+def test_namespace_without_a_stream_or_with_an_empty_one_is_a_sentence(
+    redis_url: str, redis_client: Any
+) -> None:
+    nothing = resend(redis_url, "1-0")
+    assert (nothing.exit_code, "there is no stream yet" in nothing.stderr) == (2, True)
+    redis_client.xgroup_create(STREAM, GROUP, "0", mkstream=True)
+    gone = resend(redis_url, "1-0")
+    assert (gone.exit_code, "is not in the stream" in gone.stderr) == (1, True)
+    all_of_none = resend(redis_url, "--from", "start")
+    assert (all_of_none.exit_code, all_of_none.stdout) == (
+        0,
+        f"0 messages given to {GROUP} again.\n",
+    )
+
+
+def test_group_that_never_read_gets_everything_anyway(redis_url: str, groups: Any) -> None:
+    groups.xgroup_create(STREAM, "new", "0")
+    before = state(groups)
+    result = run(redis_url, "resend", "--group", "new", "--from", "start", "--yes")
+    assert (result.exit_code, result.stderr.count("was not read by the group yet")) == (0, 4)
+    assert state(groups) == before
+
+
+def test_group_that_began_at_the_end_gets_what_it_skipped(redis_url: str, groups: Any) -> None:
+    groups.xgroup_create(STREAM, "late", "$")
+    result = run(redis_url, "resend", "--group", "late", "--to", "2000-0", "--yes")
+    assert (result.exit_code, state(groups)["late"]) == (0, ("4000-0", 2))

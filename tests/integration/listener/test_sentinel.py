@@ -99,6 +99,19 @@ def test_the_operators_commands_find_the_master(writer: RedisWriter, empty: Sent
     assert PASSWORD not in checked.output
 
 
+def test_a_message_is_given_again_and_a_group_dropped_at_the_master(
+    writer: RedisWriter, empty: Sentinels
+) -> None:
+    entry = writer.put(message(1)).entry_id
+    master = empty.master()
+    master.ask("XGROUP", "CREATE", "{fota:0}:messages", "billing", "$")
+    given = run(empty.url, "resend", entry, "--group", "billing")
+    assert (given.exit_code, "is pending again" in given.stdout) == (0, True)
+    assert run(empty.url, "group", "drop", "billing", "--yes").exit_code == 1
+    assert run(empty.url, "group", "drop", "billing", "--force", "--yes").exit_code == 0
+    assert listed(run(empty.url, "group", "list", "--json")) == []
+
+
 def test_one_sentinel_that_answers_is_enough(empty: Sentinels) -> None:
     dead = f"@127.0.0.1:{free_port()},127.0.0.1:{free_port()},"
     writer = opened(empty.url.replace("@", dead))
