@@ -45,12 +45,15 @@ EVERY = (
     "dead requeue --group billing --all --yes",
     "dead drop --group billing --all --yes",
     "export",
+    "group list",
     "pending",
     "quarantine list",
     "quarantine replay --all --yes",
     "replay --group billing --from 1h --yes",
+    "resend --group billing --from start --yes",
     "stats",
     "tail",
+    "group drop billing --force --dead-letters --yes",
 )
 OBSERVED = {
     "tick": "2026-11-23T08:00:00.000Z",
