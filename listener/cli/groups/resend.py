@@ -81,7 +81,8 @@ def resend(
         for place, entry_id in chosen:
             done = resending.resend(queue.client, place, group, entry_id, dry_run=dry_run)
             results[done.result] += 1
-            _print(done, group, dry_run=dry_run, as_json=as_json)
+            # What was found is a result like another; what was named and is not given again is an error.
+            _print(done, group, dry_run=dry_run, as_json=as_json, err=bool(entry_ids_))
     if not as_json:
         _print_sum(results, group, dry_run=dry_run)
     if entry_ids_ and results["again"] < len(entry_ids_):
@@ -129,7 +130,7 @@ def _named(queue: QueueView, partitions: Sequence[Partition], entry_id: str) -> 
     return [((places or partitions)[0], entry_id)]
 
 
-def _print(done: Resent, group: str, *, dry_run: bool, as_json: bool) -> None:
+def _print(done: Resent, group: str, *, dry_run: bool, as_json: bool, err: bool) -> None:
     if as_json:
         data = {"entry": done.entry_id, "partition": done.partition.number, "group": group}
         click.echo(json_line({**data, "result": done.result, "dry_run": dry_run}))
@@ -141,7 +142,7 @@ def _print(done: Resent, group: str, *, dry_run: bool, as_json: bool) -> None:
         "gone": "is not in the stream (any more)",
         "no-group": f"the group does not exist in partition {done.partition.number}",
     }[done.result]
-    click.echo(clean(f"{done.entry_id}: {sentence}"), err=done.result != "again")
+    click.echo(clean(f"{done.entry_id}: {sentence}"), err=err and done.result != "again")
 
 
 def _deliveries(done: Resent) -> str:

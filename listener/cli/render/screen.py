@@ -163,8 +163,7 @@ def _records(table: Table, width: int) -> Iterator[RenderableType]:
 def _facts(start: str, table: Table, facts: Mapping[str, str], width: int) -> Iterator[Text]:
     """Names and values in lines that are broken between two facts, or between the words of prose."""
     values = (
-        name
-        + NO_BREAK_SPACE
+        f"{name} ".replace(" ", NO_BREAK_SPACE)
         + (value if name in table.prose else value.replace(" ", NO_BREAK_SPACE))
         for name, value in facts.items()
     )

@@ -34,20 +34,23 @@ class Arrival:
 
 
 def locate(settings: Settings, message_id: str, wait_s: float) -> Arrival:
-    """Looks for a message until it is in the queue, or for some seconds; then in this host's spool."""
+    """Looks for a message in the queue, then in this host's spool, and then in the queue for some seconds."""
     deadline = time.monotonic() + wait_s
     try:
         with decoding_client(settings.queue, timeout_s=TIMEOUT_S, name="fota-cli") as client:
             queue = QueueView(settings.queue, client)
-            while (found := _in_queue(queue, message_id)) is None:
-                if time.monotonic() > deadline or (state := _in_spool(settings, message_id)):
-                    break
-                time.sleep(POLL_S)
-            if found:
+            if found := _in_queue(queue, message_id):
                 return found
+            # It would have been there before the answer.
+            if state := _in_spool(settings, message_id):
+                return Arrival(spool=state)
+            while time.monotonic() < deadline:
+                time.sleep(POLL_S)
+                if found := _in_queue(queue, message_id):
+                    return found
     except RedisFailedError as error:
         return Arrival(spool=_in_spool(settings, message_id), problem=str(error))
-    return Arrival(spool=state)
+    return Arrival()
 
 
 def _in_queue(queue: QueueView, message_id: str) -> Arrival | None:

@@ -164,7 +164,7 @@ def test_group_that_never_read_gets_everything_anyway(redis_url: str, groups: An
     groups.xgroup_create(STREAM, "new", "0")
     before = state(groups)
     result = run(redis_url, "resend", "--group", "new", "--from", "start", "--yes")
-    assert (result.exit_code, result.stderr.count("was not read by the group yet")) == (0, 4)
+    assert (result.exit_code, result.stdout.count("was not read by the group yet")) == (0, 4)
     assert state(groups) == before
 
 

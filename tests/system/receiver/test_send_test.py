@@ -127,7 +127,7 @@ def test_refusal_of_the_service_names_the_setting(
 
 
 def test_another_namespace_or_server_is_another_deployment(receiver: Service) -> None:
-    done = send_test(receiver, "--json", QUEUE_NAMESPACE="other")
+    done = send_test(receiver, "--wait", "0", "--json", QUEUE_NAMESPACE="other")
     assert (done.returncode, "another deployment answered" in done.stderr) == (1, True)
     told = json.loads(done.stdout)
     assert (told["status"], told["entry"]) == (200, None)
