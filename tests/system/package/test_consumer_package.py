@@ -160,6 +160,46 @@ def test_type_checker_finds_every_mistake_of_a_users_program_and_no_other(
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
+USERS_TEST = """
+import sys
+BEFORE = {"redis", "flask", "structlog", "listener.consumer"} & sys.modules.keys()
+
+def test_the_plugin_has_imported_nothing():
+    assert BEFORE == set()
+
+def test_messages_of_every_kind_are_handled_and_dead(fota_run):
+    from listener.consumer import Consumer
+    from listener.consumer.testing import samples
+    consumer, got = Consumer(group="g", max_deliveries=2), []
+    @consumer.on()
+    async def handler(message):
+        got.append(message.kind)
+        raise LookupError
+    run = fota_run(consumer)
+    run.add(*samples().values())
+    run.run()
+    assert got == [*samples()] * 2
+    assert len(run.dead) == len(samples())
+"""
+
+
+def test_fixture_is_there_for_a_users_tests_and_pytest_is_not_needed(
+    environment: Environment, tmp_path: Path
+) -> None:
+    # Beside the environment, which has what a consumer needs and nothing else.
+    environment.pip("install", "--target", tmp_path / "pytest", "pytest")
+    (environment.outside / "test_users.py").write_text(USERS_TEST)
+    command = ("python", "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+    done = environment.run(
+        *command, "test_users.py", settings={"PYTHONPATH": str(tmp_path / "pytest")}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    script = "from listener.consumer.testing import InMemoryRun, samples; print(len(samples()))"
+    done = environment.run("python", "-c", script)
+    assert done.stdout.strip() == "5", done.stderr
+
+
 def test_checkout_and_repository_are_installed_by_pip_and_added_by_uv(tmp_path: Path) -> None:
     environment = Environment(tmp_path)
     environment.install("pip")
