@@ -28,7 +28,7 @@ import os, time
 from listener.consumer import Consumer
 consumer = Consumer.from_env(group="billing", takeover_idle_s=1, batch=100, {options})
 @consumer.on({on})
-def handler(message):
+{define} handler(message):
     os.write(1, b"got %s %d\\n" % (message.reason.encode(), os.getpid()))
     {then}
 """
@@ -38,7 +38,9 @@ class Runner(ChildProcess):
     """`fota consume` of a module in a folder of its own."""
 
     def __init__(self, folder: Path, redis_url: str, *words: str, **program: str) -> None:
-        source = PROGRAM.format(**{"options": "", "on": "", "then": "pass", **program})
+        source = PROGRAM.format(
+            **{"options": "", "on": "", "define": "def", "then": "pass", **program}
+        )
         (folder / "billing.py").write_text(source)
         self.port = free_port()
         bind = f"127.0.0.1:{self.port}"
@@ -158,12 +160,14 @@ def test_second_signal_ends_it_at_once(redis_url: str, redis_client: Any, tmp_pa
         assert runner.wait(20) == 0
 
 
+@pytest.mark.parametrize("define", ["def", "async def"])
 def test_process_that_keeps_a_handler_beyond_its_time_is_replaced(
-    redis_url: str, redis_client: Any, tmp_path: Path
+    redis_url: str, redis_client: Any, tmp_path: Path, define: str
 ) -> None:
+    """An async handler that blocks the event loop cannot be cancelled."""
     runner = Runner(
         tmp_path, redis_url, on="timeout_s=0.2", options="shutdown_s=0.2, max_deliveries=2",
-        then="time.sleep(60 if message.reason == '7' else 0)",
+        then="time.sleep(60 if message.reason == '7' else 0)", define=define,
     )  # fmt: skip
     with running(runner):
         feed(redis_client, range(10))
@@ -171,6 +175,9 @@ def test_process_that_keeps_a_handler_beyond_its_time_is_replaced(
         wait_until(lambda: redis_client.xlen("{fota:0}:dead:billing") == 1, runner.log)
         wait_until(lambda: set(runner.got()) == set(range(10)), runner.log)
         assert runner.got()[7] == 2
+        [(_, letter)] = redis_client.xrange("{fota:0}:dead:billing")
+        assert (letter["reason"], letter["deliveries"]) == ("timed-out", "2")
+        assert "handler overdue" in runner.log()
 
 
 def test_hangup_restarts_the_processes_one_after_the_other(
