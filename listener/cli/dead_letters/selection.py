@@ -1,7 +1,8 @@
 """Which dead letters a command means: the options that say so, and the letters that they choose."""
 
+import heapq
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from listener import times
 from listener.cli import click_options, common, queue_access
 from listener.inspection import dead_letters
 from listener.inspection.dead_letters import ALL, SUMMARY, DeadLetter, LetterFilter
+from listener.inspection.entries import MIN_PAGE_BYTES
 from listener.inspection.pages import IDS_ONLY, Projection
 from listener.inspection.queue_view import QueueView
 from listener.queue.keys import Partition
@@ -116,10 +118,16 @@ def read_all(
     only: str | None = None,
     wanted: LetterFilter = ALL,
 ) -> Iterator[DeadLetter]:
-    """The letters of some groups that pass a filter, group by group. Raises redis.RedisError."""
+    """The letters of some groups that pass a filter, group by group, the oldest first. Raises redis.RedisError."""
+    client, partitions = queue.client, queue.partitions
+    max_bytes = max(projection.max_bytes // len(partitions), MIN_PAGE_BYTES)
+    page = replace(projection, max_bytes=max_bytes)
     for group in groups:
-        for partition in queue.partitions:
-            letters = dead_letters.read_dead_letters(
-                queue.client, partition, group, only=only, first=wanted.first, projection=projection
+        letters = (
+            dead_letters.read_dead_letters(
+                client, partition, group, only=only, first=wanted.first, projection=page
             )
-            yield from filter(wanted.matches, letters)
+            for partition in partitions
+        )
+        in_order = heapq.merge(*letters, key=lambda letter: letter.entry.order)
+        yield from filter(wanted.matches, in_order)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from listener.cli import common
+from listener.queue.keys import Partition
 from tests.support.cli import DEAD, QUARANTINE, STREAM, add, bury, listed, payload, read, run
 
 pytestmark = pytest.mark.redis_flavour
@@ -93,6 +94,18 @@ def test_the_same_choice_is_listed_given_back_and_dropped(
     assert left(redis_client) == [each for each in letters if each not in wanted]
     pending = redis_client.xpending(STREAM, "billing")["pending"]
     assert pending == (len(wanted) if command == "requeue" else 0)
+
+
+def test_the_oldest_of_all_partitions_come_first(redis_url: str, redis_client: Any) -> None:
+    for partition, entry_id in ((0, "2000-0"), (1, "1000-0"), (1, "3000-0")):
+        redis_client.xadd(Partition("fota", partition).dead("billing"), {"error": "x"}, id=entry_id)
+    seen = listed(dead(redis_url, "list", "--json", QUEUE_PARTITIONS="2"))
+    assert [(each["dead"], each["partition"]) for each in seen] == [
+        ("1000-0", 1), ("2000-0", 0), ("3000-0", 1),
+    ]  # fmt: skip
+    words = ("drop", "-g", "billing", "--limit", "2", "--dry-run")
+    dry = dead(redis_url, *words, QUEUE_PARTITIONS="2")
+    assert dry.stdout.startswith("1000-0: would be dropped\n2000-0: would be dropped\n2 dead")
 
 
 def test_a_letter_from_an_id_on_is_chosen_with_it(redis_url: str, letters: list[str]) -> None:
