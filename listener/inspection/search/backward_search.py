@@ -31,6 +31,8 @@ PAUSE_BYTES = 2**14
 # Searches of one process at a time; a further one waits so long for its turn, in seconds.
 MAX_RUNNING = 4
 MAX_WAIT_S = 2.0
+# After a step Redis and this process serve others for as long as it took, but no longer, in seconds.
+MAX_REST_S = 0.05
 FIELDS = ("id", "time", "kind", "account", "subject", "data")
 
 _SCRIPT = Script.load("listener.inspection.search", "search.lua").text
@@ -74,6 +76,7 @@ class BackwardSearch:
     Args:
         clock: monotonic seconds.
         pause: lets this process do what else there is.
+        rest: waits so many seconds, after a step.
         max_wait_s: how long a search waits while `MAX_RUNNING` others run.
     """
 
@@ -81,10 +84,12 @@ class BackwardSearch:
         self,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[], None] = lambda: time.sleep(0),
+        rest: Callable[[float], None] = time.sleep,
         max_wait_s: float = MAX_WAIT_S,
     ) -> None:
         self._clock = clock
         self._pause = pause
+        self._rest = rest
         self._max_wait_s = max_wait_s
         self._turn = threading.Lock()
         self._places = threading.BoundedSemaphore(MAX_RUNNING)
@@ -156,8 +161,9 @@ class BackwardSearch:
             if is_over and walk.is_further:
                 return
             with self._turn:
+                begun = self._clock()
                 read, size, last, rows = _read(script, partition, wanted, fields)
-            self._pause()
+                self._rest(min(self._clock() - begun, MAX_REST_S))
             entries = self._wanted(rows, partition.number, wanted)
             walk.went(partition, read, size, last, entries)
             yield walk.settled()

@@ -9,7 +9,12 @@ import pytest
 
 from listener.inspection.entry_filter import DeviceId, EntryFilter
 from listener.inspection.search import backward_search
-from listener.inspection.search.backward_search import BackwardSearch, Limits, SearchResult
+from listener.inspection.search.backward_search import (
+    BackwardSearch,
+    Limits,
+    SearchesBusyError,
+    SearchResult,
+)
 from listener.inspection.search.conditions import Position, Wanted
 from listener.queue.keys import Partition, every_partition
 
@@ -122,11 +127,13 @@ def test_searches_that_continue_each_other_find_each_entry_once_in_order(
 def test_it_ends_in_time_with_what_it_has(redis_client: Any) -> None:
     for number in range(1, 501):
         add(redis_client, f"{number}-0", {"d": DEVICE if number == 500 else "1"})
-    seconds = iter(range(1000))
-    search = BackwardSearch(clock=lambda: next(seconds))
-    result = search.run(redis_client, ONE, of_device(DEVICE), limits=Limits(seconds=3))
+    seconds, rests = iter(range(1000)), list[float]()
+    search = BackwardSearch(clock=lambda: next(seconds), rest=rests.append)
+    # It reads the clock three times a step.
+    result = search.run(redis_client, ONE, of_device(DEVICE), limits=Limits(seconds=7))
     assert (ids(result), result.read) == (["500-0"], 200)
     assert str(result.stopped_at) == "301-0-0"
+    assert rests == [backward_search.MAX_REST_S] * 2
     late = search.run(redis_client, ONE, of_device(DEVICE), limits=Limits(seconds=0))
     assert late.read == 100, (
         "a search that has no time makes one step, or nothing would ever be found"
@@ -156,3 +163,50 @@ def test_a_position_of_another_form_is_refused(text: str) -> None:
 def test_an_empty_queue_has_nothing(redis_client: Any) -> None:
     result = BackwardSearch().run(redis_client, every_partition("fota", 3), of_device(DEVICE))
     assert (ids(result), result.read, result.stopped_at) == ([], 0, None)
+
+
+@pytest.mark.parametrize("size", [10, 5_000, 200_000])
+def test_messages_that_lie_among_longer_ones_are_all_read_once(
+    redis_client: Any, size: int
+) -> None:
+    chance = random.Random(size)
+    for number in range(1, 301):
+        filler = "x" * (size if chance.random() < 0.1 else 50)
+        add(redis_client, f"{number}-0", {"d": DEVICE if number % 50 == 0 else "1", "f": filler})
+    result = BackwardSearch(rest=lambda _: None).run(redis_client, ONE, of_device(DEVICE))
+    assert ids(result) == [f"{number}-0" for number in (300, 250, 200, 150, 100, 50)]
+    assert (result.read, result.stopped_at) == (300, None)
+
+
+def test_entries_are_handed_on_while_they_are_found(redis_client: Any) -> None:
+    for number in range(1, 351):
+        add(redis_client, f"{number}-0", {})
+    batches: list[list[str]] = []
+    result = BackwardSearch().run(
+        redis_client,
+        ONE,
+        Wanted(),
+        limits=Limits(matches=1),
+        take=lambda entries: batches.append([entry.entry_id for entry in entries]),
+    )
+    assert (result.entries, result.read, result.stopped_at) == ([], 350, None)
+    found = [entry_id for batch in batches for entry_id in batch]
+    assert found == [f"{number}-0" for number in range(350, 0, -1)]
+    assert max(map(len, batches)) == backward_search.STEP_ENTRIES
+
+
+def test_a_process_runs_few_searches_at_once_and_refuses_the_next(
+    redis_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backward_search, "MAX_RUNNING", 1)
+    add(redis_client, "1-0", {})
+    search = BackwardSearch(max_wait_s=0.01)
+
+    def search_again(_: Any) -> None:
+        search.run(redis_client, ONE, Wanted())
+
+    with pytest.raises(SearchesBusyError):
+        search.run(redis_client, ONE, Wanted(), take=search_again)
+    assert search.run(redis_client, ONE, Wanted()).read == 1, (
+        "a search that failed gave its place up"
+    )

@@ -23,8 +23,10 @@
 local max_entries, max_bytes, max_value_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local id, account, subject, subject_pattern, data_pattern = ARGV[6], ARGV[7], ARGV[9], ARGV[10], ARGV[11]
 local find = string.find
--- What JSON may write otherwise, and letters outside of ASCII, which are compared by the caller.
-local UNUSUAL = '[\\\128-\255]'
+-- Letters outside of ASCII, which are compared by the caller.
+local UNUSUAL = '[\128-\255]'
+-- Entries that are read by one command, while they are short: several could be of megabytes each.
+local MAX_BATCH, MAX_BATCH_BYTES = 16, 65536
 
 local kinds
 for kind in string.gmatch(ARGV[8], '%S+') do
@@ -38,7 +40,8 @@ for n = 12, #ARGV do
 end
 
 local function may_match(text, pattern)
-  return text and (find(text, pattern) or find(text, UNUSUAL))
+  -- JSON may write each letter behind a backslash.
+  return text and (find(text, '\\', 1, true) or find(text, pattern) or find(text, UNUSUAL))
 end
 
 local function is_candidate(values)
@@ -71,28 +74,31 @@ local function projected(entry, values)
   return {entry[1], fields, cut, by_itself and 1 or 0}, size
 end
 
-local start = ARGV[1]
+local start, batch = ARGV[1], 1
 local read, size, found, found_bytes = 0, 0, {}, 0
 while read < max_entries and size < max_bytes and found_bytes < max_bytes / 4 do
-  -- One at a time: several could be of megabytes each.
-  local reply = redis.pcall('XREVRANGE', KEYS[1], start, ARGV[2], 'COUNT', 1)
+  local reply = redis.pcall('XREVRANGE', KEYS[1], start, ARGV[2], 'COUNT', math.min(batch, max_entries - read))
   if reply.err then
     return reply
   end
-  local entry = reply[1]
-  if not entry then
+  if #reply == 0 then
     return {read, size, '', found}
   end
-  local flat, values = entry[2], {}
-  for n = 1, #flat, 2 do
-    values[flat[n]] = flat[n + 1]
-    size = size + #flat[n] + #flat[n + 1]
+  local size_before = size
+  for _, entry in ipairs(reply) do
+    local flat, values = entry[2], {}
+    for n = 1, #flat, 2 do
+      values[flat[n]] = flat[n + 1]
+      size = size + #flat[n] + #flat[n + 1]
+    end
+    if is_candidate(values) then
+      local row, bytes = projected(entry, values)
+      found[#found + 1] = row
+      found_bytes = found_bytes + bytes
+    end
   end
-  if is_candidate(values) then
-    local row, bytes = projected(entry, values)
-    found[#found + 1] = row
-    found_bytes = found_bytes + bytes
-  end
-  read, start = read + 1, '(' .. entry[1]
+  read, start = read + #reply, '(' .. reply[#reply][1]
+  local is_short = (size - size_before) / #reply < MAX_BATCH_BYTES / MAX_BATCH
+  batch = is_short and math.min(batch * 2, MAX_BATCH) or 1
 end
 return {read, size, string.sub(start, 2), found}
