@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import compare, consumer, growth, slow_connections, token_timing
+from bench import compare, consumer, growth, searches, slow_connections, token_timing
 from bench.errors import BenchError
 from bench.report import growth_tables, publish, stats, tables
 from bench.rig import contender, environment, host
@@ -148,6 +148,20 @@ def consumer_command(**options: int) -> None:
     grows by a tenth.
     """
     consumer.run(consumer.Options(**options))
+
+
+@main.command("searches", epilog="Example: bench/run searches --entries 100000 --rounds 2")
+@click.option("--entries", default=1_000_000, show_default=True, help="In the queue.")
+@click.option("--readers", default=1, show_default=True, help="Pages that are read at a time.")
+@click.option("--rate", default=200.0, show_default=True, help="Messages a second.")
+@click.option("--seconds", default=5.0, show_default=True, help="Of each window.")
+@click.option("--rounds", default=6, show_default=True, help="Of a window without and one with.")
+def searches_command(**options: Any) -> None:
+    """Measures a device's page over a long queue, and the receiver while somebody searches.
+
+    Fails if a first answer takes more than a second, and if the p99 of messages doubles.
+    """
+    searches.run(searches.Options(**options))
 
 
 @main.command(
