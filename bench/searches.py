@@ -7,6 +7,7 @@ end of the queue, and pause before each answer as long as the one before took.
 
 import itertools
 import multiprocessing
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,8 @@ FILL_STEP = 10_000
 TIMEOUT_S = 10.0
 DEVICE, UPGRADE = "990013907835573", "60b5d639-ccdc-4db8-8824-069bd94c95bf"
 FIRST_DEVICE = 351_756_051_500_000
+# Of a row of the page.
+MESSAGE = "upgrade-finished<span"
 GO_ON = re.compile(r'id="go-on" href="([^"]+)" data-searching')
 # KEYS: the stream. ARGV: the first number, how many, the first device, the data, the device and (as a pattern) the
 # upgrade in it. Each device has one message, each upgrade 24.
@@ -90,6 +93,8 @@ def _fill(client: "redis.Redis", entries: int) -> None:
     for first in range(0, entries, FILL_STEP):
         count = min(FILL_STEP, entries - first)
         script(keys=[store.stream_key(0)], args=[first, count, *sought])
+    # Redis may not answer while the disk catches up with so much.
+    os.sync()
 
 
 def _device_pages(url: str, entries: int) -> dict[str, str]:
@@ -99,7 +104,11 @@ def _device_pages(url: str, entries: int) -> dict[str, str]:
 
 
 def _first_answers(name: str, page: str) -> float:
-    """Prints how soon a page answers, and when its search is complete; returns the slowest first answer in ms."""
+    """Prints how soon a page answers, and when its search is complete; returns the slowest first answer in ms.
+
+    Raises:
+        BenchError: the search does not find the device's message, or finds one where none is.
+    """
     times = []
     with requests.Session() as session:
         for _ in range(FIRST_ANSWERS):
@@ -107,10 +116,12 @@ def _first_answers(name: str, page: str) -> float:
             next(_answers(session, page))
             times.append((time.monotonic() - began) * 1000)
         began = time.monotonic()
-        answers = sum(1 for _ in _answers(session, page))
+        answers = list(_answers(session, page))
+    if any(MESSAGE in answer for answer in answers) != (name != "absent"):
+        raise BenchError(f"the search for the device {name} does not find what is there")
     click.echo(
         f"device {name}: first answer in {percentile(times, 50):.0f} ms, slowest {max(times):.0f} ms; "
-        f"the whole queue in {time.monotonic() - began:.1f} s ({answers} answers)"
+        f"the whole queue in {time.monotonic() - began:.1f} s ({len(answers)} answers)"
     )
     return max(times)
 

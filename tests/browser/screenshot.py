@@ -5,13 +5,12 @@ import tempfile
 from pathlib import Path
 
 import redis
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from testbed.programs import find_program
 from testbed.redis_servers.redis_nodes import Node, started
 from testbed.service import RECEIVER, Service
 from tests.support import campaign
-from tests.system.status_page.test_page import QUIET, VIEWS
+from tests.support.browser import VIEWS, running_browser
 
 TOKEN = "token-of-all-the-pictures"
 
@@ -26,11 +25,8 @@ def main(folder: str) -> None:
             url = f"redis://{node.address}"
             with Service(*RECEIVER, REDIS_URL=url, CALLBACK_TOKEN=TOKEN) as service:
                 service.wait_until_ready()
-                with sync_playwright() as playwright:
-                    chromium = find_program("chromium")
-                    browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+                with running_browser() as browser:
                     take(browser, service.ops_url, ids[25], Path(folder))
-                    browser.close()
 
 
 def take(browser: Browser, url: str, dead: str, folder: Path) -> None:

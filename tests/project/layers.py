@@ -78,7 +78,7 @@ BENCH = Package(
     "bench",
     (
         ("cli",),
-        ("chaos", "compare", "consumer", "growth", "slow_connections", "token_timing"),
+        ("chaos", "compare", "consumer", "growth", "searches", "slow_connections", "token_timing"),
         ("rig",),
         ("load",),
         ("report",),

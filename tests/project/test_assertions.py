@@ -17,8 +17,6 @@ MAY_BE_SKIPPED = {
     "tests/integration/registrar/test_coordination.py::test_what_root_writes_by_hand_belongs_to_the_owner_of_the_folder_above",
     "tests/system/registrar/test_memory.py::test_protected_process_leaves_no_core_dump",
     "tests/system/registrar/test_run.py::test_as_process_1_of_a_container",
-    # npm, which is there in CI: without it the test fails there
-    "tests/system/status_page/test_page.py::test_it_is_accessible",
     # LibreOffice
     "tests/unit/listener/test_csv_rows.py::test_libreoffice_finds_no_formula",
 }

@@ -74,6 +74,7 @@ ONE_SERVER = {
     "system/registrar/test_rolling.py": REGISTRAR,
     "system/registrar/test_run.py": REGISTRAR,
     "system/registrar/test_stacks.py": REGISTRAR,
+    "system/status_page/test_every_page.py": READS,
     "system/status_page/test_page.py": READS,
 }
 

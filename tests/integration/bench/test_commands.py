@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from bench import consumer, slow_connections, token_timing
+from bench import consumer, searches, slow_connections, token_timing
 from bench.cli import main
 from testbed.programs import find_program
 
@@ -50,6 +50,19 @@ def test_consumer_command_finds_every_message_in_order(monkeypatch: pytest.Monke
     output = output_of("consumer", "--messages", "3000")
     assert "3000 handled" in output
     assert "pending: 0, unread: 0" in output
+
+
+def test_searches_command_finds_each_device_and_sends_messages_beside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(searches, "FIRST_ANSWERS", 1)
+    monkeypatch.setattr(searches, "SETTLE_S", 0.1)
+    # Times are nothing to judge by on a machine that runs other tests.
+    monkeypatch.setattr(searches, "MAX_RATIO", 1000)
+    words = ("--entries", "300", "--rounds", "1", "--seconds", "1", "--rate", "20")
+    output = output_of("searches", *words)
+    assert "device old: first answer in" in output
+    assert "beside searches: 20 messages, all answered 200" in output
 
 
 def test_slow_connections_do_not_keep_messages_from_being_answered(

@@ -1,39 +1,21 @@
 """The status page in a real browser: it shows the deployment as it changes, by itself, and to everybody."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from testbed import registrar_process
-from testbed.process import ROOT
-from testbed.programs import find_program
 from testbed.redis_servers.redis_nodes import Node, started
 from testbed.sandbox_client import Sandbox
 from testbed.service import SUPERVISED, Service
+from tests.support.browser import VIEWS, check_accessible, running_browser, scrolls_sideways
 
 # What the page promises; the registrar looks once a second here.
 SOON_MS = 5_000
-AXE = ROOT / "tests/browser/node_modules/axe-core/axe.min.js"
-# Without these Chromium looks for its maker's servers at every start.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-]
-VIEWS: dict[str, dict[str, Any]] = {
-    "light": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
-}
 STREAM = "{fota:0}:messages"
 
 
@@ -55,11 +37,8 @@ class Deployment:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = find_program("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+    with running_browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -209,9 +188,6 @@ def test_the_details_of_a_message_are_one_link_away(page: Page, deployment: Depl
 def test_it_is_accessible(
     browser: Browser, deployment: Deployment, view: str, healthy: bool
 ) -> None:
-    if not AXE.exists():
-        reason = "axe-core is not installed: bin/setup does, where npm is there"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     deployment.send("upgradeProgress", deviceId=f"{view}-{healthy}", status="InProgress")
     if not healthy:
         deployment.node.kill()
@@ -224,13 +200,8 @@ def test_it_is_accessible(
             page.locator("#arrivals-numbers summary").click()
             right = "document.querySelector('svg.chart').getBoundingClientRect().right"
             assert page.evaluate(f"{right} <= window.innerWidth"), "now is in sight"
-        page.add_script_tag(path=AXE)
-        found = page.evaluate("axe.run()")
-        assert len(found["passes"]) > 10
-        told = [(one["id"], one["help"], one["nodes"][0]["html"]) for one in found["violations"]]
-        assert told == [], json.dumps(told, indent=1)
-        wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-        assert not wide, "the page itself scrolls sideways"
+        check_accessible(page)
+        assert not scrolls_sideways(page)
     finally:
         context.close()
         if not healthy:

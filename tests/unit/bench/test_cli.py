@@ -13,7 +13,15 @@ from bench.chaos.__main__ import main as chaos
 from bench.cli import main as bench
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ("compare", "consumer", "growth", "install", "slow-connections", "token-timing")
+COMMANDS = (
+    "compare",
+    "consumer",
+    "growth",
+    "install",
+    "searches",
+    "slow-connections",
+    "token-timing",
+)
 PROGRAMS: dict[str, click.Command] = {"bench/run": bench, "bin/chaos": chaos}
 SHOWN = re.compile(r"(?:^ {4}|`|^[$] )(?:\w+=\S+ )?(bench/run|bin/chaos)\b([^`\n#]*)", re.MULTILINE)
 
