@@ -6,7 +6,7 @@ from functools import cache
 
 import structlog
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 
 from listener.callback.readiness_cache import Readiness
 from listener.callback.responses import from_problem
@@ -15,6 +15,7 @@ from listener.ops.metrics_endpoint import render_metrics
 from listener.ops.openapi import openapi_document
 from listener.ops.request_guard import guard_requests
 from listener.ops.status_page.page import status_page_blueprint
+from listener.ops.status_page.page_context import accepts_pages, failure_page
 from listener.ops.status_page.snapshot import CachedSnapshot
 from listener.ops.version import version_info
 from listener.problem_responses import problem_response
@@ -86,7 +87,12 @@ def create_ops_app(
 
 
 def _respond_to_http_error(error: HTTPException) -> Response:
-    """Responds in the same form as the public port; the reason word is the status phrase."""
+    """Responds in the same form as the public port; the reason word is the status phrase.
+
+    Somebody who follows a link to a page that is not there gets a page.
+    """
+    if isinstance(error, NotFound) and accepts_pages():
+        return failure_page(404, "There is no such page")
     reason = error.name.lower().replace(" ", "-")
     headers = []
     if isinstance(error, MethodNotAllowed):

@@ -19,7 +19,7 @@ from listener.ops.status_page.failures.dead_letter_pages import add_dead_letter_
 from listener.ops.status_page.failures.quarantine_pages import add_quarantine_pages
 from listener.ops.status_page.formats import printable
 from listener.ops.status_page.message_page import add_message_page
-from listener.ops.status_page.page_context import PageContext, render
+from listener.ops.status_page.page_context import PageContext, render, restrict_page
 from listener.ops.status_page.search.routes import add_search_pages
 from listener.ops.status_page.search.rows import message_rows, only_one
 from listener.ops.status_page.snapshot import CachedSnapshot, Snapshot
@@ -32,11 +32,6 @@ from listener.times import format_duration
 CHART_KINDS = (*KIND_NAMES, QUARANTINED)
 MAX_PROBLEMS = 20
 UNFOLDED_UPGRADES = 5
-# Only the page's own style sheet and script, its own search box, and nothing of another origin.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 # What the registrar did and why, where its own words say too little.
 REGISTRATION_RESULTS = {
     ("registered", "absent"): "registered: there was none before",
@@ -85,8 +80,7 @@ def status_page_blueprint(settings: Settings, cached_snapshot: CachedSnapshot) -
 
     @blueprint.after_request
     def restrict(response: Response) -> Response:
-        if response.mimetype == "text/html":
-            response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        restrict_page(response)
         return response
 
     return blueprint

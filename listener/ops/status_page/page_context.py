@@ -17,6 +17,12 @@ from listener.ops.status_page import formats
 from listener.problem_responses import CONTENT_TYPE
 from listener.settings.settings import Settings
 
+# Only the page's own style sheet and script, its own search box, and nothing of another origin.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
 
 @dataclass(frozen=True)
 class PageContext:
@@ -61,14 +67,32 @@ def fail(
         template: of the page.
         values: what the template has besides.
     """
-    if "text/html" in request.headers.get("Accept", ""):
-        page = render_template(
-            template, version=__version__, headline=headline, text=text, **values
-        )
-        response: Response = make_response(page, status)
+    if accepts_pages():
+        response = failure_page(status, headline, text, template, **values)
     else:
         response = _problem(HTTPStatus(status), ": ".join(filter(None, (headline, text))))
     abort(response)
+
+
+def accepts_pages() -> bool:
+    """Whether a browser asks; other clients get a problem in JSON."""
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def failure_page(
+    status: int, headline: str, text: str = "", template: str = "failure.html", **values: Any
+) -> Response:
+    """A page that says what is wrong; see `fail`."""
+    page = render_template(template, version=__version__, headline=headline, text=text, **values)
+    response: Response = make_response(page, status)
+    restrict_page(response)
+    return response
+
+
+def restrict_page(response: Response) -> None:
+    """Gives a page its policy; what is no page has a stricter one."""
+    if response.mimetype == "text/html":
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
 
 
 def _problem(status: HTTPStatus, detail: str) -> Response:

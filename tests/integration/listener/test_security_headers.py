@@ -108,3 +108,14 @@ def test_errors_are_guarded_as_well(service: Service, entry_id: str, path: str) 
     answer = asked(service, path, entry_id)
     assert answer.status_code == 404
     assert_guarded(answer)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/messages/0/1-1", "/static/nothing.css"])
+def test_browser_gets_a_page_of_an_error_and_it_is_guarded(service: Service, path: str) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        headers = {"Accept": "text/html"}
+        answer = session.get(f"{service.ops_url}{path}", headers=headers, timeout=10)
+    assert answer.status_code == 404
+    assert "There is no such" in answer.text
+    assert_guarded(answer)

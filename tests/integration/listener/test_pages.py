@@ -1,0 +1,454 @@
+"""The pages about devices, upgrades, messages, dead letters and the quarantine, over a queue in the middle of a campaign."""
+
+import html
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+from jinja2 import StrictUndefined
+
+from listener.inspection.search import backward_search
+from listener.inspection.search.backward_search import BackwardSearch, Limits
+from listener.ops.app import create_ops_app
+from listener.ops.status_page import links
+from listener.ops.status_page.search import page_search, upgrade_pages
+from listener.queue.queue import DurableQueue
+from listener.settings.settings import Settings
+from testbed.ports import free_port
+from tests.support import campaign
+
+pytestmark = pytest.mark.redis_flavour
+
+BROWSER = {"Accept": "text/html"}
+UPGRADE, DEVICE = campaign.upgrade_id(3), campaign.device_id(3 * 40 + 1)
+EVERY_PAGE = (
+    "/messages", "/messages/0/1-0", f"/devices/{DEVICE}", "/upgrades", f"/upgrades/{UPGRADE}", "/dead",
+    "/dead/0/1-0?group=billing", "/quarantine", "/quarantine/1-0", "/search?q=1-0",
+)  # fmt: skip
+
+
+@contextmanager
+def pages_of(url: str, **settings: str) -> Iterator[FlaskClient]:
+    about = {"CALLBACK_TOKEN": "token-of-all-the-tests", "REDIS_URL": url, "SPOOL_DIR": ""}
+    with closing(DurableQueue(Settings.from_env({**about, **settings}))) as queue:
+        app = create_ops_app(Settings.from_env({**about, **settings}), queue=queue)
+        # A name that a template has wrong fails here, and would show as nothing otherwise.
+        app.jinja_env.undefined = StrictUndefined
+        yield app.test_client()
+
+
+@pytest.fixture
+def ops(redis_url: str) -> Iterator[FlaskClient]:
+    with pages_of(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def ids(redis_client: "redis.Redis") -> list[str]:
+    """Those of a campaign's messages, the oldest first."""
+    return campaign.fill(redis_client)
+
+
+def page(ops: FlaskClient, path: str, status: int = 200) -> str:
+    answer = ops.get(path, headers=BROWSER)
+    assert (answer.status_code, answer.mimetype) == (status, "text/html"), answer.text
+    return answer.text
+
+
+def plain(text: str) -> str:
+    """What a reader sees: without markup."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+def addresses(text: str) -> list[str]:
+    return [html.unescape(each) for each in re.findall(r'href="([^"]*)"', text)]
+
+
+def entries_in(text: str) -> list[str]:
+    """The entry ids of the table of messages, in their order."""
+    results = text.partition('id="results"')[2]
+    return re.findall(r'<td><a href="/messages/0/([0-9-]+)"', results)
+
+
+def next_page(text: str) -> str | None:
+    """Where the search continues."""
+    found = re.search(r'id="go-on" href="([^"]*)"', text)
+    return html.unescape(found[1]) if found else None
+
+
+def test_what_happened_to_a_device_stands_on_its_page(ops: FlaskClient, ids: list[str]) -> None:
+    text = plain(page(ops, f"/devices/{DEVICE}"))
+    assert f"Device {DEVICE}" in text
+    assert "Account 0242078689-00001." in text
+    assert re.search(rf"{UPGRADE} failed .* FOTA_Verizon", text), text
+    order = ["upgrade-finished", "upgrade-started", "upgrade-scheduled"]
+    assert re.findall(r"upgrade-(?:finished|started|scheduled)", text) == order
+    assert f"Looked at all {len(ids)} messages: this is all there is." in text
+
+
+def test_of_a_list_of_devices_a_row_says_what_became_of_this_one(
+    ops: FlaskClient, ids: list[str]
+) -> None:
+    rejected = campaign.device_id(3 * 40)
+    text = plain(page(ops, f"/devices/{rejected}"))
+    assert "Device Rejected: 12 devices" in text
+    assert f"{UPGRADE} rejected" in text
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["{}", "IMEI {}", "imei: {}", "{}-", "99-001390-095819-9", "{}/", " {} ", "{}00"[:4]],
+)
+def test_a_device_is_found_in_any_spelling(ops: FlaskClient, ids: list[str], spelling: str) -> None:
+    text = page(ops, f"/devices?id={quote(spelling.format(DEVICE))}")
+    assert len(entries_in(text)) == (0 if spelling == "{}00" else 3), plain(text)
+
+
+STRANGE_IDS = [
+    "A0000049E1B2C3", "80A1B2C3", "unknown-device", "a/b/../c", "..", ".", "%2F", "a?b#c", "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>', "ünï\u202e", "\uff19\uff19\uff10", "x" * 900, "+", "0", "é", "{{7*7}}", "a\nb", "\x00x", "💥1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("identifier", STRANGE_IDS)
+def test_a_page_of_an_unknown_id_says_so(ops: FlaskClient, ids: list[str], identifier: str) -> None:
+    for folder in ("devices", "upgrades"):
+        for path in (
+            f"/{folder}/{quote(identifier, safe='')}",
+            f"/{folder}?id={quote(identifier)}",
+        ):
+            answer = ops.get(path, headers=BROWSER)
+            assert answer.status_code in {200, 404}, path
+            text = plain(answer.text)
+            known = ("Nothing found.", "No device has this id", "There is no such page")
+            assert any(sentence in text for sentence in known), text
+            assert "<script>alert" not in answer.text
+            assert "<img" not in answer.text
+
+
+@pytest.mark.parametrize("folder", ["devices", "upgrades"])
+def test_an_id_of_4000_letters_is_refused_with_a_sentence(ops: FlaskClient, folder: str) -> None:
+    text = plain(page(ops, f"/{folder}/{'9' * 4000}", 404))
+    assert "must have at most 1,000 letters" in text
+
+
+@pytest.mark.parametrize("place", range(len(campaign.HOSTILE)))
+def test_a_hostile_id_has_pages_that_its_message_links_to(
+    ops: FlaskClient, redis_client: "redis.Redis", place: int
+) -> None:
+    last = campaign.fill(redis_client, hostile=True)[-len(campaign.HOSTILE) :][place]
+    message = page(ops, f"/messages/0/{last}")
+    linked = [each for each in addresses(message) if re.match(r"/(devices|upgrades)[/?]", each)]
+    assert len(linked) == 2
+    for address in linked:
+        text = page(ops, address)
+        assert last in entries_in(text), address
+        assert "<script>alert" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("kind=nonsense", "kind must be one of"),
+        ("from=yesterday", "from must be"),
+        ("to=2026-13-45", "to must be"),
+        ("from=1969-01-01", "from is before 1970"),
+        ("from=99999999999999999999-0", "from must be"),
+        ("before=nonsense", "before must be a position"),
+        ("before=1-2", "before must be a position"),
+        ("upgrade=…", "upgrade must have a letter or a digit"),
+        ("device=%F0%9F%92%A5", "device must be a device's id"),
+        (f"before={'9' * 5000}-0-0", "before must have at most 1,000 letters"),
+        (f"id={'9' * 5000}", "id must have at most 1,000 letters"),
+    ],
+)  # fmt: skip
+def test_a_filter_of_another_form_is_refused_with_a_sentence_and_stays_in_its_form(
+    ops: FlaskClient, ids: list[str], query: str, sentence: str
+) -> None:
+    text = page(ops, f"/messages?{query}", 400)
+    assert sentence in plain(text)
+    assert '<form class="filters"' in text
+    problem = ops.get(f"/messages?{query}")
+    assert (problem.status_code, problem.mimetype) == (400, "application/problem+json")
+    assert sentence in problem.get_json()["detail"]
+
+
+@pytest.mark.parametrize("path", [f"/devices/{DEVICE}", f"/upgrades/{UPGRADE}", "/upgrades"])
+def test_a_position_of_another_form_is_refused_with_a_sentence(ops: FlaskClient, path: str) -> None:
+    assert "before must be a position" in plain(page(ops, f"{path}?before=x", 400))
+
+
+@pytest.mark.parametrize("path", EVERY_PAGE)
+def test_a_page_says_that_redis_does_not_answer(path: str) -> None:
+    with pages_of(f"redis://user:secret@127.0.0.1:{free_port()}") as ops:
+        text = page(ops, path, 503)
+        assert "Redis does not answer" in text
+        problem = ops.get(path)
+        assert (problem.status_code, problem.mimetype) == (503, "application/problem+json")
+        assert problem.get_json()["detail"].startswith("Redis does not answer")
+        assert "secret" not in text + problem.text
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/messages", "There is no message in the queue yet."),
+        (f"/devices/{DEVICE}", "There is no message in the queue yet."),
+        (f"/upgrades/{UPGRADE}", "There is no message in the queue yet."),
+        ("/upgrades", "No message names an upgrade."),
+        ("/dead", "None."),
+        ("/quarantine", "Empty."),
+    ],
+)
+def test_an_empty_namespace_has_pages(ops: FlaskClient, path: str, sentence: str) -> None:
+    assert sentence in plain(page(ops, path))
+
+
+@pytest.mark.parametrize("path", ["/messages/0/1-0", "/dead/0/1-0?group=x", "/quarantine/1-0"])
+def test_an_entry_that_is_not_there_has_a_page_that_says_so(
+    ops: FlaskClient, ids: list[str], path: str
+) -> None:
+    assert "There is no such" in page(ops, path, 404)
+    for entry_id in ("9" * 30, "9" * 5000 + "-1", "x", "1-1-1", "-", "1-9" + "9" * 20):
+        assert "There is no such" in page(ops, path.replace("1-0", entry_id), 404)
+    assert page(ops, path.replace("/0/", "/7/"), 404)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?kind=upgrade-started", "?from=1h", f"?upgrade={UPGRADE[:8]}"]
+)
+def test_pages_of_messages_follow_each_other_while_new_ones_come(
+    ops: FlaskClient,
+    redis_client: "redis.Redis",
+    ids: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+) -> None:
+    whole = entries_in(page(ops, f"/messages{query}"))
+    monkeypatch.setattr("listener.ops.status_page.search.messages_page.PAGE_ROWS", 7)
+    found, address = list[str](), f"/messages{query}"
+    while address:
+        text = page(ops, address)
+        found += entries_in(text)
+        assert len(entries_in(text)) <= 7
+        redis_client.xadd(campaign.STREAM, {"kind": "upgrade-started", "subject": UPGRADE})
+        address = next_page(text) or ""
+    assert found[: len(whole)] == whole
+    assert len(found) == len(set(found))
+    if not query:
+        assert found == ids[::-1]
+
+
+def test_a_search_that_runs_out_of_time_goes_on_and_still_says_the_last_state(
+    ops: FlaskClient, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_search, "Limits", lambda matches: Limits(matches, entries=20))
+    monkeypatch.setattr(backward_search, "STEP_ENTRIES", 20)
+    address: str | None = f"/devices/{DEVICE}"
+    texts = []
+    while address:
+        texts.append(page(ops, address))
+        address = next_page(texts[-1])
+    assert "Nothing found so far." in plain(texts[0])
+    assert re.search(
+        r"Looked at the newest 20 of 167 messages, back to \d+ \w+ \d\d:\d\d UTC", texts[0]
+    )
+    [first] = [text for text in texts if "Last state in each upgrade" in text]
+    assert f"{UPGRADE} failed" in plain(first)
+    found = [entry for text in texts for entry in entries_in(text)]
+    assert len(found) == 3
+    assert "this is all there is" in texts[-1]
+
+
+def test_an_upgrades_page_counts_its_devices_and_lists_the_failed_ones_first(
+    ops: FlaskClient, ids: list[str]
+) -> None:
+    text = plain(page(ops, f"/upgrades/{UPGRADE}"))
+    assert "2 failed, 1 rejected, 0 started, 0 scheduled, 9 succeeded" in text
+    devices = text.partition("Devices, failed ones first")[2].partition("Its messages")[0]
+    states = re.findall(r"failed|rejected|succeeded", devices)
+    assert states == ["failed"] * 2 + ["rejected"] + ["succeeded"] * 9
+    assert "By all 23 messages about it." in text
+
+
+def test_an_upgrade_of_more_messages_than_are_read_is_said_to_be_partly_seen(
+    ops: FlaskClient, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upgrade_pages, "MAX_UPGRADE_MESSAGES", 10)
+    monkeypatch.setattr(upgrade_pages, "PAGE_ROWS", 4)
+    text = page(ops, f"/upgrades/{UPGRADE}")
+    assert "partly seen" in text
+    assert "By the newest 10 messages about it" in plain(text)
+    found, older = entries_in(text), re.search(r'href="([^"]*)">Older messages', text)
+    while older:
+        text = page(ops, html.unescape(older[1]))
+        assert "Stage" not in text
+        found += entries_in(text)
+        older = re.search(r'href="([^"]*)"[^>]*>(?:Older messages|Go on)', text)
+    assert len(found) == len(set(found)) == 23
+
+
+def test_the_upgrades_are_summed_up_by_their_newest_messages(
+    ops: FlaskClient, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = page(ops, "/upgrades")
+    order = [each for each in addresses(text) if each.startswith("/upgrades/")]
+    assert order == [f"/upgrades/{campaign.upgrade_id(number)}" for number in range(8)]
+    monkeypatch.setattr(upgrade_pages, "MAX_UPGRADES", 3)
+    assert "And 5 more among these messages" in plain(page(ops, "/upgrades"))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (UPGRADE, f"/upgrades/{UPGRADE}"),
+        (UPGRADE.upper(), f"/upgrades/{UPGRADE.upper()}"),
+        (UPGRADE[:8], f"/messages?upgrade={UPGRADE[:8]}"),
+        (DEVICE, f"/devices/{DEVICE}"),
+        (f" {DEVICE} ", f"/devices/{DEVICE}"),
+        ("12345678", "/devices/12345678"),
+        ("A0000049E1B2C3", "/devices/A0000049E1B2C3"),
+        ("a/b", "/devices?id=a%2Fb"),
+        ("0" * 31 + "F", f"/messages?id={'0' * 31}f"),
+        ("", "/messages"),
+        ("99-001390", "/devices/99-001390"),
+        (f"{2**64}-0", f"/devices/{2**64}-0"),
+    ],
+)
+def test_the_search_box_leads_to_the_page_that_is_meant(
+    ops: FlaskClient, ids: list[str], text: str, place: str
+) -> None:
+    answer = ops.get(f"/search?q={quote(text)}", headers=BROWSER)
+    assert (answer.status_code, answer.headers["Location"]) == (302, place)
+
+
+def test_the_search_box_finds_an_entry_and_refuses_what_is_too_long(
+    ops: FlaskClient, ids: list[str]
+) -> None:
+    assert ops.get(f"/search?q={ids[7]}").headers["Location"] == f"/messages/0/{ids[7]}"
+    assert "at most 1,000 letters" in plain(page(ops, f"/search?q={'x' * 3000}", 400))
+
+
+def test_an_upgrade_in_any_letter_case_is_the_same(ops: FlaskClient, ids: list[str]) -> None:
+    assert len(entries_in(page(ops, f"/upgrades/{UPGRADE.upper()}"))) == 23
+
+
+def test_a_messages_page_says_what_each_group_did_with_it(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str]
+) -> None:
+    newest, pending = ids[-1], ids[-42]
+    redis_client.xgroup_create(campaign.STREAM, "new group", "0")
+    text = plain(page(ops, f"/messages/0/{newest}"))
+    assert "billing not read yet" in text
+    assert "dashboard acknowledged" in text
+    assert "new group not read yet" in text
+    assert "fota resend" in text
+    held = plain(page(ops, f"/messages/0/{pending}"))
+    assert re.search(r"billing pending with billing-7d9f for \d+ s, delivered 1 time\b", held), held
+    dead = page(ops, f"/messages/0/{ids[25]}")
+    assert "billing dead handler-failed: KeyError: 'T-17' dead letter" in plain(dead)
+    [command, _] = [line for line in commands_in(dead) if "billing" in line or "resend" in line]
+    assert command.startswith("fota dead requeue ")
+    letter = next(each for each in addresses(dead) if each.startswith("/dead/"))
+    assert "Traceback (most recent call last):" in page(ops, letter)
+
+
+def test_a_messages_page_is_titled_and_leads_on(ops: FlaskClient, ids: list[str]) -> None:
+    text = page(ops, f"/messages/0/{ids[-1]}")
+    title = re.search(r"<h1>(.*)</h1>", text)
+    assert title
+    assert re.fullmatch(r"upgrade-finished, device \d{15}, UpgradeSuccess", title[1])
+    linked = addresses(text)
+    assert f"/messages/0/{ids[-2]}" in linked
+    assert any(each.startswith("/devices/") for each in linked)
+    assert any(each.startswith("/upgrades/") for each in linked)
+    assert "the newest" in text
+    assert "the oldest" in page(ops, f"/messages/0/{ids[0]}")
+
+
+def commands_in(text: str) -> list[str]:
+    return [
+        html.unescape(each) for each in re.findall(r'<pre class="command"[^>]*>(.*?)</pre>', text)
+    ]
+
+
+def test_dead_letters_stand_by_error_with_the_command_that_gives_them_back(
+    ops: FlaskClient, ids: list[str]
+) -> None:
+    text = page(ops, "/dead")
+    assert re.findall(r"<h2[^>]*>.*?</h2>", text)[0].count("12") == 1
+    assert "15 in all" in plain(text)
+    given_back = [shlex.split(line) for line in commands_in(text)]
+    assert [words[:3] for words in given_back] == [["fota", "dead", "requeue"]] * 2
+    assert [len(words) - 5 for words in given_back] == [12, 3]
+    assert "None of this group." in plain(page(ops, "/dead?group=dashboard"))
+
+
+@pytest.mark.parametrize("group", ["two words", "it's", "$(id)", "-x", "a;b", "*", "ünï", "<b>"])
+def test_a_command_names_any_group_as_a_shell_takes_it(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str], group: str
+) -> None:
+    redis_client.xgroup_create(campaign.STREAM, group, "0")
+    letter = {"reason": "handler-failed", "error": "E", "entry": ids[0], "kind": "unknown"}
+    entry: Any = redis_client.xadd(f"{{fota:0}}:dead:{group}", letter)  # type: ignore[arg-type]
+    found = [shlex.split(line) for line in commands_in(page(ops, f"/dead?group={quote(group)}"))]
+    assert found == [["fota", "dead", "requeue", entry, "--group", group]]
+    one = page(ops, f"/dead/0/{entry}?group={quote(group)}")
+    assert [shlex.split(line)[-1] for line in commands_in(one)] == [group] * 2
+
+
+def test_a_group_that_cannot_be_typed_has_no_command(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str]
+) -> None:
+    redis_client.xgroup_create(campaign.STREAM, "a\nb", "0")
+    redis_client.xadd("{fota:0}:dead:a\nb", {"reason": "r", "error": "E", "entry": ids[0]})
+    text = page(ops, "/dead")
+    assert len(commands_in(text)) == 2
+
+
+def test_quarantined_messages_stand_by_reason_with_the_command_to_act(
+    ops: FlaskClient, ids: list[str]
+) -> None:
+    text = page(ops, "/quarantine")
+    assert re.findall(r"<h2 id=.*?</span> ([a-z-]+)</h2>", text) == ["account-refused", "not-json"]
+    assert commands_in(text) == ["fota quarantine list", "fota quarantine replay --all"]
+    one = next(each for each in addresses(text) if each.startswith("/quarantine/"))
+    shown = page(ops, one)
+    assert commands_in(shown)[0].startswith("fota quarantine replay ")
+    assert "Traceback" not in shown
+
+
+def test_too_many_searches_at_once_are_refused_with_a_sentence(
+    ops: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise backward_search.SearchesBusyError("4 searches run already")
+
+    monkeypatch.setattr(BackwardSearch, "run", refuse)
+    assert "Too many searches run" in page(ops, f"/devices/{DEVICE}", 503)
+
+
+def test_the_pages_of_several_partitions_merge_their_messages(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    for number in range(1, 31):
+        fields = {"kind": "upgrade-started", "subject": "u", "data": '{"d": "123456789012345"}'}
+        redis_client.xadd(f"{{fota:{number % 3}}}:messages", fields, id=f"{number}-0")  # type: ignore[arg-type]
+    with pages_of(redis_url, QUEUE_PARTITIONS="3") as ops:
+        text = page(ops, "/devices/123456789012345")
+        found = re.findall(r'<td><a href="/messages/(\d)/(\d+)-0"', text)
+        assert found == [(str(number % 3), str(number)) for number in range(30, 0, -1)]
+        assert "upgrade-started" in page(ops, "/messages/1/1-0")
+
+
+def test_an_id_that_a_path_cannot_carry_is_a_parameter() -> None:
+    assert links.device_link("a/b") == "/devices?id=a%2Fb"
+    assert links.device_link("..") == "/devices?id=.."
+    assert links.device_link("") == ""
+    assert links.device_link("x" * 1001) == ""
