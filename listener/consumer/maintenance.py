@@ -7,6 +7,7 @@ import redis
 
 from listener.consumer.claims import Claimed, Claims
 from listener.consumer.deliveries.delivery import Delivery
+from listener.consumer.handlers.loop_watch import LoopWatch
 from listener.consumer.outages import BackingOffError
 from listener.consumer.redis_group import is_missing
 from listener.consumer.run_context import RunContext
@@ -28,6 +29,7 @@ class Maintenance:
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
+        self._loop_watch = LoopWatch(run.event_loop)
         now = time.monotonic()
         self._next_renewal = now + run.options.renew_every_s
         self._next_claim = now
@@ -37,6 +39,7 @@ class Maintenance:
         """Does what is due, and waits for what is due next."""
         now, options = time.monotonic(), self._run.options
         self._report_overdue()
+        self._loop_watch.check()
         if now >= self._next_renewal:
             divisor = 1 if self._renew(now) else RENEWALS_AFTER_FAILURE
             self._next_renewal = now + options.renew_every_s / divisor

@@ -2,14 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import redis
 
 from listener.consumer.acknowledger import Acknowledger
+from listener.consumer.deliveries.delivery import Delivery
 from listener.consumer.deliveries.settlement import Settlement
 from listener.consumer.deliveries.worker import DeliveryWorker
+from listener.consumer.handlers.overdue import Overdue
 from listener.consumer.maintenance import Maintenance
 from listener.consumer.monitoring.health import Health
 from listener.consumer.reader import Reader
@@ -135,18 +137,33 @@ class ConsumerThreads:
             log.info("stopped", handed_back=handed_back)
 
     def _leave_partition(self, number: int) -> int:
-        group, in_flight = self._run.groups[number], self._run.in_flight.snapshot()
-        deliveries = [delivery for delivery in in_flight if delivery.partition == number]
+        group = self._run.groups[number]
         overdue = {(late.partition, late.entry_id): late for late in self._run.running.overdue}
-        settlement = Settlement(self._run)
-        settlement.give_up_overdue(deliveries, overdue)
-        for delivery in deliveries:
-            if delivery.dead_reason:
-                settlement.dead_letter(group, delivery, delivery.dead_reason)
-        deliveries = [delivery for delivery in deliveries if not delivery.dead_reason]
+        self._dead_letter_given_up(number, overdue)
+        deliveries = self._in_flight_of(number)
         group.hand_back(deliveries, overdue)
         group.delete_consumer()
         return len(deliveries)
+
+    def _dead_letter_given_up(
+        self, number: int, overdue: Mapping[tuple[int, str], Overdue]
+    ) -> None:
+        """Dead-letters what was given up and no worker came to, and what was the last delivery and is overdue."""
+        settlement, deliveries = Settlement(self._run), self._in_flight_of(number)
+        settlement.give_up_overdue(deliveries, overdue)
+        try:
+            for delivery in deliveries:
+                if delivery.dead_reason:
+                    settlement.dead_letter(self._run.groups[number], delivery, delivery.dead_reason)
+        except redis.ResponseError as error:
+            # A server that is full refuses it, but not that the rest is handed back.
+            log.warning(
+                "redis refuses a dead letter", partition=number, detail=describe_error(error)
+            )
+
+    def _in_flight_of(self, number: int) -> list[Delivery]:
+        in_flight = self._run.in_flight.snapshot()
+        return [delivery for delivery in in_flight if delivery.partition == number]
 
 
 def _workers_needed(run: RunContext) -> int:

@@ -186,15 +186,15 @@ class InFlight:
             self._finished_available.notify_all()
 
     def _next(self) -> Delivery | None:
-        delivery = None
         if self._crash_suspects and not self._active_suspect:
             delivery = self._active_suspect = self._crash_suspects.popleft()
             self._not_ready[delivery.partition] -= 1
         elif self._ready:
             delivery = self._ready.popleft()
-        if delivery is not None:
-            delivery.is_taken = True
-            self._taken += 1
+        else:
+            return None
+        delivery.is_taken = True
+        self._taken += 1
         return delivery
 
     def _release_slot(self, delivery: Delivery) -> None:

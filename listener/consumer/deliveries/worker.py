@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 
 import redis
 
@@ -119,8 +120,12 @@ class DeliveryWorker:
     def _handle(self, delivery: Delivery, message: Message, handler: RegisteredHandler) -> None:
         run, began = self._run, self._run.clock()
         try:
-            with run.running.track(handler, message):
-                call_plain(handler, message, run.handlers.surroundings)
+            # The next handler of this thread does not see the context variables that this one sets.
+            if handler.options.timeout_s is None:
+                Context().run(call_plain, handler, message, run.handlers.surroundings)
+            else:
+                with run.running.track(handler, message):
+                    Context().run(call_plain, handler, message, run.handlers.surroundings)
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is the handler's failure alone
             if self._settlement.fail(delivery, handler, message, error):
                 return

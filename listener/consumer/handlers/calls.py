@@ -1,4 +1,4 @@
-"""Calls a handler within the context managers that surround it, in a context of its own."""
+"""Calls a handler within the context managers that surround it."""
 
 import asyncio
 import inspect
@@ -9,7 +9,6 @@ from contextlib import (
     AsyncExitStack,
     ExitStack,
 )
-from contextvars import Context
 from typing import Any, cast
 
 from listener.consumer.handlers.outcomes import HandlerTimeoutError, Reject, Retry, decision
@@ -22,15 +21,19 @@ def call_plain(
 ) -> None:
     """Calls a plain handler; what it or a context manager raises is raised.
 
-    Context variables that it sets are not seen by the next handler of this thread.
-
     Raises:
         TypeError: it did nothing yet: see `call`.
     """
-    if surroundings:
-        Context().run(_call_within, handler, message, surroundings)
-    else:
-        Context().run(call, handler.call, message)
+    if not surroundings:
+        call(handler.call, message)
+        return
+    with ExitStack() as stack:
+        for factory in surroundings:
+            manager = factory(message)
+            if not isinstance(manager, AbstractContextManager):
+                raise _no_manager(factory, manager)
+            stack.enter_context(manager)
+        call(handler.call, message)
 
 
 async def call_async(
@@ -79,18 +82,6 @@ def in_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _call_within(
-    handler: RegisteredHandler, message: Any, surroundings: Sequence[Surrounding]
-) -> None:
-    with ExitStack() as stack:
-        for factory in surroundings:
-            manager = factory(message)
-            if not isinstance(manager, AbstractContextManager):
-                raise _no_manager(factory, manager)
-            stack.enter_context(manager)
-        call(handler.call, message)
 
 
 def _coroutine(handler: RegisteredHandler, message: Any) -> Coroutine[Any, Any, object]:

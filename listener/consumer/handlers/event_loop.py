@@ -1,7 +1,9 @@
 """One asyncio event loop in a thread of its own, for async handlers."""
 
 import asyncio
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
@@ -10,6 +12,9 @@ from listener.consumer.handlers.daemon_executor import DaemonExecutor
 from listener.safe_logger import SafeLogger
 
 log = SafeLogger("listener.consumer")
+
+# How many of a thread's frames are shown: where a library blocks, and who called it.
+FRAMES = 5
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 """Makes a coroutine that raises nothing."""
@@ -38,6 +43,20 @@ class EventLoop:
             loop = self._loop or self._started_loop()
             # A context of its own: the task inherits nothing from the thread that begins it.
             loop.call_soon_threadsafe(self._create_task, loop, work, context=Context())
+
+    def call(self, callback: Callable[[], None]) -> bool:
+        """Has the loop call something soon; returns whether it was started and is not stopping."""
+        if self._loop is None or self.is_stopping:
+            return False
+        self._loop.call_soon_threadsafe(callback)
+        return True
+
+    def position(self) -> str:
+        """Where its thread is at this moment, innermost first; empty: nowhere."""
+        frames = sys._current_frames()  # noqa: SLF001 - there is no public name
+        frame = frames.get(self._thread.ident or 0) if self._thread else None
+        stack = traceback.extract_stack(frame)[-FRAMES:] if frame else []
+        return " < ".join(f"{it.filename}:{it.lineno} {it.name}" for it in reversed(stack))
 
     def cancel(self) -> None:
         """Cancels everything that runs, and has the loop stop once that has ended; returns at once."""
@@ -68,7 +87,6 @@ class EventLoop:
             return self._loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
         while True:
             try:
                 loop.run_forever()

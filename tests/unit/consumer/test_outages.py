@@ -229,6 +229,30 @@ def test_at_the_end_the_other_partitions_are_left_as_they_should_be(
     assert logs[-1]["partitions"] == ([0] if known else [0, 1])
 
 
+@pytest.mark.parametrize("is_full", [False, True])
+def test_at_the_end_what_was_given_up_is_dead_and_else_handed_back(
+    run: RunContext, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
+) -> None:
+    """An async handler failed for the last time, and the worker that dead-letters has ended."""
+    answering = run.groups[1]
+    assert isinstance(answering, Answering)
+    letters: list[bytes] = []
+
+    def dead_letter(given_up: Delivery, _: DeadReason) -> int:
+        if is_full:
+            raise redis.OutOfMemoryError
+        letters.append(given_up.entry_id)
+        return 1
+
+    monkeypatch.setattr(answering, "dead_letter", dead_letter)
+    run.in_flight.add([delivery(1, 1), waiting := delivery(1, 2)])
+    waiting.dead_reason = None
+    run.outages.begin("read", [0], redis.TimeoutError())
+    ConsumerThreads(run).finish(lambda _: True)
+    assert letters == ([] if is_full else [b"1-0"])
+    assert answering.done == [*([b"1-0"] if is_full else []), b"2-0", b"left"]
+
+
 def test_a_message_that_is_being_acknowledged_is_not_logged_as_lost() -> None:
     answering = Answering()
     none, groups = cast("Any", None), cast("Any", {1: answering})
