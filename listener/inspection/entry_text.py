@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from listener.inspection.stream_entry import StreamEntry
-from listener.messages.kinds import KINDS, KINDS_BY_TYPE
+from listener.messages.kinds import KINDS, KINDS_BY_TYPE, UNKNOWN
 from listener.messages.members import Kind, Member
-from listener.text import clean, counted, json_line
+from listener.messages.message import TYPE_PREFIX
+from listener.text import clean, counted, json_line, truncate
 from listener.times import format_time_text
 
 # The part of an upgrade's id that is shown, mostly a UUID; `tail --upgrade` accepts it.
 SHORT_ID_CHARS = 8
+# A sender chooses the type.
+MAX_TYPE_CHARS = 40
 
 
 def event_json(entry: StreamEntry) -> str:
@@ -23,13 +26,19 @@ def event_json(entry: StreamEntry) -> str:
 
 
 def event_text(entry: StreamEntry) -> str:
-    """One line for people: time, kind, account, upgrade, and the details of the message."""
+    """One line for people: time, kind, account, upgrade, and the details of the message.
+
+    Of an unknown kind also the provider's type, if there is one.
+    """
     fields = entry.fields
+    type_ = fields.get("type", "").removeprefix(TYPE_PREFIX)
+    is_named = fields.get("kind") == UNKNOWN and type_ not in {"", UNKNOWN}
     subject = fields.get("subject")
     parts = [
         format_time_text(fields.get("time", "")),
         f"{fields.get('kind', '?'):<18}",
         fields.get("account", "-"),
+        f"type {truncate(type_, MAX_TYPE_CHARS)}" if is_named else "",
         f"upgrade {subject[:SHORT_ID_CHARS]}" if subject else "",
         ", ".join(details(data_of(fields))),
     ]

@@ -97,6 +97,17 @@ def test_a_strangers_text_cannot_steer_a_terminal() -> None:
     assert json.loads(event_json(entry))["account"] == HOSTILE, "and nothing is lost"
 
 
+def test_line_of_an_unknown_kind_names_its_type() -> None:
+    def line(type_: str, kind: str = "unknown") -> str:
+        return event_text(StreamEntry("1-0", {"type": type_, "kind": kind, "account": "a"}))
+
+    prefix = "com.verizon.thingspace.fota."
+    assert line(f"{prefix}listenerTest").endswith("a  type listenerTest")
+    assert line(f"{prefix}unknown").endswith("unknown             a")
+    assert line(f"{prefix}upgradeFinished", "upgrade-finished").endswith("  a")
+    assert len(line(prefix + "x" * 1000)) < 100
+
+
 def test_letters_of_all_languages_stay() -> None:
     assert clean("Zürich 東京") == escape("Zürich 東京") == "Zürich 東京"
 
