@@ -1,6 +1,8 @@
 """The speed of one consumer process, and whether its memory stays flat, on a queue filled before."""
 
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,28 +25,57 @@ from listener.messages.payload import parse
 from testbed.redis_servers import redis_process
 
 STREAM = stream_key(0)
-GROUP = "bench"
 PIPELINE = 2000
 MIN_PER_S = 10_000
 # From the first tenth of the messages to the end; the interpreter's own memory varies by a few per cent.
 MAX_MEMORY_GROWTH = 1.1
+# Processor time a message, against another version without an observer.
+MAX_SLOWDOWN = 1.1
+
+Report = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Options:
-    """The number of messages, and two of the consumer's options."""
+    """What is measured.
+
+    Attributes:
+        messages: how many.
+        batch: the consumer's option.
+        concurrency: the consumer's option.
+        observer: whether the consumer counts for Prometheus, in files as `fota consume` has it do.
+        against: another checkout, measured in turn with this one, without an observer; None: none.
+        rounds: how often each is measured.
+    """
 
     messages: int
     batch: int
     concurrency: int
+    observer: bool
+    against: Path | None
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A version of the consumer library: its name, its checkout, and whether it counts for Prometheus."""
+
+    name: str
+    checkout: Path
+    observer: bool
 
 
 def run(options: Options) -> None:
     """Fills a real Redis (append-only file, fsync always), consumes everything, prints the figures.
 
     Raises:
-        BenchError: a message is missing or out of order, or the consumer was slow or its memory grew.
+        BenchError: a message is missing or out of order, the consumer was slow or its memory grew, or it
+            takes more processor time than the other version.
     """
+    contenders = [Contender("ours", ROOT, options.observer)]
+    if options.against:
+        contenders.append(Contender("against", options.against.resolve(), observer=False))
+    found: dict[str, list[Report]] = {contender.name: [] for contender in contenders}
     with (
         tempfile.TemporaryDirectory(prefix="fota-") as folder,
         redis_process.running(Path(folder)) as url,
@@ -54,9 +85,15 @@ def run(options: Options) -> None:
         size = _fill(client, options.messages)
         took_s = time.monotonic() - began
         click.echo(f"{options.messages} messages of {size} bytes, in {took_s:.0f} s")
-        reports = _consume(url, options)
-        _check_group(client)
-    _check(reports)
+        for number in range(options.rounds):
+            # Neither is always the first of a round.
+            for contender in contenders[:: 1 if number % 2 else -1]:
+                group = f"{contender.name}-{number}"
+                reports = _consume(url, options, contender, group)
+                _check_group(client, group)
+                _check(reports)
+                found[contender.name].append(reports[-1])
+    _compare(found)
 
 
 def _fill(client: "redis.Redis", count: int) -> int:
@@ -91,25 +128,33 @@ def _entries() -> Iterator[dict[Any, Any]]:
         number += 1
 
 
-def _consume(url: str, options: Options) -> list[dict[str, Any]]:
+def _consume(url: str, options: Options, contender: Contender, group: str) -> list[Report]:
     """Runs the consumer; returns its reports at a tenth, at half and at the end."""
-    arguments = (url, options.messages, options.batch, options.concurrency, GROUP)
-    words = [sys.executable, "-m", "bench.consumer_child", *map(str, arguments)]
+    click.echo(f"{contender.name}{', counting for Prometheus' if contender.observer else ''}:")
+    numbers = (options.messages, options.batch, options.concurrency)
+    observer = "prometheus" if contender.observer else "none"
+    child = ROOT / "bench" / "consumer_child.py"
+    # -P: the modules beside the child stand in nobody's way.
+    words = [sys.executable, "-P", str(child), url, *map(str, numbers), group, observer]
     reports = []
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout or ():
-            report = json.loads(line)
-            reports.append(report)
-            click.echo(
-                f"{report['handled']:>9} handled  {report['per_s']:>7.0f} /s  "
-                f"{report['rss'] / 2**20:6.1f} MiB  out of order: {report['disorder']}"
-            )
+    with tempfile.TemporaryDirectory(prefix="fota-") as counts:
+        environ = {**os.environ, "PYTHONPATH": str(contender.checkout)}
+        if contender.observer:
+            environ["PROMETHEUS_MULTIPROC_DIR"] = counts
+        with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout or ():
+                report = json.loads(line)
+                reports.append(report)
+                click.echo(
+                    f"{report['handled']:>9} handled  {report['per_s']:>7.0f} /s  {report['cpu_us']:5.1f} µs of CPU each  "
+                    f"{report['rss'] / 2**20:6.1f} MiB  out of order: {report['disorder']}"
+                )
     if process.returncode or not reports:
         raise BenchError("the consumer failed")
     return reports
 
 
-def _check(reports: list[dict[str, Any]]) -> None:
+def _check(reports: list[Report]) -> None:
     last = reports[-1]
     rate, growth = last["per_s"], last["rss"] / reports[0]["rss"]
     click.echo(f"{rate:.0f} messages a second; at least {MIN_PER_S}")
@@ -118,10 +163,27 @@ def _check(reports: list[dict[str, Any]]) -> None:
         raise BenchError("the consumer is out of order, slow, or its memory grew")
 
 
-def _check_group(client: "redis.Redis") -> None:
-    pending: Any = client.xpending(STREAM, GROUP)
+def _check_group(client: "redis.Redis", group: str) -> None:
+    pending: Any = client.xpending(STREAM, group)
     groups: Any = client.xinfo_groups(STREAM)
-    unread: Any = client.xrange(STREAM, f"({groups[0]['last-delivered-id'].decode()}", count=1)
+    [cursor] = [
+        one["last-delivered-id"].decode() for one in groups if one["name"] == group.encode()
+    ]
+    unread: Any = client.xrange(STREAM, f"({cursor}", count=1)
     click.echo(f"pending: {pending['pending']}, unread: {len(unread)}")
     if pending["pending"] or unread:
         raise BenchError("messages are pending or unread")
+
+
+def _compare(found: dict[str, list[Report]]) -> None:
+    """Prints the medians, and compares the two versions by processor time, which other processes disturb least."""
+    cpu_us = {}
+    for name, reports in found.items():
+        cpu_us[name] = statistics.median(report["cpu_us"] for report in reports)
+        per_s = statistics.median(report["per_s"] for report in reports)
+        click.echo(f"{name}: median {per_s:.0f} /s, {cpu_us[name]:.1f} µs of CPU each")
+    if "against" in cpu_us:
+        slowdown = cpu_us["ours"] / cpu_us["against"]
+        click.echo(f"{slowdown:.2f} times the processor time; at most {MAX_SLOWDOWN}")
+        if slowdown > MAX_SLOWDOWN:
+            raise BenchError("the consumer takes more processor time than the other version")

@@ -20,7 +20,10 @@ class Acknowledger:
     def step(self) -> None:
         """Acknowledges what was handled; waits briefly for some."""
         by_partition: dict[int, list[Delivery]] = defaultdict(list)
-        for delivery in (*self.unsent, *self._run.in_flight.take_finished()):
+        finished = self._run.in_flight.take_finished()
+        if finished:
+            self._run.observer.acknowledging(len(finished))
+        for delivery in (*self.unsent, *finished):
             by_partition[delivery.partition].append(delivery)
         self.unsent = []
         for number in sorted(by_partition, key=self._run.outages.is_failing):

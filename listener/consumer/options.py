@@ -129,7 +129,10 @@ class Observer:
         """Messages came from consumers that died, were handed back, or requeued."""
 
     def handled(self, kind: str, seconds: float) -> None:
-        """A handler returned after `seconds`; the acknowledgement follows."""
+        """A handler returned after `seconds`; `acknowledging` follows, unless the consumer stops or dies before."""
+
+    def acknowledging(self, messages: int) -> None:
+        """Messages that are done are acknowledged next, all at once. If that fails, it is tried again without this."""
 
     def failed(self, kind: str, error: BaseException) -> None:
         """A handler raised; `retried` or `buried` follows."""
@@ -158,6 +161,9 @@ class SafeObserver(Observer):
 
     def handled(self, kind: str, seconds: float) -> None:
         self._call("handled", kind, seconds)
+
+    def acknowledging(self, messages: int) -> None:
+        self._call("acknowledging", messages)
 
     def failed(self, kind: str, error: BaseException) -> None:
         self._call("failed", kind, error)

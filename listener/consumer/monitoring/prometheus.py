@@ -1,6 +1,8 @@
 """An observer that counts for Prometheus. Importing this declares the metrics in prometheus-client's registry."""
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
 
@@ -53,7 +55,9 @@ CONSUMER_METRICS = (HANDLED, FAILED, RETRIED, DEAD, RECEIVED, TAKEN_OVER, LOST)
 class PrometheusObserver(Observer):
     """Counts what a consumer does. `fota consume --metrics-bind` adds one by itself.
 
-    Several may exist in a process, one for each consumer.
+    Several may exist in a process, one for each consumer. What was handled is counted right before it is
+    acknowledged, many messages at once: a process that is killed has counted whatever it has acknowledged,
+    and what it has not is handled, and counted, again.
     """
 
     def __init__(self, group: str) -> None:
@@ -63,10 +67,10 @@ class PrometheusObserver(Observer):
             group: the consumer's, for the label.
         """
         self._group = group
-        # Every message calls one of these; `labels` would take longer than counting does.
-        self._observe: dict[str, Callable[[float], None]] = {}
+        self._not_counted: dict[str, deque[float]] = {}
         for kind in KIND_NAMES:
-            self._observe[kind] = HANDLED.labels(group, kind).observe
+            HANDLED.labels(group, kind)
+            self._not_counted[kind] = deque()
             FAILED.labels(group, kind)
             RETRIED.labels(group, kind)
             for reason in DEAD_REASONS:
@@ -80,8 +84,14 @@ class PrometheusObserver(Observer):
         TAKEN_OVER.labels(self._group, str(partition)).inc(messages)
 
     def handled(self, kind: str, seconds: float) -> None:
-        # A kind of a later version counts as unknown, so that labels stay few.
-        (self._observe.get(kind) or self._observe[UNKNOWN])(seconds)
+        # Counting each by itself would take a fifth of what a message takes altogether.
+        self._not_counted[_known(kind)].append(seconds)
+
+    def acknowledging(self, messages: int) -> None:  # noqa: ARG002 - some had no handler
+        for kind, waiting in self._not_counted.items():
+            if waiting:
+                values = [waiting.popleft() for _ in range(len(waiting))]
+                _observe_all(HANDLED.labels(self._group, kind), values)
 
     def failed(self, kind: str, error: BaseException) -> None:  # noqa: ARG002 - texts are no labels
         FAILED.labels(self._group, _known(kind)).inc()
@@ -97,4 +107,16 @@ class PrometheusObserver(Observer):
 
 
 def _known(kind: str) -> str:
+    """A kind of a later version counts as unknown, so that labels stay few."""
     return kind if kind in KIND_NAMES else UNKNOWN
+
+
+def _observe_all(histogram: Histogram, values: Sequence[float]) -> None:
+    """Does what `observe` of each value would, and writes each number once: prometheus-client has no such method."""
+    counts = [0] * (len(SECONDS_BUCKETS) + 1)
+    for value in values:
+        counts[bisect_left(SECONDS_BUCKETS, value)] += 1
+    histogram._sum.inc(sum(values))  # noqa: SLF001
+    for bucket, count in zip(histogram._buckets, counts, strict=True):  # noqa: SLF001
+        if count:
+            bucket.inc(count)
