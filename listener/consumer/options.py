@@ -160,7 +160,12 @@ class SafeObserver(Observer):
         self._call("taken_over", messages, partition)
 
     def handled(self, kind: str, seconds: float) -> None:
-        self._call("handled", kind, seconds)
+        # Not by `_call`, which takes twice as long: every message comes here.
+        for observer in self._observers:
+            try:
+                observer.handled(kind, seconds)
+            except BaseException:
+                log.exception("the observer failed", method="handled")
 
     def acknowledging(self, messages: int) -> None:
         self._call("acknowledging", messages)

@@ -137,7 +137,9 @@ class InFlight:
             self._release_slot(delivery)
             delivery.is_done = True
             self._finished.append(delivery)
-            self._finished_available.notify()
+            # Whoever waits was waiting for the first.
+            if len(self._finished) == 1:
+                self._finished_available.notify()
 
     def take_finished(self) -> list[Delivery]:
         """The deliveries to acknowledge, each returned once; waits briefly for some."""
@@ -154,7 +156,8 @@ class InFlight:
                 if self._deliveries.pop(delivery.key, None) is None:
                     continue
                 self._counts[delivery.partition] -= 1
-                self._release_slot(delivery)
+                if delivery.is_taken:
+                    self._release_slot(delivery)
                 self._end_suspicion(delivery)
                 if delivery.ordering_key is not None:
                     self._unblock_next(delivery.ordering_key)
@@ -243,6 +246,8 @@ class InFlight:
 
     def _release_delayed(self) -> float | None:
         """Makes ready what is due for its retry; returns the seconds until the next one, if any."""
+        if not self._delayed:
+            return None
         now = self._clock()
         while self._delayed and self._delayed[0][0] <= now:
             _, _, delivery = heapq.heappop(self._delayed)
