@@ -13,11 +13,13 @@ import redis
 from flask.testing import FlaskClient
 from jinja2 import StrictUndefined
 
+from listener.inspection.dead_letters import LetterFilter, read_dead_letters
 from listener.inspection.search import backward_search
 from listener.inspection.search.backward_search import BackwardSearch, Limits
 from listener.ops.app import create_ops_app
 from listener.ops.status_page import links
 from listener.ops.status_page.search import page_search, upgrade_pages
+from listener.queue.keys import every_partition
 from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
 from testbed.ports import free_port
@@ -390,6 +392,23 @@ def test_dead_letters_stand_by_error_with_the_command_that_gives_them_back(
     assert "None of this group." in plain(page(ops, "/dead?group=dashboard"))
 
 
+def test_of_many_dead_letters_the_command_names_the_error(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str]
+) -> None:
+    for number in range(30):
+        error = f"device 99001390{number:07} isn't known\nat all"
+        letter = {"reason": "handler-failed", "error": error, "entry": ids[0], "kind": "unknown"}
+        redis_client.xadd("{fota:0}:dead:dashboard", letter)  # type: ignore[arg-type]
+    [line] = commands_in(page(ops, "/dead?group=dashboard"))
+    words = shlex.split(line)
+    assert words[:4] == ["fota", "dead", "requeue", "--error"]
+    assert words[4] == "device # isn't known at all"
+    [partition] = every_partition("fota", 1)
+    letters = list(read_dead_letters(redis_client, partition, "dashboard"))
+    assert len(letters) == 30
+    assert all(map(LetterFilter(error=words[4]).matches, letters)), "the command finds all of them"
+
+
 @pytest.mark.parametrize("group", ["two words", "it's", "$(id)", "-x", "a;b", "*", "ünï", "<b>"])
 def test_a_command_names_any_group_as_a_shell_takes_it(
     ops: FlaskClient, redis_client: "redis.Redis", ids: list[str], group: str
@@ -417,7 +436,10 @@ def test_quarantined_messages_stand_by_reason_with_the_command_to_act(
 ) -> None:
     text = page(ops, "/quarantine")
     assert re.findall(r"<h2 id=.*?</span> ([a-z-]+)</h2>", text) == ["account-refused", "not-json"]
-    assert commands_in(text) == ["fota quarantine list", "fota quarantine replay --all"]
+    assert commands_in(text) == [
+        "fota quarantine replay --reason account-refused",
+        "fota quarantine replay --reason not-json",
+    ]
     one = next(each for each in addresses(text) if each.startswith("/quarantine/"))
     shown = page(ops, one)
     assert commands_in(shown)[0].startswith("fota quarantine replay ")

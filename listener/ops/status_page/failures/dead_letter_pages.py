@@ -22,6 +22,7 @@ from listener.ops.status_page.one_entry import (
 )
 from listener.ops.status_page.page_context import PageContext, fail, render
 from listener.queue.keys import Partition
+from listener.text import clean
 
 # Of each consumer group and partition, the newest; and of all together.
 MAX_LETTERS = 1_000
@@ -81,7 +82,7 @@ def _commands_for(group: FailureGroup) -> Sequence[str]:
     ids = [letter.entry_id for letter in reversed(group.letters)]
     if len(ids) > MAX_COMMAND_IDS:
         # The letters of this error that are older than what the page has read are given back as well.
-        what = error_key(group.error) or group.reason
+        what = clean(error_key(group.error)) or group.reason
         return commands(("dead", "requeue", "--error", what, "--group", group.group))
     return commands(("dead", "requeue", *ids, "--group", group.group))
 

@@ -32,7 +32,7 @@ def _by_reason(context: PageContext) -> str:
     return render(
         "quarantine.html", now, groups=by_reason(messages), read=len(messages), total=total,
         max_rows=MAX_ROWS,
-        commands=commands(("quarantine", "list"), ("quarantine", "replay", "--all")),
+        commands=lambda reason: commands(("quarantine", "replay", "--reason", reason)),
     )  # fmt: skip
 
 
