@@ -59,8 +59,8 @@ def _whole(read: int, before: Position | None, now: datetime) -> str:
     """What a search says that reached the oldest message, or the oldest that was asked for."""
     older = f" older than {_moment(before, now)}" if before else ""
     if read:
-        messages = "1 message" if read == 1 else f"{read:,} messages"
-        return f"Looked at all {messages}{older}: this is all there is."
+        messages = "the only message" if read == 1 else f"all {read:,} messages"
+        return f"Looked at {messages}{older}: this is all there is."
     return f"There is no message{older}." if older else "There is no message in the queue yet."
 
 
