@@ -1,11 +1,12 @@
 """Every page of the operating port in a real browser, over a queue in the middle of a campaign."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from testbed.redis_servers.redis_nodes import Node, started
 from testbed.service import RECEIVER, Service
@@ -183,6 +184,73 @@ def test_search_box_leads_to_the_page_of_what_was_written(reader: Page, fleet: F
         reader.keyboard.press("Enter")
         reader.wait_for_url(f"{fleet.url}{place}")
         expect(reader.locator("#results")).to_be_attached() if "/0/" not in place else None
+
+
+class LongSearch:
+    """Answers for a queue so long that a search does not reach its end: the pages of a short one, changed.
+
+    Attributes:
+        held: requests for the second answer, which have no response yet.
+    """
+
+    def __init__(self, page: Page, fleet: Fleet) -> None:
+        self.held: list[Route] = []
+        self._found = fleet.address("device")
+        page.unroute_all()
+        page.route(re.compile("/devices/"), self._answer)
+        page.goto(fleet.address("no-device"))
+
+    def complete(self) -> None:
+        """Answers what is held with the device's messages, at the end of the queue."""
+        for route in self.held:
+            route.fulfill(response=route.fetch(url=self._found))
+
+    def _answer(self, route: Route) -> None:
+        if "before=" in route.request.url:
+            self.held.append(route)
+            return
+        text = route.fetch().text()
+        link = '<p><a class="button" id="go-on" href="?before=9-0-0" data-searching>Go on</a></p></div>'
+        begin = text.index('<div id="how-far"')
+        end = text.index("</div>", begin)
+        route.fulfill(
+            body=text[:end] + link + text[end + len("</div>") :], content_type="text/html"
+        )
+
+
+@pytest.fixture
+def long_search(reader: Page, fleet: Fleet) -> Iterator[LongSearch]:
+    yield LongSearch(reader, fleet)
+    reader.unroute_all()
+
+
+def test_search_goes_on_by_itself_and_adds_what_it_finds(
+    reader: Page, long_search: LongSearch
+) -> None:
+    expect(reader.locator("#nothing")).to_be_visible()
+    expect(reader.get_by_role("button", name="Stop")).to_be_visible()
+    long_search.complete()
+    expect(reader.locator("#results tbody tr")).to_have_count(3)
+    expect(reader.locator("#states")).to_contain_text("failed")
+    expect(reader.locator("#nothing")).to_have_count(0)
+    expect(reader.get_by_role("status")).to_contain_text("this is all there is")
+    expect(reader.get_by_role("button", name="Stop")).to_have_count(0)
+
+
+def test_search_that_is_stopped_adds_nothing_and_can_go_on(
+    reader: Page, long_search: LongSearch
+) -> None:
+    reader.get_by_role("button", name="Stop").click()
+    expect(reader.get_by_role("link", name="Go on")).to_be_visible()
+    with reader.expect_response("**/devices/**"):
+        long_search.complete()
+    expect(reader.locator("#results tbody tr")).to_have_count(0)
+
+
+def test_search_whose_answer_fails_leaves_its_link(reader: Page, long_search: LongSearch) -> None:
+    expect(reader.get_by_role("button", name="Stop")).to_be_visible()
+    long_search.held.pop().fulfill(status=503, body="")
+    expect(reader.get_by_role("link", name="Go on")).to_be_visible()
 
 
 def open_all_details(page: Page) -> None:
