@@ -140,7 +140,8 @@ def _answers(session: requests.Session, page: str) -> Iterator[str]:
     while address:
         began = time.monotonic()
         response = session.get(address, headers={"Accept": "text/html"}, timeout=TIMEOUT_S)
-        response.raise_for_status()
+        if not response.ok:
+            raise BenchError(f"{address} answered {response.status_code}: {response.text[-600:]}")
         took_s = time.monotonic() - began
         yield response.text
         time.sleep(took_s)
@@ -240,5 +241,5 @@ def _read(pages: Sequence[str], count: int, is_wanted: Any, is_over: Any, counts
     with ThreadPoolExecutor(count) as pool:
         try:
             counts.put(sum(pool.map(read, range(count))))
-        except requests.RequestException:
+        except (requests.RequestException, BenchError):
             counts.put(0)
