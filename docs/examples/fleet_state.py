@@ -4,7 +4,8 @@
     python fleet_state.py consume       # as many processes as you like
     python fleet_state.py upgrades      # one line for each upgrade
     python fleet_state.py devices       # one line for each device of an upgrade
-    python fleet_state.py upgrade ID    # an upgrade, its devices, and what was said of them, in order
+    python fleet_state.py upgrade ID    # an upgrade, its devices, and what was said of them, in order;
+                                        # the first eight characters of an id, as in `tail`, will do
     python fleet_state.py device IMEI   # what happened to a device, in all its upgrades
 
 With SQLAlchemy 2 and SQLite, or PostgreSQL and its driver: postgresql+psycopg://…
@@ -29,6 +30,8 @@ from listener import logs
 from listener.consumer import Consumer, Message, UpgradeFinished, UpgradeScheduled, UpgradeStarted
 
 SCHEDULED, STARTED, FINISHED = 1, 2, 3
+# `tail` shows as many of an upgrade's id.
+MIN_ID_CHARS = 8
 STAGES = {SCHEDULED: "scheduled", STARTED: "started", FINISHED: "finished"}
 
 
@@ -172,6 +175,13 @@ def history(session: Session, *wanted: Any) -> None:
         click.echo(printable(event.time, *about, event.status, event.reason))
 
 
+def is_upgrade(column: Any, upgrade_id: str) -> Any:
+    """The condition that a column has this id of an upgrade, or one that begins so."""
+    if len(upgrade_id) < MIN_ID_CHARS:
+        return column == upgrade_id
+    return column.startswith(upgrade_id, autoescape=True)
+
+
 def printable(*cells: object) -> str:
     """One line for a terminal: a sender's text must not hold control characters there."""
     line = "  ".join("-" if cell in (None, "") else str(cell) for cell in cells)
@@ -239,7 +249,7 @@ def upgrades(engine: Engine) -> None:
 def devices(engine: Engine, upgrade: str | None) -> None:
     """Print each device of each upgrade with its stage, status, reason and when that came."""
     with Session(engine) as session:
-        print_devices(session, *([Device.upgrade_id == upgrade] if upgrade else []))
+        print_devices(session, *([is_upgrade(Device.upgrade_id, upgrade)] if upgrade else []))
 
 
 @main.command("upgrade")
@@ -248,12 +258,12 @@ def devices(engine: Engine, upgrade: str | None) -> None:
 def one_upgrade(engine: Engine, upgrade_id: str) -> None:
     """Print an upgrade, the last state of its devices, and its history."""
     with Session(engine) as session:
-        if not print_upgrades(session, Upgrade.upgrade_id == upgrade_id):
+        if not print_upgrades(session, is_upgrade(Upgrade.upgrade_id, upgrade_id)):
             raise click.ClickException(f"no message was about the upgrade {upgrade_id!r}")
         click.echo("\ndevices")
-        print_devices(session, Device.upgrade_id == upgrade_id)
+        print_devices(session, is_upgrade(Device.upgrade_id, upgrade_id))
         click.echo("\nhistory")
-        history(session, Event.upgrade_id == upgrade_id)
+        history(session, is_upgrade(Event.upgrade_id, upgrade_id))
 
 
 @main.command("device")

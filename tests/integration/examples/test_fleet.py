@@ -176,6 +176,19 @@ def test_upgrade_is_printed_with_its_devices_and_its_history(
     assert "another" not in result.output
 
 
+def test_beginning_of_an_upgrades_id_will_do_but_nothing_is_a_wildcard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def shown(upgrade_id: str) -> str:
+        # The program closes its engine, and with it this database.
+        return str(printed(after(CAMPAIGN), "upgrade", upgrade_id, monkeypatch=monkeypatch).output)
+
+    upgrade = str(SCHEDULED.subject)
+    assert "history" in shown(upgrade) == shown(upgrade[:8])
+    for none in (upgrade[:7], "%" * 9, "_" * len(upgrade), f"{upgrade}0"):
+        assert shown(none).startswith("Error: no message was about")
+
+
 @pytest.mark.parametrize("command", ["upgrade", "device"])
 @pytest.mark.parametrize("unknown", ["none", "", "'; DROP TABLE events; --", "990\x1b[31m"])
 def test_upgrade_or_device_that_is_not_there_is_an_error_in_a_sentence(
