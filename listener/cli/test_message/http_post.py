@@ -36,7 +36,7 @@ SENTENCES: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...],
         (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError),
         "{place} closed the connection without an answer",
     ),
-    (http.client.HTTPException, "{place} answered, but not in HTTP ({name})"),
+    (http.client.HTTPException, "{place} answered, but not in whole and valid HTTP ({name})"),
     (OSError, "{place} cannot be reached: {cause}"),
     (Exception, "the request failed: {name}: {cause}"),
 )
@@ -118,8 +118,9 @@ def _send(url: str, timeout_s: float, headers: Mapping[str, str], body: bytes | 
 def _sentence(error: Exception, url: str) -> str:
     """Why there was no answer."""
     parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    place = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     # urllib hides the cause of what fails before there is an answer.
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     text = next(text for kinds, text in SENTENCES if isinstance(cause, kinds))
-    return text.format(place=place, host=parts.hostname, cause=cause, name=type(cause).__name__)
+    return text.format(place=place, host=host, cause=cause, name=type(cause).__name__)
