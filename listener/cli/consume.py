@@ -61,7 +61,8 @@ def consume(
     that grows. The first signal lets handlers finish (shutdown_s), the second ends at once; SIGHUP restarts the processes
     one after the other. Reads REDIS_URL, QUEUE_NAMESPACE, QUEUE_PARTITIONS if your module does, LOG_FORMAT and LOG_LEVEL.
 
-    Exit status 2 if there is no such Consumer, 1 if your module cannot be imported.
+    Exit status 2 if there is no such Consumer, 1 if your module cannot be imported, or the address or the file
+    cannot be used.
     """
     from listener.consumer.runner.run import RunnerError, RunnerOptions, run  # noqa: PLC0415
 

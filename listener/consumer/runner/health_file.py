@@ -1,5 +1,6 @@
 """The file of `--health-file`: it is there, and was written a few seconds ago, while the consumer is healthy."""
 
+import os
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class HealthFile:
         self._written_at: float | None = None
         if path.exists() and path.read_bytes() != CONTENT:
             raise FileExistsError(17, "it holds something else", str(path))
-        path.write_bytes(CONTENT)
+        self._write()
         self.remove()
 
     def update(self, problem: str | None) -> None:
@@ -25,7 +26,7 @@ class HealthFile:
             self.remove()
         elif self._written_at is None or time.monotonic() - self._written_at >= EVERY_S:
             try:
-                self._path.write_bytes(CONTENT)
+                self._write()
             except OSError:
                 # A full disk: a file that grows old says the same as none.
                 return
@@ -35,3 +36,9 @@ class HealthFile:
         """At the end."""
         self._written_at = None
         self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        """Replaces it, so that nobody ever reads half of it."""
+        new = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        new.write_bytes(CONTENT)
+        new.replace(self._path)

@@ -1,4 +1,7 @@
-"""What a consuming process reports to its supervisor: JSON, one object a line, over a socket pair. Pure."""
+"""What a consuming process and its supervisor say to each other over a socket pair. Pure.
+
+The process reports in JSON, one object a line; the supervisor asks in single bytes.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,6 +11,10 @@ from listener.consumer.monitoring.health import Health
 
 EVERY_S = 1.0
 """How often a process reports its health."""
+STOP = b"s"
+"""Finish what is in hand, within `shutdown_s`."""
+STOP_AT_ONCE = b"n"
+"""Hand back what is in hand."""
 
 
 @dataclass(frozen=True, kw_only=True)

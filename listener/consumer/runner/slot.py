@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from listener.consumer.runner import reports
-from listener.consumer.runner.reports import HealthReport, Introduction
+from listener.consumer.runner.reports import STOP, STOP_AT_ONCE, HealthReport, Introduction
 from listener.safe_logger import SafeLogger
 
 log = SafeLogger("listener.consumer.runner")
@@ -126,7 +126,10 @@ class Slot:
         shutdown_s = self.introduction.shutdown_s if self.introduction and not at_once else 0
         kill_at = time.monotonic() + shutdown_s + STOP_MARGIN_S
         self._kill_at = min(kill_at, self._kill_at or kill_at)
-        self._send(signal.SIGTERM)
+        if self.introduction is None:
+            self._send(signal.SIGTERM)
+        else:
+            self._ask(STOP_AT_ONCE if at_once else STOP)
 
     def replace(self) -> None:
         """Asks a process to stop that is no longer fit."""
@@ -134,13 +137,10 @@ class Slot:
         self.stop()
 
     def kill_hung(self) -> None:
-        """Kills a process that does not react, after it has written where each of its threads is."""
-        if self._process is None:
-            return
-        if self.introduction:
-            self._send(signal.SIGUSR2)
-            time.sleep(DUMP_S)
-        self._send(signal.SIGKILL)
+        """Has a process that does not react write where each of its threads is; `reap` then kills it."""
+        self.failures += 1
+        self._send(signal.SIGUSR2)
+        self._kill_at = time.monotonic() + DUMP_S
 
     def close(self) -> None:
         """Forgets the process, which has ended."""
@@ -150,6 +150,14 @@ class Slot:
 
     def _is_stable(self, now: float) -> bool:
         return now - self._started_at >= STABLE_S
+
+    def _ask(self, request: bytes) -> None:
+        if self._socket:
+            try:
+                self._socket.send(request)
+            except OSError:
+                # It has ended, or reads no more: `reap` will see that, or kill it.
+                pass
 
     def _send(self, number: int) -> None:
         if self._process:

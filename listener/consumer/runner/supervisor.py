@@ -133,7 +133,8 @@ class Supervisor:
 
     def _reap(self, slot: Slot) -> None:
         files = slot.introduction.metric_files if slot.introduction else ""
-        asked = not slot.is_ready and slot.introduction is not None
+        was_ready = slot.introduction is not None
+        asked = was_ready and not slot.is_ready
         status = slot.reap()
         if status is None:
             return
@@ -142,12 +143,10 @@ class Supervisor:
         if self._stops or asked:
             return
         log.warning("process ended", process=slot.number, ended=slot.ended)
-        if self._was_ready:
-            return
-        if self._changed:
+        if self._changed and not was_ready:
             self._failed = True
             log.warning("waiting for a change of the files")
-        else:
+        elif not self._was_ready:
             self._status = status if status > 0 else 1
 
     def _check_files(self) -> None:
@@ -182,7 +181,6 @@ class Supervisor:
             if now - slot.heard_at > slot.introduction.takeover_idle_s + HUNG_MARGIN_S:
                 log.error("process hangs; it is replaced", process=slot.number)
                 slot.kill_hung()
-                slot.heard_at = now
             elif slot.health and (unfit := slot.health.overdue or slot.health.dead_threads):
                 log.error("process replaced", process=slot.number, why=unfit[0])
                 slot.replace()

@@ -14,6 +14,7 @@ from listener.consumer.consumer import Consumer
 from listener.consumer.runner import reports, target
 from listener.consumer.runner.reports import HealthReport, Introduction
 from listener.consumer.runner.share import take_share
+from listener.consumer.runner.stopping import Stopper
 from listener.runtime import multiprocess_dir
 from listener.safe_logger import SafeLogger
 
@@ -21,8 +22,6 @@ log = SafeLogger("listener.consumer.runner")
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
-# Beyond shutdown_s, until a process without a supervisor ends itself.
-ORPHAN_MARGIN_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Arguments:
 
 
 def main() -> None:
-    """Imports the user's module, and runs its consumer until the supervisor sends SIGTERM or is gone."""
+    """Imports the user's module, and runs its consumer until the supervisor asks it to stop or is gone."""
     arguments = Arguments.of(sys.argv[1:])
     sys.argv = sys.argv[:1]
     # Shows where a process hangs that the supervisor is about to kill; needs no interpreter lock.
@@ -63,11 +62,13 @@ def main() -> None:
         _fail(str(error), EXIT_FAILURE)
     if counts:
         _add_observer(consumer)
+    stopper = Stopper(consumer)
+    stopper.catch_signals()
     channel = socket.socket(fileno=arguments.socket)
     _send(channel, _introduction(consumer))
     threading.Thread(target=_report, args=(consumer, channel), daemon=True).start()
-    threading.Thread(target=_stop_with_supervisor, args=(consumer, channel), daemon=True).start()
-    consumer.run()
+    threading.Thread(target=stopper.follow, args=(channel,), daemon=True).start()
+    _run(consumer)
 
 
 def _fail(text: str, status: int) -> NoReturn:
@@ -127,18 +128,21 @@ def _send(channel: socket.socket, report: reports.Report) -> bool:
     return True
 
 
-def _stop_with_supervisor(consumer: Consumer, channel: socket.socket) -> None:
-    """A supervisor that was killed closes its end: what is in hand is finished, within a limit."""
-    try:
-        channel.recv(1)
-    except OSError:
-        # A connection that fails says the same as one that was closed.
-        pass
-    log.warning("supervisor gone; the consumer stops")
-    # The kernel's own alarm: from here on its default action ends the process, also if a handler holds the
-    # interpreter's lock. A handler that holds it already when the supervisor goes delays this line.
-    signal.setitimer(signal.ITIMER_REAL, consumer.options.shutdown_s + ORPHAN_MARGIN_S)
-    consumer.stop()
+def _run(consumer: Consumer) -> None:
+    """Runs it outside the main thread, where it takes no signals: those are the stopper's."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            consumer.run()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="consumer")
+    thread.start()
+    thread.join()
+    for error in errors:
+        raise error
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -217,11 +218,48 @@ def test_mistake_ends_it_with_one_message(
     assert done.stderr.startswith("Error: ")
 
 
+def test_address_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "listener", "consume", "a:b", "--metrics-bind", address],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"Error: {address} cannot be bound: Address already in use\n",
+    )
+
+
+def test_signal_to_all_processes_at_once_lets_the_handler_finish(
+    redis_url: str, redis_client: Any, tmp_path: Path
+) -> None:
+    then = "time.sleep(1); os.write(1, b'finished\\n')"
+    with running(Runner(tmp_path, redis_url, then=then)) as runner:
+        feed(redis_client, [1])
+        wait_until(lambda: runner.got()[1] == 1, runner.log)
+        # As Heroku does.
+        for process in runner.family():
+            process.send_signal(signal.SIGTERM)
+        assert runner.wait() == 0
+        assert "finished" in runner.log()
+        assert not pending(redis_client)
+
+
 def test_changed_file_restarts_it(redis_url: str, redis_client: Any, tmp_path: Path) -> None:
     with running(Runner(tmp_path, redis_url, "--reload")) as runner:
         module = tmp_path / "billing.py"
-        module.write_text(module.read_text().replace("got %s", "new %s"))
-        wait_until(lambda: "file changed" in runner.log() and runner.is_healthy(), runner.log)
+        source = module.read_text()
+        module.write_text(f"{source}\n(")
+        wait_until(lambda: "waiting for a change" in runner.log(), runner.log)
+        assert runner.log().count("SyntaxError") == 1
+        module.write_text(source.replace("got %s", "new %s"))
+        wait_until(runner.is_healthy, runner.log)
         feed(redis_client, [1])
         wait_until(lambda: "new 1 " in runner.log(), runner.log)
         assert json.loads(runner.get("/healthz")[1]) == {"status": "ok"}
