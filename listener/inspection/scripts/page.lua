@@ -21,6 +21,17 @@ end
 
 local start = ARGV[2]
 local entries, read = {}, 0
+local first
+if ARGV[1] == 'XREVRANGE' then
+  -- Redis walks through the whole stream for a range that ends before its first entry, and serves nobody meanwhile.
+  first = redis.pcall('XRANGE', KEYS[1], '-', start, 'COUNT', 1)
+  if first.err then
+    return first
+  end
+  if not first[1] then
+    return {read, entries}
+  end
+end
 while #entries < max_entries and read < max_bytes do
   local reply = redis.pcall(ARGV[1], KEYS[1], start, ARGV[3], 'COUNT', 1)
   if reply.err then
@@ -45,7 +56,10 @@ while #entries < max_entries and read < max_bytes do
     end
   end
   entries[#entries + 1] = {entry[1], fields, cut}
-  if entry[1] == '18446744073709551615-18446744073709551615' and ARGV[1] == 'XRANGE' then
+  if first and entry[1] == first[1][1] then
+    break
+  end
+  if entry[1] == '18446744073709551615-18446744073709551615' and not first then
     -- Redis refuses a range that begins after it.
     break
   end

@@ -87,7 +87,9 @@ end
 -- once, unless one of them is wrong.
 local function first_too_young()
   local by_id = string.format('%.0f-0', math.max(OLDEST, 0))
-  local last_old = OLDEST > 0 and redis.call('XREVRANGE', KEYS[1], '(' .. by_id, '-', 'COUNT', 1)[1]
+  -- Redis walks through the whole stream for an XREVRANGE that ends before its first entry.
+  local has_old = OLDEST > 0 and redis.call('XRANGE', KEYS[1], '-', '(' .. by_id, 'COUNT', 1)[1]
+  local last_old = has_old and redis.call('XREVRANGE', KEYS[1], '(' .. by_id, '-', 'COUNT', 1)[1]
   if last_old and written(last_old) < OLDEST then
     return by_id, false
   end

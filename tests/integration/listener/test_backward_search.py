@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from listener.inspection.entry_filter import DeviceId, EntryFilter
+from listener.inspection.pages import pages
 from listener.inspection.search import backward_search
 from listener.inspection.search.backward_search import (
     BackwardSearch,
@@ -210,3 +211,29 @@ def test_a_process_runs_few_searches_at_once_and_refuses_the_next(
     assert search.run(redis_client, ONE, Wanted()).read == 1, (
         "a search that failed gave its place up"
     )
+
+
+def test_redis_is_not_asked_for_what_is_before_the_first_entry(redis_client: Any) -> None:
+    # Redis would walk through the whole stream for it, from its end, and serve nobody meanwhile.
+    for number in range(5, 8):
+        add(redis_client, f"{number}-0", {})
+    redis_client.config_resetstat()
+    for before in (Position(5, 0), Position(4, 9), Position(0, 1)):
+        result = BackwardSearch().run(redis_client, ONE, Wanted(), before=before)
+        assert (result.read, result.stopped_at) == (0, None)
+    assert "cmdstat_xrevrange" not in redis_client.info("commandstats")
+    whole = BackwardSearch().run(redis_client, ONE, Wanted())
+    assert ids(whole) == ["7-0", "6-0", "5-0"]
+    # Of one entry, and of the two that are left.
+    assert redis_client.info("commandstats")["cmdstat_xrevrange"]["calls"] == 2
+
+
+def test_redis_is_not_asked_for_a_page_before_the_first_entry(redis_client: Any) -> None:
+    added = [add(redis_client, f"{number}-0", {}) for number in range(5, 8)]
+    redis_client.config_resetstat()
+    stream = ONE[0].messages
+    assert list(pages(redis_client, stream, "(5-0", "-", newest_first=True)) == []
+    assert "cmdstat_xrevrange" not in redis_client.info("commandstats")
+    [page] = pages(redis_client, stream, "+", "-", newest_first=True)
+    assert [entry.entry_id for entry in page.entries] == added[::-1]
+    assert redis_client.info("commandstats")["cmdstat_xrevrange"]["calls"] == len(added)

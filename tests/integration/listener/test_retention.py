@@ -181,6 +181,19 @@ def test_what_is_younger_than_the_retention_stays(
     assert len(ids(client)) == stays
 
 
+def test_redis_is_not_asked_for_what_is_before_the_first_entry(
+    retention: Retention, client: Any
+) -> None:
+    # Redis would walk through the whole stream for it, from its end, and serve nobody meanwhile.
+    client.xadd(STREAM, {"data": "x"})
+    client.xgroup_create(STREAM, "g", "$")
+    client.config_resetstat()
+    retention.run_once()
+    assert len(ids(client)) == 1
+    # Of the newest entry.
+    assert client.info("commandstats")["cmdstat_xrevrange"]["calls"] == 1
+
+
 def test_without_a_group_nothing_goes_and_that_is_told_once(
     worker: Callable[..., Retention], client: Any
 ) -> None:

@@ -76,6 +76,14 @@ end
 
 local start, batch = ARGV[1], 1
 local read, size, found, found_bytes = 0, 0, {}, 0
+-- Redis walks through the whole stream for a range that ends before its first entry, and serves nobody meanwhile.
+local first = redis.pcall('XRANGE', KEYS[1], '-', start, 'COUNT', 1)
+if first.err then
+  return first
+end
+if not first[1] then
+  return {read, size, '', found}
+end
 while read < max_entries and size < max_bytes and found_bytes < max_bytes / 4 do
   local reply = redis.pcall('XREVRANGE', KEYS[1], start, ARGV[2], 'COUNT', math.min(batch, max_entries - read))
   if reply.err then
@@ -97,7 +105,11 @@ while read < max_entries and size < max_bytes and found_bytes < max_bytes / 4 do
       found_bytes = found_bytes + bytes
     end
   end
-  read, start = read + #reply, '(' .. reply[#reply][1]
+  local last = reply[#reply][1]
+  read, start = read + #reply, '(' .. last
+  if last == first[1][1] then
+    return {read, size, '', found}
+  end
   local is_short = (size - size_before) / #reply < MAX_BATCH_BYTES / MAX_BATCH
   batch = is_short and math.min(batch * 2, MAX_BATCH) or 1
 end
