@@ -474,3 +474,73 @@ def test_an_id_that_a_path_cannot_carry_is_a_parameter() -> None:
     assert links.device_link("..") == "/devices?id=.."
     assert links.device_link("") == ""
     assert links.device_link("x" * 1001) == ""
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """The overview's sections by their id, in their order."""
+    parts = re.split(r'<section id="([a-z]+)"', text)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_overview_has_what_is_wrong_before_what_is_well(ops: FlaskClient, ids: list[str]) -> None:
+    sections = list(sections_of(page(ops, "/")))
+    assert sections[:2] == ["verdict", "glance"]
+    # Dead letters and refused messages are warnings.
+    assert sections.index("groups") < sections.index("quarantine") < sections.index("arrivals")
+    assert set(sections) >= {"registration", "arrivals", "upgrades", "newest"}
+
+
+def test_overview_shows_five_upgrades_and_folds_the_others(
+    ops: FlaskClient, ids: list[str]
+) -> None:
+    upgrades = sections_of(page(ops, "/"))["upgrades"]
+    shown, folded = upgrades.split("<details")
+    assert [part.count('<th scope="row">') for part in (shown, folded)] == [5, 3]
+    assert "All 8" in folded
+    first = re.findall(r'href="/upgrades/([0-9a-f-]+)"', shown)[0]
+    assert first == UPGRADE, "the one with failed devices stands first"
+
+
+def test_bar_of_an_upgrade_that_has_started_and_not_ended_is_hollow(
+    ops: FlaskClient, ids: list[str]
+) -> None:
+    upgrades = sections_of(page(ops, "/"))["upgrades"]
+    [bar] = re.findall(
+        r'<svg class="progress open"[^>]*0 of 11 devices[^>]*>(.*?)</svg>', upgrades, re.DOTALL
+    )
+    assert re.findall(r'class="(?:failed|succeeded)"[^/]*?width="([0-9.]+)%"', bar) == [
+        "0.0",
+        "0.0",
+    ]
+
+
+def test_account_that_all_messages_share_is_said_once(ops: FlaskClient, ids: list[str]) -> None:
+    sections = sections_of(page(ops, "/"))
+    for name in ("upgrades", "newest"):
+        assert sections[name].count(campaign.ACCOUNT) == 1
+
+
+def test_registration_and_keeping_are_said_in_words(
+    ops: FlaskClient, redis_client: "redis.Redis"
+) -> None:
+    campaign.register(redis_client)
+    sections = sections_of(page(ops, "/"))
+    assert "registered: there was none before" in sections["registration"]
+    facts = re.findall(r"<dt>(.*?)</dt>", sections["keeping"])
+    assert facts == ["A message now goes to", "Redis", "Spool"]
+
+
+@pytest.mark.parametrize(
+    ("query", "heading"),
+    [
+        ("", "Arrivals a minute, last 150 minutes"),
+        ("?chart=15m", "Arrivals a minute, last 15 minutes"),
+        ("?chart=3h", "Arrivals a minute, last 3 hours"),
+        ("?chart=24h", "Arrivals in 10 minutes, last 24 hours"),
+        ("?chart=nonsense", "Arrivals a minute, last 150 minutes"),
+    ],
+)
+def test_chart_begins_where_its_data_do_or_as_was_chosen(
+    ops: FlaskClient, ids: list[str], query: str, heading: str
+) -> None:
+    assert f">{heading}</h2>" in page(ops, f"/{query}")

@@ -2,7 +2,10 @@
 // A search that ran out of time before it found enough goes on by itself: the rows are added below, and the sentence
 // says how far it looked. It pauses as long as each answer took, so that the service has its time for messages.
 
-const MAX_ANSWERS = 60;
+const MAX_ANSWERS = 200;
+// While the service or Redis is busy: so often, and after so long.
+const MAX_FAILURES = 5;
+const RETRY_MS = 2000;
 const ENOUGH_ROWS = 50;
 
 function rowsIn(node) {
@@ -38,6 +41,7 @@ async function goOn() {
 
 async function goOnUntilEnough() {
   let isWanted = true;
+  let failures = 0;
   for (let answers = 0; isWanted && answers < MAX_ANSWERS && rowsIn(document).length < ENOUGH_ROWS; answers += 1) {
     const link = document.querySelector("#go-on[data-searching]");
     if (!link || document.hidden) return;
@@ -51,10 +55,15 @@ async function goOnUntilEnough() {
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     } catch (problem) {
+      if (!isWanted) return;
       place.replaceWith(old);
-      return;
+      failures += 1;
+      if (failures > MAX_FAILURES) return;
+      await new Promise((done) => { setTimeout(done, RETRY_MS); });
+      continue;
     }
     if (!isWanted) return;
+    failures = 0;
     addRows(fresh);
     place.replaceWith(document.adoptNode(fresh.querySelector("#how-far")));
     await new Promise((done) => { setTimeout(done, performance.now() - started); });
