@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from listener.errors import ListenerError
@@ -36,7 +37,7 @@ def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> 
         raise MalformedError("the entry has no field `data`")
     data = _parsed(raw)
     attributes = {
-        name.decode(errors="replace"): value.decode(errors="replace")
+        _field_name(name): value.decode("utf-8", "replace")
         for name, value in fields.items()
         if name != b"data"
     }
@@ -93,6 +94,12 @@ def fields_of(message: kinds.Message) -> dict[bytes, bytes]:
     """The fields of a message's entry."""
     attributes = {name.encode(): value.encode() for name, value in message.attributes.items()}
     return {**attributes, b"data": message.raw}
+
+
+@lru_cache(maxsize=64)
+def _field_name(name: bytes) -> str:
+    """Cached: nearly every entry has the same names."""
+    return name.decode("utf-8", "replace")
 
 
 def kind_name(fields: Fields) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context
+from functools import partial
 
 import redis
 
@@ -79,7 +80,7 @@ class DeliveryWorker:
         elif not self._is_ours(delivery):
             self._drop_lost(delivery)
         elif handler.is_async:
-            self._run.event_loop.start(lambda: self._handle_async(delivery, message, handler))
+            self._run.event_loop.start(partial(self._handle_async, delivery, message, handler))
         else:
             self._handle(delivery, message, handler)
 
