@@ -5,13 +5,14 @@ import tempfile
 from pathlib import Path
 
 import redis
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, FloatRect
 
 from testbed.redis_servers.redis_nodes import Node, started
 from testbed.service import RECEIVER, Service
 from tests.support import campaign
 from tests.support.browser import VIEWS, running_browser
 
+MAX_HEIGHTS = 2.6
 TOKEN = "token-of-all-the-pictures"
 
 
@@ -43,7 +44,10 @@ def take(browser: Browser, url: str, dead: str, folder: Path) -> None:
     for name, (path, view) in pictures.items():
         page = browser.new_page(**VIEWS[view])
         page.goto(f"{url}{path}")
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        width, height = page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+        # As much as is read beside a document; tables go on in the same way below.
+        clip = FloatRect(x=0, y=0, width=width, height=min(height, MAX_HEIGHTS * width))
+        page.screenshot(path=folder / f"{name}.png", full_page=True, clip=clip)
         page.close()
 
 
