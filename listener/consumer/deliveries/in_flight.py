@@ -34,6 +34,7 @@ class InFlight:
         """See `Options`; the clock is monotonic, in seconds."""
         self._concurrency = concurrency
         self._taken = 0
+        self._slot_waiters = 0
         self._batch = batch
         self._ordered = ordered
         self._clock = clock
@@ -91,6 +92,7 @@ class InFlight:
         with self._lock:
             while not self._closed:
                 if self._taken >= self._concurrency:
+                    self._slot_waiters += 1
                     self._slot_available.wait()
                     continue
                 until_due_s = self._release_delayed()
@@ -203,10 +205,11 @@ class InFlight:
     def _release_slot(self, delivery: Delivery) -> None:
         if delivery.is_taken:
             delivery.is_taken = False
-            # Each slot that becomes free has one thread more wait for work, if any waits for a slot.
-            if self._taken >= self._concurrency:
-                self._slot_available.notify()
             self._taken -= 1
+            # Each slot that becomes free has one thread more look for work, if any waits for a slot.
+            if self._slot_waiters:
+                self._slot_waiters -= 1
+                self._slot_available.notify()
 
     def _free(self, partitions: Iterable[int]) -> int:
         count = sum(self._counts[number] for number in partitions)

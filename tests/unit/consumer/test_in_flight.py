@@ -139,6 +139,41 @@ def hour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("listener.consumer.deliveries.in_flight.POLL_S", 3600)
 
 
+def test_as_many_deliveries_as_concurrency_are_handed_out_until_each_has_ended() -> None:
+    in_flight = InFlight(batch=100, ordered=False, concurrency=3)
+    in_flight.add([delivery(number) for number in range(20)])
+    ends: list[Callable[[Delivery], None]] = [
+        in_flight.finish,
+        lambda it: in_flight.retry(it, 5),
+        lambda it: in_flight.remove([it]),
+    ]
+    handed_out = [in_flight.take() for _ in ends]
+    waiting = [Waiting(in_flight.take, in_flight._slot_available) for _ in ends]
+    wait_until(lambda: len(in_flight._slot_available._waiters) == 3)  # type: ignore[attr-defined]
+    for item, end in zip(handed_out, ends, strict=True):
+        assert item
+        end(item)
+    # Every thread that waited has one now, not the first alone.
+    assert {it.result().entry_id for it in waiting} == {b"3", b"4", b"5"}
+    last = Waiting(in_flight.take, in_flight._slot_available)
+    in_flight.close()
+    assert last.result() is None
+
+
+def test_what_is_given_up_is_handed_out_next_and_frees_its_slot() -> None:
+    in_flight = InFlight(batch=100, ordered=False, concurrency=1)
+    in_flight.add([delivery(1), delivery(2)])
+    given_up = in_flight.take()
+    assert given_up
+    waiting = Waiting(in_flight.take, in_flight._slot_available)
+    in_flight.give_up(given_up)
+    assert waiting.result() is given_up
+    in_flight.remove([given_up])
+    second = in_flight.take()
+    assert second
+    assert second.entry_id == b"2"
+
+
 def test_reader_that_waits_gets_the_room_that_is_made_meanwhile(hour: None) -> None:
     in_flight = empty(2)
     items = [delivery(1), delivery(2)]
