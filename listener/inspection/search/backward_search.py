@@ -26,8 +26,8 @@ STEP_ENTRIES = 100
 STEP_BYTES = 2**20
 # A message with a longer value is not parsed: its text decides.
 MAX_VALUE_BYTES = 2**17
-# After so much text this process serves what else there is.
-PAUSE_BYTES = 2**14
+# After so much JSON, about a millisecond's work, this process serves what else there is.
+PAUSE_BYTES = 2**13
 # Searches of one process at a time; a further one waits so long for its turn, in seconds.
 MAX_RUNNING = 4
 MAX_WAIT_S = 2.0
@@ -169,12 +169,15 @@ class BackwardSearch:
             yield walk.settled()
 
     def _wanted(self, rows: Any, partition: int, wanted: Wanted) -> Iterator[StreamEntry]:
+        parsed = 0
         for entry_id, fields, cut, by_text in rows:
             entry = StreamEntry(entry_id, _paired(fields), partition, _paired(cut))
             if wanted.matches(entry, by_text=bool(by_text)):
                 yield entry
-            if len(entry.fields.get("data", "")) > PAUSE_BYTES:
+            parsed += len(entry.fields.get("data", ""))
+            if parsed > PAUSE_BYTES:
                 self._pause()
+                parsed = 0
 
 
 def _read(

@@ -53,12 +53,12 @@ def _by_error(context: PageContext, only: str) -> str:
         names = [only] if only else group_names(view.client, view.partitions)
         streams = [(partition, name) for name in names for partition in view.partitions]
         newest = (letter for stream in streams for letter in _newest(view, *stream))
-        letters = list(islice(newest, MAX_ALL_LETTERS))
+        # While they are read, so that this process serves others between the pages of them.
+        groups = by_error(islice(newest, MAX_ALL_LETTERS))
         total = sum(view.client.xlen(partition.dead(name)) for partition, name in streams)
-    groups = by_error(letters)
     return render(
         "dead_letters.html", now, groups=groups[:MAX_GROUPS], more=len(groups) - MAX_GROUPS, total=total,
-        read=len(letters), only=only, max_rows=MAX_ROWS, commands=_commands_for,
+        read=sum(len(group.letters) for group in groups), only=only, max_rows=MAX_ROWS, commands=_commands_for,
     )  # fmt: skip
 
 

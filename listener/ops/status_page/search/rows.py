@@ -46,13 +46,15 @@ def message_rows(
     Args:
         entries: in their order.
         about: a device; of a list of devices the row then says its status first.
-        pause: lets this process do what else there is, after a message that was long to parse.
+        pause: lets this process do what else there is, after so much text that was parsed.
     """
-    rows = []
+    rows, parsed = [], 0
     for entry in entries:
         rows.append(_row(entry, about))
-        if len(entry.fields.get("data", "")) > PAUSE_BYTES:
+        parsed += len(entry.fields.get("data", ""))
+        if parsed > PAUSE_BYTES:
             pause()
+            parsed = 0
     return rows
 
 
