@@ -38,7 +38,7 @@ class PageContext:
             with open_queue_view(self.settings) as view:
                 yield view
         except RedisFailedError as failure:
-            fail(503, "Redis does not answer", str(failure))
+            fail(503, "The queue cannot be read", str(failure))
         except SearchesBusyError as busy:
             fail(503, "Too many searches run", f"{busy}. Try it again in a moment.")
 
