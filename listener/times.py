@@ -8,8 +8,8 @@ from listener import entry_ids
 RELATIVE_TIME = re.compile(r"([0-9]{1,9})([smhd])")
 RELATIVE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 EXPECTED = (
-    "must be `now` (behind the newest message), `start`, a time such as 2026-11-23T08:00 (UTC if it names no zone), so long ago "
-    "as 90s, 30m, 2h or 7d, or an entry id"
+    "must be `now` (behind the newest message), `start`, a time such as 2026-11-23T08:00 (UTC if it names no zone), an age "
+    "such as 90s, 30m, 2h or 7d, or an entry id"
 )
 DURATION_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

@@ -72,7 +72,7 @@ since = click.option(
     "--since",
     "--from",
     metavar="TIME|ID",
-    help="Only those of this time or later: a time such as 2026-11-23T08:00 (UTC), so long ago as 2h, or an id.",
+    help="Only those of this time or later: a time such as 2026-11-23T08:00 (UTC), an age such as 2h, or an id.",
 )
 output = click.option(
     "--output",

@@ -39,7 +39,7 @@ Advance = Callable[[int, int], None]
     default="start",
     metavar="TIME|ID",
     show_default=True,
-    help="The first: `start`, a time such as 2026-11-23T08:00 (UTC), so long ago as 2h, or an id.",
+    help="The first: `start`, a time such as 2026-11-23T08:00 (UTC), an age such as 2h, or an id.",
 )
 @click.option(
     "--to", "end", default="now", metavar="TIME|ID", show_default=True, help="The last, likewise."

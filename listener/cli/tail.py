@@ -31,7 +31,7 @@ SCANNED = Projection(max_bytes=MAX_SCANNED_BYTES)
     "start",
     metavar="TIME|ID",
     help="Where to begin: `now`, `start` (the oldest there is), a time such as 2026-11-23T08:00 "
-    "(UTC), so long ago as 30m, 2h or 7d, or an entry id.  [default: now]",
+    "(UTC), an age such as 30m, 2h or 7d, or an entry id.  [default: now]",
 )
 @click.option(
     "-n", "--last", type=click.IntRange(1), metavar="N", help="Begin with the last N messages."

@@ -26,7 +26,7 @@ FILTERS = (
     query_parameter("kind", "A kind of message.", {"enum": ["", *KIND_NAMES]}),
     query_parameter("account", "The whole name."),
     query_parameter("id", "A message's id."),
-    query_parameter("from", "A time such as 2026-11-12T08:00, so long ago as 7d, or an entry id."),
+    query_parameter("from", "A time such as 2026-11-12T08:00, an age such as 7d, or an entry id."),
     query_parameter("to", "As `from`."),
 )
 PAGE = content_of("A page.", "text/html", STRING)

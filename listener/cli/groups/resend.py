@@ -30,7 +30,7 @@ Chosen = tuple[Partition, str]
     "--since",
     "start",
     metavar="TIME|ID",
-    help="The first: a time such as 2026-11-23T08:00 (UTC), so long ago as 2h, or an id.",
+    help="The first: a time such as 2026-11-23T08:00 (UTC), an age such as 2h, or an id.",
 )
 @click.option("--to", "end", metavar="TIME|ID", help="The last.  [default: now]")
 @click.option("--partition", type=click.IntRange(0), help="Only messages of this partition.")
