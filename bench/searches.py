@@ -23,7 +23,7 @@ import requests
 from bench.errors import BenchError
 from bench.load import messages
 from bench.load.open_loop import Generator
-from bench.report.stats import percentile
+from bench.report.stats import latency_line, percentile
 from bench.rig import contender, store
 
 MAX_FIRST_ANSWER_MS = 1000.0
@@ -164,7 +164,7 @@ def _beside(port: int, pages: Sequence[str], options: Options) -> float:
                 readers.read(is_wanted=name != "alone")
                 sent.extend(_send(port, options, numbers.next()))
     for name, sent in latencies.items():
-        _print(name, sent)
+        click.echo(latency_line(name, sent))
     click.echo(f"pages that were read meanwhile: {readers.answers}")
     alone, beside = (percentile(sent, 99) for sent in latencies.values())
     return beside / alone
@@ -180,14 +180,6 @@ def _send(port: int, options: Options, first: int) -> list[float]:
     if outcome.failed:
         raise BenchError(f"{outcome.failed} messages were not answered 200")
     return outcome.latencies_ms
-
-
-def _print(name: str, latencies: list[float]) -> None:
-    p50, p99 = (percentile(latencies, share) for share in (50, 99))
-    click.echo(
-        f"{name}: {len(latencies)} messages, all answered 200; p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
-        f"slowest {max(latencies):.1f} ms"
-    )
 
 
 class _Readers:

@@ -12,7 +12,7 @@ import click
 from bench.errors import BenchError
 from bench.load.messages import LOGIN, PATH
 from bench.load.open_loop import Generator
-from bench.report.stats import percentile
+from bench.report.stats import latency_line
 from bench.rig.contender import receiver
 from testbed.slow_connections import SlowConnections, kinds_of
 
@@ -36,7 +36,7 @@ def run(connections: int, seconds: float, rate: float) -> None:
     """
     login = {f"CALLBACK_{name.upper()}": value for name, value in LOGIN.items()}
     with receiver(**login) as service:
-        _print("alone", _send(service.port, rate, BASELINE_S, "alone"))
+        click.echo(latency_line("alone", _send(service.port, rate, BASELINE_S, "alone")))
         opened: multiprocessing.Queue[Opened] = multiprocessing.Queue()
         arguments = (service.port, connections, seconds, opened)
         attacker = multiprocessing.Process(target=_hold, args=arguments, daemon=True)
@@ -45,7 +45,7 @@ def run(connections: int, seconds: float, rate: float) -> None:
         [first] = _send(service.port, 1, 1, "first")
         click.echo(f"the first message after {connections} opened at once: {first:.1f} ms")
         latencies = _send(service.port, rate, seconds, "beside")
-        _print(f"beside {connections} slow ones", latencies)
+        click.echo(latency_line(f"beside {connections} slow ones", latencies))
         _print_opened_again(opened.get(timeout=60), connections)
         attacker.join()
 
@@ -69,14 +69,6 @@ def _send(port: int, rate: float, seconds: float, name: str) -> list[float]:
     if outcome.failed:
         raise BenchError(f"{outcome.failed} messages were not answered 200")
     return outcome.latencies_ms
-
-
-def _print(name: str, latencies: list[float]) -> None:
-    p50, p99 = (percentile(latencies, share) for share in (50, 99))
-    click.echo(
-        f"{name}: {len(latencies)} messages, all answered 200; p50 {p50:.1f} ms, "
-        f"p99 {p99:.1f} ms, slowest {max(latencies):.1f} ms"
-    )
 
 
 def _print_opened_again(opened: Opened, connections: int) -> None:

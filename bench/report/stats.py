@@ -24,6 +24,19 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[rank - 1]
 
 
+def latency_line(name: str, latencies_ms: Sequence[float]) -> str:
+    """A line about messages that were all answered 200.
+
+    Raises:
+        ValueError: there are no latencies.
+    """
+    p50, p99 = (percentile(latencies_ms, share) for share in (50, 99))
+    return (
+        f"{name}: {len(latencies_ms)} messages, all answered 200; p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
+        f"slowest {max(latencies_ms):.1f} ms"
+    )
+
+
 @dataclass(frozen=True)
 class Spread:
     """The median of some rounds, and the range."""

@@ -3,10 +3,10 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -15,6 +15,8 @@ from listener.inspection.entry_filter import DeviceId, normalized
 from listener.messages.kinds import KIND_NAMES
 
 STANDARD_OUTPUT = Path("-")
+
+Decorator = Callable[[Any], Any]
 
 
 def _read_device(_: click.Context, __: click.Parameter, text: str | None) -> DeviceId | None:
@@ -74,6 +76,20 @@ since = click.option(
     metavar="TIME|ID",
     help="Only those of this time or later: a time such as 2026-11-23T08:00 (UTC), an age such as 2h, or an id.",
 )
+
+
+def selecting(*filters: Decorator) -> Decorator:
+    """The options of a command that acts on what it is told: ids, `--all`, filters of its own, and what all have."""
+
+    def decorate(command: Any) -> Any:
+        argument = click.argument("entry_ids", metavar="[ID]...", nargs=-1)
+        for option in reversed((argument, every, *filters, since, at_most, dry_run, yes)):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 output = click.option(
     "--output",
     "-o",

@@ -1,10 +1,9 @@
 """Which dead letters a command means: the options that say so, and the letters that they choose."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypeVar
 
 import click
 
@@ -16,8 +15,6 @@ from listener.inspection.entries import MIN_PAGE_BYTES
 from listener.inspection.pages import IDS_ONLY, Projection
 from listener.inspection.queue_view import QueueView
 from listener.queue.keys import Partition
-
-F = TypeVar("F", bound=Callable[..., object])
 
 CHOICES = "--all, --kind, --error, --since or --limit"
 
@@ -70,22 +67,7 @@ class Selection:
             yield from letters
 
 
-def selecting(command: F) -> F:
-    """The options of a `Selection`, besides the group."""
-    options = (
-        click.argument("entry_ids", metavar="[ID]...", nargs=-1),
-        click_options.required_group,
-        click_options.every,
-        click_options.kinds,
-        error_option,
-        click_options.since,
-        click_options.at_most,
-        click_options.dry_run,
-        click_options.yes,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+selecting = click_options.selecting(click_options.required_group, click_options.kinds, error_option)
 
 
 def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:

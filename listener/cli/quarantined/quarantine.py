@@ -1,10 +1,10 @@
 """`quarantine`: lists, shows, replays and deletes what was refused from authenticated senders."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 
@@ -23,8 +23,6 @@ from listener.inspection.queue_view import QueueView
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from listener.text import clean, counted, json_line
-
-F = TypeVar("F", bound=Callable[..., object])
 
 REASON_ONLY = Projection(("reason",), max_value_bytes=1000)
 EMPTY = "The quarantine is empty, or has nothing like that."
@@ -60,20 +58,7 @@ class Selection:
         return [each for each in self.entry_ids if _is_there(queue, each)][: self.limit]
 
 
-def selecting(command: F) -> F:
-    """The options of a `Selection`."""
-    options = (
-        click.argument("entry_ids", metavar="[ID]...", nargs=-1),
-        click_options.every,
-        reason_option,
-        click_options.since,
-        click_options.at_most,
-        click_options.dry_run,
-        click_options.yes,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+selecting = click_options.selecting(reason_option)
 
 
 @click.group(
