@@ -93,7 +93,7 @@ def command(*words: str) -> str:
     """A command line that a shell takes as these words; empty if a word cannot be typed as it is."""
     if any(word != clean(word) for word in words):
         return ""
-    line = shlex.join(["fota", *words])
+    line = shlex.join(["python", "-m", "listener", *words])
     return line if len(line) <= MAX_COMMAND_CHARS else ""
 
 

@@ -350,13 +350,13 @@ def test_a_messages_page_says_what_each_group_did_with_it(
     assert "billing not read yet" in text
     assert "dashboard acknowledged" in text
     assert "new group not read yet" in text
-    assert "fota resend" in text
+    assert "python -m listener resend" in text
     held = plain(page(ops, f"/messages/0/{pending}"))
     assert re.search(r"billing pending with billing-7d9f for \d+ s, delivered 1 time\b", held), held
     dead = page(ops, f"/messages/0/{ids[25]}")
     assert "billing dead handler-failed: KeyError: 'T-17' dead letter" in plain(dead)
     [command, _] = [line for line in commands_in(dead) if "billing" in line or "resend" in line]
-    assert command.startswith("fota dead requeue ")
+    assert command.startswith("python -m listener dead requeue ")
     letter = next(each for each in addresses(dead) if each.startswith("/dead/"))
     assert "Traceback (most recent call last):" in page(ops, letter)
 
@@ -437,12 +437,12 @@ def test_quarantined_messages_stand_by_reason_with_the_command_to_act(
     text = page(ops, "/quarantine")
     assert re.findall(r"<h2 id=.*?</span> ([a-z-]+)</h2>", text) == ["account-refused", "not-json"]
     assert commands_in(text) == [
-        "fota quarantine replay --reason account-refused",
-        "fota quarantine replay --reason not-json",
+        "python -m listener quarantine replay --reason account-refused",
+        "python -m listener quarantine replay --reason not-json",
     ]
     one = next(each for each in addresses(text) if each.startswith("/quarantine/"))
     shown = page(ops, one)
-    assert commands_in(shown)[0].startswith("fota quarantine replay ")
+    assert commands_in(shown)[0].startswith("python -m listener quarantine replay ")
     assert "Traceback" not in shown
 
 

@@ -195,7 +195,7 @@ def test_of_long_messages_fewer_are_read(
     monkeypatch.setattr(snapshot, "MAX_DATA_CHARS", 1000)
     for _ in range(20):
         add(redis_client, json.dumps({"filler": "x" * 300}))
-    assert "As the newest 4 of 20 messages tell" in text_of(ops)
+    assert "Counted from the newest 4 of 20 messages" in text_of(ops)
 
 
 def test_of_an_upgrade_that_was_not_read_to_its_beginning_no_bar_claims_how_far_it_is(

@@ -51,9 +51,15 @@ PAGES: dict[str, tuple[str, list[str]]] = {
         f"/messages?kind=upgrade-scheduled&upgrade={UPGRADE[:8]}&from=1d",
         [UPGRADE[:8], "12 devices", "Looked at all"],
     ),
-    "message": ("/messages/0/{given_up}", ["dead", "KeyError", '"deviceId"', "fota resend"]),
+    "message": (
+        "/messages/0/{given_up}",
+        ["dead", "KeyError", '"deviceId"', "python -m listener resend"],
+    ),
     "odd-message": ("/messages/0/{odd}", ["not read yet", "W" * 100]),
-    "dead-letters": ("/dead", ["KeyError: 'T-17'", "answered 503", "fota dead requeue"]),
+    "dead-letters": (
+        "/dead",
+        ["KeyError: 'T-17'", "answered 503", "python -m listener dead requeue"],
+    ),
     "dead-letter": ("/dead/0/{letter}?group=billing", ["KeyError: 'T-17'", "Traceback"]),
     "quarantine": ("/quarantine", ["account-refused", "not-json", "{oops"]),
     "refused": ("/quarantine/{refused}", ["account-refused", "0242078689-00002"]),

@@ -70,12 +70,14 @@ def test_command_is_what_a_shell_takes_or_is_missing(word: str) -> None:
     if word.isascii() and word.isprintable():
         assert line
     if line:
-        assert shlex.split(line) == ["fota", "dead", "list", "--group", word]
+        assert shlex.split(line) == ["python", "-m", "listener", "dead", "list", "--group", word]
         assert line.isprintable()
 
 
 def test_command_of_many_words_is_missing() -> None:
-    assert commands(("dead", *["1795397513221-0"] * 1000), ("check",)) == ["fota check"]
+    assert commands(("dead", *["1795397513221-0"] * 1000), ("check",)) == [
+        "python -m listener check"
+    ]
 
 
 @given(st.text(max_size=50))
