@@ -65,7 +65,8 @@ def page_operations(server: Part) -> dict[str, Part]:
         ),
         "/upgrades": page("Upgrades, or one of them.", OF_ANY_FORM, BEFORE, fails_with="400 503"),
         "/upgrades/{upgrade}": page(
-            "How far an upgrade is.", path_parameter("upgrade", ANY_ID), BEFORE, fails_with="400 503",
+            "How far an upgrade is.", path_parameter("upgrade", ANY_ID), BEFORE,
+            fails_with="400 404 503",
         ),
         "/search": operation(
             [server], "Finds the page of a device, an upgrade or a message.",

@@ -1,7 +1,7 @@
 """schemathesis reads /openapi.json and tries the running service with all of its checks.
 
 A quick look in the suite; SCHEMATHESIS_EXAMPLES=1000 makes it a long one, with every boundary case
-besides (.ci/run does so).
+besides, which .ci/run tries as well, with fewer examples.
 """
 
 import os

@@ -22,6 +22,8 @@ COMMANDS = (
     "slow-connections",
     "token-timing",
 )
+# What documents write in place of a folder, which has to exist.
+CHECKOUTS = ("CHECKOUT", "/path/to/another/checkout")
 PROGRAMS: dict[str, click.Command] = {"bench/run": bench, "bin/chaos": chaos}
 SHOWN = re.compile(r"(?:^ {4}|`|^[$] )(?:\w+=\S+ )?(bench/run|bin/chaos)\b([^`\n#]*)", re.MULTILINE)
 
@@ -54,7 +56,7 @@ def test_command_in_a_document_parses(program: str, arguments: str) -> None:
     words = shlex.split(arguments)
     if "--help" in words:
         words.remove("--help")
-    parse(program, words)
+    parse(program, [str(ROOT) if word in CHECKOUTS else word for word in words])
 
 
 def test_every_measurement_stands_in_the_document() -> None:
