@@ -120,7 +120,8 @@ def _sentence(error: Exception, url: str) -> str:
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     place = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-    # urllib hides the cause of what fails before there is an answer.
+    # urllib hides the cause of what fails before there is an answer; some causes are a text.
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    cause = cause if isinstance(cause, BaseException) else OSError(cause)
     text = next(text for kinds, text in SENTENCES if isinstance(cause, kinds))
     return text.format(place=place, host=host, cause=cause, name=type(cause).__name__)

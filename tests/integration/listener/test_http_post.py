@@ -126,3 +126,13 @@ def test_proxy_that_refuses_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         says = post("https://fota.example.com/cb")
     assert "fota.example.com:443 cannot be reached: Tunnel connection failed: 403" in says
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "quic://[::1]:443", "corp://proxy"])
+def test_proxy_of_an_unknown_kind_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    says = post("http://fota.example.com/cb")
+    assert "cannot be reached: " in says, says
+    assert "urlopen" not in says
