@@ -122,7 +122,9 @@ def _obstacle(stats: Sequence[GroupStats]) -> str:
 def _meaning(queue: QueueView, stats: Sequence[GroupStats], *, dead_letters: bool) -> Iterator[str]:
     """What dropping the group means, in sentences."""
     name, unread = stats[0].name, _unread(stats)
-    pending, dead = sum(each.pending for each in stats), sum(each.dead for each in stats)
+    pending = sum(each.pending for each in stats)
+    # Partitions that no longer have the group may still have its dead letters, which are deleted as well.
+    dead = sum(queue.client.xlen(partition.dead(name)) for partition in queue.partitions)
     lost = [f"{counted(unread, 'message')} not delivered to {name} yet"] * bool(unread.entries)
     lost += [f"{counted(pending, 'pending message')}"] * bool(pending)
     if lost:

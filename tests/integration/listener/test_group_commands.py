@@ -102,6 +102,23 @@ def test_dead_letters_are_kept_unless_they_are_to_go(redis_url: str, groups: Any
     assert (groups.exists(DEAD), groups.xlen(STREAM)) == (0, 3)
 
 
+def test_every_dead_letter_that_will_be_deleted_is_counted_before(
+    redis_url: str, groups: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(groups, "2000-0")
+    elsewhere = [Partition("fota", number).dead("billing") for number in (1, 2)]
+    for stream in elsewhere:
+        groups.xadd(stream, {"error": "x"})
+    is_idle(monkeypatch)
+    kept = drop(redis_url, "billing", "--dry-run", QUEUE_PARTITIONS="3")
+    assert "3 dead letters will be kept" in kept.stdout
+    words = ("billing", "--dead-letters", "--yes")
+    gone = drop(redis_url, *words, QUEUE_PARTITIONS="3")
+    assert "3 dead letters will be deleted for good" in gone.stdout
+    assert "and 3 dead letters deleted" in gone.stdout
+    assert groups.exists(DEAD, *elsewhere) == 0
+
+
 def test_group_is_dropped_in_every_partition_that_has_it(redis_url: str, groups: Any) -> None:
     add(groups, 9, partition=1)
     groups.xgroup_create(OTHER_STREAM, "dashboard", "0")
