@@ -33,6 +33,17 @@ def _read_upgrade(_: click.Context, __: click.Parameter, text: str | None) -> st
     return key
 
 
+def read_text(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """The text of an option; None: it was not given. Raises BadParameter for an empty one.
+
+    A shell variable that is not set gives an empty text, and a filter without a text would let
+    everything pass.
+    """
+    if text is not None and not text.strip():
+        raise click.BadParameter("must not be empty")
+    return text
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 every = click.option("--all", "every", is_flag=True, help="All that there are now.")
@@ -47,7 +58,9 @@ kinds = click.option(
     type=click.Choice(KIND_NAMES),
     help="Only messages of this kind; may be repeated.",
 )
-account = click.option("--account", metavar="ACCOUNT", help="Only messages of this account.")
+account = click.option(
+    "--account", metavar="ACCOUNT", callback=read_text, help="Only messages of this account."
+)
 upgrade = click.option(
     "--upgrade",
     metavar="ID",
@@ -74,6 +87,7 @@ since = click.option(
     "--since",
     "--from",
     metavar="TIME|ID",
+    callback=read_text,
     help="Only those of this time or later: a time such as 2026-11-23T08:00 (UTC), an age such as 2h, or an id.",
 )
 

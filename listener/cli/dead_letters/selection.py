@@ -21,6 +21,7 @@ CHOICES = "--all, --kind, --error, --since or --limit"
 error_option = click.option(
     "--error",
     metavar="TEXT",
+    callback=click_options.read_text,
     help="Only those whose error contains TEXT, in any letter case, or whose reason is TEXT. # stands for "
     "the numbers and ids that `list --by error` shows so.",
 )
@@ -39,8 +40,9 @@ class Selection:
 
     def __post_init__(self) -> None:
         """Raises UsageError unless either ids or a choice are given."""
-        chosen = self.every or self.kinds or self.error or self.since or self.limit
-        common.check_ids_or_all(self.entry_ids, bool(chosen), choices=CHOICES)
+        options = (self.error, self.since, self.limit)
+        chosen = self.every or bool(self.kinds) or any(it is not None for it in options)
+        common.check_ids_or_all(self.entry_ids, chosen, choices=CHOICES)
 
     @property
     def is_asked_about(self) -> bool:
@@ -86,9 +88,9 @@ def read_filter(
     queue: QueueView, kinds: tuple[str, ...], error: str | None, since: str | None
 ) -> LetterFilter:
     """The filter of the options. Raises UsageError for a time that is none."""
-    first = (
-        common.resolve_time_option(times.first_id, since, queue.now(), "--since") if since else "-"
-    )
+    first = "-"
+    if since is not None:
+        first = common.resolve_time_option(times.first_id, since, queue.now(), "--since")
     return LetterFilter(kinds, error or "", first)
 
 

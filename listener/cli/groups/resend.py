@@ -30,9 +30,16 @@ Chosen = tuple[Partition, str]
     "--since",
     "start",
     metavar="TIME|ID",
+    callback=click_options.read_text,
     help="The first: a time such as 2026-11-23T08:00 (UTC), an age such as 2h, or an id.",
 )
-@click.option("--to", "end", metavar="TIME|ID", help="The last.  [default: now]")
+@click.option(
+    "--to",
+    "end",
+    metavar="TIME|ID",
+    callback=click_options.read_text,
+    help="The last.  [default: now]",
+)
 @click.option("--partition", type=click.IntRange(0), help="Only messages of this partition.")
 @click_options.at_most
 @click_options.dry_run

@@ -31,7 +31,10 @@ REASONS = common.Listing(quarantine_formats.reason_data, quarantine_formats.prin
 CHOICES = "--all, --reason, --since or --limit"
 
 reason_option = click.option(
-    "--reason", metavar="WORD", help="Only what was refused for this reason."
+    "--reason",
+    metavar="WORD",
+    callback=click_options.read_text,
+    help="Only what was refused for this reason.",
 )
 
 
@@ -47,8 +50,9 @@ class Selection:
 
     def __post_init__(self) -> None:
         """Raises UsageError unless either ids or a choice are given."""
-        chosen = self.every or self.reason or self.since or self.limit
-        common.check_ids_or_all(self.entry_ids, bool(chosen), choices=CHOICES)
+        options = (self.reason, self.since, self.limit)
+        chosen = self.every or any(it is not None for it in options)
+        common.check_ids_or_all(self.entry_ids, chosen, choices=CHOICES)
 
     def choose(self, queue: QueueView) -> list[str]:
         """The ids of the messages that are there; names on standard error an id that is not."""
@@ -163,9 +167,9 @@ def _read(
     queue: QueueView, reason: str | None, since: str | None, projection: Projection
 ) -> Iterator[QuarantinedMessage]:
     """The messages that pass a filter. Raises UsageError for a time that is none."""
-    first = (
-        common.resolve_time_option(times.first_id, since, queue.now(), "--since") if since else "-"
-    )
+    first = "-"
+    if since is not None:
+        first = common.resolve_time_option(times.first_id, since, queue.now(), "--since")
     messages = read_quarantine(
         queue.client, queue.partitions[0], first=first, projection=projection
     )

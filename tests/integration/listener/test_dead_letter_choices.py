@@ -157,6 +157,20 @@ def test_wrong_usage_changes_nothing(
     assert left(redis_client) == letters
 
 
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+@pytest.mark.parametrize("option", ["--error", "--since", "--from"])
+def test_empty_text_of_an_unset_variable_chooses_no_dead_letter(
+    redis_url: str, redis_client: Any, letters: list[str], option: str, text: str
+) -> None:
+    for command in ("requeue", "drop"):
+        for also in ((), ("--all",), ("--kind", "unknown"), ("--limit", "1")):
+            words = (command, "-g", "billing", option, text, *also, "--yes")
+            result = dead(redis_url, *words)
+            assert (result.exit_code, option.replace("from", "since") in result.stderr) == (2, True)
+    assert dead(redis_url, "list", option, text).exit_code == 2
+    assert left(redis_client) == letters
+
+
 @pytest.fixture
 def refused(redis_client: Any) -> list[str]:
     """Two messages that pass now, and one that does not."""
@@ -202,3 +216,16 @@ def test_replaying_what_nobody_named_asks_and_a_dry_run_only_validates(
     assert run(redis_url, "quarantine", "replay", "--reason", "none", "--yes").exit_code == 0
     assert redis_client.xlen(QUARANTINE) == 1
     assert run(redis_url, "quarantine", "replay").exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["", " "])
+@pytest.mark.parametrize("option", ["--reason", "--since"])
+def test_empty_text_of_an_unset_variable_chooses_no_refused_message(
+    redis_url: str, redis_client: Any, refused: list[str], option: str, text: str
+) -> None:
+    for command in ("replay", "drop"):
+        for also in ((), ("--all",), ("--limit", "1")):
+            result = run(redis_url, "quarantine", command, option, text, *also, "--yes")
+            assert (result.exit_code, option in result.stderr) == (2, True)
+    assert run(redis_url, "quarantine", "list", option, text).exit_code == 2
+    assert (redis_client.xlen(STREAM), redis_client.xlen(QUARANTINE)) == (0, 3)

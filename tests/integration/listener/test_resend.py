@@ -131,6 +131,17 @@ def test_an_id_that_two_partitions_have_needs_the_partition(redis_url: str, grou
     assert resend(redis_url, "2000-0", "--partition", "7").exit_code == 2
 
 
+@pytest.mark.parametrize("option", ["--from", "--since", "--to", "--account"])
+def test_empty_text_of_an_unset_variable_chooses_nothing(
+    redis_url: str, groups: Any, option: str
+) -> None:
+    before = state(groups)
+    for also in ((), ("--upgrade", "u-1")):
+        result = resend(redis_url, option, "", *also, "--yes")
+        assert (result.exit_code, option.replace("since", "from") in result.stderr) == (2, True)
+    assert state(groups) == before
+
+
 @pytest.mark.parametrize(
     "words", [(), ("x",), ("1-0", "--upgrade", "u"), (f"{2**64}-0",), ("1-0", "--from", "1h")]
 )
