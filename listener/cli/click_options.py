@@ -44,6 +44,11 @@ def read_text(_: click.Context, __: click.Parameter, text: str | None) -> str | 
     return text
 
 
+def read_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of an argument, each once: a second one would find that its work is done."""
+    return tuple(dict.fromkeys(ids))
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 every = click.option("--all", "every", is_flag=True, help="All that there are now.")
@@ -96,7 +101,7 @@ def selecting(*filters: Decorator) -> Decorator:
     """The options of a command that acts on what it is told: ids, `--all`, filters of its own, and what all have."""
 
     def decorate(command: Any) -> Any:
-        argument = click.argument("entry_ids", metavar="[ID]...", nargs=-1)
+        argument = click.argument("entry_ids", metavar="[ID]...", nargs=-1, callback=read_ids)
         for option in reversed((argument, every, *filters, since, at_most, dry_run, yes)):
             command = option(command)
         return command

@@ -168,5 +168,5 @@ def _end(count: int, done: str, selection: Selection, *, dry_run: bool) -> None:
     click.echo(f"{counted(count, 'dead letter')} {'would be ' if dry_run else ''}{done}.")
     if dry_run:
         click.echo("Nothing was changed.")
-    if count < len(set(selection.entry_ids)):
+    if count < len(selection.entry_ids):
         raise click.exceptions.Exit(common.EXIT_FAILURE)

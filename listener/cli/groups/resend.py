@@ -19,7 +19,7 @@ Chosen = tuple[Partition, str]
 
 
 @click.command(epilog="Example: python -m listener resend 1795397513221-0 --group billing")
-@click.argument("entry_ids_", metavar="[ENTRY]...", nargs=-1)
+@click.argument("entry_ids_", metavar="[ENTRY]...", nargs=-1, callback=click_options.read_ids)
 @click_options.required_group
 @click_options.upgrade
 @click_options.device

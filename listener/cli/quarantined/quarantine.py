@@ -153,12 +153,13 @@ def drop(*, dry_run: bool, yes: bool, **chosen: Any) -> None:
         if dry_run:
             click.echo(f"{counted(len(ids), 'refused message')} would be dropped.")
             click.echo("Nothing was changed.")
-            return
-        if ids:
-            common.confirm(f"Delete {counted(len(ids), 'refused message')} for good?", yes)
-        partition = queue.partitions[0]
-        dropped = sum(delete_quarantined(queue.client, partition, each) for each in ids)
-    click.echo(f"{dropped} dropped.")
+            dropped = len(ids)
+        else:
+            if ids:
+                common.confirm(f"Delete {counted(len(ids), 'refused message')} for good?", yes)
+            partition = queue.partitions[0]
+            dropped = sum(delete_quarantined(queue.client, partition, each) for each in ids)
+            click.echo(f"{dropped} dropped.")
     if dropped < max(len(ids), len(selection.entry_ids)):
         raise click.exceptions.Exit(common.EXIT_FAILURE)
 

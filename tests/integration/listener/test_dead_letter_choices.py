@@ -171,6 +171,22 @@ def test_empty_text_of_an_unset_variable_chooses_no_dead_letter(
     assert left(redis_client) == letters
 
 
+def test_letter_that_is_named_twice_counts_once(
+    redis_url: str, redis_client: Any, letters: list[str]
+) -> None:
+    first, second, third = letters[:3]
+    dry = dead(redis_url, "drop", "-g", "billing", first, first, "--dry-run")
+    assert (dry.exit_code, dry.stdout.count("would be dropped")) == (0, 2)
+    for command, names, status in (
+        ("drop", (first, first), 0),
+        ("requeue", (second, second), 0),
+        ("drop", (third, first, third), 1),
+    ):
+        done = dead(redis_url, command, "-g", "billing", *names, "--yes")
+        assert (done.exit_code, "1 dead letter" in done.stdout) == (status, True), done.output
+    assert left(redis_client) == letters[3:]
+
+
 @pytest.fixture
 def refused(redis_client: Any) -> list[str]:
     """Two messages that pass now, and one that does not."""
@@ -229,3 +245,21 @@ def test_empty_text_of_an_unset_variable_chooses_no_refused_message(
             assert (result.exit_code, option in result.stderr) == (2, True)
     assert run(redis_url, "quarantine", "list", option, text).exit_code == 2
     assert (redis_client.xlen(STREAM), redis_client.xlen(QUARANTINE)) == (0, 3)
+
+
+def test_exit_status_tells_whether_each_named_refused_message_was_there(
+    redis_url: str, redis_client: Any, refused: list[str]
+) -> None:
+    first, second, third = refused
+
+    def status(*words: str) -> int:
+        return run(redis_url, "quarantine", *words).exit_code
+
+    for command in ("drop", "replay"):
+        assert status(command, "1-0", "--dry-run") == 1
+        assert status(command, first, "1-0", "--dry-run") == 1
+        assert status(command, first, first, "--dry-run") == 0
+    assert status("replay", first, first) == 0
+    assert status("drop", second, second, "--yes") == 0
+    assert status("drop", third, second, "--yes") == 1
+    assert redis_client.xlen(QUARANTINE) == 0

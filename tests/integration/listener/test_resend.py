@@ -131,6 +131,11 @@ def test_an_id_that_two_partitions_have_needs_the_partition(redis_url: str, grou
     assert resend(redis_url, "2000-0", "--partition", "7").exit_code == 2
 
 
+def test_entry_that_is_named_twice_is_given_once(redis_url: str, groups: Any) -> None:
+    done = resend(redis_url, "1000-0", "2000-0", "1000-0")
+    assert (done.exit_code, done.stdout.count("is pending again")) == (0, 2), done.output
+
+
 @pytest.mark.parametrize("option", ["--from", "--since", "--to", "--account"])
 def test_empty_text_of_an_unset_variable_chooses_nothing(
     redis_url: str, groups: Any, option: str
