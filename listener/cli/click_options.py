@@ -51,6 +51,9 @@ def read_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tup
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for pipes.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
+partition = click.option(
+    "--partition", type=click.IntRange(0), metavar="N", help="Only what is in this partition."
+)
 every = click.option("--all", "every", is_flag=True, help="All that there are now.")
 required_group = click.option("--group", "-g", required=True, metavar="GROUP", help="The group.")
 optional_group = click.option(

@@ -1,6 +1,6 @@
 """The connection of the commands that look at the queue, and the groups that they look at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -9,6 +9,7 @@ from listener.cli.common import read_settings
 from listener.inspection.consumer_groups import group_names
 from listener.inspection.pages import stream_info
 from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
+from listener.queue.keys import Partition
 from listener.settings.queue_settings import QueueSettings
 from listener.text import clean
 
@@ -57,6 +58,25 @@ def warn_no_stream(queue: QueueView) -> None:
 def warn_no_group(queue: QueueView) -> None:
     """Says on standard error that there is no group, or not even a stream. Raises redis.RedisError."""
     click.echo(no_stream(queue) or "There is no consumer group: nobody reads the queue.", err=True)
+
+
+def chosen_partitions(queue: QueueView, number: int | None) -> Sequence[Partition]:
+    """The partition that `--partition` names, or all. Raises BadParameter if there is none of this number."""
+    partitions = queue.partitions
+    if number is None:
+        return partitions
+    if number >= len(partitions):
+        raise click.BadParameter(
+            f"there are {len(partitions)}, from 0 on", param_hint="--partition"
+        )
+    return [partitions[number]]
+
+
+def check_one_partition(places: Sequence[Partition], what: str) -> None:
+    """Raises UsageError if several partitions have what was named."""
+    if len(places) > 1:
+        numbers = ", ".join(str(place.number) for place in places)
+        raise click.UsageError(f"the partitions {numbers} have {what}: add --partition")
 
 
 def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:

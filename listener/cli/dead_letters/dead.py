@@ -75,12 +75,15 @@ def list_(
 )
 @click.argument("entry_id", metavar="ID")
 @click_options.optional_group
+@click_options.partition
 @click_options.as_json
-def show(*, entry_id: str, group: str | None, as_json: bool) -> None:
+def show(*, entry_id: str, group: str | None, partition: int | None, as_json: bool) -> None:
     """Show all there is of a dead letter: the message, the error, the traceback."""
     common.check_ids([entry_id])
     with queue_access.open_queue() as queue:
-        letters = list(read_all(queue, resolve_groups(queue, group), ALL_FIELDS, only=entry_id))
+        groups = resolve_groups(queue, group)
+        places = queue_access.chosen_partitions(queue, partition)
+        letters = list(read_all(queue, groups, ALL_FIELDS, only=entry_id, partitions=places))
     if not letters:
         common.fail(f"there is no dead letter {entry_id}")
     for letter in letters:

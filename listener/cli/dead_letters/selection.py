@@ -37,6 +37,7 @@ class Selection:
     error: str | None
     since: str | None
     limit: int | None
+    partition: int | None
 
     def __post_init__(self) -> None:
         """Raises UsageError unless either ids or a choice are given."""
@@ -52,24 +53,36 @@ class Selection:
     def choose(self, queue: QueueView, group: str) -> list[tuple[Partition, str]]:
         """Where the letters are, and their ids; names on standard error an id that is not there.
 
-        Without the letters themselves, whose number is unbounded. Several partitions may have the same id.
+        Without the letters themselves, whose number is unbounded.
+
+        Raises:
+            UsageError: several partitions have a letter of a named id, or there is no such partition.
         """
+        places = queue_access.chosen_partitions(queue, self.partition)
         if not self.entry_ids:
             wanted = read_filter(queue, self.kinds, self.error, self.since)
-            letters = read_all(queue, [group], SUMMARY if wanted else IDS_ONLY, wanted=wanted)
+            projection = SUMMARY if wanted else IDS_ONLY
+            letters = read_all(queue, [group], projection, wanted=wanted, partitions=places)
         else:
-            letters = self._named(queue, group)
+            letters = self._named(queue, group, places)
         return [(it.partition, it.entry_id) for it in islice(letters, self.limit)]
 
-    def _named(self, queue: QueueView, group: str) -> Iterator[DeadLetter]:
+    def _named(
+        self, queue: QueueView, group: str, places: Sequence[Partition]
+    ) -> Iterator[DeadLetter]:
         for entry_id in self.entry_ids:
-            letters = list(read_all(queue, [group], IDS_ONLY, only=entry_id))
+            letters = list(read_all(queue, [group], IDS_ONLY, only=entry_id, partitions=places))
+            queue_access.check_one_partition(
+                [it.partition for it in letters], f"a dead letter {entry_id}"
+            )
             if not letters:
                 click.echo(f"{entry_id}: there is no such dead letter (any more)", err=True)
             yield from letters
 
 
-selecting = click_options.selecting(click_options.required_group, click_options.kinds, error_option)
+selecting = click_options.selecting(
+    click_options.required_group, click_options.partition, click_options.kinds, error_option
+)
 
 
 def resolve_groups(queue: QueueView, wanted: str | None) -> list[str]:
@@ -101,9 +114,19 @@ def read_all(
     *,
     only: str | None = None,
     wanted: LetterFilter = ALL,
+    partitions: Sequence[Partition] = (),
 ) -> Iterator[DeadLetter]:
-    """The letters of some groups that pass a filter, group by group, the oldest first. Raises redis.RedisError."""
-    client, partitions = queue.client, queue.partitions
+    """The letters of some groups that pass a filter, group by group, the oldest first. Raises redis.RedisError.
+
+    Args:
+        queue: where to read.
+        groups: whose letters.
+        projection: what to read of each.
+        only: the id of the only letter that is wanted.
+        wanted: the filter.
+        partitions: where to read; empty: in all.
+    """
+    client, partitions = queue.client, partitions or queue.partitions
     max_bytes = max(projection.max_bytes // len(partitions), MIN_PAGE_BYTES)
     page = replace(projection, max_bytes=max_bytes)
     for group in groups:

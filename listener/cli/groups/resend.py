@@ -40,7 +40,7 @@ Chosen = tuple[Partition, str]
     callback=click_options.read_text,
     help="The last.  [default: now]",
 )
-@click.option("--partition", type=click.IntRange(0), help="Only messages of this partition.")
+@click_options.partition
 @click_options.at_most
 @click_options.dry_run
 @click_options.yes
@@ -76,7 +76,7 @@ def resend(
     common.check_ids(entry_ids_)
     with queue_access.open_queue() as queue:
         queue_access.resolve_groups(queue, group)
-        places = _partitions(queue, partition)
+        places = queue_access.chosen_partitions(queue, partition)
         if entry_ids_:
             chosen = [each for entry_id in entry_ids_ for each in _named(queue, places, entry_id)]
         else:
@@ -110,17 +110,6 @@ def _found(
     return resending.find(queue.client, partitions, wanted, first=first, last=last)
 
 
-def _partitions(queue: QueueView, number: int | None) -> Sequence[Partition]:
-    partitions = queue.partitions
-    if number is None:
-        return partitions
-    if number >= len(partitions):
-        raise click.BadParameter(
-            f"there are {len(partitions)}, from 0 on", param_hint="--partition"
-        )
-    return [partitions[number]]
-
-
 def _named(queue: QueueView, partitions: Sequence[Partition], entry_id: str) -> list[Chosen]:
     """Where an entry is; the first partition if nowhere, so that the step itself says so.
 
@@ -129,11 +118,7 @@ def _named(queue: QueueView, partitions: Sequence[Partition], entry_id: str) -> 
     if max(entry_ids.parse(entry_id)) > entry_ids.MAX_PART:
         raise click.BadParameter(f"{entry_id} is beyond every entry", param_hint="ENTRY")
     places = resending.partitions_with(queue.client, partitions, entry_id)
-    if len(places) > 1:
-        numbers = ", ".join(str(place.number) for place in places)
-        raise click.UsageError(
-            f"the partitions {numbers} have an entry {entry_id}: add --partition"
-        )
+    queue_access.check_one_partition(places, f"an entry {entry_id}")
     return [((places or partitions)[0], entry_id)]
 
 

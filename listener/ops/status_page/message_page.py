@@ -15,6 +15,7 @@ from listener.ops.status_page.one_entry import (
     MAX_VALUE_BYTES,
     data_text,
     find_partition,
+    partition_option,
     read_entry,
 )
 from listener.ops.status_page.page_context import PageContext, fail, render
@@ -56,9 +57,10 @@ def add_message_page(blueprint: Blueprint, context: PageContext) -> None:
                 fail(404, "There is no such message", "It was trimmed, or never came.")
             states = group_states(view.client, where, entry.entry_id)
             before, after = neighbours(view.client, where, entry.entry_id)
+        option = partition_option(context, partition)
         return render(
             "message.html", now, entry=entry, **_content(entry),
-            groups=[_row(state, partition) for state in states], commands=commands(*_acts(entry, states)),
+            groups=[_row(state, partition) for state in states], commands=commands(*_acts(entry, states, option)),
             previous=entry_link(partition, before) if before else "",
             following=entry_link(partition, after) if after else "",
         )  # fmt: skip
@@ -93,11 +95,13 @@ def _row(state: GroupState, partition: int) -> GroupRow:
     return GroupRow(state.group, state.state, LEVELS.get(state.state, "warning"), text, link)
 
 
-def _acts(entry: StreamEntry, states: Sequence[GroupState]) -> list[tuple[str, ...]]:
+def _acts(
+    entry: StreamEntry, states: Sequence[GroupState], option: tuple[str, ...]
+) -> list[tuple[str, ...]]:
     """What gives the message to a group again; one that has it, or has yet to read it, needs nothing."""
     acts = {"acknowledged": ("resend", entry.entry_id)}
     return [
-        (*(("dead", "requeue", state.letter) if state.letter else acts[state.state]), "--group", state.group)
+        (*(("dead", "requeue", state.letter) if state.letter else acts[state.state]), "--group", state.group, *option)
         for state in states
         if state.letter or state.state in acts
     ][:MAX_COMMANDS]  # fmt: skip

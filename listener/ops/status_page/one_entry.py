@@ -27,6 +27,14 @@ def find_partition(context: PageContext, number: int, entry_id: str) -> Partitio
     return partitions[number] if max(entry_ids.parse(entry_id)) <= entry_ids.MAX_PART else None
 
 
+def partition_option(context: PageContext, number: int) -> tuple[str, ...]:
+    """The words that name the partition in a command; none if there is one alone.
+
+    Several partitions may have the same entry id.
+    """
+    return ("--partition", str(number)) if context.settings.queue.partitions > 1 else ()
+
+
 def read_entry(view: QueueView, stream: str, entry_id: str, partition: int) -> StreamEntry | None:
     """One entry of a stream, of long values the beginning; None: there is none. Raises redis.RedisError."""
     projection = Projection(max_value_bytes=MAX_VALUE_BYTES, max_entries=1)

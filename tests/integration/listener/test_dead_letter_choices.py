@@ -171,6 +171,35 @@ def test_empty_text_of_an_unset_variable_chooses_no_dead_letter(
     assert left(redis_client) == letters
 
 
+def test_id_that_two_partitions_have_needs_the_partition(redis_url: str, redis_client: Any) -> None:
+    letters = [Partition("fota", number).dead("billing") for number in range(2)]
+    for number, stream in enumerate(letters):
+        redis_client.xgroup_create(
+            Partition("fota", number).messages, "billing", "0", mkstream=True
+        )
+        for entry_id in ("1000-0", "2000-0"):
+            redis_client.xadd(stream, {"error": "x", "kind": "unknown"}, id=entry_id)
+    redis_client.xadd(letters[1], {"error": "x"}, id="3000-0")
+
+    def act(*words: str) -> Any:
+        return dead(redis_url, *words, "-g", "billing", QUEUE_PARTITIONS="2")
+
+    for words in (("requeue",), ("drop", "--yes"), ("drop", "--dry-run")):
+        both = act(*words, "3000-0", "1000-0")
+        assert (both.exit_code, "add --partition" in both.stderr) == (2, True), both.output
+    assert [redis_client.xlen(stream) for stream in letters] == [2, 3]
+    assert act("drop", "1000-0", "3000-0", "--partition", "1", "--yes").exit_code == 0
+    assert [redis_client.xlen(stream) for stream in letters] == [2, 1]
+    missing = act("drop", "1000-0", "--partition", "1", "--yes")
+    assert (missing.exit_code, "1000-0: there is no such" in missing.stderr) == (1, True)
+    shown = listed(act("show", "2000-0", "--partition", "0", "--json"))
+    assert [each["partition"] for each in shown] == [0]
+    assert len(listed(act("show", "2000-0", "--json"))) == 2
+    assert act("drop", "--all", "--partition", "0", "--yes").exit_code == 0
+    assert [redis_client.xlen(stream) for stream in letters] == [0, 1]
+    assert act("drop", "2000-0", "--partition", "2", "--yes").exit_code == 2
+
+
 def test_letter_that_is_named_twice_counts_once(
     redis_url: str, redis_client: Any, letters: list[str]
 ) -> None:

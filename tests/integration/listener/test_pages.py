@@ -24,6 +24,7 @@ from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
 from testbed.ports import free_port
 from tests.support import campaign
+from tests.support.cli import run
 
 pytestmark = pytest.mark.redis_flavour
 
@@ -420,6 +421,38 @@ def test_a_command_names_any_group_as_a_shell_takes_it(
     assert found == [["fota", "dead", "requeue", entry, "--group", group]]
     one = page(ops, f"/dead/0/{entry}?group={quote(group)}")
     assert [shlex.split(line)[-1] for line in commands_in(one)] == [group] * 2
+
+
+def test_with_several_partitions_each_command_names_the_partition(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    letter: Any = {"reason": "handler-failed", "error": "E", "kind": "unknown"}
+    for partition in every_partition("fota", 2):
+        for entry in ("1000-0", "2000-0"):
+            redis_client.xadd(partition.messages, {"kind": "unknown"}, id=entry)
+            redis_client.xadd(partition.dead("g"), {**letter, "entry": "1000-0"}, id=entry)
+        redis_client.xgroup_create(partition.messages, "g", "$")
+    with pages_of(redis_url, QUEUE_PARTITIONS="2") as ops:
+        found = {
+            path: [
+                line.removeprefix("python -m listener ") for line in commands_in(page(ops, path))
+            ]
+            for path in (
+                "/dead",
+                "/dead/1/1000-0?group=g",
+                "/messages/0/1000-0",
+                "/messages/1/2000-0",
+            )
+        }
+    assert list(found.values()) == [
+        [f"dead requeue 1000-0 2000-0 --group g --partition {number}" for number in range(2)],
+        [f"dead {act} 1000-0 --group g --partition 1" for act in ("requeue", "drop")],
+        ["dead requeue 2000-0 --group g --partition 0"],
+        ["resend 2000-0 --group g --partition 1"],
+    ]
+    for line in (*found["/dead"], *found["/messages/1/2000-0"]):
+        result = run(redis_url, *shlex.split(line), QUEUE_PARTITIONS="2")
+        assert result.exit_code == 0, result.output
 
 
 def test_a_group_that_cannot_be_typed_has_no_command(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from flask import Blueprint, request
@@ -18,6 +19,7 @@ from listener.ops.status_page.one_entry import (
     MAX_VALUE_BYTES,
     data_text,
     find_partition,
+    partition_option,
     read_entry,
 )
 from listener.ops.status_page.page_context import PageContext, fail, render
@@ -58,7 +60,8 @@ def _by_error(context: PageContext, only: str) -> str:
         total = sum(view.client.xlen(partition.dead(name)) for partition, name in streams)
     return render(
         "dead_letters.html", now, groups=groups[:MAX_GROUPS], more=len(groups) - MAX_GROUPS, total=total,
-        read=sum(len(group.letters) for group in groups), only=only, max_rows=MAX_ROWS, commands=_commands_for,
+        read=sum(len(group.letters) for group in groups), only=only, max_rows=MAX_ROWS,
+        commands=partial(_commands_for, context),
     )  # fmt: skip
 
 
@@ -77,14 +80,21 @@ def _newest(view: QueueView, partition: Partition, group: str) -> Iterator[DeadL
             return
 
 
-def _commands_for(group: FailureGroup) -> Sequence[str]:
-    """What gives a group of letters back, the oldest first."""
-    ids = [letter.entry_id for letter in reversed(group.letters)]
-    if len(ids) > MAX_COMMAND_IDS:
+def _commands_for(context: PageContext, group: FailureGroup) -> Sequence[str]:
+    """What gives a group of letters back, the oldest first; of each partition by itself."""
+    if len(group.letters) > MAX_COMMAND_IDS:
         # The letters of this error that are older than what the page has read are given back as well.
         what = clean(error_key(group.error)) or group.reason
         return commands(("dead", "requeue", "--error", what, "--group", group.group))
-    return commands(("dead", "requeue", *ids, "--group", group.group))
+    ids: dict[int, list[str]] = {}
+    for letter in reversed(group.letters):
+        ids.setdefault(letter.partition.number, []).append(letter.entry_id)
+    requeue = ("dead", "requeue")
+    lines = [
+        (*requeue, *ids[number], "--group", group.group, *partition_option(context, number))
+        for number in sorted(ids)
+    ]
+    return commands(*lines)
 
 
 def _one(context: PageContext, partition: int, entry_id: str, group: str) -> str:
@@ -98,7 +108,7 @@ def _one(context: PageContext, partition: int, entry_id: str, group: str) -> str
     letter, (data, size) = DeadLetter(where, group, entry), data_text(entry)
     original = letter.field("entry")
     is_known = find_partition(context, partition, original) is not None
-    act = (letter.entry_id, "--group", group)
+    act = (letter.entry_id, "--group", group, *partition_option(context, partition))
     return render(
         "dead_letter.html", now, letter=letter, title=MessageContent.read(entry).title,
         data=data, size=size, max_bytes=MAX_VALUE_BYTES, traceback=format_lines(letter.field("traceback")),
