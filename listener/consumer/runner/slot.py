@@ -68,7 +68,12 @@ class Slot:
     @property
     def is_ready(self) -> bool:
         """Whether its process has found the consumer, and was not asked to stop."""
-        return self.introduction is not None and self._kill_at is None
+        return self.introduction is not None and not self.was_asked
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the process that runs was asked to stop, be it ready or not."""
+        return self._kill_at is not None
 
     def start(self) -> None:
         """Starts a process; it stands in a group of its own, so that Ctrl-C reaches the supervisor alone."""
@@ -111,7 +116,7 @@ class Slot:
         status = self._process.poll()
         if status is None:
             return None
-        was_asked = self._kill_at is not None
+        was_asked = self.was_asked
         self.failures += not was_asked
         self._deaths = 0 if was_asked else 1 if self._is_stable(now) else self._deaths + 1
         self.due_at = now + (pause_s(self._deaths) if self._deaths else 0)

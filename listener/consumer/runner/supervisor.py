@@ -22,6 +22,9 @@ HUNG_MARGIN_S = 10.0
 SUSPENDED_S = 5.0
 # A step takes a fraction of a second, and a few where many processes start at once on a busy machine.
 STALLED_S = 30.0
+# A platform sends them to all processes at once. One that imports its module ends by them, perhaps before the
+# supervisor has received its own: that is no mistake of the program.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Supervisor:
@@ -29,8 +32,8 @@ class Supervisor:
 
     Guaranteed: a process that dies is started again, after a pause that grows from 1 to 30 seconds; a
     process that keeps a handler beyond its time, has lost a thread or hangs is replaced; `run` returns
-    within the consumer's shutdown_s and fifteen seconds. Before any process was ready, the end of one
-    ends it all, with that status: no restart mends a wrong name.
+    within the consumer's shutdown_s and fifteen seconds. Before any process was ready, one that ends by
+    itself ends it all, with that status: no restart mends a wrong name.
     """
 
     def __init__(
@@ -113,7 +116,7 @@ class Supervisor:
         def note(number: int, _frame: FrameType | None) -> None:
             self._signals.put(number)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, note)
         # nohup has it ignored.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -134,19 +137,19 @@ class Supervisor:
     def _reap(self, slot: Slot) -> None:
         files = slot.introduction.metric_files if slot.introduction else ""
         was_ready = slot.introduction is not None
-        asked = was_ready and not slot.is_ready
+        was_asked = slot.was_asked
         status = slot.reap()
         if status is None:
             return
         if files:
             self._on_death(files)
-        if self._stops or asked:
+        if self._stops or was_asked:
             return
         log.warning("process ended", process=slot.number, ended=slot.ended)
         if self._changed and not was_ready:
             self._failed = True
             log.warning("waiting for a change of the files")
-        elif not self._was_ready:
+        elif not self._was_ready and -status not in STOP_SIGNALS:
             self._status = status if status > 0 else 1
 
     def _check_files(self) -> None:

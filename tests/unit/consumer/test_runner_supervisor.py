@@ -52,13 +52,16 @@ class Process:
         self.heard_at = self.due_at = 0.0
         self.failures = 0
         self.ended = ""
-        self.is_alive = self.is_ready = False
+        self.is_alive = self.is_ready = self.was_asked = False
         self.status: int | None = None
         self.starts_well = True
+        self.is_importing = False
 
     def start(self) -> None:
         self.events.append("start")
         self.is_alive, self.heard_at = True, self._clock.now
+        if self.is_importing:
+            return
         if self.starts_well:
             self.introduction, self.health, self.is_ready = INTRODUCTION, report(), True
         else:
@@ -70,14 +73,17 @@ class Process:
     def reap(self) -> int | None:
         status, self.status = self.status, None
         if status is not None:
-            self.is_alive = self.is_ready = False
+            self.is_alive = self.is_ready = self.was_asked = False
             self.introduction = self.health = None
             self.ended = f"ended with status {status}"
         return status
 
     def stop(self, *, at_once: bool = False) -> None:
+        if not self.is_alive:
+            return
         self.events.append("stop at once" if at_once else "stop")
-        self.is_ready, self.status = False, 0
+        self.was_asked, self.is_ready = True, False
+        self.status = 0 if self.introduction else -signal.SIGTERM
 
     def replace(self) -> None:
         self.failures += 1
@@ -85,7 +91,7 @@ class Process:
 
     def kill_hung(self) -> None:
         self.events.append("kill")
-        self.is_ready, self.status = False, -9
+        self.was_asked, self.is_ready, self.status = True, False, -9
 
 
 class Rig:
@@ -278,3 +284,51 @@ def test_process_that_cannot_start_waits_for_a_change_with_reload(
     rig.steps()
     assert rig.supervisor.problem() is None
     assert process.events[-1] == "start"
+
+
+@pytest.mark.parametrize("first_start", [True, False], ids=["at first", "later"])
+def test_change_while_a_process_imports_starts_it_again(clock: Clock, first_start: bool) -> None:
+    changes: list[str] = []
+    rig = Rig(clock, changed=lambda: changes.pop() if changes else None)
+    process = rig.processes[0]
+    if not first_start:
+        rig.steps()
+        changes.append("billing.py")
+    process.is_importing = True
+    rig.steps()
+    assert (process.is_alive, process.is_ready) == (True, False)
+    process.is_importing = False
+    changes.append("billing.py")
+    rig.steps()
+    assert rig.supervisor.problem() is None
+    assert process.events[-2:] == ["stop", "start"]
+
+
+def test_hangup_while_the_first_process_imports_starts_it_again(clock: Clock) -> None:
+    rig = Rig(clock)
+    process = rig.processes[0]
+    process.is_importing = True
+    rig.steps()
+    process.is_importing = False
+    rig.signal(signal.SIGHUP)
+    rig.steps()
+    assert rig.status is None
+    assert rig.supervisor.problem() is None
+    assert process.events == ["start", "stop", "start"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_to_all_while_the_first_process_imports_is_no_failure(
+    clock: Clock, number: int
+) -> None:
+    rig = Rig(clock)
+    process = rig.processes[0]
+    process.is_importing = True
+    rig.steps()
+    # The process gets its signal first, and the supervisor sees it end before its own comes.
+    process.status, process.due_at = -number, clock.now + 1
+    rig.steps()
+    assert not rig.status
+    rig.signal(number)
+    rig.steps()
+    assert (process.events, rig.status) == (["start"], 0)
