@@ -4,6 +4,10 @@ import os
 import time
 from pathlib import Path
 
+from listener.safe_logger import SafeLogger
+
+log = SafeLogger("listener.consumer.runner")
+
 EVERY_S = 5.0
 CONTENT = b"ok\n"
 
@@ -12,13 +16,13 @@ class HealthFile:
     """Written every five seconds while all is well, and removed when it is not. See `docs/consumer.md`."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError if it cannot be written, or holds something else than this wrote."""
+        """Raises OSError if it cannot be written or removed, or holds something else than this wrote."""
         self._path = path
         self._written_at: float | None = None
         if path.exists() and path.read_bytes() != CONTENT:
             raise FileExistsError(17, "it holds something else", str(path))
         self._write()
-        self.remove()
+        path.unlink(missing_ok=True)
 
     def update(self, problem: str | None) -> None:
         """Says what is wrong; None: nothing."""
@@ -33,9 +37,14 @@ class HealthFile:
             self._written_at = time.monotonic()
 
     def remove(self) -> None:
-        """At the end."""
-        self._written_at = None
-        self._path.unlink(missing_ok=True)
+        """Removes it, also at the end; if that fails, it grows old, which says the same."""
+        was_written, self._written_at = self._written_at is not None, None
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            # It is tried again several times a second, and logged once.
+            if was_written:
+                log.warning("health file not removed", detail=str(error))
 
     def _write(self) -> None:
         """Replaces it, so that nobody ever reads half of it."""

@@ -97,8 +97,11 @@ def _prepare_metrics(stack: ExitStack) -> bool:
 
 def _remove_files(name: str) -> None:
     """Of a process that ended: merges its counts, and removes the gauges of its own program, which are stale."""
-    for path in multiprocess_dir.folder().glob(f"gauge_*_{name}.db"):
-        path.unlink(missing_ok=True)
+    try:
+        for path in multiprocess_dir.folder().glob(f"gauge_*_{name}.db"):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("metric files of a dead process not removed", detail=str(error))
     if detail := multiprocess_dir.merge_dead_files():
         log.warning("counts of a dead process are not merged", detail=detail)
 

@@ -38,7 +38,7 @@ class Slot:
         introduction: of the process that runs; None until it is ready.
         health: its last report.
         heard_at: when that came, in seconds of the monotonic clock.
-        failures: how many processes died here, or were replaced because they were no longer fit.
+        failures: how many processes died here, could not be started, or were replaced because they were no longer fit.
         ended: how the last process ended, as a sentence's end; empty at first.
         due_at: when the next process starts, if none runs.
     """
@@ -76,12 +76,30 @@ class Slot:
         return self._kill_at is not None
 
     def start(self) -> None:
-        """Starts a process; it stands in a group of its own, so that Ctrl-C reaches the supervisor alone."""
+        """Starts a process; it stands in a group of its own, so that Ctrl-C reaches the supervisor alone.
+
+        If the system refuses, for want of memory, processes or descriptors, that counts as a death: the next
+        start is due after a pause.
+        """
+        try:
+            self._start()
+        except OSError as error:
+            self.failures += 1
+            self._deaths += 1
+            self.due_at = time.monotonic() + pause_s(self._deaths)
+            self.ended = f"could not be started ({error.strerror or error})"
+            log.warning("process not started", process=self.number, detail=str(error))
+
+    def _start(self) -> None:
         ours, its = socket.socketpair()
         ours.setblocking(False)
         words = [sys.executable, "-m", MODULE, *self._words(self.number, its.fileno())]
-        with its:
-            self._process = subprocess.Popen(words, pass_fds=[its.fileno()], process_group=0)
+        try:
+            with its:
+                self._process = subprocess.Popen(words, pass_fds=[its.fileno()], process_group=0)
+        except OSError:
+            ours.close()
+            raise
         self._socket, self._buffer = ours, b""
         self._started_at = self.heard_at = time.monotonic()
 

@@ -1,21 +1,24 @@
 """Parts of `fota consume` by themselves: stopping, the health file, the watch on the files."""
 
+import errno
 import os
 import socket
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from listener.consumer.consumer import Consumer
-from listener.consumer.runner import health_file, source_watcher
+from listener.consumer.runner import health_file, run, source_watcher
 from listener.consumer.runner.health_file import CONTENT, EVERY_S, HealthFile
 from listener.consumer.runner.reports import STOP, STOP_AT_ONCE
 from listener.consumer.runner.source_watcher import SourceWatcher
 from listener.consumer.runner.stopping import Stopper
+from listener.runtime import multiprocess_dir
 
 
 class StandIn:
@@ -100,6 +103,53 @@ def test_health_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
         # Whoever had it open reads what was there, and no half of the next.
         assert reader.read() == CONTENT
     assert [each.name for each in tmp_path.iterdir()] == ["health"]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES], ids=errno.errorcode.get)
+def test_health_file_that_cannot_be_removed_ends_nothing(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = HealthFile(tmp_path / "health")
+    file.update(None)
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Path, "unlink", refuse)
+        with capture_logs() as logged:
+            for _ in range(3):
+                file.update("process 1 of 2 is not ready yet")
+            file.remove()
+    assert [entry["event"] for entry in logged] == ["health file not removed"]
+    file.update("process 1 of 2 is not ready yet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_health_file_that_cannot_be_removed_at_first_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(PermissionError):
+        HealthFile(tmp_path / "health")
+
+
+def test_metric_files_that_cannot_be_removed_end_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(multiprocess_dir.VARIABLE, str(tmp_path))
+    (tmp_path / "gauge_all_fota-0.db").touch()
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with capture_logs() as logged:
+        run._remove_files("fota-0")
+    assert [entry["event"] for entry in logged] == ["metric files of a dead process not removed"]
 
 
 def test_file_of_somebody_else_is_no_health_file(tmp_path: Path) -> None:
