@@ -96,7 +96,11 @@ def _prepare_metrics(stack: ExitStack) -> bool:
 
 
 def _remove_files(name: str) -> None:
-    """Of a process that ended: merges its counts, and removes the gauges of its own program, which are stale."""
+    """Of a process that ended: merges its counts, and removes the gauges of its own program, which are stale.
+
+    Without a name, of a process that ended before it was ready, only its counters and histograms: their locks
+    show that it is dead.
+    """
     try:
         for path in multiprocess_dir.folder().glob(f"gauge_*_{name}.db"):
             path.unlink(missing_ok=True)

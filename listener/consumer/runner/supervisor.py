@@ -49,7 +49,8 @@ class Supervisor:
         Args:
             slots: one for each process.
             on_step: is called with what is wrong, several times a second.
-            on_death: is called with what names the files of metrics of a process that ended.
+            on_death: is called when a process ended, with what names its files of metrics; empty if it ended
+                before it was ready.
             changed: for development: names a file that changed since the last call.
         """
         self._slots = slots
@@ -141,8 +142,7 @@ class Supervisor:
         status = slot.reap()
         if status is None:
             return
-        if files:
-            self._on_death(files)
+        self._on_death(files)
         if self._stops or was_asked:
             return
         log.warning("process ended", process=slot.number, ended=slot.ended)

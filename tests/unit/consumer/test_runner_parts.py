@@ -18,7 +18,7 @@ from listener.consumer.runner.health_file import CONTENT, EVERY_S, HealthFile
 from listener.consumer.runner.reports import STOP, STOP_AT_ONCE
 from listener.consumer.runner.source_watcher import SourceWatcher
 from listener.consumer.runner.stopping import Stopper
-from listener.runtime import multiprocess_dir
+from listener.runtime import file_locks, multiprocess_dir
 
 
 class StandIn:
@@ -135,6 +135,20 @@ def test_health_file_that_cannot_be_removed_at_first_is_refused(
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(PermissionError):
         HealthFile(tmp_path / "health")
+
+
+def test_files_of_a_process_that_named_none_are_removed_and_those_of_a_live_one_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(multiprocess_dir.VARIABLE, str(tmp_path))
+    dead, alive = (tmp_path / f"counter_fota-{digit * 16}.db" for digit in "01")
+    gauge = tmp_path / "gauge_all_fota-1111111111111111.db"
+    for path in (dead, alive, gauge):
+        path.write_bytes(bytes(64))
+    with alive.open("r+b") as file:
+        file_locks.lock(file.fileno())
+        run._remove_files("")
+    assert (dead.exists(), alive.exists(), gauge.exists()) == (False, True, True)
 
 
 def test_metric_files_that_cannot_be_removed_end_nothing(

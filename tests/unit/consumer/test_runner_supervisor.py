@@ -332,3 +332,13 @@ def test_signal_to_all_while_the_first_process_imports_is_no_failure(
     rig.signal(number)
     rig.steps()
     assert (process.events, rig.status) == (["start"], 0)
+
+
+def test_files_of_a_process_that_ends_before_it_is_ready_are_not_left(
+    clock: Clock, rig: Rig
+) -> None:
+    process = rig.processes[1]
+    process.starts_well = False
+    process.status = -9
+    rig.steps(2)
+    assert rig.deaths == ["file-of-the-process", ""]
