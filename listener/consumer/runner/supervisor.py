@@ -125,8 +125,10 @@ class Supervisor:
 
     def _take_signal(self, number: int) -> None:
         name = signal.Signals(number).name
+        if number == signal.SIGHUP and self._stops:
+            return
         # A terminal that is closed sends it too: nobody is there any more.
-        if number == signal.SIGHUP and not self._has_terminal and not self._stops:
+        if number == signal.SIGHUP and not self._has_terminal:
             log.info("restarting processes", signal=name)
             self._restart_all()
             return

@@ -342,3 +342,20 @@ def test_files_of_a_process_that_ends_before_it_is_ready_are_not_left(
     process.status = -9
     rig.steps(2)
     assert rig.deaths == ["file-of-the-process", ""]
+
+
+@pytest.mark.parametrize("has_terminal", [True, False], ids=["terminal", "no terminal"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_hangup_while_it_stops_does_not_end_it_at_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, number: int, has_terminal: bool
+) -> None:
+    monkeypatch.setattr("listener.consumer.runner.supervisor.os.isatty", lambda _: has_terminal)
+    rig = Rig(clock)
+    rig.steps()
+    for received in (number, signal.SIGHUP, signal.SIGHUP):
+        rig.signal(received)
+    assert rig.events() == [["start", "stop"]] * 2
+    rig.signal(number)
+    assert rig.events() == [["start", "stop", "stop at once"]] * 2
+    rig.steps()
+    assert rig.status == 0
