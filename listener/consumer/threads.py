@@ -78,6 +78,8 @@ class ConsumerThreads:
                 break
         run.ended.set()
         run.in_flight.close()
+        # An async handler that ends when it is cancelled now was beyond its time nevertheless.
+        overdue = self._overdue()
         run.event_loop.cancel()
         # The readers end first: what a read brought after the rest is handed back would wait for a takeover.
         deadline = time.monotonic() + JOIN_S + run.options.block_s
@@ -87,7 +89,7 @@ class ConsumerThreads:
         for thread in self._workers:
             _join(thread, 0.01)
         run.event_loop.join(max(0.0, deadline - time.monotonic()))
-        self._leave()
+        self._leave(overdue)
 
     def health(self) -> Health:
         """The consumer as it is now."""
@@ -116,7 +118,11 @@ class ConsumerThreads:
     def _is_busy(self) -> bool:
         return self._run.in_flight.is_busy or any(thread.is_alive() for thread in self._readers)
 
-    def _leave(self) -> None:
+    def _overdue(self) -> dict[tuple[int, str], Overdue]:
+        """Those beyond their time at this moment, by partition and entry."""
+        return {(late.partition, late.entry_id): late for late in self._run.running.overdue}
+
+    def _leave(self, overdue: Mapping[tuple[int, str], Overdue]) -> None:
         self._acknowledger.step()
         unacknowledged = {delivery.partition for delivery in self._acknowledger.unsent}
         # The first failure ends this, because where Redis fails every command takes its whole time
@@ -125,7 +131,7 @@ class ConsumerThreads:
         handed_back = 0
         try:
             while numbers:
-                handed_back += self._leave_partition(numbers[0])
+                handed_back += self._leave_partition(numbers[0], overdue)
                 del numbers[0]
         except redis.RedisError as error:
             detail = describe_error(error)
@@ -136,12 +142,14 @@ class ConsumerThreads:
         else:
             log.info("stopped", handed_back=handed_back)
 
-    def _leave_partition(self, number: int) -> int:
+    def _leave_partition(self, number: int, overdue: Mapping[tuple[int, str], Overdue]) -> int:
         group = self._run.groups[number]
-        overdue = {(late.partition, late.entry_id): late for late in self._run.running.overdue}
+        overdue = {**overdue, **self._overdue()}
         self._dead_letter_given_up(number, overdue)
         deliveries = self._in_flight_of(number)
-        group.hand_back(deliveries, overdue)
+        # A handler that has failed meanwhile had its delivery counted by that.
+        taken = {(each.partition, each.entry_id.decode()) for each in deliveries if each.is_taken}
+        group.hand_back(deliveries, taken & overdue.keys())
         group.delete_consumer()
         return len(deliveries)
 

@@ -8,12 +8,13 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from listener.consumer import Backoff, HandlerTimeoutError, Observer, Reject, Retry
+from listener.consumer import Backoff, Consumer, HandlerTimeoutError, Observer, Reject, Retry
 from testbed.polling import wait_until
 from tests.support.consumer_feed import STREAM, feed, fields
 from tests.support.consumer_runs import GROUP, QUICK, consumer, is_done, number_of, pending, running
@@ -283,6 +284,35 @@ def test_a_handler_that_swallows_its_cancellation_is_overdue_and_then_handled(
         wait_until(lambda: is_done(redis_client))
         assert reader.overdue == ()
     assert redis_client.xlen(DEAD) == 0
+
+
+def has_overdue(reader: Consumer) -> bool:
+    return len(reader.overdue) == 1
+
+
+def test_an_overdue_handler_that_ends_as_the_consumer_stops_has_its_delivery_counted(
+    redis_url: str, redis_client: Any
+) -> None:
+    deliveries: list[int] = []
+
+    async def hangs_while_cleaning_up(message: Any) -> None:
+        deliveries.append(message.deliveries)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.Event().wait()
+
+    feed(redis_client, [1])
+    # As a supervisor replaces the process again and again.
+    for number in range(1, 4):
+        reader = consumer(redis_url, shutdown_s=0.1)
+        reader.on(timeout_s=0.02, max_deliveries=3)(hangs_while_cleaning_up)
+        with running(reader):
+            wait_until(partial(has_overdue, reader))
+        assert deliveries == list(range(1, number + 1))
+    [(_, letter)] = redis_client.xrange(DEAD)
+    assert (letter["reason"], letter["deliveries"]) == ("timed-out", "3")
+    assert pending(redis_client) == 0
 
 
 async def waits_for_ever(_: Any) -> None:
