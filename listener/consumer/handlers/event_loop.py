@@ -109,14 +109,24 @@ class EventLoop:
     def _create_task(self, loop: asyncio.AbstractEventLoop, work: Work) -> None:
         if self.is_stopping:
             return
-        task = loop.create_task(work())
+        has_begun = False
+
+        async def begin() -> None:
+            nonlocal has_begun
+            has_begun = True
+            await work()
+
+        def discard(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            if not has_begun:
+                # A handler cancelled the tasks of others too; the work knows nothing of it.
+                self._create_task(loop, work)
+            self._stop_when_done()
+
+        task = loop.create_task(begin())
         # The loop itself holds only weak references.
         self._tasks.add(task)
-        task.add_done_callback(self._discard)
-
-    def _discard(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._stop_when_done()
+        task.add_done_callback(discard)
 
     def _cancel_tasks(self) -> None:
         for task in self._tasks:

@@ -1,6 +1,7 @@
 """The event loop of async handlers, and its executor, without a consumer."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from typing import Any
@@ -65,6 +66,39 @@ def test_loop_whose_thread_cannot_be_started_is_started_at_the_next_handler(
     assert done.wait(20)
     event_loop.cancel()
     event_loop.join(20)
+    assert not event_loop.threads[0].is_alive()
+
+
+def test_work_that_is_cancelled_before_it_began_is_begun_again_and_other_work_is_not() -> None:
+    """A handler cancels every task there is, among them those of other deliveries and its own."""
+    event_loop, calls, done = EventLoop(), [], threading.Event()
+
+    async def in_the_middle() -> None:
+        calls.append("in the middle")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def cancels_all() -> None:
+        calls.append("cancels all")
+        event_loop.start(comes_meanwhile)
+        # After this turn its task is there, and has not begun.
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks():
+            task.cancel()
+
+    async def comes_meanwhile() -> None:
+        calls.append("comes meanwhile")
+        done.set()
+
+    event_loop.start(in_the_middle)
+    event_loop.start(cancels_all)
+    is_done, turned = done.wait(5), threading.Event()
+    event_loop.call(turned.set)
+    assert turned.wait(20)
+    event_loop.cancel()
+    event_loop.join(20)
+    assert is_done
+    assert calls == ["in the middle", "cancels all", "comes meanwhile"]
     assert not event_loop.threads[0].is_alive()
 
 
