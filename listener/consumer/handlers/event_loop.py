@@ -39,17 +39,19 @@ class EventLoop:
 
     def start(self, work: Work) -> None:
         """Has the loop run what `work` makes; returns at once. After `cancel` nothing is started any more."""
-        if not self.is_stopping:
-            loop = self._loop or self._started_loop()
-            # A context of its own: the task inherits nothing from the thread that begins it.
-            loop.call_soon_threadsafe(self._create_task, loop, work, context=Context())
+        with self._lock:
+            if not self.is_stopping:
+                loop = self._loop or self._started_loop()
+                # A context of its own: the task inherits nothing from the thread that begins it.
+                loop.call_soon_threadsafe(self._create_task, loop, work, context=Context())
 
     def call(self, callback: Callable[[], None]) -> bool:
         """Has the loop call something soon; returns whether it was started and is not stopping."""
-        if self._loop is None or self.is_stopping:
-            return False
-        self._loop.call_soon_threadsafe(callback)
-        return True
+        with self._lock:
+            if self._loop is None or self.is_stopping:
+                return False
+            self._loop.call_soon_threadsafe(callback)
+            return True
 
     def position(self) -> str:
         """Where its thread is at this moment, innermost first; empty: nowhere."""
@@ -60,8 +62,9 @@ class EventLoop:
 
     def cancel(self) -> None:
         """Cancels everything that runs, and has the loop stop once that has ended; returns at once."""
-        self.is_stopping = True
         with self._lock:
+            # With the lock: no loop is started afterwards, and one that was started is stopped.
+            self.is_stopping = True
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._cancel_tasks)
 
@@ -71,20 +74,18 @@ class EventLoop:
             self._thread.join(timeout_s)
 
     def _started_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                loop = asyncio.new_event_loop()
-                loop.set_default_executor(DaemonExecutor(self._to_thread))
-                thread = threading.Thread(
-                    target=self._run, args=[loop], name="consumer-event-loop", daemon=True
-                )
-                try:
-                    thread.start()
-                except BaseException:
-                    loop.close()
-                    raise
-                self._loop, self._thread = loop, thread
-            return self._loop
+        loop = asyncio.new_event_loop()
+        loop.set_default_executor(DaemonExecutor(self._to_thread))
+        thread = threading.Thread(
+            target=self._run, args=[loop], name="consumer-event-loop", daemon=True
+        )
+        try:
+            thread.start()
+        except BaseException:
+            loop.close()
+            raise
+        self._loop, self._thread = loop, thread
+        return loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:

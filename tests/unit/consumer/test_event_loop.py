@@ -102,6 +102,38 @@ def test_work_that_is_cancelled_before_it_began_is_begun_again_and_other_work_is
     assert not event_loop.threads[0].is_alive()
 
 
+class CancelsBefore:
+    """A lock; just before it is acquired for the first time, the event loop is cancelled."""
+
+    def __init__(self, event_loop: EventLoop) -> None:
+        self._event_loop = event_loop
+        self._lock = threading.Lock()
+        self._is_cancelled = False
+
+    def __enter__(self) -> None:
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._event_loop.cancel()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_loop_that_is_cancelled_while_its_first_work_comes_leaves_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    event_loop = EventLoop()
+    monkeypatch.setattr(event_loop, "_lock", CancelsBefore(event_loop))
+
+    async def work() -> None:
+        pass
+
+    event_loop.start(work)
+    event_loop.join(2)
+    assert not any(thread.is_alive() for thread in event_loop.threads)
+
+
 def test_executor_runs_as_many_calls_at_once_as_it_has_threads_and_no_more() -> None:
     executor, lock, goes_on = DaemonExecutor(3), threading.Lock(), threading.Event()
     running = most = 0
