@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import redis
@@ -146,12 +146,23 @@ class ConsumerThreads:
         group = self._run.groups[number]
         overdue = {**overdue, **self._overdue()}
         self._dead_letter_given_up(number, overdue)
-        deliveries = self._in_flight_of(number)
+        done: list[Delivery] = []
+        deliveries: list[Delivery] = []
+        for each in self._in_flight_of(number):
+            (done if each.is_done else deliveries).append(each)
+        self._acknowledge(number, done)
         # A handler that has failed meanwhile had its delivery counted by that.
         taken = {(each.partition, each.entry_id.decode()) for each in deliveries if each.is_taken}
         group.hand_back(deliveries, taken & overdue.keys())
         group.delete_consumer()
         return len(deliveries)
+
+    def _acknowledge(self, number: int, done: Sequence[Delivery]) -> None:
+        """Acknowledges what finished after the acknowledger's last step."""
+        if done:
+            self._run.observer.acknowledging(len(done))
+            self._run.groups[number].acknowledge([delivery.entry_id for delivery in done])
+            self._run.in_flight.remove(done)
 
     def _dead_letter_given_up(
         self, number: int, overdue: Mapping[tuple[int, str], Overdue]

@@ -253,6 +253,33 @@ def test_at_the_end_what_was_given_up_is_dead_and_else_handed_back(
     assert answering.done == [*([b"1-0"] if is_full else []), b"2-0", b"left"]
 
 
+def test_at_the_end_what_finished_after_the_last_acknowledgement_is_acknowledged_and_not_handed_back(
+    run: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler of a worker that was left behind returns while other partitions are left."""
+    answering = run.groups[1]
+    assert isinstance(answering, Answering)
+    handed_back: list[bytes] = []
+    late, hanging = delivery(1, 1), delivery(1, 2)
+    late.dead_reason = hanging.dead_reason = None
+
+    def finishes_late(_: Acknowledger) -> None:
+        run.in_flight.finish(late)
+
+    def hand_back(deliveries: list[Delivery], _overdue: object) -> None:
+        handed_back.extend(it.entry_id for it in deliveries)
+
+    monkeypatch.setattr(Acknowledger, "step", finishes_late)
+    monkeypatch.setattr(answering, "hand_back", hand_back)
+    run.in_flight.add([late, hanging])
+    run.outages.begin("read", [0], redis.TimeoutError())
+    with capture_logs() as logs:
+        ConsumerThreads(run).finish(lambda _: True)
+    assert answering.done == [late.entry_id, b"left"]
+    assert handed_back == [hanging.entry_id]
+    assert logs[-1]["handed_back"] == 1
+
+
 def test_a_message_that_is_being_acknowledged_is_not_logged_as_lost() -> None:
     answering = Answering()
     none, groups = cast("Any", None), cast("Any", {1: answering})
