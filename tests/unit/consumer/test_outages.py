@@ -1,5 +1,6 @@
 """A partition that fails is left alone for a while, so that the others get the threads' time."""
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from listener.consumer.claims import NOTHING, Claimed
 from listener.consumer.deliveries.delivery import DeadReason, Delivery
 from listener.consumer.deliveries.in_flight import InFlight
 from listener.consumer.deliveries.worker import DeliveryWorker
+from listener.consumer.handlers.overdue import Overdue, RunningHandlers
 from listener.consumer.handlers.registry import Handlers
 from listener.consumer.maintenance import Maintenance
 from listener.consumer.options import Observer, Options
@@ -278,6 +280,36 @@ def test_at_the_end_what_finished_after_the_last_acknowledgement_is_acknowledged
     assert answering.done == [late.entry_id, b"left"]
     assert handed_back == [hanging.entry_id]
     assert logs[-1]["handed_back"] == 1
+
+
+@pytest.mark.parametrize("fails_itself", [True, False])
+def test_at_the_end_an_overdue_delivery_is_counted_once(
+    run: RunContext, monkeypatch: pytest.MonkeyPatch, *, fails_itself: bool
+) -> None:
+    """Its handler is overdue until the event loop is cancelled; then it ends, or has just failed."""
+    answering = run.groups[1]
+    assert isinstance(answering, Answering)
+    run.in_flight.add([hanging := delivery(1, 1)])
+    hanging.dead_reason = None
+    assert run.in_flight.take_now() is hanging
+    late = Overdue(handler="h", kind="k", entry_id="1-0", partition=1, running_s=9.0, timeout_s=1.0)
+    overdue, counted = [late], []
+
+    def cancel() -> None:
+        overdue.clear()
+        if fails_itself:
+            hanging.is_next_recorded = False
+            run.in_flight.retry(hanging, 60)
+
+    def hand_back(_: list[Delivery], also_counted: Collection[tuple[int, str]]) -> None:
+        counted.extend(also_counted)
+
+    monkeypatch.setattr(RunningHandlers, "overdue", property(lambda _: tuple(overdue)))
+    monkeypatch.setattr(run.event_loop, "cancel", cancel)
+    monkeypatch.setattr(answering, "hand_back", hand_back)
+    run.outages.begin("read", [0], redis.TimeoutError())
+    ConsumerThreads(run).finish(lambda _: True)
+    assert counted == ([] if fails_itself else [(1, "1-0")])
 
 
 def test_a_message_that_is_being_acknowledged_is_not_logged_as_lost() -> None:
