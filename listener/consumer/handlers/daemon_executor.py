@@ -1,6 +1,5 @@
 """Threads for `asyncio.to_thread` that do not keep a process from ending."""
 
-import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -23,7 +22,9 @@ class DaemonExecutor(ThreadPoolExecutor):
     def __init__(self, threads: int) -> None:
         super().__init__(max_workers=threads)
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
+        # Calls that no thread has taken, and threads that are in no call.
+        self._waiting = 0
+        self._free = 0
         self._count = 0
         self._limit = threads
         self._lock = threading.Lock()
@@ -42,8 +43,11 @@ class DaemonExecutor(ThreadPoolExecutor):
             else:
                 future.set_result(result)
 
-        self._calls.put(call)
-        self._ensure_thread()
+        with self._lock:
+            self._waiting += 1
+            self._calls.put(call)
+            if self._waiting > self._free and self._count < self._limit:
+                self._start_thread()
         return future
 
     def shutdown(
@@ -56,23 +60,17 @@ class DaemonExecutor(ThreadPoolExecutor):
         for _ in range(self._count):
             self._calls.put(None)
 
-    def _ensure_thread(self) -> None:
-        if self._idle.acquire(blocking=False):
-            return
-        with self._lock:
-            if self._count < self._limit:
-                number = self._count
-                threading.Thread(
-                    target=self._work, name=f"consumer-to-thread-{number}", daemon=True
-                ).start()
-                self._count += 1
+    def _start_thread(self) -> None:
+        name = f"consumer-to-thread-{self._count}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._count += 1
+        self._free += 1
 
     def _work(self) -> None:
-        while call := self._next():
+        while call := self._calls.get():
+            with self._lock:
+                self._waiting -= 1
+                self._free -= 1
             call()
-
-    def _next(self) -> Call | None:
-        with contextlib.suppress(queue.Empty):
-            return self._calls.get_nowait()
-        self._idle.release()
-        return self._calls.get()
+            with self._lock:
+                self._free += 1

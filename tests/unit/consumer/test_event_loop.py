@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from typing import Any
@@ -154,6 +155,27 @@ def test_executor_runs_as_many_calls_at_once_as_it_has_threads_and_no_more() -> 
     assert [future.result(20) for future in futures] == list(range(9))
     assert most == 3
     executor.shutdown()
+    wait_until(lambda: not named("consumer-to-thread"))
+
+
+@pytest.mark.parametrize("_round", range(12))
+def test_executor_has_a_thread_for_each_call_after_calls_that_came_as_others_ended(
+    _round: int,
+) -> None:
+    executor, calls_at_once = DaemonExecutor(8), threading.Barrier(8)
+    interval_s = sys.getswitchinterval()
+    # Threads are interrupted nearly everywhere.
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(1500):
+            executor.submit(int).result(20)
+    finally:
+        sys.setswitchinterval(interval_s)
+    futures = [executor.submit(calls_at_once.wait, 5) for _ in range(8)]
+    try:
+        assert sorted(future.result(20) for future in futures) == list(range(8))
+    finally:
+        executor.shutdown()
     wait_until(lambda: not named("consumer-to-thread"))
 
 
