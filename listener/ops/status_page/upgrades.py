@@ -34,7 +34,8 @@ class Upgrade:
         rejected: devices that were not accepted when it was scheduled.
         last_entries: the message that decided where each device is, by the device's id.
         stage_without_devices: the stage by the newest message that named no device.
-        complete: whether all messages about it were read; otherwise there may be more devices.
+        complete: whether all messages about it were read, and looked into; otherwise there may be more devices.
+        too_large: the number of messages about it that were too large to be looked into.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Upgrade:
     last_entries: dict[str, StreamEntry] = field(default_factory=dict)
     stage_without_devices: Stage | None = None
     complete: bool = True
+    too_large: int = 0
 
     def count(self, *stages: Stage) -> int:
         """The number of devices in these stages."""
@@ -60,13 +62,19 @@ class Upgrade:
     def stage(self) -> str:
         """The stage of the whole upgrade, in one word or two."""
         if not self.devices:
-            return self.stage_without_devices or "scheduled"
+            return self._stage_without_devices
         if not self.complete:
             return "partly seen"
         if self.ended == len(self.devices):
             failed = self.count("failed")
             return "finished" if not failed else "failed" if failed == self.ended else "some failed"
         return "started" if self.ended or self.count("started") else "scheduled"
+
+    @property
+    def _stage_without_devices(self) -> str:
+        stage = self.stage_without_devices or "scheduled"
+        # What ended may be one device of many.
+        return stage if self.complete or stage in {"scheduled", "started"} else "partly seen"
 
 
 def track_upgrades(entries: Iterable[StreamEntry], *, complete: bool = True) -> list[Upgrade]:
@@ -94,6 +102,10 @@ def track_in_thread(entries: Sequence[StreamEntry], *, complete: bool = True) ->
 
 
 def _apply(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:
+    if "data" in entry.cut:
+        # It may name any number of devices.
+        upgrade.too_large += 1
+        upgrade.complete = False
     container = container_of(entry)
     upgrade.account = entry.fields.get("account", upgrade.account)
     upgrade.firmware = text_of(container, "firmwareName") or upgrade.firmware

@@ -1,6 +1,7 @@
 """The pages about devices, upgrades, messages, dead letters and the quarantine, over a queue in the middle of a campaign."""
 
 import html
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -295,6 +296,30 @@ def test_an_upgrade_of_more_messages_than_are_read_is_said_to_be_partly_seen(
         found += entries_in(text)
         older = re.search(r'href="([^"]*)"[^>]*>(?:Older messages|Go on)', text)
     assert len(found) == len(set(found)) == 23
+
+
+@pytest.mark.parametrize("devices", [2_000, 5_000])
+def test_an_upgrade_with_a_large_list_of_devices_is_not_called_finished_after_one_of_them(
+    ops: FlaskClient, redis_client: "redis.Redis", devices: int
+) -> None:
+    listed = [{"deviceId": f"{n:015}", "status": "Device Accepted" * 4} for n in range(devices)]
+    for kind, type_, container in (
+        ("upgrade-scheduled", "upgradeScheduled", {"deviceList": listed}),
+        ("upgrade-finished", "upgradeFinished", {"deviceId": "0" * 15, "status": "UpgradeSuccess"}),
+    ):
+        fields = {
+            "kind": kind,
+            "subject": "u",
+            "data": json.dumps({"type": type_, type_: container}),
+        }
+        redis_client.xadd(campaign.STREAM, fields)  # type: ignore[arg-type]
+    text = plain(page(ops, "/upgrades/u"))
+    assert "Stage partly seen Progress 1 of 1 devices seen" in text
+    assert "By 2 messages about it, of which 1 is too large to be looked into" in text
+    if devices == 5_000:
+        overview = plain(sections_of(page(ops, "/"))["upgrades"])
+        assert "partly seen 1 of 1 seen" in overview
+        assert "or some are too large to be looked into" in overview
 
 
 def test_the_upgrades_are_summed_up_by_their_newest_messages(

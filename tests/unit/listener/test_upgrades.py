@@ -87,6 +87,33 @@ def test_an_upgrade_whose_beginning_was_not_read_is_not_called_finished() -> Non
     assert (begun.complete, begun.stage) == (True, "some failed")
 
 
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_an_upgrade_with_a_message_too_large_to_look_into_is_not_called_finished(
+    number: int,
+) -> None:
+    whole = CAMPAIGN[number]
+    without_data = {name: text for name, text in whole.fields.items() if name != "data"}
+    begun = {**whole.fields, "data": whole.fields["data"][:20]}
+    for fields in (begun, without_data):
+        large = StreamEntry(whole.entry_id, fields, cut={"data": 200_000})
+        [upgrade] = track_upgrades([*CAMPAIGN[:number], large, *CAMPAIGN[number + 1 :]])
+        assert (upgrade.complete, upgrade.too_large, upgrade.stage) == (False, 1, "partly seen")
+
+
+def test_a_large_message_alone_says_how_far_its_upgrade_is_but_not_that_it_has_ended() -> None:
+    stages = {
+        each.fields["kind"]: track_upgrades(
+            [StreamEntry("1-0", each.fields, cut={"data": 200_000})]
+        )[0].stage
+        for each in (CAMPAIGN[0], CAMPAIGN[1], CAMPAIGN[3])
+    }
+    assert stages == {
+        "upgrade-scheduled": "scheduled",
+        "upgrade-started": "started",
+        "upgrade-finished": "partly seen",
+    }
+
+
 def test_an_upgrade_of_which_no_device_succeeded_has_failed() -> None:
     assert track_upgrades([CAMPAIGN[4]])[0].stage == "failed"
 
