@@ -4,7 +4,7 @@ import html
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from listener.inspection.search import backward_search
 from listener.inspection.search.backward_search import BackwardSearch, Limits
 from listener.ops.app import create_ops_app
 from listener.ops.status_page import links
+from listener.ops.status_page.failures import dead_letter_pages
 from listener.ops.status_page.search import page_search, upgrade_pages
 from listener.queue.keys import every_partition
 from listener.queue.queue import DurableQueue
@@ -30,6 +31,7 @@ from tests.support.cli import run
 pytestmark = pytest.mark.redis_flavour
 
 BROWSER = {"Accept": "text/html"}
+PROGRAM = ("python", "-m", "listener")
 UPGRADE, DEVICE = campaign.upgrade_id(3), campaign.device_id(3 * 40 + 1)
 EVERY_PAGE = (
     "/messages", "/messages/0/1-0", f"/devices/{DEVICE}", "/upgrades", f"/upgrades/{UPGRADE}", "/dead",
@@ -413,8 +415,8 @@ def test_dead_letters_stand_by_error_with_the_command_that_gives_them_back(
     assert re.findall(r"<h2[^>]*>.*?</h2>", text)[0].count("12") == 1
     assert "15 in all" in plain(text)
     given_back = [shlex.split(line) for line in commands_in(text)]
-    assert [words[:3] for words in given_back] == [["fota", "dead", "requeue"]] * 2
-    assert [len(words) - 5 for words in given_back] == [12, 3]
+    assert [words[:5] for words in given_back] == [[*PROGRAM, "dead", "requeue"]] * 2
+    assert [len(words) - 7 for words in given_back] == [12, 3]
     assert "None of this group." in plain(page(ops, "/dead?group=dashboard"))
 
 
@@ -427,12 +429,92 @@ def test_of_many_dead_letters_the_command_names_the_error(
         redis_client.xadd("{fota:0}:dead:dashboard", letter)  # type: ignore[arg-type]
     [line] = commands_in(page(ops, "/dead?group=dashboard"))
     words = shlex.split(line)
-    assert words[:4] == ["fota", "dead", "requeue", "--error"]
-    assert words[4] == "device # isn't known at all"
+    assert words[:6] == [*PROGRAM, "dead", "requeue", "--error"]
+    assert words[6] == "device # isn't known at all"
     [partition] = every_partition("fota", 1)
     letters = list(read_dead_letters(redis_client, partition, "dashboard"))
     assert len(letters) == 30
-    assert all(map(LetterFilter(error=words[4]).matches, letters)), "the command finds all of them"
+    assert all(map(LetterFilter(error=words[6]).matches, letters)), "the command finds all of them"
+
+
+def test_of_many_dead_letters_the_page_says_that_the_command_gives_back_more_than_it_lists(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str]
+) -> None:
+    add_letters(redis_client, {0: range(1, 31)}, error="timeout")
+    text = plain(page(ops, "/dead?group=dashboard"))
+    assert "gives back every dead letter of the group whose error contains this text, also" in text
+    few = plain(page(ops, "/dead?group=billing"))
+    assert "whose error contains" not in few
+
+
+@pytest.mark.parametrize("error", ["", "\n", " "])
+def test_of_many_dead_letters_without_an_error_there_is_no_command(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str], error: str
+) -> None:
+    add_letters(redis_client, {0: range(1, 31)}, error=error)
+    text = page(ops, "/dead?group=dashboard")
+    assert "30 in all" in plain(text)
+    assert commands_in(text) == []
+
+
+def add_letters(
+    client: "redis.Redis",
+    seconds: Mapping[int, Iterable[int]],
+    group: str = "dashboard",
+    error: str = "E",
+) -> None:
+    """Adds dead letters to partitions, by the seconds of their ids."""
+    for partition, each in seconds.items():
+        for second in each:
+            letter = {"reason": "r", "error": error, "failed": f"2026-11-29T08:00:{second:02}Z"}
+            client.xadd(f"{{fota:{partition}}}:dead:{group}", letter, id=f"{second}000-0")  # type: ignore[arg-type]
+
+
+def test_dead_letters_of_several_partitions_and_groups_stand_newest_first(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    for partition in range(3):
+        redis_client.xgroup_create(f"{{fota:{partition}}}:messages", "a", "0", mkstream=True)
+        redis_client.xgroup_create(f"{{fota:{partition}}}:messages", "b", "0", mkstream=True)
+    seconds = {0: range(10, 50, 3), 1: range(11, 50, 3), 2: range(12, 50, 3)}
+    add_letters(redis_client, seconds, "a")
+    add_letters(redis_client, {2: [9, 51]}, "b", "F")
+    with pages_of(redis_url, QUEUE_PARTITIONS="3") as ops:
+        text = page(ops, "/dead")
+        first, second = text.split("<article")[1:]
+        found = re.findall(r"/dead/\d/(\d+)000-0", first)
+        assert found == [str(second) for second in range(49, 29, -1)]
+        times = re.findall(r'datetime="[^"]*:(\d\d)[+Z.]', first)
+        assert times[:2] == ["49", "10"], "the newest, the oldest"
+        assert re.findall(r"/dead/\d/(\d+)000-0", second) == ["51", "9"]
+
+
+def test_dead_letters_that_are_read_are_the_newest_of_all_groups(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis_client.delete("{fota:0}:dead:billing")
+    add_letters(redis_client, {0: range(1, 30)}, "billing", "old")
+    add_letters(redis_client, {0: range(30, 60)}, "dashboard", "new")
+    monkeypatch.setattr(dead_letter_pages, "MAX_ALL_LETTERS", 30)
+    text = plain(page(ops, "/dead"))
+    assert "Of 59, 30 were read." in text
+    assert "dashboard: new" in text
+    assert "billing: old" not in text
+
+
+def test_page_of_dead_letters_says_how_those_of_destroyed_groups_are_found(
+    ops: FlaskClient, redis_client: "redis.Redis", ids: list[str]
+) -> None:
+    add_letters(redis_client, {0: [1]}, "destroyed")
+    sentence = (
+        "Dead letters of groups that were destroyed are not among these: "
+        "python -m listener dead list shows them."
+    )
+    assert sentence in plain(page(ops, "/dead"))
+    assert sentence not in plain(page(ops, "/dead?group=destroyed"))
+    assert "1 in all" in plain(page(ops, "/dead?group=destroyed"))
+    redis_client.delete("{fota:0}:dead:billing")
+    assert f"None. {sentence}" in plain(page(ops, "/dead"))
 
 
 @pytest.mark.parametrize("group", ["two words", "it's", "$(id)", "-x", "a;b", "*", "ünï", "<b>"])
@@ -443,7 +525,7 @@ def test_a_command_names_any_group_as_a_shell_takes_it(
     letter = {"reason": "handler-failed", "error": "E", "entry": ids[0], "kind": "unknown"}
     entry: Any = redis_client.xadd(f"{{fota:0}}:dead:{group}", letter)  # type: ignore[arg-type]
     found = [shlex.split(line) for line in commands_in(page(ops, f"/dead?group={quote(group)}"))]
-    assert found == [["fota", "dead", "requeue", entry, "--group", group]]
+    assert found == [[*PROGRAM, "dead", "requeue", entry, "--group", group]]
     one = page(ops, f"/dead/0/{entry}?group={quote(group)}")
     assert [shlex.split(line)[-1] for line in commands_in(one)] == [group] * 2
 

@@ -1,5 +1,6 @@
 """The page of dead letters, grouped by error, and the page of one of them."""
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,6 +10,7 @@ from flask import Blueprint, request
 
 from listener.inspection.consumer_groups import group_names
 from listener.inspection.dead_letters import SUMMARY, DeadLetter, error_key
+from listener.inspection.entries import MIN_PAGE_BYTES
 from listener.inspection.pages import pages
 from listener.inspection.queue_view import QueueView
 from listener.ops.status_page.failures.failure_groups import FailureGroup, by_error
@@ -54,20 +56,28 @@ def _by_error(context: PageContext, only: str) -> str:
         # A group that was destroyed may have left some, and is found by its name alone.
         names = [only] if only else group_names(view.client, view.partitions)
         streams = [(partition, name) for name in names for partition in view.partitions]
-        newest = (letter for stream in streams for letter in _newest(view, *stream))
+        # The merge holds a page of each stream, so the streams share the bytes of one.
+        page_bytes = max(MAX_LETTER_BYTES // max(len(streams), 1), MIN_PAGE_BYTES)
+        newest = heapq.merge(
+            *(_newest(view, *stream, page_bytes) for stream in streams),
+            key=lambda letter: letter.entry.order,
+            reverse=True,
+        )
         # While they are read, so that this process serves others between the pages of them.
         groups = by_error(islice(newest, MAX_ALL_LETTERS))
         total = sum(view.client.xlen(partition.dead(name)) for partition, name in streams)
     return render(
         "dead_letters.html", now, groups=groups[:MAX_GROUPS], more=len(groups) - MAX_GROUPS, total=total,
         read=sum(len(group.letters) for group in groups), only=only, max_rows=MAX_ROWS,
-        commands=partial(_commands_for, context),
+        max_ids=MAX_COMMAND_IDS, commands=partial(_commands_for, context),
     )  # fmt: skip
 
 
-def _newest(view: QueueView, partition: Partition, group: str) -> Iterator[DeadLetter]:
-    """The beginnings of a group's newest dead letters. Raises redis.RedisError."""
-    projection = replace(SUMMARY, max_bytes=MAX_LETTER_BYTES)
+def _newest(
+    view: QueueView, partition: Partition, group: str, page_bytes: int
+) -> Iterator[DeadLetter]:
+    """The beginnings of a group's newest dead letters, newest first. Raises redis.RedisError."""
+    projection = replace(SUMMARY, max_bytes=page_bytes)
     read = size = 0
     for page in pages(
         view.client, partition.dead(group), "+", "-", projection=projection,
@@ -83,8 +93,11 @@ def _newest(view: QueueView, partition: Partition, group: str) -> Iterator[DeadL
 def _commands_for(context: PageContext, group: FailureGroup) -> Sequence[str]:
     """What gives a group of letters back, the oldest first; of each partition by itself."""
     if len(group.letters) > MAX_COMMAND_IDS:
-        # The letters of this error that are older than what the page has read are given back as well.
-        what = clean(error_key(group.error)) or group.reason
+        # Other letters whose error contains this text are given back as well: the page says so.
+        what = clean(error_key(group.error))
+        if not what.strip():
+            # No option chooses the letters without an error.
+            return []
         return commands(("dead", "requeue", "--error", what, "--group", group.group))
     ids: dict[int, list[str]] = {}
     for letter in reversed(group.letters):
