@@ -11,7 +11,14 @@ from listener.inspection.consumer_groups import PSEUDO_CONSUMERS, group_infos, p
 from listener.inspection.pages import IDS_ONLY, Projection, pages
 from listener.queue.keys import Partition
 
-State = Literal["acknowledged", "pending", "given back", "dead", "not read yet"]
+State = Literal[
+    "acknowledged",
+    "pending",
+    "given back",
+    "dead",
+    "not read yet",
+    "acknowledged, or an older dead letter",
+]
 
 # Dead letters of one group that are searched for a message, the newest first.
 MAX_LETTERS = 5_000
@@ -25,7 +32,8 @@ class GroupState:
 
     Attributes:
         group: its name.
-        state: `given back`: it waits for the next consumer that takes over. `acknowledged` is what is
+        state: `acknowledged, or an older dead letter`: not all dead letters of the group were searched.
+            `given back`: it waits for the next consumer that takes over. `acknowledged` is what is
             behind the group's cursor and none of the others: a cursor that was moved skipped it, perhaps.
         consumer: who has it, if it is pending.
         idle_ms: since when it was not delivered or claimed, if it is pending or given back.
@@ -96,15 +104,17 @@ def _state(
             idle_ms=pending_idle_ms(row),
             deliveries=row["times_delivered"],
         )
-    if letter := _dead_letter(client, partition, group, entry_id):
-        return letter
+    state = _dead_letter(client, partition, group, entry_id)
+    if state.letter:
+        return state
     is_read = entry_ids.parse(entry_id) <= entry_ids.parse(str(info["last-delivered-id"]))
-    return GroupState(group, "acknowledged" if is_read else "not read yet")
+    return state if is_read else GroupState(group, "not read yet")
 
 
 def _dead_letter(
     client: "redis.Redis", partition: Partition, group: str, entry_id: str
-) -> GroupState | None:
+) -> GroupState:
+    """What became of a message that the group has read and that is not pending: dead or not, or not known."""
     read = size = 0
     for page in pages(
         client, partition.dead(group), "+", "-", projection=LETTER, newest_first=True
@@ -116,5 +126,7 @@ def _dead_letter(
                 return GroupState(group, "dead", letter=entry.entry_id, reason=reason, error=error)
         read, size = read + len(page.entries), size + page.bytes
         if read >= MAX_LETTERS or size >= MAX_LETTER_BYTES:
+            if client.xlen(partition.dead(group)) > read:
+                return GroupState(group, "acknowledged, or an older dead letter")
             break
-    return None
+    return GroupState(group, "acknowledged")

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -15,12 +16,12 @@ from flask.testing import FlaskClient
 from jinja2 import StrictUndefined
 
 from listener.inspection.dead_letters import LetterFilter, read_dead_letters
-from listener.inspection.search import backward_search
+from listener.inspection.search import backward_search, message_state
 from listener.inspection.search.backward_search import BackwardSearch, Limits
 from listener.ops.app import create_ops_app
 from listener.ops.status_page import links
 from listener.ops.status_page.failures import dead_letter_pages
-from listener.ops.status_page.search import page_search, upgrade_pages
+from listener.ops.status_page.search import messages_page, page_search, upgrade_pages
 from listener.queue.keys import every_partition
 from listener.queue.queue import DurableQueue
 from listener.settings.settings import Settings
@@ -251,6 +252,28 @@ def test_pages_of_messages_follow_each_other_while_new_ones_come(
         assert found == ids[::-1]
 
 
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("from=2100-01-01T00:00", "There is no message since 1 Jan 2100 00:00 UTC."),
+        (
+            f"device={DEVICE}&from=2000-01-01T00:00",
+            "Looked at all 167 messages since 1 Jan 2000 00:00 UTC.",
+        ),
+        (
+            "from=2000-01-01T00:00&to=2000-01-02T00:00",
+            "There is no message between 1 Jan 2000 00:00 UTC and 2 Jan 2000 00:00 UTC.",
+        ),
+    ],
+)
+def test_a_search_from_a_time_does_not_speak_of_the_whole_queue(
+    ops: FlaskClient, ids: list[str], query: str, sentence: str
+) -> None:
+    text = plain(page(ops, f"/messages?{query}"))
+    assert sentence in text
+    assert "this is all there is" not in text
+
+
 def test_a_search_that_runs_out_of_time_goes_on_and_still_says_the_last_state(
     ops: FlaskClient, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +293,37 @@ def test_a_search_that_runs_out_of_time_goes_on_and_still_says_the_last_state(
     found = [entry for text in texts for entry in entries_in(text)]
     assert len(found) == 3
     assert "this is all there is" in texts[-1]
+
+
+@pytest.mark.parametrize("accounts", ["ab", "aab", "aa", "abab"])
+@pytest.mark.parametrize("path", [f"/devices/{DEVICE}?", "/upgrades/u?", "/messages?kind=unknown&"])
+def test_rows_of_a_search_that_goes_on_have_the_same_columns_and_name_their_account(
+    ops: FlaskClient,
+    redis_client: "redis.Redis",
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    accounts: str,
+) -> None:
+    data = json.dumps({"deviceId": DEVICE})
+    for number, account in enumerate(accounts, start=1):
+        fields = {"kind": "unknown", "subject": "u", "account": account, "data": data}
+        redis_client.xadd(campaign.STREAM, fields, id=f"{number}-0")  # type: ignore[arg-type]
+    whole = page(ops, path)
+    assert ("Account a." in plain(whole)) == (accounts == "aa" and "/upgrades" not in path)
+    monkeypatch.setattr(page_search, "Limits", lambda matches: Limits(matches, entries=1))
+    monkeypatch.setattr(messages_page, "Limits", lambda matches: Limits(matches, entries=1))
+    monkeypatch.setattr(backward_search, "STEP_ENTRIES", 1)
+    address: str | None = path
+    rows, headings = [], set()
+    while address:
+        text = page(ops, address)
+        assert "Account a." not in plain(text)
+        results = text.partition('id="results"')[2]
+        rows += re.findall(r"<td>(a|b)</td></tr>", results)
+        headings |= set(re.findall(r"<thead>.*?</thead>", results))
+        address = next_page(text)
+    assert rows == list(accounts[::-1])
+    assert len(headings) == 1
 
 
 def test_an_upgrades_page_counts_its_devices_and_lists_the_failed_ones_first(
@@ -387,6 +441,27 @@ def test_a_messages_page_says_what_each_group_did_with_it(
     assert command.startswith("python -m listener dead requeue ")
     letter = next(each for each in addresses(dead) if each.startswith("/dead/"))
     assert "Traceback (most recent call last):" in page(ops, letter)
+
+
+@pytest.mark.parametrize("limit", ["MAX_LETTERS", "MAX_LETTER_BYTES"])
+def test_a_message_whose_dead_letter_may_be_older_than_those_read_is_not_called_acknowledged(
+    ops: FlaskClient,
+    redis_client: "redis.Redis",
+    ids: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+) -> None:
+    monkeypatch.setattr(message_state, "LETTER", replace(message_state.LETTER, max_entries=4))
+    monkeypatch.setattr(message_state, limit, 4)
+    text = page(ops, f"/messages/0/{ids[20]}")
+    assert "billing acknowledged, or an older dead letter" in plain(text)
+    assert "dashboard acknowledged" in plain(text)
+    assert [shlex.split(line)[-1] for line in commands_in(text)] == ["dashboard"]
+    assert "billing dead handler-failed" in plain(page(ops, f"/messages/0/{ids[42]}"))
+    unread = plain(page(ops, f"/messages/0/{ids[-1]}"))
+    assert "billing not read yet" in unread
+    redis_client.xtrim(campaign.DEAD, maxlen=4, approximate=False)
+    assert "older dead letter" not in page(ops, f"/messages/0/{ids[20]}")
 
 
 def test_a_messages_page_is_titled_and_leads_on(ops: FlaskClient, ids: list[str]) -> None:

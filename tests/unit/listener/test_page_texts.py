@@ -151,17 +151,47 @@ def test_what_all_rows_share_is_said_once() -> None:
 
 
 def far(
-    read: int, stopped_at: str, before: str = "", total: int = 1_000_000, found: int = 0
+    read: int,
+    stopped_at: str,
+    before: str = "",
+    total: int = 1_000_000,
+    *,
+    found: int = 0,
+    oldest: str = "-",
 ) -> Any:
     position = Position.read(stopped_at) if stopped_at else None
     result = SearchResult([entry(1, {})] * found, read, position)
     return how_far(
         result, before=Position.read(before) if before else None, total=total, now=NOW,
-        link=lambda text: f"?before={text}", matches=50,
+        link=lambda text: f"?before={text}", matches=50, oldest=oldest,
     )  # fmt: skip
 
 
 NOVEMBER_12 = f"{int(datetime(2026, 11, 12, 8, 1, tzinfo=UTC).timestamp() * 1000)}-0-0"
+
+
+NOVEMBER_11 = f"{int(datetime(2026, 11, 11, 8, 1, tzinfo=UTC).timestamp() * 1000)}-0"
+
+
+@pytest.mark.parametrize(
+    ("described", "sentence"),
+    [
+        (far(0, "", oldest=NOVEMBER_11), "There is no message since 11 Nov 08:01 UTC."),
+        (far(0, "", oldest=NOVEMBER_11, total=0), "There is no message in the queue yet."),
+        (far(7, "", oldest=NOVEMBER_11), "Looked at all 7 messages since 11 Nov 08:01 UTC."),
+        (far(7, "", oldest=NOVEMBER_11, total=7), "Looked at all 7 messages since 11 Nov 08:01 UTC."),
+        (far(1, "", oldest=NOVEMBER_11), "Looked at the only message since 11 Nov 08:01 UTC."),
+        (far(0, "", NOVEMBER_12, oldest=NOVEMBER_11),
+         "There is no message between 11 Nov 08:01 UTC and 12 Nov 08:01 UTC."),
+        (far(7, "", NOVEMBER_12, oldest=NOVEMBER_11),
+         "Looked at all 7 messages between 11 Nov 08:01 UTC and 12 Nov 08:01 UTC."),
+        (far(0, "", oldest="18446744073709551615-0"), "There is no message since an unknown time."),
+    ],
+)  # fmt: skip
+def test_search_with_a_beginning_says_that_it_looked_no_further(
+    described: Any, sentence: str
+) -> None:
+    assert (described.sentence, described.go_on) == (sentence, "")
 
 
 @pytest.mark.parametrize(

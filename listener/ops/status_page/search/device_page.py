@@ -9,7 +9,7 @@ from listener.inspection.stream_entry import StreamEntry
 from listener.ops.status_page.links import device_link
 from listener.ops.status_page.page_context import PageContext, fail, render
 from listener.ops.status_page.search.page_search import position_asked, search_for_page
-from listener.ops.status_page.search.rows import message_rows, only_one
+from listener.ops.status_page.search.rows import message_rows, shared_account
 from listener.ops.status_page.search.search_request import read_device
 from listener.ops.status_page.upgrades import (
     Upgrade,
@@ -31,7 +31,7 @@ def device_page(context: PageContext, text: str) -> str:
         "device.html", found.now, device=text, rows=rows, far=found.far,
         states=_states(device, entries) if found.is_newest else [],
         newest=device_link(text) if position_asked() else "",
-        account=only_one(row.account for row in rows),
+        account=shared_account(rows, found.far, is_continued=position_asked() is not None),
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ def how_far(
     now: datetime,
     link: Callable[[str], str],
     matches: int,
+    oldest: str = "-",
 ) -> HowFar:
     """Describes a search.
 
@@ -43,9 +44,11 @@ def how_far(
         now: the time of day.
         link: makes an address of the position from which it continues.
         matches: how many it was to find at most.
+        oldest: the entry id at which it was to end; `-`: the oldest message.
     """
     if result.stopped_at is None:
-        return HowFar(_whole(result.read, before, now), "", is_full=False)
+        sentence = _whole(result.read, total, _range(before, oldest, now), is_bounded=oldest != "-")
+        return HowFar(sentence, "", is_full=False)
     read, back = f"{result.read:,}", f"back to {_moment(result.stopped_at, now)}"
     if before is None:
         of = f" of {total:,}" if total > result.read else ""
@@ -55,13 +58,24 @@ def how_far(
     return HowFar(sentence, link(str(result.stopped_at)), len(result.entries) >= matches)
 
 
-def _whole(read: int, before: Position | None, now: datetime) -> str:
+def _range(before: Position | None, oldest: str, now: datetime) -> str:
+    """Which messages a search was to look at, in words that follow "messages"; empty: all."""
+    since = day(entry_time(oldest), now) if oldest != "-" else ""
+    if before is None:
+        return f" since {since}" if since else ""
+    until = _moment(before, now)
+    return f" between {since} and {until}" if since else f" older than {until}"
+
+
+def _whole(read: int, total: int, which: str, *, is_bounded: bool) -> str:
     """What a search says that reached the oldest message, or the oldest that was asked for."""
-    older = f" older than {_moment(before, now)}" if before else ""
     if read:
         messages = "the only message" if read == 1 else f"all {read:,} messages"
-        return f"Looked at {messages}{older}: this is all there is."
-    return f"There is no message{older}." if older else "There is no message in the queue yet."
+        # What is older than the oldest that was asked for may be there.
+        return f"Looked at {messages}{which}{'' if is_bounded else ': this is all there is'}."
+    if not which or (is_bounded and not total):
+        return "There is no message in the queue yet."
+    return f"There is no message{which}."
 
 
 def _moment(position: Position, now: datetime) -> str:

@@ -7,7 +7,7 @@ from listener.messages.kinds import KIND_NAMES
 from listener.ops.status_page.page_context import PageContext, fail, render
 from listener.ops.status_page.search.how_far import how_far
 from listener.ops.status_page.search.page_search import PAGE_ROWS
-from listener.ops.status_page.search.rows import message_rows, only_one
+from listener.ops.status_page.search.rows import message_rows, shared_account
 from listener.ops.status_page.search.search_request import filters_of, read_search
 
 
@@ -28,11 +28,12 @@ def messages_page(context: PageContext) -> str:
         )  # fmt: skip
         total = sum(stream.entries for stream in view.streams)
     far = how_far(
-        result, before=asked.before, total=total, now=now, link=asked.link, matches=PAGE_ROWS
-    )
-    rows = message_rows(result.entries)
+        result, before=asked.before, total=total, now=now, link=asked.link, matches=PAGE_ROWS,
+        oldest=asked.wanted.oldest,
+    )  # fmt: skip
+    rows, is_continued = message_rows(result.entries), bool(request.args.get("before"))
     return render(
         "messages.html", now, headline="", texts=asked.texts, asked=asked, rows=rows, far=far,
-        kinds=KIND_NAMES, is_continued=bool(request.args.get("before")),
-        account=only_one(row.account for row in rows),
+        kinds=KIND_NAMES, is_continued=is_continued,
+        account=shared_account(rows, far, is_continued=is_continued),
     )  # fmt: skip

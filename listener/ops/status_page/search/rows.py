@@ -1,7 +1,7 @@
 """The rows of a table of messages."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from listener.inspection.stream_entry import StreamEntry
 from listener.ops.status_page.formats import arrival
 from listener.ops.status_page.links import device_link, message_link, upgrade_link
 from listener.ops.status_page.message_content import MessageContent, listed_devices
+from listener.ops.status_page.search.how_far import HowFar
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ def _row(entry: StreamEntry, about: DeviceId | None) -> MessageRow:
 def _status_in_list(content: MessageContent, about: DeviceId) -> str:
     listed = listed_devices(content.container)
     return next((status for device, status in listed if about.names(device)), "")
+
+
+def shared_account(rows: Sequence[MessageRow], far: HowFar, *, is_continued: bool) -> str:
+    """The account that all rows of a page share, which then have no column of it; empty if each row names its own.
+
+    `search.js` adds the rows of a search that goes on to those of the page before: these pages have the
+    column in any case, because the accounts of the other rows are not known yet.
+    """
+    goes_on = bool(far.go_on) and not far.is_full
+    return "" if is_continued or goes_on else only_one(row.account for row in rows)
 
 
 def only_one(texts: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from listener.ops.status_page.search.page_search import (
     position_asked,
     search_for_page,
 )
-from listener.ops.status_page.search.rows import message_rows, only_one
+from listener.ops.status_page.search.rows import message_rows, only_one, shared_account
 from listener.ops.status_page.search.search_request import read_upgrade
 from listener.ops.status_page.search.upgrade_sums import UpgradeSums
 from listener.ops.status_page.upgrades import Upgrade, devices_by_urgency, track_in_thread
@@ -54,7 +54,7 @@ def upgrade_page(context: PageContext, text: str) -> str:
                 strict=True,
             )
         ],
-        device_count=len(devices), account=only_one(row.account for row in rows),
+        device_count=len(devices), account=shared_account(rows, found.far, is_continued=not is_first),
     )  # fmt: skip
 
 
