@@ -39,7 +39,7 @@ def test_wheel_holds_the_two_packages_with_all_their_data_from_the_checkout_and_
     own = {name for name in held if ".dist-info/" not in name}
     assert own == set.union(*map(files, PACKAGES))
     endings = {Path(name).suffix for name in own}
-    assert endings == {".py", ".lua", ".html", ".css", ".js", ".typed"}
+    assert endings == {".py", ".lua", ".html", ".css", ".js", ".json", ".typed"}
     assert any(name.endswith("/licenses/LICENSE") for name in held)
     with tarfile.open(sdist) as archive:
         sources = {name.partition("/")[2] for name in archive.getnames()}
