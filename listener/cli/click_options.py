@@ -101,7 +101,7 @@ since = click.option(
 
 
 def selecting(*filters: Decorator) -> Decorator:
-    """The options of a command that acts on what it is told: ids, `--all`, filters of its own, and what all have."""
+    """The options that choose what a command works on: ids, `--all`, the given filters, and those that all such commands have."""
 
     def decorate(command: Any) -> Any:
         argument = click.argument("entry_ids", metavar="[ID]...", nargs=-1, callback=read_ids)

@@ -29,7 +29,7 @@ error_option = click.option(
 
 @dataclass(frozen=True)
 class Selection:
-    """What a command was told to work on: ids, or the letters that pass a filter."""
+    """The dead letters a command works on: named by id, or those that pass a filter."""
 
     entry_ids: tuple[str, ...]
     every: bool

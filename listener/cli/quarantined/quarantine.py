@@ -40,7 +40,7 @@ reason_option = click.option(
 
 @dataclass(frozen=True)
 class Selection:
-    """What a command was told to work on: ids, or the messages that pass a filter."""
+    """The refused messages a command works on: named by id, or those that pass a filter."""
 
     entry_ids: tuple[str, ...]
     every: bool

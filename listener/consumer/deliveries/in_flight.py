@@ -139,7 +139,7 @@ class InFlight:
             self._release_slot(delivery)
             delivery.is_done = True
             self._finished.append(delivery)
-            # Whoever waits was waiting for the first.
+            # A thread that waits was waiting for the first.
             if len(self._finished) == 1:
                 self._finished_available.notify()
 

@@ -38,12 +38,12 @@ class InMemoryContext(DeliveryContext):
     """Without chance: a message waits for the whole of its backoff."""
 
     def backoff(self, handler: RegisteredHandler) -> Backoff:
-        """The same each time, so that a test can tell when a message comes again."""
+        """The same each time, so that a test knows when a message comes again."""
         return replace(super().backoff(handler), jitter=0.0)
 
 
 class SynchronousEventLoop(EventLoop):
-    """The event loop of a real run, but whoever starts something waits until it has ended."""
+    """The event loop of a real run, but `start` returns only when the work has ended."""
 
     def start(self, work: Work) -> None:
         """See there."""

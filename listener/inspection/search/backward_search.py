@@ -28,7 +28,7 @@ STEP_BYTES = 2**20
 MAX_VALUE_BYTES = 2**17
 # After so much JSON, about a millisecond's work, this process serves what else there is.
 PAUSE_BYTES = 2**13
-# Searches of one process at a time; a further one waits so long for its turn, in seconds.
+# How many searches one process runs at a time, and how many seconds a further one waits for its turn.
 MAX_RUNNING = 4
 MAX_WAIT_S = 2.0
 # After a step Redis and this process serve others for as long as it took, but no longer, in seconds.

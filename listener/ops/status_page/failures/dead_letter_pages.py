@@ -34,7 +34,7 @@ MAX_LETTER_BYTES = 4 * 2**20
 MAX_ALL_LETTERS = 5_000
 MAX_GROUPS = 50
 MAX_ROWS = 20
-# Beyond so many ids the command names the error instead.
+# A command with more ids than this names the error instead.
 MAX_COMMAND_IDS = 20
 
 

@@ -19,7 +19,7 @@ from listener.ops.status_page.search.search_request import read_upgrade
 from listener.ops.status_page.search.upgrade_sums import UpgradeSums
 from listener.ops.status_page.upgrades import Upgrade, devices_by_urgency, track_in_thread
 
-# An upgrade's devices are read from so many of its messages.
+# How many of an upgrade's messages its devices are read from.
 MAX_UPGRADE_MESSAGES = 5_000
 MAX_DEVICE_ROWS = 100
 MAX_UPGRADES = 200
