@@ -19,8 +19,11 @@ def json_response(**members: object) -> Response:
     """A response of status 200: a JSON object."""
     # The end of line is for those who call by hand in a terminal.
     body = orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    return WholeResponse([body], 200, headers, direct_passthrough=True)
+    # Complete headers and a status as text are taken as they are; a list and a number would be converted first.
+    headers = Headers()
+    headers.add("Content-Type", "application/json")
+    headers.add("Content-Length", str(len(body)))
+    return WholeResponse([body], "200 OK", headers, direct_passthrough=True)
 
 
 def from_problem(problem: ProblemResponse) -> Response:
