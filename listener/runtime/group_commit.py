@@ -88,13 +88,15 @@ class GroupCommit(Generic[Item, Result]):
                 return slot
             self._ensure_writer()
             self._waiting.append(slot)
-        self._wake.set()
+            # Setting an event takes a lock of its own, and most submissions find it set. It is cleared under this lock.
+            if not self._wake.is_set():
+                self._wake.set()
         return slot
 
     def wait(self, slot: Slot[Item, Result], timeout_s: float) -> Result:
         """Returns the result of an enqueued item, or raises, as `submit` does."""
         try:
-            if not slot.done.wait(timeout_s):
+            if not (slot.done.is_set() or slot.done.wait(timeout_s)):
                 self._withdraw(slot)
             if slot.error:
                 raise slot.error
