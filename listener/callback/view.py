@@ -46,6 +46,8 @@ class CallbackView:
         self._settings = settings
         self._queue = queue
         self._now = now
+        # The name in the module is a proxy that looks the logger up for each line.
+        self._log = log.bind()
         self._limiter = LogRateLimiter(clock)
         self._refused_bodies = RefusedBodies(settings, queue, clock)
 
@@ -116,12 +118,11 @@ class CallbackView:
                     "sender still uses the previous secret", setting=setting, suppressed=suppressed
                 )
 
-    @staticmethod
-    def _count_and_log(message: Message, kept: PutResult, taken_s: float) -> None:
+    def _count_and_log(self, message: Message, kept: PutResult, taken_s: float) -> None:
         result = "duplicate" if kept.duplicate else "new"
         metrics.count(metrics.MESSAGES, message.kind, result)
         metrics.observe(metrics.ACKNOWLEDGEMENT, taken_s)
-        log.info(
+        self._log.info(
             "message kept",
             kind=message.kind,
             id=message.id,
