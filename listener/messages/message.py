@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from listener.errors import AccountRefusedError
@@ -17,8 +16,7 @@ from listener.times import timestamp
 TYPE_PREFIX = "com.verizon.thingspace.fota."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """A CloudEvents 1.0 event whose `data` is free of credentials.
 
     The receiver makes it by `from_payload` only; the queue takes nothing else.

@@ -3,13 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from listener.messages.message import Message
 from listener.times import timestamp
 
-FIELDS = frozenset(field.name for field in fields(Message))
+FIELDS = frozenset(Message._fields)
 # What `message_of` raises for a row that is damaged.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
 # The beginning of the reason of a row that is set aside because it cannot be read.
@@ -142,7 +142,7 @@ def _id(item: Message | SetAside) -> str:
 
 
 def _text(message: Message) -> str:
-    return json.dumps({**asdict(message), "data": message.data.decode()}, ensure_ascii=False)
+    return json.dumps({**message._asdict(), "data": message.data.decode()}, ensure_ascii=False)
 
 
 def place_of(spooled: Spooled) -> dict[str, object]:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,12 +60,12 @@ def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(
 def test_trace_context_of_what_came_first_outlives_an_outage(environment: QueueEnvironment) -> None:
     first, second = (f"00-0af7651916cd43dd8448eb211c80319c-{n:016x}-01" for n in (1, 2))
     with environment.queue() as queue:
-        assert queue.put(replace(message(1), traceparent=first)) == (False, "spool")
-        assert queue.put(replace(message(1), traceparent=second)) == (True, "spool")
+        assert queue.put(message(1)._replace(traceparent=first)) == (False, "spool")
+        assert queue.put(message(1)._replace(traceparent=second)) == (True, "spool")
         assert queue.put(message(2)) == (False, "spool")
         with environment.server():
             wait_until(lambda: environment.spooled() == 0)
-            assert queue.put(replace(message(2), traceparent=second)) == (True, "redis")
+            assert queue.put(message(2)._replace(traceparent=second)) == (True, "redis")
             with redis.Redis.from_url(environment.url, decode_responses=True) as client:
                 entries: Any = client.xrange(STREAM)
     assert [fields.get("traceparent") for _, fields in entries] == [first, None]

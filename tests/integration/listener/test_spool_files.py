@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,8 +107,8 @@ def test_row_of_a_later_version_is_moved_without_what_that_version_added(tmp_pat
 
 
 def test_row_of_a_version_without_trace_context_is_moved_without_one(tmp_path: Path) -> None:
-    traced = replace(
-        message(2), traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    traced = message(2)._replace(
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     )
     with closing(Spool(tmp_path, 2**20)) as spool:
         spool.put(message(1), 1)
@@ -135,7 +134,7 @@ every_damage = pytest.mark.parametrize(
         b'{"data": 7}',
         b"\xff\xfe\x00",
         b'{"data": "\xe4"}',
-        json.dumps({**asdict(message(1)), "data": "{}"}).encode(),
+        json.dumps({**message(1)._asdict(), "data": "{}"}).encode(),
     ],
 )
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -287,7 +286,7 @@ def test_sample_is_checked_without_the_slow_schema(
 def test_size_is_that_of_the_entry_where_every_character_has_four_bytes(
     account: str | None, subject: str | None
 ) -> None:
-    message = replace(validated({}), account=account, subject=subject, type="💩💩💩", data=b"12345")
+    message = validated({})._replace(account=account, subject=subject, type="💩💩💩", data=b"12345")
     fields = message.fields()
     source = str(fields["source"]).removeprefix("/thingspace/fota").removeprefix("/")
     texts = [account or "", subject or "", message.type, source]
