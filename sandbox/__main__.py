@@ -29,7 +29,7 @@ Faults, each for the next `count` calls whose path begins with `path`: a `status
 /sandbox/faults lists them), a `body` and `headers` of your own, `next_access_s` for a gateway that
 throttles, `delay_s` (a hang), `drop` (the connection is cut), `expire` token or session. With
 "when": "after" the call takes effect first: a login is evaluated, and its answer lost. See
-sandbox/faults.py; all of the control API stands in sandbox/control.py.
+sandbox/faults.py; all of the control API stands in sandbox/control/__init__.py.
 
 Spans are in seconds. Where it is not known what the real provider does, an option chooses, and
 says that its default is a guess.

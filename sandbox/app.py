@@ -7,11 +7,10 @@ from typing import cast
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from sandbox import callbacks
-from sandbox.api import api, respond
+from sandbox.accounts.registrations import without_login
+from sandbox.api import api, callback_forms, respond
 from sandbox.control import control
 from sandbox.faults import Fault
-from sandbox.registrations import without_login
 from sandbox.request_log import Call
 from sandbox.state import EXTENSION, State, state
 
@@ -83,5 +82,5 @@ def drop_connection() -> Response:
 def _registered_url() -> str | None:
     if request.method not in {"POST", "PUT"} or "/callbacks/" not in request.path:
         return None
-    url = (callbacks.json_object(request.get_data()) or {}).get("url")
+    url = (callback_forms.json_object(request.get_data()) or {}).get("url")
     return without_login(url) if isinstance(url, str) else None

@@ -8,12 +8,12 @@ from typing import Self, cast
 
 from flask import current_app
 
-from sandbox.credentials import Credentials
-from sandbox.deliveries import Deliveries
+from sandbox.accounts.credentials import Credentials
+from sandbox.accounts.registrations import Registrations
+from sandbox.delivery.deliveries import Deliveries
+from sandbox.delivery.sender import Sender
 from sandbox.faults import Faults
-from sandbox.registrations import Registrations
 from sandbox.request_log import RequestLog
-from sandbox.sender import Sender
 from sandbox.settings import Settings
 
 EXTENSION = "thingspace-sandbox"

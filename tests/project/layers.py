@@ -88,7 +88,23 @@ BENCH = Package(
     ),
     {"listener": {"consumer", "consumer_child"}},
 )
-PACKAGES = (LISTENER, REGISTRAR, BENCH)
+SANDBOX = Package(
+    "sandbox",
+    (
+        ("__main__", "demo"),
+        ("app", "server"),
+        ("control",),
+        ("api",),
+        ("state",),
+        ("delivery",),
+        ("accounts",),
+        ("faults", "request_log"),
+        ("replies", "settings"),
+        ("provider_facts",),
+    ),
+    {"flask": {"app", "api", "control", "server", "state"}, "requests": {"delivery", "demo"}},
+)
+PACKAGES = (LISTENER, REGISTRAR, BENCH, SANDBOX)
 
 
 def root_of(module: str) -> str:

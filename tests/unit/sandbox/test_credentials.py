@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from sandbox.credentials import Credentials
+from sandbox.accounts.credentials import Credentials
 from sandbox.replies import ApiError
 from sandbox.settings import DeadSession, Settings
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.deliveries import Attempt, Deliveries, Delivery, Due, Result, next_attempt
+from sandbox.delivery.deliveries import Attempt, Deliveries, Delivery, Due, Result, next_attempt
 
 A = "0242078689-00001"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sandbox.registrations import Login, Registration, Registrations, without_login
+from sandbox.accounts.registrations import Login, Registration, Registrations, without_login
 
 A = "0242078689-00001"
 B = "0000123456-00001"

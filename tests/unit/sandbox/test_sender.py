@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import requests
 
-from sandbox.deliveries import Deliveries
-from sandbox.registrations import Login, Registration, Registrations
-from sandbox.sender import Sender, encode
+from sandbox.accounts.registrations import Login, Registration, Registrations
+from sandbox.delivery.deliveries import Deliveries
+from sandbox.delivery.sender import Sender, encode
 from sandbox.settings import Settings
 
 A = "0242078689-00001"

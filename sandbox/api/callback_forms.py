@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox import provider_facts, replies
+from sandbox.accounts.registrations import Login, Registration
 from sandbox.provider_facts import Version
-from sandbox.registrations import Login, Registration
 from sandbox.replies import ApiError, Reply
 from sandbox.settings import EmptyForm, Settings
 

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 
 import requests
 
-from sandbox.deliveries import Deliveries, Delivery, Kind
+from sandbox.accounts.registrations import Login, Registration, Registrations, without_login
+from sandbox.delivery.deliveries import Deliveries, Delivery, Kind
 from sandbox.provider_facts import USER_AGENT, Version
-from sandbox.registrations import Login, Registration, Registrations, without_login
 from sandbox.settings import Settings
 
 Post: TypeAlias = Callable[[str, bytes], int]

@@ -1,0 +1,1 @@
+"""What ThingSpace keeps for an account: tokens, sessions, the lock, and the registered URLs."""

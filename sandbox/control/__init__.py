@@ -1,0 +1,23 @@
+"""The control side, under /sandbox: tests send messages, read what happened, and make calls fail.
+
+Not the provider's, and without credentials: for this machine alone. All is JSON; bad input is
+answered 400 `{"error": …}`.
+
+    POST   /messages        sends the body; 202 {"id"}. Query: version=v1|v2|v3, account=…, as_given=1
+                            (no login put in), wait=1 (200 and the delivery, when it has ended)
+    GET    /deliveries      {"deliveries", "counts"}. Query: id=N for one alone, after=N, result=…
+    GET    /requests        {"requests"}: the calls of the API. Query: after=N
+    GET    /registrations   {"registrations", "history"}
+    PUT    /registrations/VERSION/ACCOUNT   {"url", "username"?, "password"?}, as another owner would
+    DELETE /registrations/VERSION/ACCOUNT   {"removed"}
+    GET    /faults          {"faults", "shapes"}: those still to come, and the shapes that have names
+    POST   /faults          adds one: see `sandbox.faults.Fault`; 201
+    DELETE /faults          forgets them all
+    GET    /account         {"locked", "failed_logins", "live_sessions"}
+    POST   /unlock          what Verizon Support does
+"""
+
+from sandbox.control import views
+from sandbox.control.blueprint import control
+
+__all__ = ["control", "views"]

@@ -1,0 +1,1 @@
+"""Sends callbacks as ThingSpace does, and records what became of each."""
