@@ -38,6 +38,7 @@ SHARED = {
     "listener.settings.settings",
     "listener.runtime.stderr",
     "listener.registration_state",
+    "listener.recovered.recovery_state",
 }
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
@@ -82,6 +83,7 @@ PURE = (
     "registrar/reconcile/observer.py",
     "registrar/turn.py",
     "listener/registration_state.py",
+    "listener/recovered/recovery_state.py",
     "registrar/plan.py",
     "registrar/public_url/checks.py",
     "registrar/url_display.py",
