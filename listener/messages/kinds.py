@@ -213,6 +213,9 @@ KINDS = (
 UNKNOWN = "unknown"
 """The kind of everything else: the v2 and v3 structures are not public."""
 
+RECOVERED = "recovered"
+"""The attribute `origin` of a message that ThingSpace did not send: the registrar made it of a report."""
+
 KIND_NAMES = (*(kind.name for kind in KINDS), UNKNOWN)
 KINDS_BY_TYPE: Mapping[str, Kind] = {kind.type: kind for kind in KINDS}
 KINDS_BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}

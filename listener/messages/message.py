@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from listener.errors import AccountRefusedError
 from listener.messages import shape
-from listener.messages.kinds import KINDS_BY_TYPE, UNKNOWN
+from listener.messages.kinds import KINDS_BY_TYPE, RECOVERED, UNKNOWN
 from listener.messages.payload import serialize, without_counters, without_credentials
 from listener.settings.settings import Settings
 from listener.times import timestamp
@@ -31,6 +31,8 @@ class Message(NamedTuple):
     request_id: str
     data: bytes
     traceparent: str | None = None
+    basis: str | None = None
+    """The call whose report a recovered message was made of; None: ThingSpace sent the message."""
 
     @classmethod
     def from_payload(
@@ -62,7 +64,7 @@ class Message(NamedTuple):
             shape.check(payload, kind.type)
         content = without_credentials(payload)
         return cls(
-            id=_fingerprint(content),
+            id=fingerprint(content),
             kind=kind.name if kind else UNKNOWN,
             type=TYPE_PREFIX + (type_ or UNKNOWN),
             account=_account_of(content),
@@ -96,6 +98,8 @@ class Message(NamedTuple):
         flat += ("requestid", self.request_id)
         if self.traceparent is not None:
             flat += ("traceparent", self.traceparent)
+        if self.basis is not None:
+            flat += ("origin", RECOVERED, "basis", self.basis)
         return flat
 
     def fields(self) -> dict[str, str | bytes]:
@@ -131,7 +135,7 @@ def check_account(payload: Mapping[str, Any], settings: Settings) -> None:
         raise AccountRefusedError
 
 
-def _fingerprint(content: Mapping[str, Any]) -> str:
+def fingerprint(content: Mapping[str, Any]) -> str:
     """The first 32 hexadecimal digits of the SHA-256 of the canonical JSON without attempt counters."""
     canonical = serialize(without_counters(content), canonical=True)
     return hashlib.sha256(canonical).hexdigest()[:32]

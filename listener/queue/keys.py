@@ -5,10 +5,13 @@ All keys of a partition share a hash tag, so that one script may use them in a R
 
 import zlib
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
+from urllib.parse import quote
 
 # How long the counts of arrivals, by minute and kind, are kept.
 ARRIVALS_TTL_S = 24 * 3600
+MAX_KEY_PART_CHARS = 100
 # Refused messages are counted beside the kinds.
 QUARANTINED = "quarantined"
 
@@ -66,6 +69,19 @@ class Partition:
         return self._key(f"seen:{message_id}")
 
     @property
+    def evidence_position(self) -> str:
+        """A hash: how far the stream was read into the index of evidence."""
+        return self._key("evidence")
+
+    def evidence(self, account: str, upgrade_id: str) -> str:
+        """A hash: which kinds of messages of an upgrade came in this partition; expires."""
+        return self._key(f"evidence:{_key_part(account)}:{_key_part(upgrade_id)}")
+
+    def evidence_devices(self, account: str, upgrade_id: str, kind: str) -> str:
+        """A set: the devices that messages of a kind named in this partition; expires."""
+        return f"{self.evidence(account, upgrade_id)}:{kind}"
+
+    @property
     def quarantine_fingerprints(self) -> str:
         """A hash of the quarantine's entry ids by reason and digest; expires after the window."""
         return self._key("seen:quarantine")
@@ -79,6 +95,11 @@ def every_partition(namespace: str, partitions: int) -> list[Partition]:
 def observations(namespace: str) -> str:
     """A hash of the registrar's latest observations, `<account>/<version>` to JSON. Only it writes there."""
     return f"{{{namespace}:registrar}}:observations"
+
+
+def waiting_spools(namespace: str) -> str:
+    """A sorted set: the hosts in whose spool messages wait, and when each said so, in seconds since 1970."""
+    return f"{{{namespace}:0}}:spools"
 
 
 class Addressed(Protocol):
@@ -99,6 +120,13 @@ def partition_number(message: Addressed, partitions: int) -> int:
     It is the CRC-32 of `account NUL upgradeId` (absent: empty) modulo the number of partitions.
     """
     return zlib.crc32(f"{message.account or ''}\0{message.subject or ''}".encode()) % partitions
+
+
+def _key_part(text: str) -> str:
+    """A text as a part of a key: without colons, and its digest where it is long."""
+    if len(text) > MAX_KEY_PART_CHARS:
+        return sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return quote(text, safe="", errors="surrogatepass")
 
 
 def hour_of(seconds: float) -> int:

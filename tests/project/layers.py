@@ -48,7 +48,7 @@ LISTENER = Package(
     ),
     {
         "gunicorn": {"server"},
-        "redis": {"redis_client", "queue", "inspection", "consumer"},
+        "redis": {"redis_client", "queue", "inspection", "recovered", "consumer"},
         "flask": {"callback", "ops"},
         "opentelemetry": {"consumer"},
     },

@@ -1,0 +1,104 @@
+"""What one message says: about which upgrades it is, and which devices it names. Pure.
+
+The text of `data` decides, without parsing it: the listener wrote it, as JSON without spaces, and ids need no
+escapes.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from listener.messages.kinds import KIND_NAMES, RECOVERED, UNKNOWN
+
+TEST_TYPE = "com.verizon.thingspace.fota.listenerTest"
+# A message about more upgrades is not read: no message of ThingSpace is known to be about more than one.
+MAX_UPGRADES = 100
+MAX_ID_CHARS = 200
+
+_UUID = re.compile(
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
+)
+# The value of a member whose name ends like an id's, and names no device.
+_ID_MEMBER = re.compile(
+    rf'(?i)"(?!\w*(?:device|iccid|meid|eid"))[^"\\]*id":"?([^"\\,{{}}\[\]]{{1,{MAX_ID_CHARS}}})"?(?=[,}}])'
+)
+_IMEI = re.compile(r'(?<=[:,\[])"?([0-9]{14,16})"?(?=[,}\]])')
+
+
+class TooManyUpgradesError(Exception):
+    """A message has so many ids that it is not known about which upgrades it is."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A message about an upgrade came.
+
+    Attributes:
+        account: that the message names; empty: none.
+        upgrade_id: as `normalized_id`.
+        kind: of the message.
+        entry_id: of its entry.
+        devices: those that it names, if it is about this upgrade alone.
+        recovered_device: only of a recovered message: the device that it is about, or empty.
+    """
+
+    account: str
+    upgrade_id: str
+    kind: str
+    entry_id: str
+    devices: frozenset[str] = frozenset()
+    recovered_device: str | None = None
+
+
+def normalized_id(upgrade_id: str) -> str:
+    """An id as it is compared: letter case and spaces round it do not count."""
+    return upgrade_id.strip().casefold()
+
+
+def facts_of(entry_id: str, fields: Mapping[str, str]) -> list[Fact]:
+    """Every upgrade that a message is about: by `subject`, and by each id in its text.
+
+    A campaign's id is in every message about it [doc]; where is not public for v2 and v3 [?].
+
+    Raises:
+        TooManyUpgradesError: there are more than `MAX_UPGRADES`.
+    """
+    if fields.get("type") == TEST_TYPE:
+        return []
+    account, subject, data = (fields.get(name, "") for name in ("account", "subject", "data"))
+    kind = fields.get("kind", UNKNOWN)
+    kind = kind if kind in KIND_NAMES else UNKNOWN
+    if fields.get("origin") == RECOVERED:
+        upgrade_id, device = normalized_id(subject), _recovered_device(data)
+        return [Fact(account, upgrade_id, kind, entry_id, recovered_device=device)]
+    subjects = {normalized_id(subject)} - {""}
+    ids = subjects | set(islice(_ids_in(data), MAX_UPGRADES + 1))
+    if len(ids) > MAX_UPGRADES:
+        raise TooManyUpgradesError(entry_id)
+    about = subjects or (ids if len(ids) == 1 else set())
+    devices = frozenset(_IMEI.findall(data)) if about else frozenset()
+    return [
+        Fact(account, each, kind, entry_id, devices if each in about else frozenset())
+        for each in sorted(ids)
+    ]
+
+
+def _recovered_device(data: str) -> str:
+    try:
+        device = json.loads(data)["recovered"]["deviceId"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        # It is about the whole upgrade, or somebody else wrote it.
+        return ""
+    return device if isinstance(device, str) else ""
+
+
+def _ids_in(text: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for pattern in (_UUID, _ID_MEMBER):
+        for match in pattern.finditer(text):
+            found = normalized_id(match[match.lastindex or 0])
+            if found not in seen and found not in ("null", "true", "false"):
+                seen.add(found)
+                yield found
