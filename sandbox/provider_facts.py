@@ -5,6 +5,8 @@ docs/thingspace.md has each fact's source and explains the marks, here and in th
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 Version: TypeAlias = Literal["v1", "v2", "v3"]
@@ -34,3 +36,44 @@ DUPLICATE_AFTER_S = 4.0
 GIVE_UP_AFTER_S = 30.0
 # docs/thingspace.md#credentials-in-messages; zero here, because most users want the registered login.
 ROTATION_LAG_S = 0.0
+
+
+@dataclass(frozen=True)
+class Package:
+    """A firmware or software package, with the make and model that it is for."""
+
+    name: str
+    version_from: str
+    version_to: str
+    make: str
+    model: str
+    launch_date: str
+
+
+# The packages of the pages' examples. [doc, sdk]
+EXAMPLE_PACKAGES: Mapping[Version, Package] = {
+    "v1": Package(
+        "FOTA_Verizon_Model-A_01To02_HF",
+        "VerizonFirmwareVersion-01",
+        "VerizonFirmwareVersion-02",
+        "Verizon",
+        "Model-A",
+        "2018-04-01T16:03:00.000Z",
+    ),
+    "v2": Package(
+        "FOTA_Verizon_Model-A_02To03_HF",
+        "FOTA_Verizon_Model-A_00To01_HF",
+        "FOTA_Verizon_Model-A_02To03_HF",
+        "Verizon",
+        "Model-A",
+        "2020-08-31",
+    ),
+    "v3": Package(
+        "SEQUANSCommunications_GM01Q_SR1.2.0.0-10512_SR1.2.0.0-10657",
+        "SR1.2.0.0-10512",
+        "SR1.2.0.0-10657",
+        "SEQUANS Communications",
+        "GM01Q",
+        "2012-04-23T18:25:43.511Z",
+    ),
+}

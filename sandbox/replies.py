@@ -72,6 +72,17 @@ SERVICE_NAME = invalid_parameter(
 URL = invalid_parameter("Invalid callback URL")
 URL_SCHEME = invalid_parameter("Invalid callback URL: https is required")
 
+# [doc] The messages are in the provider's list; which call answers them when is [?].
+INDEX = invalid_parameter("Invalid index value")
+INDEX_BEYOND_END = invalid_parameter("Index exceeds number of devices in list")
+UPGRADE_ID = invalid_parameter("Invalid upgradeId")
+CAMPAIGN_ID = invalid_parameter("Invalid uuid")
+# [?] That other words are refused is a guess, and so are the words of these.
+STATUS = invalid_parameter("Invalid status")
+NO_RESULT = invalid_parameter("No records found")
+DEVICES = invalid_parameter("Invalid device list")
+STARTED = invalid_parameter("The upgrade has already started")
+
 MISSING_BASIC = gateway_fault(
     401, "900902", "Missing Credentials", "No Basic credentials came with the token request."
 )

@@ -10,9 +10,13 @@ from flask import current_app
 
 from sandbox.accounts.credentials import Credentials
 from sandbox.accounts.registrations import Registrations
+from sandbox.campaigns.campaigns import Campaigns
+from sandbox.campaigns.catalogue import Catalogue
 from sandbox.delivery.deliveries import Deliveries
 from sandbox.delivery.sender import Sender
 from sandbox.faults import Faults
+from sandbox.reports.chosen import ChosenOptions
+from sandbox.reports.options import ReportOptions
 from sandbox.request_log import RequestLog
 from sandbox.settings import Settings
 
@@ -31,6 +35,10 @@ class State:
     request_log: RequestLog
     deliveries: Deliveries
     sender: Sender
+    catalogue: Catalogue
+    campaigns: Campaigns
+    report_options: ChosenOptions
+    clock: Callable[[], float]
 
     @classmethod
     def build(
@@ -39,9 +47,11 @@ class State:
         *,
         clock: Callable[[], float] = time.time,
         uniform: Callable[[float, float], float] = RANDOM.uniform,
+        report_options: ReportOptions | None = None,
     ) -> Self:
         registrations = Registrations(clock=clock, rotation_lag_s=settings.rotation_lag_s)
         deliveries = Deliveries(clock=clock)
+        catalogue = Catalogue()
         return cls(
             settings=settings,
             credentials=Credentials(settings, clock=clock),
@@ -50,6 +60,10 @@ class State:
             request_log=RequestLog(clock=clock),
             deliveries=deliveries,
             sender=Sender(settings, registrations, deliveries, clock=clock, uniform=uniform),
+            catalogue=catalogue,
+            campaigns=Campaigns(catalogue, clock=clock),
+            report_options=ChosenOptions(report_options or ReportOptions()),
+            clock=clock,
         )
 
 

@@ -13,11 +13,18 @@ answered 400 `{"error": …}`.
     GET    /faults          {"faults", "shapes"}: those still to come, and the shapes that have names
     POST   /faults          adds one: see `sandbox.faults.Fault`; 201
     DELETE /faults          forgets them all
+    POST   /campaigns       upgrades: see `sandbox.campaigns.requests.CampaignRequest`; 201
+    GET    /campaigns       {"campaigns"}: the requests so far, and what became of their callbacks
+    GET    /campaigns/NUMBER/upgrades       {"upgrades"}: the ids, at most a thousand. Query: after=N
+    DELETE /campaigns       forgets them all
+    GET    /options         {"options", "choices"}: see `sandbox.reports.options.ReportOptions`
+    PUT    /options         changes some of them
+    DELETE /options         back to those of the start
     GET    /account         {"locked", "failed_logins", "live_sessions"}
     POST   /unlock          what Verizon Support does
 """
 
-from sandbox.control import views
+from sandbox.control import campaigns, views
 from sandbox.control.blueprint import control
 
-__all__ = ["control", "views"]
+__all__ = ["campaigns", "control", "views"]

@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from sandbox.provider_facts import Version
 
 Kind: TypeAlias = Literal["first", "retry", "duplicate"]
-Result: TypeAlias = Literal["pending", "acknowledged", "lost", "unregistered"]
-RESULTS: tuple[Result, ...] = ("pending", "acknowledged", "lost", "unregistered")
+Result: TypeAlias = Literal["pending", "acknowledged", "lost", "unregistered", "dropped"]
+RESULTS: tuple[Result, ...] = get_args(Result)
 
 # A message is sent twice at most, whether because it was refused or because the answer took too
 # long [seen]. What a refusal after a second sending would lead to is [?].

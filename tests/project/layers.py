@@ -97,6 +97,8 @@ SANDBOX = Package(
         ("control",),
         ("api",),
         ("state",),
+        ("reports",),
+        ("campaigns",),
         ("delivery",),
         ("accounts",),
         ("faults", "request_log"),

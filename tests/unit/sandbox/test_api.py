@@ -1,52 +1,17 @@
 """The provider's side through Flask's test client: every call, and every way of refusing it."""
 
-import json
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from sandbox.app import create_app
 from sandbox.replies import NOT_FOUND, NOT_REGISTERED, NOT_REGISTERED_400
-from sandbox.settings import EMPTY_FORMS, EmptyForm, Settings
-from sandbox.state import State
+from sandbox.settings import EMPTY_FORMS, EmptyForm
+from tests.support.sandbox_caller import ACCOUNT as A
+from tests.support.sandbox_caller import LOGIN, Caller
 
-A = "0242078689-00001"
 URL = "https://listener.example:50559/CallbackListener/FirmwareServiceMessages.asmx"
-LOGIN = {"username": "u", "password": "p"}
-
-
-class Caller:
-    """A client with credentials, and the time in its hands."""
-
-    def __init__(self, **chosen: Any) -> None:
-        self.now = 1_000_000.0
-        settings = Settings(key="k", secret="s", username="u", password="p", **chosen)
-        self.state = State.build(settings, clock=lambda: self.now)
-        self.client: FlaskClient = create_app(self.state).test_client()
-        self.headers: dict[str, str] = {}
-
-    def authorize(self) -> "Caller":
-        bearer = self.token().get_json()["access_token"]
-        self.headers["Authorization"] = f"Bearer {bearer}"
-        session = self("POST", "/api/m2m/v1/session/login", LOGIN).get_json()["sessionToken"]
-        self.headers["VZ-M2M-Token"] = session
-        return self
-
-    def token(self, key: str = "k", grant_type: str = "client_credentials") -> TestResponse:
-        form = {"grant_type": grant_type}
-        return self.client.post("/api/ts/v1/oauth2/token", data=form, auth=(key, "s"))
-
-    def __call__(self, method: str, path: str, body: Any = None) -> TestResponse:
-        data = None if body is None else json.dumps(body)
-        return self.client.open(path, method=method, data=data, headers=self.headers)
-
-    def callbacks(
-        self, method: str, version: str, body: Any = None, *, account: str = A, rest: str = ""
-    ) -> TestResponse:
-        return self(method, f"/api/fota/{version}/callbacks/{account}{rest}", body)
 
 
 @pytest.fixture

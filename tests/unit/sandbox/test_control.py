@@ -49,7 +49,13 @@ def test_deliveries_can_be_narrowed_and_are_counted(client: FlaskClient) -> None
         client.post(f"/sandbox/messages?account={A}", json={"deviceId": "990013907835573"})
     answer = client.get("/sandbox/deliveries?after=2&result=unregistered").get_json()
     assert [each["id"] for each in answer["deliveries"]] == [3]
-    assert answer["counts"] == {"pending": 0, "acknowledged": 0, "lost": 0, "unregistered": 3}
+    assert answer["counts"] == {
+        "pending": 0,
+        "acknowledged": 0,
+        "lost": 0,
+        "unregistered": 3,
+        "dropped": 0,
+    }
     assert client.get("/sandbox/deliveries?result=lost").get_json()["deliveries"] == []
 
 

@@ -73,7 +73,10 @@ def test_the_log_lists_by_id_and_by_result_and_counts() -> None:
     assert [each["id"] for each in log.listing(after=2)] == [3, 4]
     assert [each["id"] for each in log.listing(result="acknowledged")] == [4]
     assert log.listing(after=99) == []
-    assert log.counts() == {"pending": 0, "acknowledged": 1, "lost": 0, "unregistered": 3}
+    assert {name: count for name, count in log.counts().items() if count} == {
+        "acknowledged": 1,
+        "unregistered": 3,
+    }
     assert log.get(0) is None
     assert log.get(5) is None
     assert log.get(4) == {
