@@ -1,11 +1,10 @@
 """Where the provider's pages contradict each other or say nothing: the choices, and their defaults, which are guesses."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 
-from marshmallow import Schema, ValidationError, validate
-from marshmallow import fields as json_fields
+from marshmallow import Schema, ValidationError, fields, validate
 
 from sandbox.campaigns.upgrade import Callbacks
 
@@ -88,19 +87,19 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "scheduled_failures": (0, 1),
     "scheduled_rejections": (0, 1),
 }
-_NUMBERS: Mapping[type, type[json_fields.Field[Any]]] = {
-    int: json_fields.Integer,
-    float: json_fields.Float,
+_NUMBERS: Mapping[type, type[fields.Field[Any]]] = {
+    int: fields.Integer,
+    float: fields.Float,
 }
 
 
-def _json_field(name: str, hint: Any) -> json_fields.Field[Any]:
+def _json_field(name: str, hint: Any) -> fields.Field[Any]:
     if name in CHOICES:
-        return json_fields.String(validate=validate.OneOf(CHOICES[name]))
+        return fields.String(validate=validate.OneOf(CHOICES[name]))
     if hint is bool:
-        return json_fields.Boolean()
+        return fields.Boolean()
     if hint is str:
-        return json_fields.String(validate=validate.Regexp(r"[ -~]*\Z", error="Printable ASCII."))
+        return fields.String(validate=validate.Regexp(r"[ -~]*\Z", error="Printable ASCII."))
     low, high = _RANGES[name]
     return _NUMBERS[hint](validate=validate.Range(min=low, max=high))
 
@@ -125,6 +124,3 @@ def changed(options: ReportOptions, changes: Mapping[str, Any]) -> ReportOptions
 
 def as_json(options: ReportOptions) -> dict[str, Any]:
     return asdict(options)
-
-
-NAMES = tuple(each.name for each in fields(ReportOptions))
