@@ -89,7 +89,7 @@ def run(options: Options) -> None:
             # Neither is always the first of a round.
             for contender in contenders[:: 1 if number % 2 else -1]:
                 group = f"{contender.name}-{number}"
-                reports = _consume(url, options, contender, group)
+                reports = consume(url, options, contender, group)
                 _check_group(client, group)
                 _check(reports)
                 found[contender.name].append(reports[-1])
@@ -128,7 +128,7 @@ def _entries() -> Iterator[dict[Any, Any]]:
         number += 1
 
 
-def _consume(url: str, options: Options, contender: Contender, group: str) -> list[Report]:
+def consume(url: str, options: Options, contender: Contender, group: str) -> list[Report]:
     """Runs the consumer; returns its reports at a tenth, at half and at the end."""
     click.echo(f"{contender.name}{', counting for Prometheus' if contender.observer else ''}:")
     numbers = (options.messages, options.batch, options.concurrency)

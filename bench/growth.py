@@ -1,5 +1,6 @@
-"""The service alone as things grow: queue, message size, partitions, spool, messages over time."""
+"""The service alone as things grow: queue, message size, partitions, spool."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,21 +11,23 @@ from typing import Any
 
 from bench.load import messages
 from bench.load.messages import MessageNumbers, Template
-from bench.report import growth_tables, tables
-from bench.report.stats import Run
-from bench.rig import contender, environment, process_usage, session, store
+from bench.report import tables
+from bench.report.stats import Run, select
+from bench.rig import contender, environment, session, store
 from bench.rig.session import MAX_CONNECTIONS, Session
 from bench.rig.store import Store, stream_key
 from testbed.redis_servers import redis_cluster
+from testbed.redis_servers.redis_cluster import Cluster
 from testbed.redis_servers.redis_nodes import Node, started
 
-PARTS = ("queue", "bodies", "partitions", "spool", "memory")
+PARTS = ("queue", "bodies", "partitions", "cluster", "spool")
 SIZES = {"0.5 KB": None, "1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000}
 # More large messages at once would measure the service's limits instead of its pace.
 LARGE, LARGE_CONNECTIONS = 100_000, 8
+# Three masters with a replica each, and six masters alone: two cores carry them all.
 PARTITIONS = (1, 2, 3, 4)
-MEMORY_STEPS = 20
-FULL_GROUPS = 10
+MANY_MASTERS = 6
+MANY_PARTITIONS = (1, 6, 24, 100)
 FULL_PENDING = 1000
 FULL_STEP = 10_000
 FULL_WINDOW_S = 7200
@@ -36,7 +39,8 @@ for number = ARGV[1], ARGV[1] + ARGV[2] - 1 do
     'source', '/thingspace/fota/0242078689-00001',
     'type', 'com.verizon.thingspace.fota.upgradeProgress', 'subject', id,
     'time', '2026-11-23T00:00:00.000000Z', 'datacontenttype', 'application/json',
-    'data', ARGV[4], 'kind', 'upgrade-started', 'account', '0242078689-00001', 'requestid', id)
+    'data', ARGV[4], 'kind', 'upgrade-started', 'account', '0242078689-00001',
+    'requestid', tostring(number))
   redis.call('SET', '{fota:0}:seen:' .. id, entry, 'EX', ARGV[3])
 end
 """
@@ -46,47 +50,69 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How long to measure, in how many rounds, and how large the queue and the traffic get."""
+    """What is measured.
+
+    Attributes:
+        seconds: of each measurement.
+        rounds: of each comparison.
+        entries: in the full queue.
+        groups: of its consumer groups.
+    """
 
     seconds: int
     rounds: int
     entries: int
-    messages: int
+    groups: int
 
 
 class Growth:
-    """Measures the parts.
+    """Measures the parts. What has been measured already is not measured again.
 
     Args:
         options: the options.
         report: prints a line of progress.
-
-    Attributes:
-        runs: the figures of `queue`, `bodies`, `partitions` and `spool` so far.
-        memory: a worker's memory after a number of messages.
+        runs: the figures so far; later ones are appended.
     """
 
-    def __init__(self, options: Options, report: Report) -> None:
-        self.runs: list[Run] = []
-        self.memory: list[dict[str, float]] = []
+    def __init__(self, options: Options, report: Report, runs: list[Run] | None = None) -> None:
+        self.runs: list[Run] = [] if runs is None else runs
         self._options = options
         self._report = report
         self._templates = messages.sample_templates()
         self._ours = contender.ours()
 
-    def queue(self) -> None:
+    def run(self, part: str) -> None:
+        """Measures one of `PARTS`.
+
+        Raises:
+            BenchError: the service did not start, or Redis does not hold what was answered.
+        """
+        steps: dict[str, Callable[[], None]] = {
+            "queue": self._queue,
+            "bodies": self._bodies,
+            "partitions": self._partitions,
+            "cluster": self._cluster,
+            "spool": self._spool,
+        }
+        steps[part]()
+
+    def _queue(self) -> None:
         """Alternates between an empty queue and a full one."""
+        if self._is_complete("queue", "full"):
+            return
         # The full queue persists: a number that came again would be a duplicate there.
         numbers = MessageNumbers()
         with store.running("everysec") as full:
             self._report(f"growth: filling a queue with {self._options.entries:,} entries")
-            fill(full, self._options.entries)
+            fill(full, self._options.entries, self._options.groups)
             for number in range(self._options.rounds):
                 for name, existing in (("empty", None), ("full", full)):
+                    if self._has("queue", name, number):
+                        continue
                     with session.running(self._ours, existing=existing, numbers=numbers) as running:
                         self._measure("queue", name, number, running)
 
-    def bodies(self) -> None:
+    def _bodies(self) -> None:
         """Sends messages of several sizes."""
         for number in range(self._options.rounds):
             for name, size in SIZES.items():
@@ -102,25 +128,32 @@ class Growth:
                         connections=connections,
                     )
 
-    def partitions(self) -> None:
+    def _partitions(self) -> None:
         """Uses one to four partitions on a Cluster of three masters with a replica each."""
-        with (
-            _folder("cluster-") as folder,
-            redis_cluster.running(folder, options={"appendfsync": "everysec"}) as cluster,
-        ):
-            for number in range(self._options.rounds):
-                for count in PARTITIONS:
-                    with (
-                        store.of_cluster(cluster, count) as emptied,
-                        session.running(
-                            self._ours, existing=emptied, QUEUE_PARTITIONS=str(count)
-                        ) as running,
-                    ):
-                        self._measure("partitions", str(count), number, running)
+        with _cluster() as cluster:
+            self._measure_partitions("partitions", PARTITIONS, cluster)
 
-    def spool(self) -> None:
+    def _cluster(self) -> None:
+        """Uses up to a hundred partitions on a Cluster of six masters."""
+        with _cluster(masters=MANY_MASTERS, with_replicas=False) as cluster:
+            self._measure_partitions("cluster", MANY_PARTITIONS, cluster)
+
+    def _measure_partitions(self, part: str, counts: Sequence[int], cluster: Cluster) -> None:
+        for number in range(self._options.rounds):
+            for count in counts:
+                with (
+                    store.of_cluster(cluster, count) as emptied,
+                    session.running(
+                        self._ours, existing=emptied, QUEUE_PARTITIONS=str(count)
+                    ) as running,
+                ):
+                    self._measure(part, str(count), number, running)
+
+    def _spool(self) -> None:
         """Sends with Redis running, then with Redis stopped, then lets the spool drain."""
         for number in range(self._options.rounds):
+            if self._has("spool", "spool", number):
+                continue
             with _folder("redis-") as folder:
                 node = Node(folder, {"appendfsync": "everysec"})
                 with (
@@ -130,22 +163,6 @@ class Growth:
                 ):
                     self._measure("spool", "Redis", number, running)
                     self._measure_spool(number, running, node)
-
-    def memory_over_time(self) -> None:
-        """Measures the largest worker's memory while messages pass through."""
-        self._report(f"growth: {self._options.messages:,} messages through one service")
-        step, sent, rate = self._options.messages / MEMORY_STEPS, 0.0, 1000.0
-        with session.running(self._ours) as running:
-            while sent < self._options.messages:
-                seconds = max(1, round(step / rate))
-                figures = running.send(self._templates, MAX_CONNECTIONS, seconds)
-                sent += figures["kept"]
-                rate = figures["kept"] / figures["seconds"]
-                memory = process_usage.largest(running.service.family())
-                self.memory.append(
-                    {"messages": sent, "rss_mb": memory.rss_mb, "pss_mb": memory.pss_mb}
-                )
-            running.store.settle()
 
     def _measure_spool(self, number: int, running: Session, node: Node) -> None:
         before = running.store.length()
@@ -176,6 +193,12 @@ class Growth:
         )
         self._add(part, name, number, figures)
 
+    def _has(self, part: str, name: str, number: int) -> bool:
+        return bool(select(self.runs, part=part, name=name, round=number))
+
+    def _is_complete(self, part: str, name: str) -> bool:
+        return all(self._has(part, name, number) for number in range(self._options.rounds))
+
     def _add(self, part: str, name: str, number: int, figures: dict[str, Any]) -> None:
         run = {"part": part, "name": name, "round": number, **figures}
         self.runs.append(run)
@@ -183,41 +206,31 @@ class Growth:
         self._report(tables.progress_line({**labels, **run}))
 
 
-def run(options: Options, parts: Sequence[str], report: Report) -> dict[str, Any]:
-    """Measures some of `PARTS`.
-
-    Raises:
-        BenchError: the service did not start, or Redis does not hold what was answered.
-    """
-    growth = Growth(options, report)
-    steps = {
-        "queue": growth.queue,
-        "bodies": growth.bodies,
-        "partitions": growth.partitions,
-        "spool": growth.spool,
-        "memory": growth.memory_over_time,
-    }
-    for part in parts:
-        steps[part]()
-    targets = growth_tables.targets(growth.runs, growth.memory)
-    return {
-        "runs": growth.runs,
-        "memory": growth.memory,
-        "targets": [target.as_dict() for target in targets],
-    }
-
-
-def fill(queue: Store, entries: int) -> None:
+def fill(queue: Store, entries: int, groups: int) -> None:
     """Fills a queue as years without a consumer would: entries, fingerprints, groups far behind."""
     data = messages.body(messages.sample_templates(), 1)
     script = queue.client.register_script(FILL)
+    queue.client.config_set("appendfsync", "no")
     for first in range(0, entries, FULL_STEP):
         count = min(FULL_STEP, entries - first)
         script(keys=[stream_key(0)], args=[first, count, FULL_WINDOW_S, data])
-    for number in range(FULL_GROUPS):
+    for number in range(groups):
         name = f"group-{number}"
         queue.client.xgroup_create(stream_key(0), name, id="0")
         queue.client.xreadgroup(name, "one", {stream_key(0): ">"}, count=FULL_PENDING)
+    # What is measured next does not wait for the disk to catch up.
+    os.sync()
+    queue.client.config_set("appendfsync", "everysec")
+
+
+@contextmanager
+def _cluster(**shape: Any) -> Iterator[Cluster]:
+    """A Cluster on the disk of var/; for its shape see `redis_cluster.running`."""
+    with (
+        _folder("cluster-") as folder,
+        redis_cluster.running(folder, options={"appendfsync": "everysec"}, **shape) as cluster,
+    ):
+        yield cluster
 
 
 @contextmanager

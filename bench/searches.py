@@ -57,13 +57,18 @@ end
 
 @dataclass(frozen=True)
 class Options:
-    """The queue's length, the number of readers, and the messages beside them: at which rate, how long, how often."""
+    """The queue's length, the number of readers, and the messages beside them: at which rate, how long, how often.
+
+    Attributes:
+        no_end: whether the search through the whole queue is left out.
+    """
 
     entries: int
     readers: int
     rate: float
     seconds: float
     rounds: int
+    no_end: bool
 
 
 def run(options: Options) -> None:
@@ -79,7 +84,8 @@ def run(options: Options) -> None:
         with contender.running_contender(contender.ours(), queue.url) as service:
             pages = _device_pages(service.ops_url, options.entries)
             slowest_ms = max(_first_answers(name, page) for name, page in pages.items())
-            _search_to_the_end(pages["old"])
+            if not options.no_end:
+                _search_to_the_end(pages["old"])
             ratio = _beside(service.port, list(pages.values()), options)
     click.echo(f"first answer: slowest {slowest_ms:.0f} ms; at most {MAX_FIRST_ANSWER_MS:.0f} ms")
     click.echo(f"p99 while somebody searches over p99 without: {ratio:.2f}; at most {MAX_RATIO}")

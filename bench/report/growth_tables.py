@@ -9,9 +9,10 @@ from bench.report import stats, tables
 from bench.report.stats import MAX_WORKER_MB, Run
 
 TITLES = {
-    "queue": "An empty queue, and a full one with ten groups",
+    "queue": "An empty queue, and a full one",
     "bodies": "The size of a message",
     "partitions": "Partitions, on a Cluster of three masters with a replica each",
+    "cluster": "Partitions, on a Cluster of six masters",
     "spool": "Redis there, and Redis stopped",
 }
 HEADINGS = ("", *tables.FIGURE_HEADINGS)
@@ -21,7 +22,7 @@ MAX_MEMORY_GROWTH = 1.02
 
 def terminal_tables(result: dict[str, Any]) -> Iterator[Table]:
     """One table for each part that was measured, then the targets."""
-    for title, headings, rows in _sections(result):
+    for title, headings, rows in _sections(result["runs"], result["memory"]):
         table = Table(*headings, title=title, title_justify="left")
         for row in rows:
             table.add_row(*row)
@@ -29,13 +30,11 @@ def terminal_tables(result: dict[str, Any]) -> Iterator[Table]:
     yield tables.targets_table(result["targets"])
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """The part of docs/benchmarks.md that a run of `bench/run growth` fills."""
-    parts = [tables.conditions(result)] if result["runs"] else []
-    for title, headings, rows in _sections(result):
+def markdown(runs: Sequence[Run], memory: Sequence[dict[str, float]]) -> str:
+    """A table for each part that was measured, with a heading."""
+    parts = []
+    for title, headings, rows in _sections(runs, memory):
         parts += [f"**{title}**", tables.markdown(headings, rows)]
-    targets = [tables.target_cells(target) for target in result["targets"]]
-    parts += [tables.markdown(tables.TARGET_HEADINGS, targets)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -58,17 +57,19 @@ def targets(runs: Sequence[Run], memory: Sequence[dict[str, float]]) -> Iterator
         yield stats.Target(what, growth, MAX_MEMORY_GROWTH, at_most=True)
 
 
-def _sections(result: dict[str, Any]) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+def _sections(
+    runs: Sequence[Run], memory: Sequence[dict[str, float]]
+) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
     """Title, headings and rows of each part that was measured."""
     for part, title in TITLES.items():
-        runs = stats.select(result["runs"], part=part)
-        if runs:
-            names = dict.fromkeys(run["name"] for run in runs)
-            rows = [[name, *tables.cells(stats.select(runs, name=name))] for name in names]
+        own = stats.select(runs, part=part)
+        if own:
+            names = dict.fromkeys(run["name"] for run in own)
+            rows = [[name, *tables.cells(stats.select(own, name=name))] for name in names]
             yield title, HEADINGS, rows
-    if result["memory"]:
+    if memory:
         rows = [
             [f"{step['messages']:,.0f}", f"{step['rss_mb']:.1f}", f"{step['pss_mb']:.1f}"]
-            for step in result["memory"]
+            for step in memory
         ]
         yield "A worker's memory, the largest", MEMORY_HEADINGS, rows

@@ -1,4 +1,4 @@
-"""Writes a result into docs/benchmarks.md, between the marks for it, and the plot beside it."""
+"""Writes results into docs/benchmarks.md, between the marks for them, the plot beside it, and the raw tables."""
 
 import re
 from pathlib import Path
@@ -6,21 +6,35 @@ from typing import Any
 
 from bench.report import growth_tables, plot, tables
 
-DOCS = Path(__file__).parents[2] / "docs"
-DOCUMENT = DOCS / "benchmarks.md"
-PLOT = DOCS / "benchmarks.svg"
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+PLOT = ROOT / "docs" / "benchmarks.svg"
+RAW = ROOT / "bench" / "results"
 
 
-def publish_comparison(result: dict[str, Any]) -> None:
-    """Writes the tables and the plot of `bench/run`."""
-    connections = max(run["connections"] for run in result["runs"])
-    PLOT.write_text(plot.svg(tables.rows(result["runs"]), connections))
-    _replace("comparison", tables.comparison_markdown(result))
+def publish_all(result: dict[str, Any]) -> None:
+    """Writes the targets and the plot of `bench/run` into the document, and its tables into the raw results."""
+    comparison, growth = result["comparison"], result["growth"]
+    conditions = tables.conditions(result, [*comparison, *growth])
+    targets = tables.targets_markdown(result["targets"])
+    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), "results", f"{conditions}\n\n{targets}"))
+    if comparison:
+        connections = max(run["connections"] for run in comparison)
+        PLOT.write_text(plot.svg(tables.rows(comparison), connections))
+    parts = (
+        tables.comparison_markdown(comparison),
+        growth_tables.markdown(growth, result["worker"]),
+    )
+    _write_raw("all", "What `bench/run` measured", conditions, *parts, targets)
 
 
 def publish_growth(result: dict[str, Any]) -> None:
     """Writes the tables of `bench/run growth`."""
-    _replace("growth", growth_tables.markdown(result))
+    runs, memory = result["runs"], result["memory"]
+    parts = [tables.conditions(result, runs)] if runs else []
+    targets = tables.targets_markdown(result["targets"])
+    tables_of_parts = growth_tables.markdown(runs, memory)
+    _write_raw("growth", "What `bench/run growth` measured", *parts, tables_of_parts, targets)
 
 
 def replaced(text: str, name: str, part: str) -> str:
@@ -36,5 +50,7 @@ def replaced(text: str, name: str, part: str) -> str:
     return result
 
 
-def _replace(name: str, part: str) -> None:
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), name, part))
+def _write_raw(name: str, title: str, *parts: str) -> None:
+    RAW.mkdir(exist_ok=True)
+    blocks = [f"# {title}", *(part.strip() for part in parts if part.strip())]
+    (RAW / f"{name}.md").write_text("\n\n".join(blocks) + "\n")

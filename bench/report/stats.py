@@ -8,8 +8,16 @@ from typing import Any
 
 Run = dict[str, Any]
 MAX_WORKER_MB = 80
-# Messages a second over FastAPI's and over Flask's, by appendfsync.
-MIN_RATIOS = {"everysec": (1.2, 2.0), "always": (1.5, 3.0)}
+FSYNCS = ("everysec", "always")
+# Messages a second over another contender's: its name, connections, and the least by appendfsync.
+MIN_RATIOS = (
+    ("fastapi", 64, {"everysec": 1.5, "always": 1.5}),
+    ("fastapi", 16, {"everysec": 1.4, "always": 1.4}),
+    ("flask", 64, {"everysec": 2.5, "always": 3.0}),
+)
+MAX_CPU_RATIO = 0.7
+MAX_P99_RATIO = 1.0
+TITLES = {"fastapi": "FastAPI's", "flask": "Flask's"}
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -100,7 +108,7 @@ class Target:
 
 def targets(runs: Sequence[Run]) -> list[Target]:
     """The targets of the comparison, as far as there are runs for them."""
-    every = [target for fsync in MIN_RATIOS for target in _ratio_targets(runs, fsync)]
+    every = [target for fsync in FSYNCS for target in _ratio_targets(runs, fsync)]
     ours = select(runs, contender="ours", load="closed")
     if ours:
         memory = max(run["rss_mb"] for run in ours)
@@ -109,16 +117,26 @@ def targets(runs: Sequence[Run]) -> list[Target]:
 
 
 def _ratio_targets(runs: Sequence[Run], fsync: str) -> Iterator[Target]:
-    over_fastapi, over_flask = MIN_RATIOS[fsync]
-    closed = {"load": "closed", "connections": 64, "fsync": fsync}
-    opened = {"load": "open", "fsync": fsync}
-    for what, labels, figure, other, wanted, at_most in (
-        ("messages/s over FastAPI's", closed, "per_s", "fastapi", over_fastapi, False),
-        ("messages/s over Flask's", closed, "per_s", "flask", over_flask, False),
-        ("CPU per message over FastAPI's", closed, "cpu_us", "fastapi", 0.8, True),
-        ("p99 over FastAPI's at half of its greatest rate", opened, "p99_ms", "fastapi", 1.0, True),
-    ):
-        ours, theirs = {**labels, "contender": "ours"}, {**labels, "contender": other}
-        spread = ratio(runs, figure, ours, theirs)
-        if spread:
-            yield Target(f"{what}, {fsync}", spread.median, wanted, at_most)
+    closed = {"load": "closed", "fsync": fsync}
+    for other, connections, least in MIN_RATIOS:
+        what = f"messages/s over {TITLES[other]}, {connections} connections, {fsync}"
+        labels = {**closed, "connections": connections}
+        yield from _ratio_target(what, _against(runs, "per_s", labels, other), least[fsync])
+    cpu = _against(runs, "cpu_us", {**closed, "connections": 64}, "fastapi")
+    what = f"CPU per message over FastAPI's, 64 connections, {fsync}"
+    yield from _ratio_target(what, cpu, MAX_CPU_RATIO, at_most=True)
+    p99 = _against(runs, "p99_ms", {"load": "open", "fsync": fsync}, "fastapi")
+    what = f"p99 over FastAPI's at half of its greatest rate, {fsync}"
+    yield from _ratio_target(what, p99, MAX_P99_RATIO, at_most=True)
+
+
+def _against(runs: Sequence[Run], figure: str, labels: Run, other: str) -> Spread | None:
+    """The service's figure over that of another contender."""
+    return ratio(runs, figure, {**labels, "contender": "ours"}, {**labels, "contender": other})
+
+
+def _ratio_target(
+    what: str, spread: Spread | None, wanted: float, *, at_most: bool = False
+) -> Iterator[Target]:
+    if spread:
+        yield Target(what, spread.median, wanted, at_most)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.report.stats import Run, Spread, select
+from bench.report.stats import FSYNCS, Run, Spread, select
 
 COLUMNS = (
     ("messages/s", "per_s", "{:,.0f}"),
@@ -24,7 +24,6 @@ HEADINGS = (*LABEL_HEADINGS, *FIGURE_HEADINGS)
 GROUP_BY = ("load", "fsync", "connections", "contender")
 TARGET_HEADINGS = ("what", "wanted", "found", "met")
 LOADS = {"closed": "as fast as it can", "open": "at a fixed rate"}
-FSYNCS = ("everysec", "always")
 
 
 @dataclass(frozen=True)
@@ -79,23 +78,31 @@ def markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def comparison_markdown(result: dict[str, Any]) -> str:
-    """The part of docs/benchmarks.md that a run of `bench/run` fills."""
-    every = rows(result["runs"])
-    parts = [conditions(result)]
+def comparison_markdown(runs: Sequence[Run]) -> str:
+    """A table for each load, with a heading."""
+    every = rows(runs)
+    parts = []
     for load, title in LOADS.items():
         lines = [row.cells() for row in every if row.load == load]
         if lines:
-            parts += [f"**{title.capitalize()}**{_rates(result, load)}", markdown(HEADINGS, lines)]
-    targets = [target_cells(target) for target in result["targets"]]
-    parts += ["**What it must show**", markdown(TARGET_HEADINGS, targets)]
+            parts += [f"**{title.capitalize()}**{_rates(runs, load)}", markdown(HEADINGS, lines)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def conditions(result: dict[str, Any]) -> str:
-    """Date, machine, options, versions, and how much of the machine other programs used."""
+def targets_markdown(targets: Iterable[dict[str, Any]]) -> str:
+    """The table of targets for a Markdown file."""
+    return markdown(TARGET_HEADINGS, map(target_cells, targets))
+
+
+def conditions(result: dict[str, Any], runs: Sequence[Run]) -> str:
+    """Date, machine, options, versions, and how much of the machine other programs used.
+
+    Args:
+        result: its `machine` and `options` are used.
+        runs: that were measured; not empty.
+    """
     machine = result["machine"]
-    foreign = Spread.of([run["foreign"] for run in result["runs"]])
+    foreign = Spread.of([run["foreign"] for run in runs])
     options = ", ".join(f"{name} {value}" for name, value in result["options"].items())
     versions = ", ".join(f"{name} {text}" for name, text in machine["versions"].items() if text)
     return (
@@ -118,7 +125,7 @@ def progress_line(run: Run) -> str:
 def target_cells(target: dict[str, Any]) -> list[str]:
     """The result of `Target.as_dict`, in the order of `TARGET_HEADINGS`."""
     met = "yes" if target["met"] else "no"
-    return [target["what"], target["wanted"], f"{target['found']:.2f}", met]
+    return [target["what"], target["wanted"], f"{target['found']:.3g}", met]
 
 
 def cells(runs: Sequence[Run]) -> list[str]:
@@ -126,8 +133,8 @@ def cells(runs: Sequence[Run]) -> list[str]:
     return _formatted(_medians(runs))
 
 
-def _rates(result: dict[str, Any], load: str) -> str:
-    rates = {run["fsync"]: run["rate"] for run in select(result["runs"], load=load)}
+def _rates(runs: Sequence[Run], load: str) -> str:
+    rates = {run["fsync"]: run["rate"] for run in select(runs, load=load)}
     text = ", ".join(f"{rate:.0f}/s with {fsync}" for fsync, rate in rates.items() if rate)
     return f" (half of what FastAPI can: {text})" if text else ""
 

@@ -1,4 +1,4 @@
-"""A Redis Cluster of three masters with a replica each, all real processes."""
+"""A Redis Cluster, by default of three masters with a replica each, all real processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -114,10 +114,14 @@ class Cluster:
 
     def await_pairs(self) -> None:
         """Returns once the Cluster is whole, and every node knows of every replica."""
-        wait_for_nodes(lambda: all(map(_is_whole, self.nodes)), "the Cluster is whole")
+        self.await_whole()
         wait_for_nodes(
             lambda: all(map(_sees_pairs, self.nodes)), "everybody knows of every replica"
         )
+
+    def await_whole(self) -> None:
+        """Returns once every node knows that all slots are served."""
+        wait_for_nodes(lambda: all(map(_is_whole, self.nodes)), "the Cluster is whole")
 
     def _all_follow_another(self, old: Node, key: str) -> bool:
         slot = key_slot(key.encode())
@@ -141,8 +145,10 @@ def running(
     options: Mapping[str, str] = NO_OPTIONS,
     password: str | None = None,
     node_timeout_ms: int = 1000,
+    masters: int = MASTERS,
+    with_replicas: bool = True,
 ) -> Iterator[Cluster]:
-    """Runs three masters with a replica each while the block runs; kills them then.
+    """Runs masters, by default three with a replica each, while the block runs; kills them then.
 
     It takes three to five seconds until they have found each other.
 
@@ -151,6 +157,8 @@ def running(
         options: of the servers, besides those of `redis_process.arguments`.
         password: of the servers.
         node_timeout_ms: after so many milliseconds without an answer a node counts as down.
+        masters: their number; each serves an equal share of the slots.
+        with_replicas: whether each has a replica.
 
     Raises:
         discovery.ServerNotFoundError: there is no server to start.
@@ -161,14 +169,18 @@ def running(
         "cluster-node-timeout": str(node_timeout_ms),
         **options,
     }
-    nodes = [Node(folder / f"node-{n}", all_options, password=password) for n in range(MASTERS * 2)]
+    count = masters * 2 if with_replicas else masters
+    nodes = [Node(folder / f"node-{n}", all_options, password=password) for n in range(count)]
     with started(nodes):
         _introduce(nodes)
-        _assign(nodes[:MASTERS])
-        for master, replica in zip(nodes[:MASTERS], nodes[MASTERS:], strict=True):
-            replica.ask("CLUSTER", "REPLICATE", master.ask("CLUSTER", "MYID"))
+        _assign(nodes[:masters])
         cluster = Cluster(nodes)
-        cluster.await_pairs()
+        if with_replicas:
+            for master, replica in zip(nodes[:masters], nodes[masters:], strict=True):
+                replica.ask("CLUSTER", "REPLICATE", master.ask("CLUSTER", "MYID"))
+            cluster.await_pairs()
+        else:
+            cluster.await_whole()
         yield cluster
 
 

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+from bench import whole_run as whole
 from bench.report import stats
 
 CONTENDERS = ("ours", "fastapi", "flask", "fastify")
@@ -43,3 +44,11 @@ def result(every: list[stats.Run]) -> dict[str, Any]:
         "runs": every,
         "targets": [target.as_dict() for target in stats.targets(every)],
     }
+
+
+def whole_run(comparison: list[stats.Run], growth: list[stats.Run]) -> dict[str, Any]:
+    """The figures and targets of `bench/run` without a command."""
+    worker = [{"messages": 1e6, "rss_mb": 60.0, "pss_mb": 40.0}] * 3
+    figures = {"comparison": comparison, "growth": growth, "worker": worker}
+    targets = [target.as_dict() for target in whole.targets(figures)]
+    return {**figures, "targets": targets}

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from bench import consumer, searches, slow_connections, token_timing
+from bench import consumer, replay, searches, slow_connections, token_timing
 from bench.cli import main
 from testbed.programs import find_program
 
@@ -26,7 +26,7 @@ def test_comparison_writes_a_result_that_its_schema_describes(tmp_path: Path) ->
     find_program("wrk")
     target = tmp_path / "comparison.json"
     limits = ("--connections", "4", "--fsync", "everysec", "--seconds", "1", "--rounds", "1")
-    output = output_of("--contenders", "ours", *limits, "--no-rate", "--json", str(target))
+    output = output_of("compare", "--contenders", "ours", *limits, "--no-rate", "--json", str(target))
     result = json.loads(target.read_text())
     jsonschema.validate(result, json.loads(SCHEMA.read_text()))
     [run] = result["runs"]
@@ -50,6 +50,16 @@ def test_consumer_command_finds_every_message_in_order(monkeypatch: pytest.Monke
     output = output_of("consumer", "--messages", "3000")
     assert "3000 handled" in output
     assert "pending: 0, unread: 0" in output
+
+
+def test_replay_command_gets_every_message_again_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Times are nothing to judge by on a machine that runs other tests.
+    monkeypatch.setattr(replay, "MAX_COMMAND_S", 60)
+    monkeypatch.setattr(replay, "MIN_RATIO", 0)
+    words = ("--entries", "1000", "--groups", "2", "--messages", "300", "--rounds", "2")
+    output = output_of("replay", *words)
+    assert output.count("300 handled") == 4
+    assert "long over short" in output
 
 
 def test_searches_command_finds_each_device_and_sends_messages_beside(

@@ -14,10 +14,12 @@ from bench.cli import main as bench
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
+    "all",
     "compare",
     "consumer",
     "growth",
     "install",
+    "replay",
     "searches",
     "slow-connections",
     "token-timing",
@@ -42,7 +44,7 @@ def parse(program: str, words: list[str]) -> click.Context:
 
 
 def documents() -> list[Path]:
-    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")]
 
 
 def shown() -> Iterator[tuple[str, str]]:
@@ -65,7 +67,7 @@ def test_every_measurement_stands_in_the_document() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["growht"], ["growth", "--entires", "5"], ["--connections"], ["token-timing", "x"]]
+    "words", [["growht"], ["growth", "--entires", "5"], ["--only", "x"], ["token-timing", "x"]]
 )
 def test_wrong_command_does_not_parse(words: list[str]) -> None:
     with pytest.raises(click.UsageError):
@@ -87,15 +89,8 @@ def test_help_of_the_group_lists_the_commands() -> None:
     assert all(f"  {name} " in result.output for name in COMMANDS)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        [],
-        ["--quick", "--no-log"],
-        ["--contenders", "ours", "--connections", "16", "--rounds", "1", "--no-rate"],
-    ],
-)
-def test_options_without_a_command_are_those_of_compare(words: list[str]) -> None:
+@pytest.mark.parametrize("words", [[], ["--quick"], ["--rounds", "5", "--only", "throughput"]])
+def test_options_without_a_command_are_those_of_all(words: list[str]) -> None:
     context = parse("bench/run", words)
-    assert context.info_name == "compare"
-    assert context.params == parse("bench/run", ["compare", *words]).params
+    assert context.info_name == "all"
+    assert context.params == parse("bench/run", ["all", *words]).params

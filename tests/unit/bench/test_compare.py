@@ -6,5 +6,5 @@ from bench.rig.contender import ours
 
 def test_contenders_take_turns() -> None:
     one, other = ours(), ours("/elsewhere")
-    plan = Plan((one, other), 2, 1, (64,), ("always",), with_open_loop=False, log_level="info")
-    assert [contender for _, _, contender in plan.turns()] == [one, other, one, other]
+    plan = Plan((one, other), 2, 1, (64,), ("always",), 0, 1, log_level="info")
+    assert [contender for _, _, contender in plan.turns(2)] == [one, other, one, other]

@@ -32,7 +32,7 @@ def test_tables_can_be_printed_and_written() -> None:
         console.print(tables.table(tables.rows(comparison["runs"]), "closed"))
         console.print(tables.targets_table(comparison["targets"]))
     assert "fastapi" in capture.get()
-    text = tables.comparison_markdown(comparison)
+    text = tables.comparison_markdown(comparison["runs"])
     assert "| always | 64 | fastify | 1,000 | 5.0 |" in text
     assert "500/s with always" in text
 
@@ -60,10 +60,10 @@ def test_growth_is_shown_part_by_part_with_its_targets() -> None:
     memory = [{"messages": 1e6, "rss_mb": mb, "pss_mb": 40.0} for mb in (60.0, 61.5, 62.0)]
     targets = [target.as_dict() for target in growth_tables.targets(queue, memory)]
     growth = {**result(queue), "memory": memory, "targets": targets}
-    text = growth_tables.markdown(growth)
+    text = growth_tables.markdown(queue, memory) + tables.targets_markdown(targets)
     assert "| full | 900 |" in text
     assert "| 1,000,000 | 61.5 | 40.0 |" in text
-    assert "| messages/s with a full queue over an empty one's | ≥ 0.95 | 0.90 | no |" in text
-    assert "| MB of a worker, greatest | ≤ 80 | 62.00 | yes |" in text
+    assert "| messages/s with a full queue over an empty one's | ≥ 0.95 | 0.9 | no |" in text
+    assert "| MB of a worker, greatest | ≤ 80 | 62 | yes |" in text
     assert "| its memory at the end over that at half time | ≤ 1.02 | 1.01 | yes |" in text
     assert len(list(growth_tables.terminal_tables(growth))) == 3
