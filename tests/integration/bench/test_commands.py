@@ -26,7 +26,9 @@ def test_comparison_writes_a_result_that_its_schema_describes(tmp_path: Path) ->
     find_program("wrk")
     target = tmp_path / "comparison.json"
     limits = ("--connections", "4", "--fsync", "everysec", "--seconds", "1", "--rounds", "1")
-    output = output_of("compare", "--contenders", "ours", *limits, "--no-rate", "--json", str(target))
+    output = output_of(
+        "compare", "--contenders", "ours", *limits, "--no-rate", "--json", str(target)
+    )
     result = json.loads(target.read_text())
     jsonschema.validate(result, json.loads(SCHEMA.read_text()))
     [run] = result["runs"]
