@@ -1,5 +1,6 @@
 """The command line `bench/run`: one command for each measurement; `all` if none is named."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -119,4 +120,6 @@ def install_command() -> None:
 
 
 if __name__ == "__main__":
+    # `timeout` ends a run as Ctrl-C does: contenders and Redis end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     main(prog_name="bench/run")

@@ -33,7 +33,7 @@ QUICK = {"rounds": 1, "seconds": 1, "entries": 100_000, "groups": 10, "messages"
     type=int,
     help=f"During which a worker's memory is measured.  [default: {FULL['messages']}]",
 )
-@click.option("--quick", is_flag=True, help="Everything once and small: about four minutes.")
+@click.option("--quick", is_flag=True, help="Everything once and small: about six minutes.")
 @click.option(
     "--only",
     type=click.Choice(whole_run.PARTS),
