@@ -80,6 +80,10 @@ class NoSessions(SessionInterface):
         """The same object for all requests: nothing is ever put into it."""
         return NO_SESSION
 
+    def is_null_session(self, _session: object) -> bool:
+        """Always, so that Flask saves none."""
+        return True
+
     def save_session(self, _app: Flask, _session: SessionMixin, _response: Response) -> None:
         """Saves nothing."""
 
@@ -115,6 +119,10 @@ class CallbackApp(Flask):
         """Serves a request; Flask, and everything that wraps its methods, sees it without its secrets."""
         hide(environ)
         return super().__call__(environ, start_response)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is, since no view is a coroutine: Flask would examine it for each request."""
+        return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Matches the path alone: neither a Host header, an Upgrade nor the method changes the route."""
