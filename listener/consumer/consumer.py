@@ -129,14 +129,14 @@ class Consumer(HandlerRegistration):
             message: as a handler gets it, or a sample for `listener.consumer.message`.
 
         Returns:
-            Whether its kind has a handler. What the handler raises is raised.
+            Whether a handler was given it. What the handler raises is raised.
 
         Raises:
             RuntimeError: the handler is async, and this is called within an event loop: use
                 `dispatch_async` there.
         """
         typed = message if isinstance(message, Message) else messages.message(message)
-        handler = self._handlers.find(typed.kind)
+        handler = self._handlers.for_message(typed)
         if handler is None:
             return False
         if not handler.is_async:
@@ -150,7 +150,7 @@ class Consumer(HandlerRegistration):
     async def dispatch_async(self, message: Message | Mapping[str, Any] | str | bytes) -> bool:
         """Does the same as `dispatch`, within the caller's event loop."""
         typed = message if isinstance(message, Message) else messages.message(message)
-        handler = self._handlers.find(typed.kind)
+        handler = self._handlers.for_message(typed)
         if handler is None or not handler.is_async:
             return self.dispatch(typed)
         await call_async(handler, typed, self._handlers.surroundings)

@@ -8,7 +8,14 @@ from typing import Any
 
 from listener.errors import ListenerError
 from listener.messages import kinds
-from listener.messages.kinds import ENVELOPE_NAMES, KINDS_BY_NAME, KINDS_BY_TYPE, UNKNOWN
+from listener.messages.kinds import (
+    ENVELOPE_NAMES,
+    KINDS_BY_NAME,
+    KINDS_BY_TYPE,
+    RECOVERED,
+    UNKNOWN,
+    Recovered,
+)
 from listener.messages.members import Kind
 from listener.messages.message import Message
 from listener.messages.payload import parse
@@ -45,6 +52,7 @@ def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> 
     name, time_text = find("kind", UNKNOWN), find("time", "")
     kind = KINDS_BY_NAME.get(name)
     class_: type[kinds.Message] = kind.message if kind else kinds.Unknown
+    recovered = _recovered(data) if find("origin") == RECOVERED else None
     return class_(
         id=find("id", ""),
         kind=name,
@@ -63,7 +71,8 @@ def typed(fields: Fields, *, entry_id: str, partition: int, deliveries: int) -> 
         partition=partition,
         deliveries=deliveries,
         participant_name=data.get("participantName"),
-        **_members(kind, data),
+        recovered=recovered,
+        **(_reported(kind, recovered, find("subject")) if recovered else _members(kind, data)),
     )
 
 
@@ -83,9 +92,14 @@ def message(
     if isinstance(data, str | bytes):
         data = parse(data.encode() if isinstance(data, str) else data)
     received = Message.from_payload(data, arrived=arrived or datetime.now(UTC), request_id="sample")
+    return typed_sample(received, deliveries=deliveries)
+
+
+def typed_sample(message: Message, *, deliveries: int = 1) -> kinds.Message:
+    """A message of the listener's as a consumer gets it, in no stream."""
     fields = {
         name.encode(): value if isinstance(value, bytes) else value.encode()
-        for name, value in received.fields().items()
+        for name, value in message.fields().items()
     }
     return typed(fields, entry_id="0-0", partition=0, deliveries=deliveries)
 
@@ -124,6 +138,39 @@ def _members(kind: Kind | None, data: dict[str, Any]) -> dict[str, Any]:
     }
     attributes = kind.read(data.get(kind.type)) if kind else {"extra": {}}
     return {**attributes, "extra": {**outside, **attributes["extra"]}}
+
+
+def _recovered(data: Mapping[str, Any]) -> Recovered:
+    """Never raises: what is missing is empty."""
+    about, report = data.get("recovered"), data.get("report")
+    find = (about if isinstance(about, dict) else {}).get
+    device_id = find("deviceId")
+    return Recovered(
+        version=str(find("version", "")),
+        call=str(find("call", "")),
+        status=str(find("status", "")),
+        device_id=None if device_id is None else str(device_id),
+        report=report if isinstance(report, dict) else {},
+    )
+
+
+def _reported(kind: Kind | None, recovered: Recovered, subject: str | None) -> dict[str, Any]:
+    """The attributes that the classes of the kinds add, and `extra`, from a report instead of a callback.
+
+    The report names an upgrade `id`, gives the reason for a device's state another name, and is itself the element
+    of `deviceList` where it is about one device.
+    """
+    report = recovered.report
+    if kind is None:
+        return {"extra": dict(report)}
+    container: dict[str, Any] = {"upgradeId": subject, **report}
+    if "resultReason" in report:
+        container.setdefault("reason", report["resultReason"])
+    if recovered.device_id is not None:
+        container.setdefault("deviceList", [report])
+    attributes = kind.read(container)
+    extra = {name: it for name, it in attributes["extra"].items() if name in report}
+    return {**attributes, "extra": extra}
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The messages as JSON Schemas (draft 2020-12), made from the marshmallow schemas. Pure.
 
-The schema of a kind accepts exactly the messages that the receiver accepts as that kind. `docs/schemas/`
-holds the schemas, for consumers in any language.
+The schema of a kind accepts exactly the messages that the receiver accepts as that kind and, where the kind is about
+an upgrade, the data of recovered messages. `docs/schemas/` holds the schemas, for consumers in any language.
 """
 
 import json
@@ -12,7 +12,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from listener.messages import schemas, shape, trace_context
-from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_NAME, UNKNOWN
+from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_NAME, RECOVERED, UNKNOWN
 from listener.messages.members import Kind
 
 JsonSchema = dict[str, Any]
@@ -30,6 +30,27 @@ BASIS = (
     "(REST replies or other messages have it by that name). Leaves are texts as far as is "
     "documented; the receiver passes any type, and so does this schema."
 )
+
+
+class RecoveredMemberSchema(Schema):
+    """The member `recovered` of a recovered message's data."""
+
+    class Meta:
+        """More members may come in a later version."""
+
+        unknown = INCLUDE
+
+    version = fields.String(required=True, validate=validate.OneOf(("v1", "v2", "v3")))
+    call = fields.String(
+        required=True, metadata={"description": "The call that showed it, as in `basis`."}
+    )
+    status = fields.String(
+        required=True,
+        metadata={"description": "ThingSpace's word for the state of the upgrade, or the device."},
+    )
+    deviceId = fields.String(  # noqa: N815 (the member's name)
+        metadata={"description": "The device that the report is about; absent: the whole upgrade."}
+    )
 
 
 class EntrySchema(Schema):
@@ -64,7 +85,9 @@ class EntrySchema(Schema):
         validate=validate.Regexp(
             r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
         ),
-        metadata={"description": "When the message arrived."},
+        metadata={
+            "description": "When the message arrived, or when the report of a recovered one was read."
+        },
     )
     datacontenttype = fields.String(required=True, validate=validate.Equal("application/json"))
     data = fields.String(
@@ -74,6 +97,14 @@ class EntrySchema(Schema):
     kind = fields.String(required=True, validate=validate.OneOf(KIND_NAMES))
     account = fields.String(validate=validate.Length(min=1))
     requestid = fields.String(required=True)
+    origin = fields.String(
+        validate=validate.Equal(RECOVERED),
+        metadata={"description": "Only of a recovered message, which ThingSpace did not send."},
+    )
+    basis = fields.String(
+        validate=validate.Length(min=1),
+        metadata={"description": "Of a recovered message: the call whose report it was made of."},
+    )
     traceparent = fields.String(
         validate=validate.Regexp(trace_context.FORM),
         metadata={
@@ -105,7 +136,28 @@ def _known(kind: Kind) -> JsonSchema:
     members = convert(schemas.OF_EVERY_MESSAGE)["properties"]
     schema = convert(schemas.ENVELOPE_SCHEMA)
     schema["properties"] = {**members, **schema["properties"], "type": {"const": kind.type}}
+    if kind.stage:
+        schema["anyOf"] = [{"required": schema.pop("required")}, _recovered()]
     return {**_head(kind.name, kind.meaning), **schema}
+
+
+def _recovered() -> JsonSchema:
+    """What the data of a recovered message has instead of the provider's `type`."""
+    about = _converter("").schema2jsonschema(RecoveredMemberSchema)
+    report = {
+        "type": "object",
+        "description": "The object of the REST API, without telephone numbers.",
+    }
+    return {
+        "title": "The data of a recovered message, whose entry has an `origin`",
+        "properties": {
+            "accountName": {"type": "string"},
+            "recovered": about,
+            "report": report,
+        },
+        "required": ["accountName", "recovered", "report"],
+        "not": {"required": ["type"]},
+    }
 
 
 def _unknown() -> JsonSchema:

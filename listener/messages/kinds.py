@@ -19,6 +19,7 @@ __all__ = [
     "Firmware",
     "FirmwareAvailable",
     "Message",
+    "Recovered",
     "Unknown",
     "UpgradeFinished",
     "UpgradeScheduled",
@@ -30,6 +31,27 @@ DEVICE_ID = "The device's IMEI: 15 digits, as a text."
 UPGRADE_ID = (
     "The UUID that the request for the upgrade returned. Every message about an upgrade has it"
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recovered:
+    """What a message rests on that ThingSpace did not send: the registrar made it of a report.
+
+    The report says what the state was when it was read, not what was sent, and not when it came to be so.
+
+    Args:
+        version: of the API: `v1`, `v2` or `v3`.
+        call: the call that showed it, such as `GET /fota/v1/upgrades/{account}/upgrade/{id}`.
+        status: ThingSpace's word for the state of the upgrade, or of the device.
+        device_id: the device that the report is about; None: the whole upgrade.
+        report: the object of the REST API as it came, without telephone numbers.
+    """
+
+    version: str
+    call: str
+    status: str
+    device_id: str | None
+    report: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +80,8 @@ class Message:
         deliveries: how often it was given to a handler, this time included. See `docs/consumer.md`.
         participant_name: `participantName` of the message.
         traceparent: W3C Trace Context of the request that brought it; None if the entry has none.
+        recovered: None: ThingSpace sent the message. Otherwise it never came, and is made of a report, whose
+            members the attributes of its class then hold, as far as their names agree.
         extra: the members of the message and of its own container that have no attribute here;
             where both have one of the same name, the container's. Of the other kinds' containers
             those that are not empty.
@@ -80,6 +104,7 @@ class Message:
     deliveries: int
     participant_name: str | None
     traceparent: str | None = None
+    recovered: Recovered | None = None
     extra: Mapping[str, Any]
 
 

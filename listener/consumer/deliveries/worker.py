@@ -74,7 +74,7 @@ class DeliveryWorker:
                 delivery, DeadReason(reason="malformed", error=f"MalformedError: {error}")
             )
             return
-        handler = self._run.handlers.find(message.kind)
+        handler = self._run.handlers.for_message(message)
         if handler is None:
             self._skip(delivery, message)
         elif not self._is_ours(delivery):
@@ -170,7 +170,8 @@ class DeliveryWorker:
 
     def _skip(self, delivery: Delivery, message: Message) -> None:
         # An unacknowledged message would hold up the stream's retention for ever.
-        if message.kind not in self._unhandled:
+        is_unhandled = self._run.handlers.find(message.kind) is None
+        if is_unhandled and message.kind not in self._unhandled:
             self._unhandled.add(message.kind)
             log.warning("no handler for this kind; acknowledging its messages", kind=message.kind)
         self._in_flight.finish(delivery)

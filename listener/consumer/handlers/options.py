@@ -13,6 +13,7 @@ class HandlerOptionsDict(TypedDict, total=False):
     max_deliveries: int
     backoff: Backoff
     timeout_s: float
+    recovered: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +26,8 @@ class HandlerOptions:
         timeout_s: how many seconds a delivery may take. An async handler is cancelled then, and has failed.
             A plain one cannot be stopped, because a thread cannot be: `Consumer.overdue` reports it.
             None: no limit.
+        recovered: whether the handler is given messages that ThingSpace did not send, but that were made of its
+            reports: see `Message.recovered`. False: they are acknowledged without it.
 
     Raises:
         ValueError: names every option that is out of bounds.
@@ -34,6 +37,7 @@ class HandlerOptions:
     max_deliveries: int | None = None
     backoff: Backoff | None = None
     timeout_s: float | None = None
+    recovered: bool = True
 
     def __post_init__(self) -> None:
         if self.backoff is not None and not isinstance(self.backoff, Backoff):

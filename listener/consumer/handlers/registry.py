@@ -13,7 +13,7 @@ from listener.consumer.handlers.signature import (
     makes_async_manager,
     name_of,
 )
-from listener.messages.kinds import KIND_NAMES, UNKNOWN
+from listener.messages.kinds import KIND_NAMES, UNKNOWN, Message
 
 Surrounding = Callable[[Any], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 """Takes a message; makes the context manager that its handler is called in."""
@@ -76,6 +76,13 @@ class Handlers:
                 raise ValueError(f"the kind {kind} has a handler already")
         if not kinds and self._default is not None:
             raise ValueError("there is a handler for the rest already")
+
+    def for_message(self, message: Message) -> RegisteredHandler | None:
+        """The handler that a message is given to, if any."""
+        handler = self.find(message.kind)
+        if handler and message.recovered and not handler.options.recovered:
+            return None
+        return handler
 
     def find(self, kind: str) -> RegisteredHandler | None:
         """The handler of a kind, if any; an unrecognised kind without a default is handled as `unknown`."""

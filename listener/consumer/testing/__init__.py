@@ -5,7 +5,7 @@ With pytest the fixture `fota_run` is there as soon as the package is installed.
 
 from listener.consumer.testing.in_memory_run import InMemoryRun, RunFactory
 from listener.consumer.testing.records import DeadLetter, Handling, Outcome
-from listener.consumer.testing.samples import sample, samples
+from listener.consumer.testing.samples import recovered_sample, sample, samples
 
 __all__ = [
     "DeadLetter",
@@ -13,6 +13,7 @@ __all__ = [
     "InMemoryRun",
     "Outcome",
     "RunFactory",
+    "recovered_sample",
     "sample",
     "samples",
 ]

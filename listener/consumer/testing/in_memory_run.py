@@ -187,7 +187,7 @@ class InMemoryRun:
         self._worker.process(delivery)
         outcome: Outcome
         if delivery.is_done:
-            outcome = "handled" if self._run.handlers.find(message.kind) else "unhandled"
+            outcome = "handled" if self._run.handlers.for_message(message) else "unhandled"
             self._acknowledger.step()
         elif delivery.dead_reason:
             outcome = "dead"

@@ -17,7 +17,7 @@ class Handling:
         message: as the handler got it; `message.deliveries` is the number of the delivery.
         at: when, by the run's clock.
         outcome: `handled`: its handler returned; `retried`: it will be handled again; `dead`: it was
-            dead-lettered; `unhandled`: its kind has no handler, and it was acknowledged.
+            dead-lettered; `unhandled`: no handler is given it, and it was acknowledged.
         error: what the handler raised; None if it returned, or there is none.
         retry_in_s: in how many seconds it will be handled again; None: it will not.
     """

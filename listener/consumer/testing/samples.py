@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
 from listener.consumer.handlers.signature import CLASSES
+from listener.consumer.messages import typed_sample
 from listener.messages.kinds import KIND_NAMES, KINDS_BY_NAME, UNKNOWN, Message
 from listener.messages.members import Class, Kind, members_of
 from listener.messages.payload import without_credentials
+from listener.recovered.message_content import content_of, message_of
+from listener.recovered.recovery_state import RECOVERABLE_KINDS, Report
 
 # The file's name says what it stands for: a structure that is not public.
 FILES = {UNKNOWN: "unrecognised-v2"}
@@ -55,6 +59,48 @@ def sample(kind: str | type[Message], /, **attributes: Any) -> dict[str, Any]:
 def samples() -> dict[str, dict[str, Any]]:
     """A sample of every kind, by the kind's name."""
     return {name: sample(name) for name in KIND_NAMES}
+
+
+def recovered_sample(
+    kind: str | type[Message],
+    /,
+    report: Mapping[str, Any],
+    *,
+    upgrade_id: str,
+    status: str = "Finished",
+    device_id: str | None = None,
+    account: str = "0242078689-00001",
+    version: str = "v1",
+    arrived: datetime | None = None,
+) -> Message:
+    """A message that ThingSpace never sent, as the registrar makes it of a report and a handler gets it.
+
+    Args:
+        kind: a name, such as `"upgrade-finished"`, or a message class.
+        report: the object of ThingSpace's REST API.
+        upgrade_id: of the upgrade that it is about.
+        status: ThingSpace's word for the state of the upgrade, or of the device.
+        device_id: the device that it is about; None: the whole upgrade.
+        account: of the upgrade.
+        version: of the API.
+        arrived: when the report was read, with a time zone; None: now.
+
+    Raises:
+        ValueError: there is no such kind, or it is not about an upgrade.
+    """
+    name = kind if isinstance(kind, str) else _name_of(kind)
+    if name not in RECOVERABLE_KINDS:
+        raise ValueError(f"{kind!r} is not recovered, but {', '.join(RECOVERABLE_KINDS)} are")
+    call = f"GET /fota/{version}/upgrades/{account}/upgrade/{upgrade_id}"
+    made_of = Report(account, version, upgrade_id, status, call, report, device_id)
+    message = message_of(
+        content_of(made_of),
+        kind=name,
+        upgrade_id=upgrade_id,
+        arrived=arrived or datetime.now(UTC),
+        request_id="sample",
+    )
+    return typed_sample(message)
 
 
 def _name_of(message_class: type[Message]) -> str:

@@ -17,6 +17,7 @@ from listener.consumer import (
     FirmwareAvailable,
     MalformedError,
     Message,
+    Recovered,
     Unknown,
     UpgradeFinished,
     UpgradeScheduled,
@@ -24,6 +25,7 @@ from listener.consumer import (
     message,
     typed,
 )
+from listener.consumer.testing import recovered_sample
 from listener.errors import RefusalError
 from listener.messages import kinds
 from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_TYPE
@@ -234,3 +236,68 @@ def test_no_object_of_json_ever_raises(kind: str, data: dict[str, Any]) -> None:
 def test_no_fields_whatever_raise_anything_else(fields: dict[bytes, bytes]) -> None:
     got = typed({**fields, b"data": b"{}"}, entry_id="1-0", partition=0, deliveries=1)
     assert got.data == {}
+
+
+DEVICE_REPORT = {"deviceId": "990013907835573", "status": "UpgradeFailed", "resultReason": "No"}
+UPGRADE_REPORT = {
+    "id": "u-1",
+    "firmwareName": "F-2",
+    "startDate": "2018-04-01",
+    "endDate": "2018-04-02",
+    "status": "Finished",
+    "deviceList": [DEVICE_REPORT],
+}
+
+
+def test_message_that_thingspace_sent_is_not_recovered() -> None:
+    assert sample("upgrade-finished").recovered is None
+
+
+def test_recovered_message_says_what_it_rests_on_and_its_attributes_are_the_reports() -> None:
+    got = recovered_sample("upgrade-scheduled", UPGRADE_REPORT, upgrade_id="u-1")
+    assert isinstance(got, UpgradeScheduled)
+    assert got.recovered == Recovered(
+        version="v1",
+        call="GET /fota/v1/upgrades/0242078689-00001/upgrade/u-1",
+        status="Finished",
+        device_id=None,
+        report=UPGRADE_REPORT,
+    )
+    assert got.attributes["basis"] == got.recovered.call
+    assert (got.subject, got.upgrade_id) == ("u-1", "u-1")
+    assert (got.firmware_name, got.start_date) == ("F-2", "2018-04-01")
+    assert [device.status for device in got.devices] == ["UpgradeFailed"]
+    assert got.extra == {"id": "u-1", "endDate": "2018-04-02", "status": "Finished"}
+
+
+def test_report_about_one_device_gives_its_status_and_reason() -> None:
+    got = recovered_sample(
+        UpgradeFinished, DEVICE_REPORT, upgrade_id="u-1", device_id="990013907835573"
+    )
+    assert isinstance(got, UpgradeFinished)
+    assert (got.device_id, got.status, got.reason) == ("990013907835573", "UpgradeFailed", "No")
+    assert got.upgrade_id == "u-1"
+    scheduled = recovered_sample(
+        UpgradeScheduled, DEVICE_REPORT, upgrade_id="u-1", device_id="990013907835573"
+    )
+    assert isinstance(scheduled, UpgradeScheduled)
+    assert [device.result_reason for device in scheduled.devices] == ["No"]
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"recovered": 1, "report": []}, {"recovered": {"deviceId": 7}, "report": None}]
+)
+@pytest.mark.parametrize("kind", [*KIND_NAMES, "of-a-later-version"])
+def test_recovered_message_that_somebody_else_wrote_raises_nothing(
+    kind: str, data: dict[str, Any]
+) -> None:
+    fields = {b"data": json.dumps(data).encode(), b"kind": kind.encode(), b"origin": b"recovered"}
+    got = typed(fields, entry_id="1-0", partition=0, deliveries=1)
+    assert got.recovered
+    assert got.recovered.report == {}
+
+
+@pytest.mark.parametrize("kind", ["unknown", "firmware-available", "none"])
+def test_kind_that_no_report_proves_due_has_no_recovered_sample(kind: str) -> None:
+    with pytest.raises(ValueError, match="is not recovered"):
+        recovered_sample(kind, {}, upgrade_id="u")

@@ -18,6 +18,7 @@ from listener.consumer import (
     Consumer,
     FirmwareAvailable,
     HandlerTimeoutError,
+    Message,
     Observer,
     Reject,
     Retry,
@@ -25,7 +26,7 @@ from listener.consumer import (
     UpgradeScheduled,
     message,
 )
-from listener.consumer.testing import InMemoryRun, RunFactory, sample, samples
+from listener.consumer.testing import InMemoryRun, RunFactory, recovered_sample, sample, samples
 from listener.messages.kinds import KIND_NAMES, KINDS_BY_NAME
 from listener.messages.members import members_of
 from listener.pytest_plugin import fota_run
@@ -151,6 +152,44 @@ def test_kind_without_a_handler_is_acknowledged_as_unhandled(fota_run: RunFactor
         "handled" if kind == "upgrade-finished" else "unhandled" for kind in KIND_NAMES
     ]
     assert len(run.acknowledged) == len(KIND_NAMES)
+
+
+def test_recovered_message_is_given_to_every_handler_but_those_that_do_without(
+    fota_run: RunFactory,
+) -> None:
+    consumer = Consumer(group="g")
+    handled: list[str] = []
+
+    @consumer.on("upgrade-finished", recovered=False)
+    def finished(message: UpgradeFinished) -> None:
+        handled.append(f"finished, {message.recovered is not None}")
+
+    @consumer.on()
+    def rest(message: Message) -> None:
+        handled.append(f"{message.kind}, {message.recovered is not None}")
+
+    report = {"id": "u-1", "status": "Finished"}
+    run = fota_run(consumer)
+    for kind in ("upgrade-finished", "upgrade-started"):
+        run.add(recovered_sample(kind, report, upgrade_id="u-1"), sample(kind))
+    run.run()
+    assert handled == ["finished, False", "upgrade-started, True", "upgrade-started, False"]
+    outcomes = [handling.outcome for handling in run.handlings]
+    assert outcomes == ["unhandled", "handled", "handled", "handled"]
+    assert not run.pending
+
+
+def test_dispatch_gives_a_recovered_message_to_no_handler_that_does_without() -> None:
+    consumer = Consumer(group="g")
+    handled: list[Message] = []
+    consumer.on("upgrade-finished", recovered=False)(handled.append)
+    consumer.on("upgrade-started")(handled.append)
+    given = [
+        consumer.dispatch(recovered_sample(kind, {}, upgrade_id="u-1"))
+        for kind in ("upgrade-finished", "upgrade-started")
+    ]
+    assert given == [False, True]
+    assert [message.kind for message in handled] == ["upgrade-started"]
 
 
 def test_async_handler_is_run_to_its_end_each_time(fota_run: RunFactory) -> None:

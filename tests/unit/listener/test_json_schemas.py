@@ -18,6 +18,8 @@ from listener.messages.kinds import KIND_NAMES, KINDS, KINDS_BY_TYPE
 from listener.messages.members import Kind
 from listener.messages.message import Message
 from listener.messages.payload import without_credentials
+from listener.recovered.message_content import content_of, message_of
+from listener.recovered.recovery_state import RECOVERABLE_KINDS, Report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
@@ -113,6 +115,31 @@ def test_the_entry_of_a_sample_and_its_data_are_what_their_schemas_say(sample: P
     for name in ("id", "kind", "data", "time"):
         assert not OF_ENTRY.is_valid({**entry, name: None})
         assert not OF_ENTRY.is_valid({k: v for k, v in entry.items() if k != name})
+
+
+def recovered(kind: str, device_id: str | None = None, **content: Any) -> Message:
+    call = "GET /fota/v2/campaigns/{account}/{id}"
+    report = Report("0242078689-00001", "v2", "c-1", "CampaignEnded", call, content, device_id)
+    return message_of(
+        content_of(report), kind=kind, upgrade_id="c-1", arrived=NOW, request_id="sweep"
+    )
+
+
+@pytest.mark.parametrize("kind", RECOVERABLE_KINDS)
+@pytest.mark.parametrize("device_id", [None, "990013907835573"])
+def test_recovered_message_is_an_entry_of_its_kind_by_the_schemas(
+    kind: str, device_id: str | None
+) -> None:
+    entry = entry_of(recovered(kind, device_id, id="c-1", mdn="5551234567"))
+    OF_ENTRY.validate(entry)
+    data = json.loads(entry["data"])
+    OF_KIND[kind].validate(data)
+    for name in ("recovered", "report", "accountName"):
+        assert not OF_KIND[kind].is_valid({k: v for k, v in data.items() if k != name})
+        assert not OF_KIND[kind].is_valid({**data, name: 7})
+    assert not OF_KIND[kind].is_valid({**data, "type": "upgradeStarted"})
+    assert not OF_KIND["firmware-available"].is_valid(data)
+    assert not OF_ENTRY.is_valid({**entry, "origin": "elsewhere"})
 
 
 @given(payloads)
