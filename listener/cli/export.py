@@ -69,8 +69,8 @@ def export(
 ) -> None:
     """Write messages into a file, by the time at which they came into the queue.
 
-    The CSV's columns are entry, partition, time, kind, account, subject, id, type, source, requestid
-    and data (JSON). No cell is a formula to a spreadsheet, whatever its separator: a sign
+    The CSV's columns are entry, partition, time, kind, account, subject, id, type, source, requestid,
+    origin, basis and data (JSON). No cell is a formula to a spreadsheet, whatever its separator: a sign
     that could begin one gets a ' in front, and in data stands as an escape of JSON.
     """
     if as_json and format_ == "csv":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from listener.inspection.stream_entry import StreamEntry
-from listener.messages.kinds import KINDS, KINDS_BY_TYPE, UNKNOWN
+from listener.messages.kinds import KINDS, KINDS_BY_TYPE, RECOVERED, UNKNOWN
 from listener.messages.members import Kind, Member
 from listener.messages.message import TYPE_PREFIX
 from listener.text import clean, counted, json_line, truncate
@@ -54,13 +54,27 @@ def data_of(fields: Mapping[str, str]) -> Any:
         return text
 
 
+def report_of(data: Any) -> Mapping[str, Any] | None:
+    """The report in the data of a recovered message; None: ThingSpace sent the message."""
+    if not isinstance(data, Mapping) or "type" in data:
+        return None
+    about, report = data.get("recovered"), data.get("report")
+    is_recovered = isinstance(about, Mapping) and "call" in about
+    return report if is_recovered and isinstance(report, Mapping) else None
+
+
 def details(data: Any) -> Iterator[str]:
     """The members that a line shows, such as devices, firmware and status, as far as the message has them.
 
-    In a message of an unknown type these are the members of all known kinds.
+    In a message of an unknown type these are the members of all known kinds. Of a recovered message they are
+    those of the report.
     """
     if not isinstance(data, Mapping):
         return
+    report = report_of(data)
+    if report is not None:
+        yield RECOVERED
+        data = report
     type_ = str(data.get("type"))
     container = data.get(type_, data)
     members = _LINE_MEMBERS[KINDS_BY_TYPE.get(type_)]

@@ -97,6 +97,11 @@ def observations(namespace: str) -> str:
     return f"{{{namespace}:registrar}}:observations"
 
 
+def recovery(namespace: str) -> str:
+    """What the sweeps of the registrar's recovery found last, JSON. Only the registrar writes there."""
+    return f"{{{namespace}:registrar}}:recovery"
+
+
 def waiting_spools(namespace: str) -> str:
     """A sorted set: the hosts in whose spool messages wait, and when each said so, in seconds since 1970."""
     return f"{{{namespace}:0}}:spools"

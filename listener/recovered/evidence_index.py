@@ -129,17 +129,23 @@ class EvidenceIndex:
         found = (stored.devices(account, upgrade_id, kind) for stored in self._stored)
         return frozenset().union(*found)
 
-    def complete_since(self, account: str, upgrade_id: str) -> datetime:
-        """Whatever arrived about an upgrade after this time, and was read, is in the index.
+    def complete_since(self, account: str, upgrade_id: str) -> datetime | None:
+        """Whatever arrived about an upgrade after this time, and was read, is in the index; None: whatever ever arrived.
 
         What arrived before may have been trimmed before it was read, or its evidence may have expired.
         Raises redis.RedisError.
         """
         del account, upgrade_id  # A message that is of an unknown kind may be in any partition.
         now_ms = int(self._clock() * 1000)
-        since_ms = max(each.position().complete_since_ms for each in self._stored)
+        positions = [stored.position() for stored in self._stored]
+        since_ms = max(position.complete_since_ms for position in positions)
+        expired_ms = now_ms - KEPT_S * 1000
+        if any(0 < position.began_ms < expired_ms for position in positions):
+            since_ms = max(since_ms, expired_ms)
+        if not since_ms:
+            return None
         # An id, and with it the time of a gap, may lie ahead of the clock.
-        since_ms = min(max(since_ms, now_ms - KEPT_S * 1000), now_ms)
+        since_ms = min(since_ms, now_ms)
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=since_ms)
 
     def spool_is_waiting(self) -> bool:

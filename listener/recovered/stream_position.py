@@ -51,12 +51,14 @@ class StreamPosition:
         complete_since_ms: of what arrived after it everything was read; earlier messages may have been
             trimmed before. Milliseconds since 1970.
         end_ms: when the end was reached last, in milliseconds since 1970; 0: never.
+        began_ms: when the first page was read, in milliseconds since 1970; 0: none was.
     """
 
     cursor: str = entry_ids.FIRST
     added: int | None = 0
     complete_since_ms: int = 0
     end_ms: int = 0
+    began_ms: int = 0
 
     @classmethod
     def from_fields(cls, fields: dict[str, str]) -> Self:
@@ -69,6 +71,7 @@ class StreamPosition:
             int(added) if added else None,
             int(fields.get("complete_since_ms", 0)),
             int(fields.get("end_ms", 0)),
+            int(fields.get("began_ms", 0)),
         )
 
     def fields(self) -> dict[str, str | int]:
@@ -78,6 +81,7 @@ class StreamPosition:
             "added": "" if self.added is None else self.added,
             "complete_since_ms": self.complete_since_ms,
             "end_ms": self.end_ms,
+            "began_ms": self.began_ms,
         }
 
     def advance(
@@ -93,18 +97,17 @@ class StreamPosition:
                 that does not count what it added.
         """
         gap_ms = self._gap_end_ms(stream, now_ms, kept_ms)
-        since_ms = max(self.complete_since_ms, gap_ms)
+        known = replace(
+            self,
+            complete_since_ms=max(self.complete_since_ms, gap_ms),
+            began_ms=self.began_ms or now_ms,
+        )
         if stream is None or _order(stream.last_id) < _order(self.cursor):
             # It was deleted, or is an older copy: whatever it has now is new.
-            return type(self)(complete_since_ms=since_ms, end_ms=0 if stream else now_ms)
+            return replace(known, cursor=entry_ids.FIRST, added=0, end_ms=0 if stream else now_ms)
         if not read or read[-1] == stream.last:
-            return type(self)(stream.last_id, stream.added, since_ms, now_ms)
-        return replace(
-            self,
-            cursor=read[-1],
-            added=self._added_after(stream, len(read)),
-            complete_since_ms=since_ms,
-        )
+            return replace(known, cursor=stream.last_id, added=stream.added, end_ms=now_ms)
+        return replace(known, cursor=read[-1], added=self._added_after(stream, len(read)))
 
     def incomplete_until(self, until_ms: int) -> Self:
         """The same, but for a message of that time which could not be read."""

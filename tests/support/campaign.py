@@ -141,6 +141,43 @@ def _refuse(client: "redis.Redis") -> None:
         client.xadd(QUARANTINE, {"reason": reason, "data": data, "time": arrived})
 
 
+def recover(client: "redis.Redis") -> str:
+    """What the registrar's recovery stored and queued; returns the entry id of the message."""
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    counts = {"due": 1012, "announced": 1009, "missing": 2, "unknown": 1, "recovered": 1}
+    slots = {
+        f"{ACCOUNT}/v1": {
+            "baseline": "2026-11-01T03:12:00Z",
+            "swept": now,
+            "upgrades": 1340,
+            "kinds": {"upgrade-scheduled": counts, "upgrade-finished": {"due": 7, "announced": 7}},
+        },
+        f"{ACCOUNT}/v2": {"baseline": None, "swept": None, "problem": "rejected"},
+    }
+    state = {"mode": "queue", "interval_h": 24, "slots": slots}
+    client.set("{fota:registrar}:recovery", json.dumps(state))
+    call = "GET /fota/v1/reports/{account}/status/Finished/index/0"
+    about = {"version": "v1", "call": call, "status": "Finished"}
+    report = {"id": upgrade_id(9), "firmwareName": FIRMWARE, "status": "Finished"}
+    data = {"accountName": ACCOUNT, "recovered": about, "report": report}
+    entry: dict[Any, Any] = {
+        "specversion": "1.0",
+        "id": f"{9:032x}",
+        "source": f"/thingspace/fota/{ACCOUNT}",
+        "type": "com.verizon.thingspace.fota.recovered.upgradeFinished",
+        "subject": upgrade_id(9),
+        "time": now,
+        "datacontenttype": "application/json",
+        "kind": "upgrade-finished",
+        "account": ACCOUNT,
+        "requestid": f"{9:032x}",
+        "origin": "recovered",
+        "basis": call,
+        "data": json.dumps(data),
+    }
+    return str(client.xadd(STREAM, entry))
+
+
 def register(client: "redis.Redis") -> None:
     """What a registrar stored that found no registration."""
     tick = datetime.now(UTC).isoformat().replace("+00:00", "Z")

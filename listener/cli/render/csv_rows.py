@@ -22,6 +22,8 @@ COLUMNS = (
     "type",
     "source",
     "requestid",
+    "origin",
+    "basis",
     "data",
 )
 # The signs at which a formula begins, with all that Unicode calls compatible with them (full width, small,

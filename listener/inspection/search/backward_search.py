@@ -33,7 +33,7 @@ MAX_RUNNING = 4
 MAX_WAIT_S = 2.0
 # After a step Redis and this process serve others for as long as it took, but no longer, in seconds.
 MAX_REST_S = 0.05
-FIELDS = ("id", "time", "kind", "account", "subject", "data")
+FIELDS = ("id", "time", "kind", "account", "subject", "origin", "data")
 
 _SCRIPT = Script.load("listener.inspection.search", "search.lua").text
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
-from listener.inspection.entry_text import data_of, details
+from listener.inspection.entry_text import data_of, details, report_of
 from listener.inspection.stream_entry import StreamEntry
 from listener.messages.kinds import KINDS_BY_NAME
 from listener.text import counted, truncate
@@ -41,10 +41,18 @@ class MessageContent:
 
     @property
     def container(self) -> Mapping[str, Any]:
-        """The object that the kind names; empty if there is none."""
+        """The object that the kind names, or the report of a recovered message; empty if there is none."""
+        report = report_of(self.data)
+        if report is not None:
+            return report
         kind = KINDS_BY_NAME.get(self.kind)
         found = self.data.get(kind.type) if kind and isinstance(self.data, Mapping) else None
         return found if isinstance(found, Mapping) else {}
+
+    @property
+    def is_recovered(self) -> bool:
+        """Whether ThingSpace did not send the message."""
+        return report_of(self.data) is not None
 
     @property
     def devices(self) -> list[str]:
@@ -60,12 +68,18 @@ class MessageContent:
 
     @property
     def title(self) -> str:
-        """Kind, device and outcome: `upgrade-finished, device 990013907835573, UpgradeSuccess`."""
+        """Kind, device and outcome: `upgrade-finished, device 990013907835573, UpgradeSuccess`, and whether it is recovered."""
         devices = self.devices
         named = (
             f"device {_short(devices[0])}" if len(devices) == 1 else counted(len(devices), "device")
         )
-        parts = (_short(self.kind or "message"), named if devices else "", _short(self.outcome))
+        recovered = "recovered" if self.is_recovered else ""
+        parts = (
+            _short(self.kind or "message"),
+            recovered,
+            named if devices else "",
+            _short(self.outcome),
+        )
         return ", ".join(part for part in parts if part)
 
     def summary(self, without: str = "") -> str:
@@ -74,11 +88,6 @@ class MessageContent:
             return f"too large to be read here: {self.size:,} bytes"
         found = (detail for detail in details(self.data) if detail != without)
         return ", ".join(islice(found, MAX_DETAILS))
-
-
-def container_of(entry: StreamEntry) -> Mapping[str, Any]:
-    """The object in a message that its kind names; empty if there is none, or its data were cut."""
-    return MessageContent.read(entry).container
 
 
 def text_of(container: Mapping[str, Any], name: str) -> str:

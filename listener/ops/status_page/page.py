@@ -1,5 +1,7 @@
 """The status page's Flask blueprint: the page of the whole service, and what all pages share."""
 
+import math
+
 from flask import Blueprint, Response, request
 
 from listener.inspection.arrivals import ALL_HOURS, ArrivalCounts, read_arrivals
@@ -25,6 +27,7 @@ from listener.ops.status_page.search.rows import message_rows, only_one
 from listener.ops.status_page.snapshot import CachedSnapshot, Snapshot
 from listener.ops.status_page.summary import facts, headline, sections, tiles
 from listener.queue.keys import QUARANTINED
+from listener.recovered.recovery_state import KindCounts
 from listener.registration_state import Observation
 from listener.settings.settings import Settings
 from listener.times import format_duration
@@ -108,6 +111,7 @@ def _render_status(settings: Settings, snapshot: Snapshot, window: str) -> str:
         account=only_one(row.account for row in rows),
         upgrade_account=only_one(upgrade.account for upgrade in snapshot.upgrades),
         registration_result=_registration_result,
+        delivery_rate=_delivery_rate,
         max_problems=MAX_PROBLEMS,
         unfolded=UNFOLDED_UPGRADES,
     )
@@ -129,6 +133,12 @@ def _arrivals_of_a_day(settings: Settings, snapshot: Snapshot) -> ArrivalCounts 
             return read_arrivals(view.client, view.partitions, snapshot.host_time, ALL_HOURS)
     except RedisFailedError:
         return None
+
+
+def _delivery_rate(counts: KindCounts) -> str:
+    """The share that came, in percent, rounded down: 100 % means all."""
+    rate = counts.delivery_rate
+    return "\N{EN DASH}" if rate is None else f"{math.floor(1000 * rate) / 10:g} %"
 
 
 def _registration_result(registration: Observation) -> str:

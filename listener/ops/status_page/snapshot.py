@@ -16,12 +16,13 @@ from listener.inspection.entries import newest_first
 from listener.inspection.pages import Projection
 from listener.inspection.quarantined_messages import QuarantinedMessage, newest_quarantined
 from listener.inspection.queue_view import QueueView, RedisFailedError, translating_redis_errors
-from listener.inspection.registrations import read_registrations
+from listener.inspection.registrations import read_recovery, read_registrations
 from listener.inspection.stream_entry import StreamEntry
 from listener.inspection.streams import StreamStats
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.status_page.upgrades import Upgrade, track_in_thread, worst_first
 from listener.queue.queue import StoredIn
+from listener.recovered.recovery_state import RecoveryState
 from listener.registration_state import Observation
 from listener.settings.settings import Settings
 from listener.spool.contents import SpoolStatus, read_status
@@ -55,6 +56,7 @@ class Snapshot:
         now: by Redis's clock if Redis answered.
         findings: all findings of the checks (`python -m listener check`).
         spool: the state of this host's spool; None: there is no spool, or it cannot be read.
+        recovery: what ThingSpace's reports say of what came; None: no sweep has stored anything.
         redis_up: whether Redis answered; if not, all that is read from Redis is empty.
         host_time: the same moment by this host's clock, which the counts of arrivals go by.
         entries_read: from how many entries `upgrades` and `newest` are made.
@@ -69,6 +71,7 @@ class Snapshot:
     spool: SpoolStatus | None = None
     redis_up: bool = False
     registrations: Sequence[Observation] = ()
+    recovery: RecoveryState | None = None
     streams: Sequence[StreamStats] = ()
     groups: Sequence[GroupStats] = ()
     arrivals: ArrivalCounts = field(default_factory=dict)
@@ -171,6 +174,7 @@ def _read(
         spool=_spool(settings),
         redis_up=True,
         registrations=read_registrations(client, view.settings.namespace),
+        recovery=read_recovery(client, view.settings.namespace),
         streams=view.streams,
         groups=sorted(view.groups, key=_urgency),
         arrivals=read_arrivals(client, partitions, host_time),

@@ -81,6 +81,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("keeping", ("redis", "spool")),
     ("arrivals", ()),
     ("upgrades", ()),
+    ("recovery", ("recovery",)),
     ("groups", ("group", "dead letters")),
     ("quarantine", ("quarantine",)),
     ("newest", ()),

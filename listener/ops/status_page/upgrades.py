@@ -4,14 +4,14 @@ The members inside the containers are modelled on replies of the provider's REST
 likely [?]: a member that is missing or has another form is ignored, and never raises.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from listener.inspection.stream_entry import StreamEntry
-from listener.messages.kinds import KINDS_BY_NAME
+from listener.messages.kinds import KINDS_BY_NAME, RECOVERED
 from listener.messages.members import Kind
-from listener.ops.status_page.message_content import container_of, listed_devices, text_of
+from listener.ops.status_page.message_content import MessageContent, listed_devices, text_of
 from listener.runtime.native_thread import NativeThread
 
 Stage = Literal["scheduled", "started", "succeeded", "failed", "finished"]
@@ -19,6 +19,15 @@ Stage = Literal["scheduled", "started", "succeeded", "failed", "finished"]
 # No further message is expected of a device that was not accepted.
 REJECTED = "reject"
 PARSE_TIMEOUT_S = 5.0
+
+# How far a device is at each stage.
+_PROGRESS: Mapping[Stage | None, int] = {
+    "scheduled": 0,
+    "started": 1,
+    "finished": 2,
+    "succeeded": 2,
+    "failed": 2,
+}
 
 _thread = NativeThread()
 
@@ -86,13 +95,14 @@ def track_upgrades(entries: Iterable[StreamEntry], *, complete: bool = True) -> 
             only if the message that it was scheduled is among them.
     """
     by_id: dict[str, Upgrade] = {}
-    for entry in sorted(entries, key=lambda entry: entry.fields.get("time", "")):
+    # Recovered messages come last: what ThingSpace sent says more.
+    for entry in sorted(entries, key=lambda each: (is_recovered(each), _time(each))):
         kind = KINDS_BY_NAME.get(entry.fields.get("kind", ""))
         if kind and kind.stage and "subject" in entry.fields:
             upgrade_id, is_first = entry.fields["subject"], kind.stage == "scheduled"
             new = Upgrade(upgrade_id, complete=complete or is_first)
             upgrade = by_id.setdefault(upgrade_id, new)
-            _apply(upgrade, entry, kind)
+            (_apply_report if is_recovered(entry) else _apply)(upgrade, entry, kind)
     return sorted(by_id.values(), key=lambda upgrade: upgrade.last, reverse=True)
 
 
@@ -101,15 +111,17 @@ def track_in_thread(entries: Sequence[StreamEntry], *, complete: bool = True) ->
     return _thread.run(lambda: track_upgrades(entries, complete=complete), PARSE_TIMEOUT_S)
 
 
+def is_recovered(entry: StreamEntry) -> bool:
+    """Whether ThingSpace did not send the message."""
+    return entry.fields.get("origin") == RECOVERED
+
+
+def _time(entry: StreamEntry) -> str:
+    return entry.fields.get("time", "")
+
+
 def _apply(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:
-    if "data" in entry.cut:
-        # It may name any number of devices.
-        upgrade.too_large += 1
-        upgrade.complete = False
-    container = container_of(entry)
-    upgrade.account = entry.fields.get("account", upgrade.account)
-    upgrade.firmware = text_of(container, "firmwareName") or upgrade.firmware
-    upgrade.last = entry.fields.get("time", upgrade.last)
+    container = _begin(upgrade, entry)
     stage = _stage(kind, text_of(container, "status"))
     devices = list(listed_devices(container))
     if device := text_of(container, "deviceId"):
@@ -119,6 +131,36 @@ def _apply(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:
             _apply_listed(upgrade, device, status, stage, entry)
     else:
         upgrade.stage_without_devices = stage
+
+
+def _apply_report(upgrade: Upgrade, entry: StreamEntry, kind: Kind) -> None:
+    """Applies a recovered message, where it is further than what ThingSpace sent."""
+    report = _begin(upgrade, entry)
+    devices = list(listed_devices(report))
+    if device := text_of(report, "deviceId"):
+        devices = [(device, text_of(report, "status"))]
+    elif kind.stage == "started" or not devices:
+        # That the upgrade has started is not said of each of its devices.
+        devices = []
+        upgrade.stage_without_devices = upgrade.stage_without_devices or _stage(kind, "")
+    for device, status in devices:
+        stage = _stage(kind, status)
+        is_further = _PROGRESS[stage] > _PROGRESS.get(upgrade.devices.get(device), -1)
+        if is_further and device not in upgrade.rejected:
+            _apply_listed(upgrade, device, status, stage, entry)
+
+
+def _begin(upgrade: Upgrade, entry: StreamEntry) -> Mapping[str, Any]:
+    """Applies what every message says; returns its container."""
+    if "data" in entry.cut:
+        # It may name any number of devices.
+        upgrade.too_large += 1
+        upgrade.complete = False
+    container = MessageContent.read(entry).container
+    upgrade.account = entry.fields.get("account", upgrade.account)
+    upgrade.firmware = text_of(container, "firmwareName") or upgrade.firmware
+    upgrade.last = max(upgrade.last, _time(entry))
+    return container
 
 
 def _apply_listed(

@@ -39,7 +39,10 @@ FOCUSED = """
 
 # Each page's path, in which the ids of a run are filled in, and what a reader must find on it.
 PAGES: dict[str, tuple[str, list[str]]] = {
-    "overview": ("/", ["Messages are kept", "account-refused", UPGRADE[:8], "All messages"]),
+    "overview": (
+        "/",
+        ["Messages are kept", "account-refused", UPGRADE[:8], "All messages", "99.8 %"],
+    ),
     "a-day": ("/?chart=24h", ["last 24 hours", "15 min"]),
     "upgrades": ("/upgrades", [*map(campaign.upgrade_id, range(8)), "Looked at all"]),
     "upgrade": (f"/upgrades/{UPGRADE}", ["some failed", DEVICE, "UpgradeFailed", "Looked at all"]),
@@ -54,6 +57,14 @@ PAGES: dict[str, tuple[str, list[str]]] = {
     "message": (
         "/messages/0/{given_up}",
         ["dead", "KeyError", '"deviceId"', "python -m listener resend"],
+    ),
+    "recovered": (
+        "/messages/0/{recovered}",
+        [
+            "upgrade-finished, recovered, Finished",
+            "ThingSpace did not send it",
+            "GET /fota/v1/reports",
+        ],
     ),
     "odd-message": ("/messages/0/{odd}", ["not read yet", "W" * 100]),
     "dead-letters": (
@@ -98,10 +109,12 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with started([node]), redis.Redis.from_url(url, decode_responses=True) as client:
         entries = campaign.fill(client, hostile=True)
         campaign.register(client)
+        recovered = campaign.recover(client)
         letter, refused = (
             client.xrange(key, count=1)[0][0] for key in (campaign.DEAD, campaign.QUARANTINE)
         )
         ids = {"given_up": entries[25], "odd": entries[-1], "letter": letter, "refused": refused}
+        ids["recovered"] = recovered
         with Service(*RECEIVER, REDIS_URL=url, CALLBACK_TOKEN="token-of-every-page") as service:
             service.wait_until_ready()
             yield Fleet(service.ops_url, ids)

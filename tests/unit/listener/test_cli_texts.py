@@ -108,6 +108,17 @@ def test_line_of_an_unknown_kind_names_its_type() -> None:
     assert len(line(prefix + "x" * 1000)) < 100
 
 
+def test_line_of_a_recovered_message_says_so_and_shows_the_report() -> None:
+    report = {"id": "u-1", "firmwareName": "F-2", "status": "Finished"}
+    about = {"version": "v1", "call": "GET /fota/v1/…", "status": "Finished"}
+    data = {"accountName": "a", "recovered": about, "report": report}
+    fields = {"kind": "upgrade-finished", "origin": "recovered", "data": json.dumps(data)}
+    assert event_text(StreamEntry("1-0", fields)).endswith("recovered, F-2, Finished")
+    callback = {"type": "upgradeFinished", "upgradeFinished": {"status": "UpgradeSuccess"}, **data}
+    line = event_text(StreamEntry("1-0", {**fields, "data": json.dumps(callback)}))
+    assert line.endswith("  UpgradeSuccess")
+
+
 def test_letters_of_all_languages_stay() -> None:
     assert clean("Zürich 東京") == escape("Zürich 東京") == "Zürich 東京"
 

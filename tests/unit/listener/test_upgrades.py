@@ -47,6 +47,51 @@ CAMPAIGN = [
 ]
 
 
+def recovered(second: int, kind: str, **report: Any) -> StreamEntry:
+    about = {"version": "v1", "call": "GET /fota/v1/…", "status": "Finished"}
+    data = {"accountName": "a", "recovered": about, "report": report}
+    fields = {**entry(second, kind).fields, "origin": "recovered", "data": json.dumps(data)}
+    return StreamEntry(f"{second}-0", fields)
+
+
+def test_recovered_message_about_a_device_is_where_nothing_came() -> None:
+    finished = recovered(9, "upgrade-finished", deviceId="1", status="UpgradeSuccess")
+    [upgrade] = track_upgrades([*CAMPAIGN[:3], finished])
+    assert upgrade.devices == {"1": "succeeded", "2": "started"}
+    assert upgrade.last_entries["1"] == finished
+
+
+def test_report_on_a_whole_upgrade_says_how_each_device_ended_and_leaves_out_rejected_ones() -> (
+    None
+):
+    devices = [device("1", "UpgradeSuccess"), device("2", "UpgradeFailed")]
+    rejected = device("3", "Device Rejected")
+    finished = recovered(9, "upgrade-finished", id="u1", deviceList=[*devices, rejected])
+    [upgrade] = track_upgrades([*CAMPAIGN[:3], finished])
+    assert upgrade.devices == {"1": "succeeded", "2": "failed"}
+    assert upgrade.rejected == {"3"}
+
+
+def test_message_that_thingspace_sent_counts_before_a_recovered_one() -> None:
+    late = [
+        recovered(9, "upgrade-finished", deviceId="2", status="UpgradeSuccess"),
+        recovered(9, "upgrade-started", deviceId="1", status="UpgradeSuccess"),
+        recovered(9, "upgrade-started", id="u1", deviceList=[device("1"), device("2")]),
+        recovered(9, "upgrade-scheduled", id="u1", deviceList=[device("1"), device("2")]),
+    ]
+    for order in (late, late[::-1]):
+        [upgrade] = track_upgrades([*order, *CAMPAIGN])
+        assert upgrade.devices == {"1": "succeeded", "2": "failed"}
+        assert upgrade.rejected == {"3"}
+
+
+def test_report_without_devices_gives_the_stage_of_an_upgrade_of_which_nothing_came() -> None:
+    [upgrade] = track_upgrades([recovered(9, "upgrade-started", id="u1", status="InProgress")])
+    assert upgrade.stage == "started"
+    [upgrade] = track_upgrades([recovered(9, "upgrade-finished", id="u1", status="Finished")])
+    assert upgrade.stage == "finished"
+
+
 @pytest.mark.parametrize(
     ("seen", "stage", "over"),
     [
