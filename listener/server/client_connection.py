@@ -4,14 +4,11 @@ gunicorn limits the time for a request's head, but neither for its body nor for 
 worker whose pool is full accepts no more connections, however idle those in it are.
 """
 
-import math
 import random
 import socket
 import time
 from itertools import islice
 from typing import Any
-
-from listener.errors import RequestTooLargeError
 
 # A healthy sender needs milliseconds; the provider gives up after about four seconds [seen].
 REQUEST_TIMEOUT_S = 10.0
@@ -20,10 +17,6 @@ REQUEST_TIMEOUT_S = 10.0
 FIRST_BYTE_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
 MIN_TIMEOUT_S = 0.001
-# gunicorn searches all of an incomplete head whenever more of it arrives, and limits only its lines.
-MAX_HEAD_BYTES = 64 * 1024
-# gunicorn asks for at most this much unless it knows that all of it is content.
-MAX_PARSED_READ = 8192
 # Evicting more at once would delay the messages that arrive meanwhile.
 MAX_EVICTED_AT_ONCE = 200
 # Reads and requests of one connection after which the worker's other connections get a turn.
@@ -91,7 +84,7 @@ class ConnectionLimiter:
 
 
 class Connection:
-    """The client's socket as gunicorn's parser reads it and the worker writes to it."""
+    """The client's socket as requests are read from it and the worker writes to it."""
 
     def __init__(
         self,
@@ -106,11 +99,8 @@ class Connection:
         self._write_timeout_s = write_timeout_s
         self._idle_since = 0.0
         self._deadline = 0.0
-        # What was received of the present head or body in reads of at most `MAX_PARSED_READ` bytes, and the
-        # limit of that. Larger reads do not count: gunicorn makes them only where all of it is content.
-        self._parsed_bytes = 0
-        self.max_parsed_bytes = math.inf
-        self._reads_head = False
+        # Received, and not read yet: of the present request or the next one.
+        self._received = b""
         self._turns = 0
         self._is_new = True
         self.request_started = False
@@ -118,31 +108,24 @@ class Connection:
         # `100 Continue` is sent when the body is first read from the socket.
         self.owes_continue = False
 
-    def await_request(self, idle_s: float, *, started: bool) -> None:
+    def await_request(self, idle_s: float) -> None:
         """Begins the next request's deadline: `idle_s` to start, then the request timeout to be complete.
+
+        A request has started if some of it arrived together with the previous one.
 
         Args:
             idle_s: never shortened, because proxies rely on it when they use a connection again.
-            started: some of the request arrived together with the previous one.
         """
         self._yield_to_others()
-        self.request_started = started
+        self.request_started = started = bool(self._received)
         self.owes_continue = False
         self._idle_since = time.monotonic()
         self._deadline = self._idle_since + (self._jittered_timeout() if started else idle_s)
-        self._reads_head = True
-        self._parsed_bytes, self.max_parsed_bytes = 0, MAX_HEAD_BYTES
         self._limiter.make_newest(self)
 
-    def end_head(self) -> None:
-        """The request's head is complete or refused; what is read from now on is its body."""
-        self._reads_head = False
-        self._parsed_bytes, self.max_parsed_bytes = 0, math.inf
-
     def drain_within(self, seconds: float) -> None:
-        """What is read from now on is thrown away: it has this much time, no byte limit and gets no 100 Continue."""
+        """What is read from now on is thrown away: it has this much time, and gets no 100 Continue."""
         self.owes_continue = False
-        self.max_parsed_bytes = math.inf
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def is_idle(self, seconds: float) -> bool:
@@ -153,12 +136,26 @@ class Connection:
         """Whether it has been open for at least this long and never sent a byte."""
         return self._is_new and self.is_idle(seconds)
 
+    def receive(self, size: int) -> bytes:
+        """At most `size` bytes, first what `unread` gave back; none once the client has ended its side.
+
+        Raises:
+            TimeoutError: the deadline of the request has passed.
+        """
+        if not self._received:
+            return self.recv(size)
+        data, self._received = self._received[:size], self._received[size:]
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Gives back what was received and is not read yet."""
+        self._received = data + self._received
+
     def recv(self, size: int) -> bytes:
         """Reads as a socket does; sends `100 Continue` first if the client waits for it.
 
         Raises:
             TimeoutError: the deadline of the request has passed.
-            RequestTooLargeError: the head, or the framing of the body's chunks, exceeds its limit; raised once.
         """
         self._yield_to_others()
         if self.owes_continue:
@@ -174,14 +171,6 @@ class Connection:
             self._is_new = False
             self._deadline = time.monotonic() + self._jittered_timeout()
         self._limiter.count_bytes(self, len(data))
-        if size <= MAX_PARSED_READ:
-            self._parsed_bytes += len(data)
-            if self._parsed_bytes > self.max_parsed_bytes:
-                # The rest is still drained after the response.
-                self.max_parsed_bytes = math.inf
-                raise RequestTooLargeError(
-                    "the head" if self._reads_head else "the framing of its chunks"
-                )
         return data
 
     def sendall(self, data: bytes) -> None:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
-from gunicorn.util import unquote_to_wsgi_str
+from listener.server.request_head import RequestHead
 
 Headers = list[tuple[str, str]]
 
@@ -31,16 +31,6 @@ BASE_ENVIRON: dict[str, Any] = {
 }
 
 
-def freeze_config(cfg: Any) -> SimpleNamespace:
-    """The settings of gunicorn as plain attributes: its own look-ups take a twentieth of a message's time.
-
-    In them no peer may set the scheme, the path or an address by a header, however much gunicorn trusts it.
-    """
-    settings = {name: setting.get() for name, setting in cfg.settings.items()}
-    trust = {"is_ssl": False, "secure_scheme_headers": {}, "forwarder_headers": ()}
-    return SimpleNamespace(**settings | trust)
-
-
 class Response(NamedTuple):
     """A whole response: the status line's text, such as `200 OK`, all headers of the application, the body."""
 
@@ -48,11 +38,11 @@ class Response(NamedTuple):
     headers: Headers
     body: bytes
 
-    def to_bytes(self, version: tuple[int, int], *, closes: bool) -> bytes:
+    def to_bytes(self, version: str, *, closes: bool) -> bytes:
         """The response as HTTP.
 
         Args:
-            version: the HTTP version of the request.
+            version: the HTTP version of the request, `1.0` or `1.1`.
             closes: whether the connection is closed after it.
 
         Raises:
@@ -61,9 +51,8 @@ class Response(NamedTuple):
         lines = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
         if not lines.count("\r") == lines.count("\n") == len(self.headers):
             raise ValueError("a header contains a line break")
-        major, minor = min(version, (1, 1))
         head = (
-            f"HTTP/{major}.{minor} {self.status}\r\nServer: gunicorn\r\nDate: {_http_date(int(time.time()))}\r\n"
+            f"HTTP/{version} {self.status}\r\nServer: gunicorn\r\nDate: {_http_date(int(time.time()))}\r\n"
             f"Connection: {'close' if closes else 'keep-alive'}\r\n{lines}\r\n"
         )
         return head.encode("latin-1") + self.body
@@ -82,34 +71,28 @@ def connection_environ(peer: Any, local: Any) -> dict[str, str]:
     return environ
 
 
-def build_environ(request: Any, of_connection: Mapping[str, str]) -> dict[str, Any]:
+def build_environ(
+    head: RequestHead, body: object, of_connection: Mapping[str, str]
+) -> dict[str, Any]:
     """The WSGI environ of a request.
 
-    gunicorn's parser gives header names in capitals and without underscores, so that no two different
-    names share a key.
-
     Args:
-        request: gunicorn's request.
+        head: the request's head, none of whose fields sets a key of the connection.
+        body: the stream of the request's body.
         of_connection: made by `connection_environ`.
     """
-    major, minor = request.version
-    environ = {
+    return {
         **BASE_ENVIRON,
         **of_connection,
+        **head.fields,
         "wsgi.errors": sys.stderr,
-        "wsgi.input": request.body,
-        "REQUEST_METHOD": request.method,
-        "PATH_INFO": unquote_to_wsgi_str(request.path),
-        "QUERY_STRING": request.query,
-        "RAW_URI": request.uri,
-        "SERVER_PROTOCOL": f"HTTP/{major}.{minor}",
+        "wsgi.input": body,
+        "REQUEST_METHOD": head.method,
+        "PATH_INFO": unquote_to_bytes(head.path).decode("latin-1"),
+        "QUERY_STRING": head.query,
+        "RAW_URI": head.target,
+        "SERVER_PROTOCOL": f"HTTP/{head.version}",
     }
-    for name, value in request.headers:
-        key = name.replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
-    return environ
 
 
 def run_wsgi_app(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Response:

@@ -1,12 +1,17 @@
 """`wsgi.input`: reads a request's body whole, or raises; limits the chunk framing, not the size."""
 
 import math
-from typing import Any
+from io import RawIOBase
 
-from gunicorn.http.body import Body, ChunkedReader
-from gunicorn.http.errors import ParseException
+from httptools import HttpParserError
 
-from listener.errors import MalformedRequestError, RefusalError, RequestTooSlowError
+from listener.errors import (
+    MalformedRequestError,
+    RefusalError,
+    RequestTooLargeError,
+    RequestTooSlowError,
+)
+from listener.server.chunk_decoder import ChunkDecoder
 from listener.server.client_connection import Connection
 
 # What the framing of chunks (sizes, extensions, trailers) may take besides their content. A large body has
@@ -14,7 +19,6 @@ from listener.server.client_connection import Connection
 # cost far more than the message.
 MAX_FRAMING_BYTES = 64 * 1024
 FRAMING_SHARE = 16
-# The limit is set anew before each read, from the content that it can bring at most.
 CHUNKED_READ_SIZE = 16 * 1024
 # The rest of an unread body up to this size is read, so that the connection can be kept.
 MAX_DRAINED_BYTES = 64 * 1024
@@ -22,45 +26,50 @@ DRAIN_READ_SIZE = 8192
 LINGER_S = 1.0
 
 
-class BodyReader:
-    """What gunicorn's `Body` reads from; `Body` adds the other methods that PEP 3333 wants of a stream."""
+class RequestBody(RawIOBase):
+    """A request's body, which ends where the request does. `RawIOBase` adds the other methods that PEP 3333 wants."""
 
-    def __init__(self, request: Any, connection: Connection) -> None:
-        """Takes gunicorn's request, and gives it a body that reads through this reader."""
-        self._reader = request.body.reader
+    def __init__(self, connection: Connection, size: int | None) -> None:
+        """Reads from a connection whose last head announced this body.
+
+        Args:
+            connection: whatever was received after the head is still in it.
+            size: in bytes; None for a chunked body.
+        """
         self._connection = connection
-        self._is_chunked = isinstance(self._reader, ChunkedReader)
-        self._content_bytes = 0
+        self._chunks = ChunkDecoder() if size is None else None
+        # Of a sized body, what is still to come; of a chunked one, what is decoded and not yet read.
+        self._missing_bytes = size or 0
+        self._decoded = b""
+        self._content_bytes = self._framing_bytes = 0
         # After an error nobody knows where the next request starts.
         self.failed = False
-        request.body = Body(self)
 
     @property
     def unread(self) -> float:
         """How many bytes of the body are still to come; infinite if that is not known."""
-        if self.failed:
+        if self.failed or (self._chunks is not None and not self._chunks.is_complete):
             return math.inf
-        if self._is_chunked:
-            return math.inf if self._reader.parser else 0
-        length: int = self._reader.length
-        return length
+        return self._missing_bytes + len(self._decoded)
 
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end of the body, and only there.
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes, or all; none at the end of the body, and only there.
 
         Raises:
             RequestTooSlowError: the deadline of the request has passed.
             RequestTooLargeError: the framing of the chunks exceeds its limit.
             MalformedRequestError: the chunks are malformed, the body ended early, or reading failed before.
         """
+        if size is None or size < 0:
+            return self.readall()
         if self.failed:
             raise MalformedRequestError("the body was read again after an error")
         self.failed = True
         try:
-            data = self._read_chunks(size) if self._is_chunked else self._read_sized(size)
+            data = self._read_sized(size) if self._chunks is None else self._read_chunks(size)
         except TimeoutError as error:
             raise RequestTooSlowError("the body") from error
-        except (OSError, ParseException) as error:
+        except (OSError, HttpParserError) as error:
             raise MalformedRequestError(type(error).__name__) from error
         self.failed = False
         return data
@@ -81,25 +90,30 @@ class BodyReader:
             return False
         return True
 
-    def release(self) -> None:
-        """Breaks gunicorn's reference cycles of request, reader and generator, which would await a collection."""
-        if self._is_chunked:
-            self._reader.parser = self._reader.req = None
+    def _read_sized(self, size: int) -> bytes:
+        wanted = min(size, self._missing_bytes)
+        data = self._receive(wanted) if wanted else b""
+        self._missing_bytes -= len(data)
+        return data
 
     def _read_chunks(self, size: int) -> bytes:
-        size = min(size, CHUNKED_READ_SIZE)
-        content_bytes = self._content_bytes + size
-        self._connection.max_parsed_bytes = (
-            content_bytes + MAX_FRAMING_BYTES + content_bytes // FRAMING_SHARE
-        )
-        data: bytes = self._reader.read(size)
-        self._content_bytes += len(data)
+        assert self._chunks is not None
+        while not self._decoded and not self._chunks.is_complete:
+            self._decode(self._chunks)
+        data, self._decoded = self._decoded[:size], self._decoded[size:]
         return data
 
-    def _read_sized(self, size: int) -> bytes:
-        expected = min(size, self._reader.length)
-        data: bytes = self._reader.read(size)
-        # gunicorn takes a client that hung up for the end of the body.
-        if len(data) < expected:
-            raise MalformedRequestError("the body is shorter than announced")
-        return data
+    def _decode(self, chunks: ChunkDecoder) -> None:
+        data = self._receive(CHUNKED_READ_SIZE)
+        rest = chunks.feed(data)
+        self._connection.unread(rest)
+        self._decoded = chunks.take_content()
+        self._content_bytes += len(self._decoded)
+        self._framing_bytes += len(data) - len(rest) - len(self._decoded)
+        if self._framing_bytes > MAX_FRAMING_BYTES + self._content_bytes // FRAMING_SHARE:
+            raise RequestTooLargeError("the framing of its chunks")
+
+    def _receive(self, size: int) -> bytes:
+        if data := self._connection.receive(size):
+            return data
+        raise MalformedRequestError("the body is shorter than announced")

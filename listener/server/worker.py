@@ -5,21 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn import util
-from gunicorn.http.errors import (
-    LimitRequestHeaders,
-    LimitRequestLine,
-    NoMoreData,
-    ParseException,
-)
-from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
 from listener import metrics
-from listener.errors import MalformedRequestError, RequestTooLargeError, RequestTooSlowError
+from listener.errors import RequestTooSlowError
 from listener.problem_responses import ProblemResponder
 from listener.server import client_connection, http_exchange
 from listener.server.client_connection import Connection, ConnectionLimiter
-from listener.server.request_body import LINGER_S, MAX_DRAINED_BYTES, BodyReader
+from listener.server.request_body import LINGER_S, MAX_DRAINED_BYTES, RequestBody
+from listener.server.request_head import HeadLimits, RequestHead, read_head
 from listener.server.worker_liveness import WorkerLiveness
 
 # The files that a worker has open besides its connections, with room to spare.
@@ -49,7 +43,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         self.tmp: Any = WorkerLiveness(self.tmp)
         self.alive: bool = True
         self._problems = ProblemResponder()
-        self._config = http_exchange.freeze_config(self.cfg)
+        # gunicorn's look-ups of a setting are slow.
+        self.keepalive_s: float = self.cfg.keepalive
+        self._limits = HeadLimits(
+            self.cfg.limit_request_line,
+            self.cfg.limit_request_fields,
+            self.cfg.limit_request_field_size,
+        )
         # Set by listener/gunicorn_conf.py once the application is loaded.
         self.close_application: Callable[[], None] = lambda: None
         # Below the size of gunicorn's pool, whose last places are for connections that are being closed.
@@ -90,8 +90,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         connection = Connection(client, self._limiter, self.request_timeout_s, self.write_timeout_s)
         try:
             self._serve(connection, http_exchange.connection_environ(addr, client.getsockname()))
-        except (StopIteration, OSError):
-            # The client sends no further request, has gone, or does not read its response.
+        except OSError:
+            # The client has gone, or does not read its response, or sent no further request in time.
             pass
         except Exception as error:  # noqa: BLE001 (logged with its traceback by the responder)
             self._refuse(connection, error)
@@ -99,43 +99,33 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
             connection.close()
 
     def _serve(self, connection: Connection, of_connection: dict[str, str]) -> None:
-        parser = RequestParser(self._config, connection, None)
         keeps_open = True
         # A connection that was evicted while its request ran would occupy a place and evict another one.
         while keeps_open and not connection.is_evicted:
-            request = self._next_request(parser, connection)
-            body = BodyReader(request, connection)
-            keeps_open = self._respond(request, body, connection, of_connection)
+            if (head := self._next_head(connection)) is None:
+                return
+            body = RequestBody(connection, head.body_bytes)
+            keeps_open = self._respond(head, body, connection, of_connection)
             if not body.drain():
                 _lingering_close(connection)
                 keeps_open = False
-            parser.mesg = None
-            body.release()
 
-    def _next_request(self, parser: Any, connection: Connection) -> Any:
-        idle_s = max(self._config.keepalive, self.first_byte_timeout_s)
-        connection.await_request(idle_s, started=bool(parser.unreader.buf.tell()))
+    def _next_head(self, connection: Connection) -> RequestHead | None:
+        connection.await_request(max(self.keepalive_s, self.first_byte_timeout_s))
         try:
-            return next(parser)
-        except (LimitRequestLine, LimitRequestHeaders) as error:
-            raise RequestTooLargeError(type(error).__name__) from error
-        except ParseException as error:
-            raise MalformedRequestError(type(error).__name__) from error
+            head = read_head(connection, self._limits)
         except TimeoutError as error:
             if connection.request_started:
                 raise RequestTooSlowError("the head") from error
             raise
-        except NoMoreData as error:
-            if connection.is_evicted:
-                raise RequestTooSlowError("evicted for other connections") from error
-            raise
-        finally:
-            connection.end_head()
+        if head is None and connection.is_evicted and connection.request_started:
+            raise RequestTooSlowError("evicted for other connections")
+        return head
 
     def _respond(
         self,
-        request: Any,
-        body: BodyReader,
+        head: RequestHead,
+        body: RequestBody,
         connection: Connection,
         of_connection: dict[str, str],
     ) -> bool:
@@ -144,10 +134,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         if self.alive and self.nr >= self.max_requests:
             self.log.info("This worker has served as many requests as it may (max_requests).")
             self.alive = False
-        # gunicorn has no public name for it.
-        connection.owes_continue = request._expected_100_continue  # noqa: SLF001
+        connection.owes_continue = head.expects_continue
         response = http_exchange.run_wsgi_app(
-            self.wsgi, http_exchange.build_environ(request, of_connection)
+            self.wsgi, http_exchange.build_environ(head, body, of_connection)
         )
         if connection.owes_continue and body.unread:
             # The client may now send its body or not, so nobody knows where its next request starts.
@@ -156,10 +145,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         closes = (
             not self.alive
             or connection.is_evicted
-            or request.should_close()
+            or not head.keeps_alive
             or body.unread > MAX_DRAINED_BYTES
         )
-        connection.sendall(response.to_bytes(request.version, closes=closes))
+        connection.sendall(response.to_bytes(head.version, closes=closes))
         return not closes
 
     def _refuse(self, connection: Connection, error: Exception) -> None:
@@ -169,7 +158,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type inform
         """
         response = http_exchange.Response(*self._problems.respond(error))
         try:
-            connection.sendall(response.to_bytes((1, 1), closes=True))
+            connection.sendall(response.to_bytes("1.1", closes=True))
             _lingering_close(connection)
         except OSError:
             # The client has gone.

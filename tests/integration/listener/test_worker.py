@@ -16,10 +16,10 @@ from typing import Any
 import gevent.socket
 import pytest
 from gunicorn.config import Config
-from gunicorn.http.body import ChunkedReader
 from gunicorn.workers.ggevent import GeventWorker
 
 from listener.errors import RefusalError
+from listener.server.chunk_decoder import ChunkDecoder
 from listener.server.client_connection import Connection, ConnectionLimiter
 from listener.server.worker import Worker
 from testbed.polling import wait_until
@@ -180,7 +180,7 @@ def test_under_pressure_a_connection_that_never_sent_a_byte_is_closed(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
-    worker._config.keepalive = 100
+    worker.keepalive_s = 100
     worker._limiter = ConnectionLimiter(max_connections=4, max_bytes=100)
     with client(worker) as used, ExitStack() as opened:
         used.sendall(REQUEST)
@@ -200,7 +200,7 @@ def test_stopping_worker_closes_connections_that_never_sent_a_byte(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
-    worker._config.keepalive = 100
+    worker.keepalive_s = 100
     with client(worker) as connection:
         wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 1)
         worker.alive = False
@@ -211,7 +211,7 @@ def test_stopping_worker_closes_connections_that_never_sent_a_byte(
 def test_byte_and_then_silence_on_a_connection_opened_in_advance_has_the_bound_of_a_request(
     worker: Worker,
 ) -> None:
-    worker._config.keepalive = 100
+    worker.keepalive_s = 100
     worker.first_byte_timeout_s = 0.05
     with client(worker) as connection:
         wait_until(lambda: idle_connections(worker, worker.first_byte_timeout_s) == 1)
@@ -223,7 +223,7 @@ def test_message_is_answered_among_many_silent_connections(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
-    worker._config.keepalive = 100
+    worker.keepalive_s = 100
     worker._limiter = ConnectionLimiter(max_connections=20, max_bytes=1000)
     with ExitStack() as opened:
         for _ in range(60):
@@ -275,7 +275,7 @@ def test_stopping_worker_closes_idle_connections(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GeventWorker, "notify", lambda _worker: None)
-    worker._config.keepalive = 100
+    worker.keepalive_s = 100
     with client(worker) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
         assert answer(connection) == (200, b"ab")
@@ -292,7 +292,7 @@ def test_stopping_worker_closes_idle_connections(
 def test_part_of_a_request_that_came_with_the_one_before_starts_its_deadline(
     worker: Worker,
 ) -> None:
-    worker._config.keepalive = 100
+    worker.keepalive_s = 100
     whole = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
     with client(worker) as connection:
         connection.sendall(whole + whole + whole[:10])
@@ -322,7 +322,7 @@ def test_client_that_does_not_read_its_answers_is_disconnected(worker: Worker) -
     ("head", "told"),
     [
         (b"GET\r\n\r\n", "400 bad-request"),
-        # gunicorn's C parser accepts it.
+        # llhttp accepts it.
         (b"GET  / HTTP/1.1\r\n\r\n", "400 bad-request"),
         (b"GET / HTTP/2.0\r\n\r\n", "400 bad-request"),
         (b"GET / HTTP/1.1\r\nX Y: 1\r\n\r\n", "400 bad-request"),
@@ -447,7 +447,7 @@ def test_unread_chunked_body_is_freed_without_a_collection(worker: Worker) -> No
         with client(worker) as connection:
             connection.sendall(head + b"%x\r\n" % 10**6 + b"x" * 100_000)
             assert ends_after_answer(connection)
-        assert not [one for one in gc.get_objects() if isinstance(one, ChunkedReader)]
+        assert not [one for one in gc.get_objects() if isinstance(one, ChunkDecoder)]
     finally:
         gc.enable()
 

@@ -2,11 +2,8 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
-from gunicorn.config import Config
-from gunicorn.http.parser import RequestParser
 
 from listener.errors import (
     MalformedRequestError,
@@ -15,7 +12,8 @@ from listener.errors import (
     RequestTooSlowError,
 )
 from listener.server.client_connection import Connection, ConnectionLimiter
-from listener.server.request_body import BodyReader
+from listener.server.request_body import RequestBody
+from listener.server.request_head import HeadLimits, read_head
 
 CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -37,14 +35,13 @@ class FakeSocket:
         return piece
 
 
-def receive(sent: bytes, error: OSError | None = None) -> tuple[Any, BodyReader]:
-    """The stream of a request's body, and its reader."""
+def receive(sent: bytes, error: OSError | None = None) -> tuple[RequestBody, Connection]:
+    """The body of a request, and its connection."""
     connection = Connection(FakeSocket(sent, error), ConnectionLimiter(10, 10**9))
-    connection.await_request(10.0, started=False)
-    request = next(RequestParser(Config(), connection, None))
-    connection.end_head()
-    reader = BodyReader(request, connection)
-    return request.body, reader
+    connection.await_request(10.0)
+    head = read_head(connection, HeadLimits(4094, 100, 8190))
+    assert head is not None
+    return RequestBody(connection, head.body_bytes), connection
 
 
 def sized(content: bytes, announced: int | None = None) -> bytes:
@@ -59,7 +56,7 @@ def in_chunks(content: bytes, size: int, extension: bytes = b"") -> bytes:
     return CHUNKED + b"".join(framed) + LAST_CHUNK
 
 
-def pieces(stream: Any, size: int) -> Iterable[bytes]:
+def pieces(stream: RequestBody, size: int) -> Iterable[bytes]:
     return iter(lambda: stream.read(size), b"")
 
 
@@ -70,9 +67,10 @@ def pieces(stream: Any, size: int) -> Iterable[bytes]:
 )
 @pytest.mark.parametrize("size", [1_000, 16_384, 65_536, 10**7])
 def test_body_is_read_whole_and_the_next_request_stays(sent: bytes, size: int) -> None:
-    stream, reader = receive(sent + b"GET / HTTP/1.1\r\n\r\n")
+    stream, connection = receive(sent + b"GET / HTTP/1.1\r\n\r\n")
     assert b"".join(pieces(stream, size)) == b"x" * 100_000
-    assert (reader.unread, reader.drain()) == (0, True)
+    assert (stream.unread, stream.drain()) == (0, True)
+    assert connection.receive(100) == b"GET / HTTP/1.1\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -90,11 +88,11 @@ def test_body_is_read_whole_and_the_next_request_stays(sent: bytes, size: int) -
     ],
 )
 def test_body_that_ends_early_or_is_malformed_is_an_error_each_time(sent: bytes) -> None:
-    stream, reader = receive(sent)
+    stream, _ = receive(sent)
     for _ in range(2):
         with pytest.raises(MalformedRequestError):
             list(pieces(stream, 1024))
-    assert (reader.unread, reader.drain()) == (math.inf, False)
+    assert (stream.unread, stream.drain()) == (math.inf, False)
 
 
 @pytest.mark.parametrize("sent", [sized(b"{", announced=2), CHUNKED + b"2\r\na"])
@@ -105,10 +103,10 @@ def test_body_that_ends_early_or_is_malformed_is_an_error_each_time(sent: bytes)
 def test_error_of_the_socket_becomes_an_error_of_the_listener(
     sent: bytes, error: OSError, expected: type[RefusalError]
 ) -> None:
-    stream, reader = receive(sent, error)
+    stream, _ = receive(sent, error)
     with pytest.raises(expected):
         stream.read()
-    assert reader.unread == math.inf
+    assert stream.unread == math.inf
 
 
 @pytest.mark.parametrize(
@@ -125,10 +123,10 @@ def test_error_of_the_socket_becomes_an_error_of_the_listener(
 def test_framing_above_its_limit_is_too_large_however_much_is_asked_for(
     sent: bytes, size: int
 ) -> None:
-    stream, reader = receive(sent)
+    stream, _ = receive(sent)
     with pytest.raises(RequestTooLargeError, match="framing"):
         list(pieces(stream, size))
-    assert reader.drain() is False
+    assert stream.drain() is False
 
 
 @pytest.mark.parametrize(
@@ -151,10 +149,10 @@ def test_lines_of_a_body_are_read_as_pep_3333_wants() -> None:
 
 @pytest.mark.parametrize(("size", "drained"), [(0, True), (65_536, True), (65_537, False)])
 def test_only_a_short_unread_body_is_drained(size: int, drained: bool) -> None:
-    _, reader = receive(sized(b"x" * size))
-    assert reader.drain() is drained
+    stream, _ = receive(sized(b"x" * size))
+    assert stream.drain() is drained
 
 
 def test_unread_chunks_are_not_drained() -> None:
-    _, reader = receive(in_chunks(b"x", 1))
-    assert reader.drain() is False
+    stream, _ = receive(in_chunks(b"x", 1))
+    assert stream.drain() is False
