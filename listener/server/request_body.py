@@ -66,7 +66,7 @@ class RequestBody(RawIOBase):
             raise MalformedRequestError("the body was read again after an error")
         self.failed = True
         try:
-            data = self._read_sized(size) if self._chunks is None else self._read_chunks(size)
+            data = self._read_chunks(self._chunks, size) if self._chunks else self._read_sized(size)
         except TimeoutError as error:
             raise RequestTooSlowError("the body") from error
         except (OSError, HttpParserError) as error:
@@ -96,10 +96,9 @@ class RequestBody(RawIOBase):
         self._missing_bytes -= len(data)
         return data
 
-    def _read_chunks(self, size: int) -> bytes:
-        assert self._chunks is not None
-        while not self._decoded and not self._chunks.is_complete:
-            self._decode(self._chunks)
+    def _read_chunks(self, chunks: ChunkDecoder, size: int) -> bytes:
+        while not self._decoded and not chunks.is_complete:
+            self._decode(chunks)
         data, self._decoded = self._decoded[:size], self._decoded[size:]
         return data
 
