@@ -173,9 +173,6 @@ workers = settings.web_concurrency or usable_cpus()
 # connection and for all together.
 worker_class = "listener.server.worker.Worker"
 worker_connections = 2000
-# With "auto" gunicorn uses its C parser wherever gunicorn_h1c happens to be installed, and that parser accepts
-# request lines that the Python parser refuses (docs/adr/0004).
-http_parser = "python"
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190

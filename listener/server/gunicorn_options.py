@@ -10,7 +10,8 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
-# With any value the service keeps its promises. Some have no effect here, such as those of other workers.
+# With any value the service keeps its promises. Some have no effect here, such as those of other workers, or of
+# gunicorn's parsers, which the worker does not use.
 FREE = frozenset(
     {
         *("config", "wsgi_app", "check_config", "print_config", "pythonpath", "bind"),
@@ -20,7 +21,7 @@ FREE = frozenset(
         *("capture_output", "syslog_addr", "syslog_prefix", "syslog_facility"),
         *("enable_stdio_inheritance", "enable_backlog_metric", "dogstatsd_tags", "statsd_prefix"),
         *("when_ready", "worker_int", "worker_abort", "pre_exec", "worker_exit", "ssl_context"),
-        *("proxy_allow_ips", "uwsgi_allow_ips", "raw_paste_global_conf"),
+        *("proxy_allow_ips", "uwsgi_allow_ips", "raw_paste_global_conf", "http_parser"),
         *("reload_engine", "reload_extra_files", "control_socket", "control_socket_mode"),
         *("ssl_version", "cert_reqs", "ca_certs", "ciphers"),
         *("suppress_ragged_eofs", "do_handshake_on_connect"),
@@ -72,7 +73,6 @@ FIXED = {
     "paste": "a Paste configuration serves another application",
     "protocol": "the worker speaks HTTP alone",
     "http_protocols": "the worker speaks HTTP/1.1 alone; a proxy may speak HTTP/2",
-    "http_parser": "gunicorn's C parser accepts requests that its Python parser refuses",
     "proxy_protocol": "the worker does not read the PROXY protocol; use X-Forwarded-For, TRUSTED_PROXIES",
     "certfile": _TLS,
     "keyfile": _TLS,

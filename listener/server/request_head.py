@@ -1,5 +1,6 @@
 """A request's head: received from the connection, parsed by llhttp, and refused where llhttp is too lenient (ADR 22)."""
 
+import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -14,6 +15,10 @@ EMPTY_LINE = b"\r\n\r\n"
 MAX_HEAD_BYTES = 64 * 1024
 READ_SIZE = 8192
 VERSIONS = ("1.0", "1.1")
+# A body whose codings are these has a known end. The application refuses all but the last.
+CODINGS = re.compile(
+    r"((compress|deflate|gzip|identity)[ \t]*,[ \t]*)*chunked", re.IGNORECASE | re.ASCII
+)
 # RFC 9110 section 5.3: these fields have one value, so a second line is ambiguous.
 SINGLE_FIELDS = frozenset({"HTTP_HOST", "CONTENT_TYPE"})
 # Different field names whose keys are remembered: a client can send any.
@@ -192,8 +197,8 @@ def _body_bytes(fields: dict[str, str], version: str) -> int | None:
     coding = fields.get("HTTP_TRANSFER_ENCODING")
     if coding is None:
         return int(fields.get("CONTENT_LENGTH", 0))
-    # llhttp judges neither HTTP/1.0 nor, if the request asks for an upgrade, the last coding.
-    if version == "1.0" or coding.rpartition(",")[2].strip(" \t").lower() != "chunked":
+    # llhttp judges only the last coding, and in HTTP/1.0 or if the request asks for an upgrade not even that.
+    if version == "1.0" or not CODINGS.fullmatch(coding):
         raise MalformedRequestError("the end of the body cannot be found")
     return None
 

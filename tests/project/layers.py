@@ -48,6 +48,7 @@ LISTENER = Package(
     ),
     {
         "gunicorn": {"server"},
+        "httptools": {"server"},
         "redis": {"redis_client", "queue", "inspection", "recovered", "consumer"},
         "flask": {"callback", "ops"},
         "opentelemetry": {"consumer"},

@@ -20,7 +20,7 @@ SERVICE = [Requirement(text) for text in PROJECT["optional-dependencies"]["servi
 OTEL = [Requirement(text) for text in PROJECT["optional-dependencies"]["otel"]]
 RANGES = BASE + SERVICE + OTEL
 # Only the receiver and the registrar need them: a consumer's program must not have to install them.
-OF_THE_SERVICE = {"flask", "gunicorn", "gevent", "requests", "urllib3", "werkzeug"}
+OF_THE_SERVICE = {"flask", "gunicorn", "gevent", "httptools", "requests", "urllib3", "werkzeug"}
 
 
 def pins() -> dict[str, Requirement]:
