@@ -1,4 +1,4 @@
-"""A request's head: received from the connection, parsed by llhttp, and refused where llhttp is too lenient (ADR 22)."""
+"""A request's head: received from the connection, parsed by llhttp, and refused where llhttp is too lenient (ADR 23)."""
 
 import re
 from functools import lru_cache
