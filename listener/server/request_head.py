@@ -28,11 +28,13 @@ OVERFLOW = "Content-Length overflow"
 
 
 class HeadLimits(NamedTuple):
-    """The greatest sizes within a head, with their line breaks; 0 means no limit but that of the whole head."""
+    """The greatest sizes within a head. 0 bytes mean no limit but that of the whole head."""
 
     line_bytes: int
+    """Of the request line, without its line break."""
     fields: int
     field_bytes: int
+    """With the line break."""
 
 
 class RequestHead(NamedTuple):
@@ -66,7 +68,7 @@ def read_head(connection: Connection, limits: HeadLimits) -> RequestHead | None:
         RequestTooLargeError: the head exceeds a limit.
         TimeoutError: the deadline of the request has passed.
     """
-    events = _HeadEvents()
+    events = _HeadEvents(limits.fields)
     events.parser = HttpRequestParser(events)
     try:
         head = _receive(connection, events.parser)
@@ -83,7 +85,8 @@ def read_head(connection: Connection, limits: HeadLimits) -> RequestHead | None:
 class _HeadEvents:
     """Collects what llhttp finds in a head; httptools calls the methods `on_…`."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_fields: int) -> None:
+        self._max_fields = max_fields
         self.parser: Any = None
         self.target = b""
         self.fields: dict[str, str] = {}
@@ -96,6 +99,9 @@ class _HeadEvents:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.field_count += 1
+        if self.field_count > self._max_fields:
+            # The head is refused at its end.
+            return
         if (key := _environ_key(name)) is None:
             return
         text = value.decode("latin-1").rstrip(" \t")
@@ -171,7 +177,7 @@ def _request_line(head: bytes, events: _HeadEvents, limits: HeadLimits) -> tuple
 def _check_sizes(head: bytes, line_bytes: int, fields: int, limits: HeadLimits) -> None:
     if line_bytes - 2 > limits.line_bytes > 0:
         raise RequestTooLargeError("the request line")
-    if fields > limits.fields > 0:
+    if fields > limits.fields:
         raise RequestTooLargeError("the number of fields")
     if len(head) > limits.field_bytes > 0:
         lines = head[line_bytes:].split(b"\r\n")

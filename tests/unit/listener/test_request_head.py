@@ -14,7 +14,7 @@ from listener.server.request_head import (
 )
 
 LIMITS = HeadLimits(line_bytes=4094, fields=100, field_bytes=8190)
-NO_LIMITS = HeadLimits(0, 0, 0)
+NO_LIMITS = HeadLimits(line_bytes=0, fields=10**6, field_bytes=0)
 LINE = b"POST /a HTTP/1.1\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
