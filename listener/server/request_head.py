@@ -21,8 +21,9 @@ CODINGS = re.compile(
 )
 # RFC 9110 section 5.3: these fields have one value, so a second line is ambiguous.
 SINGLE_FIELDS = frozenset({"HTTP_HOST", "CONTENT_TYPE"})
-# Different field names whose keys are remembered: a client can send any.
+# Field names whose keys are remembered, and their greatest length: a client can send any.
 MAX_REMEMBERED_NAMES = 256
+MAX_REMEMBERED_LENGTH = 64
 # llhttp reports it as an error of form; such a body is only too large.
 OVERFLOW = "Content-Length overflow"
 
@@ -102,7 +103,8 @@ class _HeadEvents:
         if self.field_count > self._max_fields:
             # The head is refused at its end.
             return
-        if (key := _environ_key(name)) is None:
+        find_key = _remembered_key if len(name) <= MAX_REMEMBERED_LENGTH else _environ_key
+        if (key := find_key(name)) is None:
             return
         text = value.decode("latin-1").rstrip(" \t")
         if key in self.fields:
@@ -209,10 +211,12 @@ def _body_bytes(fields: dict[str, str], version: str) -> int | None:
     return None
 
 
-@lru_cache(MAX_REMEMBERED_NAMES)
 def _environ_key(name: bytes) -> str | None:
     """The key of a field in the environ; None with `_`, because two names would then share a key."""
     if b"_" in name:
         return None
     key = name.decode("ascii").upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+_remembered_key = lru_cache(MAX_REMEMBERED_NAMES)(_environ_key)

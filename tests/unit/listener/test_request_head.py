@@ -56,7 +56,7 @@ def test_head_is_the_same_in_any_pieces_and_what_follows_it_stays(size: int) -> 
     connection = connected(
         b"\r\nPOST /c%C3%A4/b?q=1#x HTTP/1.1\r\nHost: h\r\nContent-length:  3 \r\nContent-Type: a/b\r\n"
         b"X-Forwarded-For:192.0.2.1\t\r\nx-forwarded-for: 192.0.2.2\r\nX-Empty:\r\nX_Forwarded_For: 1\r\n"
-        b"X-Latin: \xe9\r\n\r\nabcGET / HTTP/1.1\r\n\r\n",
+        b"X-Latin: \xe9\r\n" + b"x" * 100 + b": l\r\n\r\nabcGET / HTTP/1.1\r\n\r\n",
         size,
     )
     assert read_head(connection, LIMITS) == RequestHead(
@@ -72,6 +72,7 @@ def test_head_is_the_same_in_any_pieces_and_what_follows_it_stays(size: int) -> 
             "HTTP_X_FORWARDED_FOR": "192.0.2.1,192.0.2.2",
             "HTTP_X_EMPTY": "",
             "HTTP_X_LATIN": "\xe9",
+            f"HTTP_{'X' * 100}": "l",
         },
         body_bytes=3,
         expects_continue=False,
