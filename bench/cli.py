@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from bench import consumer, replay, searches, slow_connections, token_timing
+from bench import consumer, memory, replay, searches, slow_connections, token_timing
 from bench.commands.all import all_command
 from bench.commands.compare import compare_command
 from bench.commands.growth import growth_command
+from bench.errors import BenchError
 from bench.rig import environment
 
 DEFAULT_COMMAND = "all"
@@ -64,6 +65,26 @@ def consumer_command(**options: Any) -> None:
     tenth, and if it takes a tenth more processor time than the other version.
     """
     consumer.run(consumer.Options(**options))
+
+
+@main.command("memory", epilog="Example: bench/run memory --messages 10000")
+@click.option(
+    "--messages",
+    "counts",
+    type=click.IntRange(min=1, max=9_000_000),
+    multiple=True,
+    default=memory.COUNTS,
+    show_default=True,
+    help="In the queue; may be given several times.",
+)
+def memory_command(counts: tuple[int, ...]) -> None:
+    """Measures the memory that Redis takes for a message `upgrade-finished`, all in.
+
+    Fails if it is more than 740 bytes. REDIS_SERVER chooses the server.
+    """
+    figures = memory.run(counts, environment.report)
+    if any(each["bytes"] > memory.MAX_BYTES for each in figures):
+        raise BenchError(f"a message takes more than {memory.MAX_BYTES} bytes")
 
 
 @main.command("replay", epilog="Example: bench/run replay --entries 10000000 --groups 100")

@@ -31,7 +31,8 @@ MANY_PARTITIONS = (1, 6, 24, 100)
 FULL_PENDING = 1000
 FULL_STEP = 10_000
 FULL_WINDOW_S = 7200
-# KEYS: the stream. ARGV: the first number, how many, the fingerprints' lifetime in seconds, the data.
+# KEYS: the stream. ARGV: the first number, how many, the fingerprints' lifetime in seconds, the data. The fingerprints
+# are no message's, in the same hashes.
 FILL = """
 for number = ARGV[1], ARGV[1] + ARGV[2] - 1 do
   local id = string.format('%032x', number)
@@ -41,7 +42,9 @@ for number = ARGV[1], ARGV[1] + ARGV[2] - 1 do
     'time', '2026-11-23T00:00:00.000000Z', 'datacontenttype', 'application/json',
     'data', ARGV[4], 'kind', 'upgrade-started', 'account', '0242078689-00001',
     'requestid', tostring(number))
-  redis.call('SET', '{fota:0}:seen:' .. id, entry, 'EX', ARGV[3])
+  local hash = '{fota:0}:seen:' .. number % 2048
+  redis.call('HSET', hash, string.sub(redis.sha1hex(id), 1, 12), (string.gsub(entry, '-', '')))
+  redis.call('EXPIRE', hash, ARGV[3])
 end
 """
 

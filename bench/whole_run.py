@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench import compare, growth, worker_memory
+from bench import compare, growth, memory, worker_memory
 from bench.report import growth_tables, stats, tables
 from bench.report.stats import Run, Target
 from bench.rig.contender import Contender
 
-PARTS = ("throughput", "latency", "queue", "spool", "worker")
+PARTS = ("throughput", "latency", "memory", "queue", "spool", "worker")
 CONNECTIONS = (16, 64)
 # The latency of the others has no target, and Flask's takes long.
 LATENCY_CONTENDERS = ("ours", "fastapi")
@@ -86,6 +86,8 @@ class WholeRun:
         elif part == "latency":
             both = (each for each in self._contenders if each.name in LATENCY_CONTENDERS)
             self._comparison(tuple(both)).run_open_loops()
+        elif part == "memory":
+            self._measure_memory()
         elif part == "worker":
             self._measure_worker()
         else:
@@ -105,6 +107,10 @@ class WholeRun:
         )
         return compare.Comparison(plan, self._note_run, self._result["comparison"])
 
+    def _measure_memory(self) -> None:
+        if not self._result["memory"]:
+            self._result["memory"] = memory.run(memory.COUNTS, self._report)
+
     def _measure_worker(self) -> None:
         if not self._result["worker"]:
             self._result["worker"] = worker_memory.measure(self._options.messages, self._report)
@@ -123,12 +129,18 @@ class WholeRun:
 
 def empty_result() -> Result:
     """A result without a measurement; schema.json describes it."""
-    return {"comparison": [], "growth": [], "worker": [], "targets": []}
+    return {"comparison": [], "growth": [], "memory": [], "worker": [], "targets": []}
 
 
 def targets(result: Result) -> list[Target]:
     """The targets, as far as they were measured."""
     return [
         *stats.targets(result["comparison"]),
+        *map(_memory_target, result["memory"]),
         *growth_tables.targets(result["growth"], result["worker"]),
     ]
+
+
+def _memory_target(figure: dict[str, float]) -> Target:
+    what = f"bytes of Redis for each of {figure['messages']:,} messages upgrade-finished"
+    return Target(what, figure["bytes"], memory.MAX_BYTES, at_most=True)

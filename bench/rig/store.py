@@ -65,7 +65,12 @@ def running(fsync: str) -> Iterator[Store]:
         fsync: Redis's `appendfsync`.
     """
     environment.VAR.mkdir(parents=True, exist_ok=True)
-    options = {"appendfsync": fsync, "auto-aof-rewrite-percentage": "0"}
+    options = {
+        "appendfsync": fsync,
+        "auto-aof-rewrite-percentage": "0",
+        # As docs/scaling.md recommends.
+        "stream-node-max-bytes": "16384",
+    }
     with (
         tempfile.TemporaryDirectory(prefix="redis-", dir=environment.VAR) as folder,
         redis_process.running(Path(folder), port=free_port(), options=options) as url,

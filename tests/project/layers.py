@@ -87,6 +87,7 @@ BENCH = Package(
             "compare",
             "consumer",
             "growth",
+            "memory",
             "searches",
             "slow_connections",
             "token_timing",
@@ -99,7 +100,7 @@ BENCH = Package(
         # Processes of their own.
         ("consumer_child", "contenders"),
     ),
-    {"listener": {"consumer", "consumer_child"}},
+    {"listener": {"consumer", "consumer_child", "memory"}},
 )
 SANDBOX = Package(
     "sandbox",

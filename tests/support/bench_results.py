@@ -49,6 +49,7 @@ def result(every: list[stats.Run]) -> dict[str, Any]:
 def whole_run(comparison: list[stats.Run], growth: list[stats.Run]) -> dict[str, Any]:
     """The figures and targets of `bench/run` without a command."""
     worker = [{"messages": 1e6, "rss_mb": 60.0, "pss_mb": 40.0}] * 3
-    figures = {"comparison": comparison, "growth": growth, "worker": worker}
+    memory = [{"messages": 10_000, "bytes": 741.0}]
+    figures = {"comparison": comparison, "growth": growth, "memory": memory, "worker": worker}
     targets = [target.as_dict() for target in whole.targets(figures)]
     return {**figures, "targets": targets}

@@ -19,6 +19,7 @@ COMMANDS = (
     "consumer",
     "growth",
     "install",
+    "memory",
     "replay",
     "searches",
     "slow-connections",

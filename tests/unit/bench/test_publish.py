@@ -31,6 +31,10 @@ def test_whole_run_is_published_in_the_document_and_its_tables_beside_the_benchm
     after = document.read_text()
     head, _, results = after.partition("<!-- results -->")
     assert "| messages/s over FastAPI's, 64 connections, always | ≥ 1.5 |" in results
+    assert (
+        "| bytes of Redis for each of 10,000 messages upgrade-finished | ≤ 740 | 741 | no |"
+        in results
+    )
     # The text around the results stays.
     assert head == before.split("<!-- results -->")[0]
     assert after.split("<!-- /results -->")[1] == before.split("<!-- /results -->")[1]
