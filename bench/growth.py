@@ -1,6 +1,5 @@
 """The service alone as things grow: queue, message size, partitions, spool."""
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +13,8 @@ from bench.load.messages import MessageNumbers, Template
 from bench.report import tables
 from bench.report.stats import Run, select
 from bench.rig import contender, environment, session, store
+from bench.rig.full_queue import fill
 from bench.rig.session import MAX_CONNECTIONS, Session
-from bench.rig.store import Store, stream_key
 from testbed.redis_servers import redis_cluster
 from testbed.redis_servers.redis_cluster import Cluster
 from testbed.redis_servers.redis_nodes import Node, started
@@ -28,25 +27,6 @@ LARGE, LARGE_CONNECTIONS = 100_000, 8
 PARTITIONS = (1, 2, 3, 4)
 MANY_MASTERS = 6
 MANY_PARTITIONS = (1, 6, 24, 100)
-FULL_PENDING = 1000
-FULL_STEP = 10_000
-FULL_WINDOW_S = 7200
-# KEYS: the stream. ARGV: the first number, how many, the fingerprints' lifetime in seconds, the data. The fingerprints
-# are no message's, in the same hashes.
-FILL = """
-for number = ARGV[1], ARGV[1] + ARGV[2] - 1 do
-  local id = string.format('%032x', number)
-  local entry = redis.call('XADD', KEYS[1], '*', 'specversion', '1.0', 'id', id,
-    'source', '/thingspace/fota/0242078689-00001',
-    'type', 'com.verizon.thingspace.fota.upgradeProgress', 'subject', id,
-    'time', '2026-11-23T00:00:00.000000Z', 'datacontenttype', 'application/json',
-    'data', ARGV[4], 'kind', 'upgrade-started', 'account', '0242078689-00001',
-    'requestid', tostring(number))
-  local hash = '{fota:0}:seen:' .. number % 2048
-  redis.call('HSET', hash, string.sub(redis.sha1hex(id), 1, 12), (string.gsub(entry, '-', '')))
-  redis.call('EXPIRE', hash, ARGV[3])
-end
-"""
 
 Report = Callable[[str], None]
 
@@ -207,23 +187,6 @@ class Growth:
         self.runs.append(run)
         labels = {"fsync": part, "contender": name, "connections": MAX_CONNECTIONS}
         self._report(tables.progress_line({**labels, **run}))
-
-
-def fill(queue: Store, entries: int, groups: int) -> None:
-    """Fills a queue as years without a consumer would: entries, fingerprints, groups far behind."""
-    data = messages.body(messages.sample_templates(), 1)
-    script = queue.client.register_script(FILL)
-    queue.client.config_set("appendfsync", "no")
-    for first in range(0, entries, FULL_STEP):
-        count = min(FULL_STEP, entries - first)
-        script(keys=[stream_key(0)], args=[first, count, FULL_WINDOW_S, data])
-    for number in range(groups):
-        name = f"group-{number}"
-        queue.client.xgroup_create(stream_key(0), name, id="0")
-        queue.client.xreadgroup(name, "one", {stream_key(0): ">"}, count=FULL_PENDING)
-    # What is measured next does not wait for the disk to catch up.
-    os.sync()
-    queue.client.config_set("appendfsync", "everysec")
 
 
 @contextmanager

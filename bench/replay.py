@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import click
 
-from bench import consumer, growth
+from bench import consumer
 from bench.errors import BenchError
-from bench.rig import store
+from bench.rig import full_queue, store
 from bench.rig.environment import ROOT
 from bench.rig.store import Store, stream_key
 
@@ -41,7 +41,7 @@ def run(options: Options) -> None:
     rates: dict[str, list[float]] = {"short": [], "long": []}
     with store.running("everysec") as short, store.running("everysec") as long:
         for queue, entries in ((short, options.messages), (long, options.entries)):
-            growth.fill(queue, entries, options.groups)
+            full_queue.fill(queue, entries, options.groups)
             queue.client.xgroup_create(stream_key(0), GROUP, id="$")
         for _ in range(options.rounds):
             for name, queue in (("short", short), ("long", long)):
