@@ -3,9 +3,11 @@
 from typing import Any
 
 import click
+from marshmallow import ValidationError
 
 from sandbox import provider_facts
 from sandbox.app import create_app
+from sandbox.reports.options import ReportOptions, changed
 from sandbox.server import listen, serving, stop_event
 from sandbox.settings import DEAD_SESSIONS, EMPTY_FORMS, QUERY_FORMS, Settings
 from sandbox.state import State
@@ -48,6 +50,18 @@ def check_accounts(
         if not provider_facts.ACCOUNT.fullmatch(account):
             click.echo(f"{account!r} is not of the usual form, ##########-#####.", err=True)
     return values
+
+
+def parse_options(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> ReportOptions:
+    named = dict(value.split("=", 1) for value in values if "=" in value)
+    if len(named) < len(values):
+        raise click.BadParameter("Each is NAME=VALUE, and no name comes twice.")
+    try:
+        return changed(ReportOptions(), named)
+    except ValidationError as problem:
+        raise click.BadParameter(str(problem.messages)) from None
 
 
 @click.command(help=HELP, context_settings={"show_default": True, "max_content_width": 100})
@@ -112,6 +126,17 @@ def check_accounts(
     help="The form of v1's answer to a query; an older description shows an object.",
 )
 @click.option(
+    "--option",
+    "report_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    envvar="SANDBOX_OPTIONS",
+    show_envvar=True,
+    callback=parse_options,
+    help="An option of the reports, such as empty=null; the environment has several, with spaces between "
+    "them. They can be changed at any time: see GET and PUT /sandbox/options. May be repeated.",
+)
+@click.option(
     "--allow-http", is_flag=True, help="Let v2 and v3 register http URLs; the real ones do not."
 )
 @click.option(
@@ -161,12 +186,22 @@ def check_accounts(
     help="Stop when standard input ends, as it does when the program that started this one dies.",
 )
 @click.option("--verbose", is_flag=True, help="Print a line for each request.")
-def main(host: str, port: int, *, exit_on_eof: bool, verbose: bool, **options: Any) -> None:
+def main(
+    host: str,
+    port: int,
+    *,
+    exit_on_eof: bool,
+    verbose: bool,
+    report_options: ReportOptions,
+    **options: Any,
+) -> None:
     settings = Settings(**{**options, "refused_login": int(options["refused_login"])})
     if settings.retry_after_min_s > settings.retry_after_max_s:
         raise click.UsageError("--retry-after-min is greater than --retry-after-max.")
+    state = State.build(settings, report_options=report_options)
+    state.runner.start()
     with stop_event(on_eof=exit_on_eof) as stop:
-        server = listen(create_app(State.build(settings)), host, port, verbose=verbose)
+        server = listen(create_app(state), host, port, verbose=verbose)
         with serving(server):
             root = f"http://{host}:{server.port}"
             click.echo(f"ThingSpace sandbox is ready: {root}/api (control: {root}/sandbox)")

@@ -81,6 +81,8 @@ CAMPAIGN_ID = invalid_parameter("Invalid uuid")
 STATUS = invalid_parameter("Invalid status")
 NO_RESULT = invalid_parameter("No records found")
 DEVICES = invalid_parameter("Invalid device list")
+PACKAGE = invalid_parameter("Invalid firmware or software name")
+DATES = invalid_parameter("Invalid date")
 STARTED = invalid_parameter("The upgrade has already started")
 
 MISSING_BASIC = gateway_fault(

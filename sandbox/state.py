@@ -10,9 +10,11 @@ from flask import current_app
 
 from sandbox.accounts.credentials import Credentials
 from sandbox.accounts.registrations import Registrations
-from sandbox.campaigns.campaigns import Campaigns
 from sandbox.campaigns.catalogue import Catalogue
+from sandbox.courses.campaigns import Campaigns
+from sandbox.courses.runner import Runner
 from sandbox.delivery.deliveries import Deliveries
+from sandbox.delivery.losses import Losses
 from sandbox.delivery.sender import Sender
 from sandbox.faults import Faults
 from sandbox.reports.chosen import ChosenOptions
@@ -34,8 +36,10 @@ class State:
     faults: Faults
     request_log: RequestLog
     deliveries: Deliveries
+    losses: Losses
     sender: Sender
     catalogue: Catalogue
+    runner: Runner
     campaigns: Campaigns
     report_options: ChosenOptions
     clock: Callable[[], float]
@@ -51,7 +55,9 @@ class State:
     ) -> Self:
         registrations = Registrations(clock=clock, rotation_lag_s=settings.rotation_lag_s)
         deliveries = Deliveries(clock=clock)
-        catalogue = Catalogue()
+        catalogue, losses = Catalogue(), Losses()
+        sender = Sender(settings, registrations, deliveries, losses, clock=clock, uniform=uniform)
+        runner = Runner(sender, clock=clock)
         return cls(
             settings=settings,
             credentials=Credentials(settings, clock=clock),
@@ -59,9 +65,11 @@ class State:
             faults=Faults(),
             request_log=RequestLog(clock=clock),
             deliveries=deliveries,
-            sender=Sender(settings, registrations, deliveries, clock=clock, uniform=uniform),
+            losses=losses,
+            sender=sender,
             catalogue=catalogue,
-            campaigns=Campaigns(catalogue, clock=clock),
+            runner=runner,
+            campaigns=Campaigns(catalogue, runner, clock=clock),
             report_options=ChosenOptions(report_options or ReportOptions()),
             clock=clock,
         )

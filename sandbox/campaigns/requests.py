@@ -42,6 +42,7 @@ class CampaignRequest:
         callbacks: `devices`, `upgrade` or `none`: whether a start and an end are sent for each device, for the
             whole upgrade, or not at all.
         envelope: the form of the callbacks, `v1` or `campaign`; None: the version's.
+        announce: begin with a callback that new firmware is available, in v1's form.
         lose: of every `lose_of` callbacks so many are never sent.
         age_days: upgrades were created evenly between so many days ago and now.
         first_device: the lowest device id; None: the one after all earlier requests'.
@@ -59,6 +60,7 @@ class CampaignRequest:
     ends: Mapping[str, float] = field(default_factory=dict)
     callbacks: Callbacks = "devices"
     envelope: Envelope | None = None
+    announce: bool = False
     lose: int = 0
     lose_of: int = 1
     age_days: float = 0.0
@@ -90,6 +92,7 @@ class CampaignRequestSchema(Schema):
     ends = _weights()
     callbacks = fields.String(validate=validate.OneOf(CALLBACKS))
     envelope = fields.String(allow_none=True, validate=validate.OneOf(ENVELOPES))
+    announce = fields.Boolean(truthy={True}, falsy={False})
     lose = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
     lose_of = fields.Integer(strict=True, validate=validate.Range(min=1, max=1000))
     age_days = fields.Float(validate=validate.Range(min=0, max=3650))
@@ -149,6 +152,7 @@ def build(
         rejections=request.rejections,
         callbacks="none" if request.states else request.callbacks,
         envelope=request.envelope or ("v1" if request.version == "v1" else "campaign"),
+        announce=request.announce,
         seed=seed,
     )
     first = int(request.first_device or first_device)

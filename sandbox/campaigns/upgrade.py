@@ -33,6 +33,7 @@ class Plan:
         rejections: the share of devices that are rejected at the beginning, 0 to 1.
         callbacks: which callbacks are raised.
         envelope: their form.
+        announce: whether the first upgrade begins with a callback about its firmware.
         seed: chooses the devices that fail and those that are rejected.
         end_date: of the upgrades, as it was requested; None: some days after the beginning.
         members: what else was requested, for the replies that show it.
@@ -46,6 +47,7 @@ class Plan:
     rejections: float = 0.0
     callbacks: Callbacks = "devices"
     envelope: Envelope = "v1"
+    announce: bool = False
     seed: str = "0"
     start_date: str | None = None
     end_date: str | None = None

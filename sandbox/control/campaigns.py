@@ -1,5 +1,6 @@
 """The calls of the control side for upgrades, and for the options of reports."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response, jsonify
@@ -9,6 +10,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from sandbox.campaigns.catalogue import Batch
 from sandbox.campaigns.requests import CampaignRequestSchema
 from sandbox.control.blueprint import control, json_object, number
+from sandbox.delivery.losses import LossSchema
 from sandbox.reports import options
 from sandbox.state import state
 
@@ -58,6 +60,21 @@ def upgrades(wanted: int) -> Response:
         for upgrade in batch.upgrades[after : after + MOST_LISTED]
     ]
     return jsonify(upgrades=items)
+
+
+@control.get("/losses")
+def losses() -> Response:
+    return jsonify(asdict(state().losses.loss))
+
+
+@control.put("/losses")
+def change_losses() -> tuple[Response, int]:
+    try:
+        loss = LossSchema().load(json_object())
+    except ValidationError as problem:
+        return jsonify(error="Not losses.", fields=problem.messages), 400
+    state().losses.replace(loss)
+    return jsonify(asdict(loss)), 200
 
 
 @control.get("/options")

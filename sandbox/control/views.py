@@ -22,9 +22,10 @@ def send() -> tuple[Response, int]:
     if not isinstance(account, str):
         raise BadRequest("The message needs an accountName, or the query an account.")
     version, as_given, wait = chosen_version(), flag("as_given"), flag("wait")
+    lose = flag("lose")
     try:
         delivery = state().sender.send(
-            message, account, version=version, as_given=as_given, wait=wait
+            message, account, version=version, as_given=as_given, wait=wait, drop=lose
         )
     except UnicodeEncodeError:
         raise BadRequest("The message cannot be sent as UTF-8.") from None
@@ -40,7 +41,9 @@ def deliveries() -> Response:
         if delivery is None:
             raise NotFound("There is no delivery with this id.")
         return jsonify(delivery)
-    listed = state().deliveries.listing(number("after"), one_of("result", RESULTS))
+    listed = state().deliveries.listing(
+        number("after"), one_of("result", RESULTS), request.args.get("upgrade")
+    )
     return jsonify(deliveries=listed, counts=state().deliveries.counts())
 
 

@@ -1,8 +1,10 @@
 """Deliveries: a message's attempts, when the next one is due, and the result: pure state."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import Any, Literal, TypeAlias, get_args
 
 from sandbox.provider_facts import Version
@@ -14,6 +16,9 @@ RESULTS: tuple[Result, ...] = get_args(Result)
 # A message is sent twice at most, whether because it was refused or because the answer took too
 # long [seen]. What a refusal after a second sending would lead to is [?].
 MAX_ATTEMPTS = 2
+# A delivery takes about a kilobyte. Of more than so many the oldest are only counted.
+MAX_KEPT = 100_000
+FORGOTTEN_AT_ONCE = 10_000
 
 
 @dataclass
@@ -67,7 +72,9 @@ class Delivery:
 
     Attributes:
         id: 1, 2, 3, … in the order in which the messages were given.
-        url: the target without a login; None: nothing was registered.
+        url: the target without a login; None: there was none, because nothing was registered or it was dropped.
+        upgrade: the id of the upgrade that the message is about, if a campaign of the sandbox sent it.
+        dropped: it was lost on purpose, and never sent.
     """
 
     id: int
@@ -77,12 +84,14 @@ class Delivery:
     type: str | None
     created: float
     attempts: list[Attempt] = field(default_factory=list)
+    upgrade: str | None = None
+    dropped: bool = False
 
     @property
     def result(self) -> Result:
         """Acknowledged as soon as one sending is, even while another is under way."""
         if self.url is None:
-            return "unregistered"
+            return "dropped" if self.dropped else "unregistered"
         if any(attempt.acknowledged for attempt in self.attempts):
             return "acknowledged"
         tried = len(self.attempts) >= MAX_ATTEMPTS
@@ -90,22 +99,31 @@ class Delivery:
 
 
 class Deliveries:
-    """Every delivery, kept for the life of the process: tests need the full history, and one takes
-    about a kilobyte, so that a hundred thousand of them do no harm. Every method is atomic.
-    """
+    """The deliveries, of which the newest hundred thousand or so are kept; all are counted. Every method is atomic."""
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    def __init__(self, *, clock: Callable[[], float], max_kept: int = MAX_KEPT) -> None:
         self._clock = clock
+        self._max_kept = max_kept
         self._mutex = threading.Lock()
-        self._all: list[Delivery] = []
+        self._kept: list[Delivery] = []
+        self._forgotten: Counter[Result] = Counter()
 
     def add(
-        self, account: str, version: Version | None, url: str | None, message_type: str | None
+        self,
+        account: str,
+        version: Version | None,
+        url: str | None,
+        message_type: str | None,
+        upgrade_id: str | None = None,
+        *,
+        dropped: bool = False,
     ) -> Delivery:
         with self._mutex:
-            number = len(self._all) + 1
+            self._forget()
+            number = self._first_id() + len(self._kept)
             delivery = Delivery(number, account, version, url, message_type, self._clock())
-            self._all.append(delivery)
+            delivery.upgrade, delivery.dropped = upgrade_id, dropped
+            self._kept.append(delivery)
             return delivery
 
     def begin(self, delivery: Delivery, kind: Kind) -> Attempt:
@@ -132,22 +150,46 @@ class Deliveries:
             )
 
     def get(self, number: int) -> dict[str, Any] | None:
+        """A delivery by its id; None: there is none, or it is only counted any more."""
         with self._mutex:
-            found = 1 <= number <= len(self._all)
-            return _as_json(self._all[number - 1]) if found else None
+            index = number - self._first_id()
+            return _as_json(self._kept[index]) if 0 <= index < len(self._kept) else None
 
-    def listing(self, after: int = 0, result: str | None = None) -> list[dict[str, Any]]:
-        """Those with an id above `after` and, if given, this result; in the order of their ids."""
+    def listing(
+        self, after: int = 0, result: str | None = None, upgrade_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Those with an id above `after` and, if given, this result and upgrade; in the order of their ids."""
         with self._mutex:
-            chosen = self._all[after:]
-            return [_as_json(each) for each in chosen if result in {None, each.result}]
+            chosen = self._kept[max(0, after + 1 - self._first_id()) :]
+            return [
+                _as_json(each)
+                for each in chosen
+                if result in {None, each.result} and upgrade_id in {None, each.upgrade}
+            ]
 
     def counts(self) -> dict[str, int]:
-        """How many ended how."""
+        """How many ended how, those that are not kept any more included."""
         with self._mutex:
-            results = [delivery.result for delivery in self._all]
-        return {result: results.count(result) for result in RESULTS}
+            counts = self._forgotten + Counter(delivery.result for delivery in self._kept)
+        return {result: counts[result] for result in RESULTS}
+
+    def _first_id(self) -> int:
+        return self._forgotten.total() + 1
+
+    def _forget(self) -> None:
+        """Makes room if need be. Nothing is forgotten while the oldest one is pending."""
+        if len(self._kept) < self._max_kept + FORGOTTEN_AT_ONCE:
+            return
+        old = list(takewhile(_settled, self._kept[:FORGOTTEN_AT_ONCE]))
+        self._forgotten.update(delivery.result for delivery in old)
+        del self._kept[: len(old)]
+
+
+def _settled(delivery: Delivery) -> bool:
+    return delivery.result != "pending"
 
 
 def _as_json(delivery: Delivery) -> dict[str, Any]:
-    return {**asdict(delivery), "result": delivery.result}
+    members = asdict(delivery)
+    del members["dropped"]
+    return {**members, "result": delivery.result}

@@ -3,6 +3,9 @@
 import random
 import threading
 from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,21 @@ class Loss:
         # Not a secret: the choice has to be the same in every run.
         chosen = random.Random(f"{self.seed}:{block}").sample(range(self.of), self.lose)  # noqa: S311
         return place in chosen
+
+
+class LossSchema(Schema):
+    """The JSON of a loss."""
+
+    lose = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
+    of = fields.Integer(strict=True, validate=validate.Range(min=1, max=1000))
+    seed = fields.String(validate=validate.Length(max=200))
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> Loss:
+        loss = Loss(**data)
+        if loss.lose > loss.of:
+            raise ValidationError("More than of.", "lose")
+        return loss
 
 
 class Losses:

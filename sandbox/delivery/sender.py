@@ -9,12 +9,14 @@ from typing import Any, TypeAlias
 
 import requests
 
-from sandbox.accounts.registrations import Login, Registration, Registrations, without_login
-from sandbox.delivery.deliveries import Deliveries, Delivery, Kind
+from sandbox.accounts.registrations import Login, Registrations, without_login
+from sandbox.delivery.deliveries import Deliveries, Delivery, Kind, Result
+from sandbox.delivery.losses import Losses
 from sandbox.provider_facts import USER_AGENT, Version
 from sandbox.settings import Settings
 
 Post: TypeAlias = Callable[[str, bytes], int]
+Ended: TypeAlias = Callable[[Result], None]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Job:
     delivery: Delivery
     url: str
     body: bytes
+    ended: "Ended"
 
 
 class Sender:
@@ -34,6 +37,7 @@ class Sender:
         settings: the spans.
         registrations: where messages go.
         deliveries: where their results are recorded.
+        losses: which messages are lost on purpose.
         clock: the time, in seconds since the epoch.
         uniform: a random number between two others.
         post: sends a body to a URL, answers the status, raises `requests.RequestException`.
@@ -44,6 +48,7 @@ class Sender:
         settings: Settings,
         registrations: Registrations,
         deliveries: Deliveries,
+        losses: Losses | None = None,
         *,
         clock: Callable[[], float],
         uniform: Callable[[float, float], float],
@@ -52,6 +57,7 @@ class Sender:
         self._settings = settings
         self._registrations = registrations
         self._deliveries = deliveries
+        self._losses = losses or Losses()
         self._clock = clock
         self._uniform = uniform
         self._post = post or _http_post(settings.give_up_after_s, settings.ca_file)
@@ -64,6 +70,9 @@ class Sender:
         version: Version | None = None,
         as_given: bool = False,
         wait: bool = False,
+        upgrade_id: str | None = None,
+        drop: bool = False,
+        ended: Ended = lambda _: None,
     ) -> Delivery:
         """Sends a message to what is registered now.
 
@@ -73,33 +82,31 @@ class Sender:
             version: whose registration counts; None: the first of v1, v2, v3 that has one.
             as_given: leave the message alone, also where v1 puts its login into it.
             wait: return when all sendings have ended; else at once.
+            upgrade_id: the upgrade that it is about, for the record.
+            drop: lose it on purpose, whatever the losses say.
+            ended: is called with the result, in whichever thread it is known.
 
         Raises:
             UnicodeEncodeError: the message holds half a surrogate pair.
         """
+        dropped = self._losses.takes_next() or drop
         target = self._registrations.target(account, version)
-        if target is None:
-            return self._deliveries.add(account, version, None, _kind(message))
-        job = self._job(message, account, target, as_given=as_given)
+        if dropped or target is None:
+            delivery = self._deliveries.add(
+                account, version, None, _kind(message), upgrade_id, dropped=dropped
+            )
+            ended(delivery.result)
+            return delivery
+        # Encode first: a message that cannot be encoded must not be recorded as pending.
+        body = encode(message, target[1].login if target[0] == "v1" and not as_given else None)
+        url = without_login(target[1].url)
+        added = self._deliveries.add(account, target[0], url, _kind(message), upgrade_id)
+        job = Job(added, url, body, ended)
         if wait:
             self._deliver(job)
         else:
             threading.Thread(target=self._deliver, args=(job,), daemon=True).start()
         return job.delivery
-
-    def _job(
-        self,
-        message: Mapping[str, Any],
-        account: str,
-        target: tuple[Version, Registration],
-        *,
-        as_given: bool,
-    ) -> Job:
-        version, found = target
-        # Encode first: a message that cannot be encoded must not be recorded as pending.
-        body = encode(message, found.login if version == "v1" and not as_given else None)
-        url = without_login(found.url)
-        return Job(self._deliveries.add(account, version, url, _kind(message)), url, body)
 
     def _deliver(self, job: Job) -> None:
         retry_after_s = self._uniform(
@@ -119,6 +126,7 @@ class Sender:
                 threads.append(self._attempt(job, due.kind, answers))
         for thread in threads:
             thread.join()
+        job.ended(job.delivery.result)
 
     def _attempt(self, job: Job, kind: Kind, answers: "SimpleQueue[None]") -> threading.Thread:
         attempt = self._deliveries.begin(job.delivery, kind)

@@ -51,6 +51,12 @@ def devices(found: Upgrade, now: float) -> Iterator[dict[str, str]]:
     return (_device(look, index, device) for index, device in enumerate(found.devices))
 
 
+def device_words(progress: Progress) -> tuple[str, str]:
+    """A device's status and reason."""
+    status, reason = _WORDS[progress]
+    return status, reason or ""
+
+
 def _device(look: Look, index: int, device: str) -> dict[str, str]:
     status, reason = _WORDS[look.progress(index)[0]]
     more = {} if reason is None else {"resultReason": reason}

@@ -30,17 +30,21 @@ def word(look: Look) -> str:
 
 
 def campaign(found: Upgrade, now: float) -> dict[str, Any]:
-    plan = found.plan
+    """A campaign. One for a file names that in the software's place. [sdk]"""
+    plan, package = found.plan, found.plan.package
+    software = {
+        "softwareName": package.name,
+        "softwareFrom": package.version_from,
+        "softwareTo": package.version_to,
+    }
     return {
         "id": found.id,
         "accountName": plan.account,
-        "campaignName": f"{plan.package.name}-{found.number}",
-        "softwareName": plan.package.name,
+        "campaignName": f"{package.name}-{found.number}",
+        **({} if "fileName" in plan.members else software),
         "distributionType": DISTRIBUTION,
-        "make": plan.package.make,
-        "model": plan.package.model,
-        "softwareFrom": plan.package.version_from,
-        "softwareTo": plan.package.version_to,
+        "make": package.make,
+        "model": package.model,
         "startDate": plan.start_date or dates.day(found.created),
         "endDate": plan.end_date or dates.day(found.created + END_AFTER_S),
         **plan.members,

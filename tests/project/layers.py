@@ -110,6 +110,7 @@ SANDBOX = Package(
         ("control",),
         ("api",),
         ("state",),
+        ("courses",),
         ("reports",),
         ("campaigns",),
         ("delivery",),

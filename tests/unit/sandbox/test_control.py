@@ -35,6 +35,7 @@ def test_a_message_to_nobody_is_noted_as_unregistered(client: FlaskClient) -> No
         "url": None,
         "type": "firmwareList",
         "created": 1000.5,
+        "upgrade": None,
         "attempts": [],
         "result": "unregistered",
     }

@@ -86,6 +86,7 @@ def test_the_log_lists_by_id_and_by_result_and_counts() -> None:
         "url": "https://host/",
         "type": None,
         "created": 5.0,
+        "upgrade": None,
         "attempts": [{"kind": "first", "started": 5.0, "ended": 5.0, "status": 200, "error": None}],
         "result": "acknowledged",
     }

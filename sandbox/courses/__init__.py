@@ -1,0 +1,1 @@
+"""Upgrades that run their course: how they are planned, and the callbacks that they raise."""
