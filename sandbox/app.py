@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from sandbox.accounts.registrations import without_login
 from sandbox.api import api, callback_forms, respond
-from sandbox.control import control
+from sandbox.control import control, index
 from sandbox.faults import Fault
 from sandbox.request_log import Call
 from sandbox.state import EXTENSION, State, state
@@ -22,6 +22,7 @@ def create_app(built: State) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(api)
     app.register_blueprint(control)
+    app.register_blueprint(index)
     app.before_request(begin_call)
     app.after_request(end_call)
     app.register_error_handler(HTTPException, http_error)

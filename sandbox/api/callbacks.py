@@ -15,6 +15,7 @@ CALLBACKS = "/fota/<any(v1, v2, v3):version>/callbacks/<account>"
 
 @api.get(CALLBACKS)
 def query(version: Version, account: str) -> Response:
+    """[doc, sdk] The registration of an account; an empty result if there is none."""
     authorize(account)
     registration = state().registrations.get(version, account)
     return respond(callback_forms.query_reply(state().settings, version, account, registration))
@@ -22,6 +23,7 @@ def query(version: Version, account: str) -> Response:
 
 @api.post(CALLBACKS)
 def register(version: Version, account: str) -> Response:
+    """[doc, sdk] Registers a URL in place of whatever was registered."""
     return _write(version, account, "POST")
 
 
@@ -35,7 +37,7 @@ def modify(version: Version, account: str) -> Response:
 
 @api.delete(CALLBACKS)
 def deregister(version: Version, account: str) -> Response:
-    """[doc, sdk] v1 names the service in its path."""
+    """[doc, sdk] Removes whatever is registered; v1 names the service in its path."""
     if version == "v1":
         raise ApiError(replies.NO_RESOURCE)
     return _remove(version, account)
@@ -43,6 +45,7 @@ def deregister(version: Version, account: str) -> Response:
 
 @api.delete("/fota/v1/callbacks/<account>/name/<service>")
 def deregister_v1(account: str, service: str) -> Response:
+    """[doc, sdk] Removes whatever is registered."""
     authorize(account)
     callback_forms.check_service(service)
     return _remove("v1", account)

@@ -22,7 +22,7 @@ UPGRADES = {"more": "hasMoreFlag", "cursor": "lastSeenUpgradeId", "items": "repo
 
 @api.get("/fota/v1/reports/<account>/status/<status>/index/<start>")
 def upgrades_by_status(account: str, status: str, start: str) -> Response:
-    """The account's upgrades in one status, oldest first, with their devices. The page size is [?]."""
+    """[doc, sdk] The upgrades in one status, oldest first, with their devices. The page size is [?]."""
     archive = begin("v1", account)
     stage, options = stage_of("v1", status), archive.options
     if stage is None:
@@ -41,7 +41,7 @@ def upgrades_by_status(account: str, status: str, start: str) -> Response:
 
 @api.get("/fota/v1/upgrades/<account>/upgrade/<upgrade_id>")
 def upgrade(account: str, upgrade_id: str) -> Response:
-    """One upgrade with its devices. That a cancelled one is not found any more is [?]."""
+    """[doc, sdk] One upgrade with its devices. That a cancelled one is not found any more is [?]."""
     archive = begin("v1", account)
     found = found_upgrade(archive, upgrade_id)
     if v1.word(found.look(archive.now)) is None:
@@ -51,13 +51,13 @@ def upgrade(account: str, upgrade_id: str) -> Response:
 
 @api.get("/fota/v1/reports/<account>/<any(devices, device):_>/<device>")
 def history_v1(account: str, device: str, _: str) -> Response:
-    """A device's upgrades of six months. The page's own curl has `device` in the path, all else `devices`. [doc]"""
+    """[doc, sdk] A device's upgrades of six months. The page's own curl has `device` in the path, all else `devices`."""
     return device_history(begin("v1", account), device, v1.history_item)
 
 
 @api.get("/fota/v1/firmware/<account>")
 def firmware_v1(account: str) -> Response:
-    """The firmware for the models of the account's devices."""
+    """[doc, sdk] The firmware for the models of the account's devices."""
     archive = begin("v1", account)
     items = [v1.firmware(package, account) for package in archive.packages()]
     return answer_items(items, archive.options)
@@ -65,5 +65,5 @@ def firmware_v1(account: str) -> Response:
 
 @api.get("/fota/v1/devices/<account>/index/<start>")
 def devices_v1(account: str, start: str) -> Response:
-    """The account's devices by IMEI, a thousand a page; the index is the last IMEI that was seen."""
+    """[doc, sdk] The account's devices by IMEI; the index is the last IMEI that was seen."""
     return account_devices(begin("v1", account), start, v1.account_device)

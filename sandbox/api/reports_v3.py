@@ -22,13 +22,13 @@ from sandbox.reports.options import ReportOptions
 
 @api.get("/fota/v3/reports/<account>/firmware/campaigns")
 def campaigns_by_status_v3(account: str) -> Response:
-    """[sdk]"""
+    """[sdk] The campaigns in one status, by the SDK's path."""
     return _campaigns(account, "sdk")
 
 
 @api.get("/fota/v3/reports/<account>/campaigns")
 def campaigns_by_status_v3_pages(account: str) -> Response:
-    """[doc]"""
+    """[doc] The campaigns in one status, by the pages' path."""
     return _campaigns(account, "pages")
 
 
@@ -55,7 +55,7 @@ def _asked(word: str, options: ReportOptions) -> Stage:
 
 @api.get("/fota/v3/campaigns/<account>/<campaign_id>")
 def campaign_v3(account: str, campaign_id: str) -> Response:
-    """One campaign, also a pre-scheduled one, which no list shows. [doc]"""
+    """[doc, sdk] One campaign, also a pre-scheduled one, which no list shows."""
     archive = begin("v3", account)
     found = found_upgrade(archive, campaign_id)
     return answer(v3.campaign_information(found, archive.now, archive.options))
@@ -63,17 +63,19 @@ def campaign_v3(account: str, campaign_id: str) -> Response:
 
 @api.get("/fota/v3/reports/<account>/campaigns/<campaign_id>/devices")
 def campaign_devices_v3(account: str, campaign_id: str) -> Response:
+    """[doc, sdk] A campaign's devices by IMEI, with the only times of a device."""
     return campaign_devices(begin("v3", account), campaign_id, v3.device_status)
 
 
 @api.get("/fota/v3/reports/<account>/devices/<device>")
 def history_v3(account: str, device: str) -> Response:
+    """[doc, sdk] A device's campaigns that have ended, with the time of the report."""
     return device_history(begin("v3", account), device, v3.history_item)
 
 
 @api.get("/fota/v3/firmware/<account>")
 def firmware_v3(account: str) -> Response:
-    """The firmware for the models of the account's devices, all of one protocol."""
+    """[doc, sdk] The firmware for the models of the account's devices, all of one protocol."""
     archive = begin("v3", account)
     asked = request.args.get("protocol", "all")
     found = archive.packages() if asked in {v3.PROTOCOL, "all"} else []
@@ -82,6 +84,6 @@ def firmware_v3(account: str) -> Response:
 
 @api.get("/fota/v3/devices/<account>")
 def devices_v3(account: str) -> Response:
-    """The account's devices by IMEI. `protocol` is ignored: all of them are LWM2M devices."""
+    """[doc, sdk] The account's devices by IMEI. `protocol` is ignored: all of them are LWM2M devices."""
     cursor = request.args.get("lastSeenDeviceId", "0")
     return account_devices(begin("v3", account), cursor, v3.account_device)

@@ -21,7 +21,7 @@ from sandbox.state import state
 
 @api.post("/fota/v1/upgrades")
 def schedule_v1() -> Response:
-    """[doc, sdk] The account stands in the body."""
+    """[doc, sdk] Schedules an upgrade; the account stands in the body."""
     body = json_object(replies.EMPTY_BODY)
     return _schedule_v1(str(body.get("accountName", "")), body)
 
@@ -34,25 +34,25 @@ def schedule_v1_of_account(account: str) -> Response:
 
 @api.delete("/fota/v1/upgrades/<account>/upgrade/<upgrade_id>")
 def cancel_v1(account: str, upgrade_id: str) -> Response:
-    """[doc, sdk] What becomes of its reports is [?]: here it disappears from them."""
+    """[doc, sdk] Cancels an upgrade. What becomes of its reports is [?]: here it disappears from them."""
     return _cancel("v1", account, upgrade_id)
 
 
 @api.post("/fota/v2/campaigns/<account>")
 def schedule_v2(account: str) -> Response:
-    """[doc, sdk]"""
+    """[doc, sdk] Schedules a campaign."""
     return _schedule_v2(account)
 
 
 @api.post("/fota/v2/campaigns/<any(software, files):_>/<account>")
 def schedule_v2_by_type(account: str, _: str) -> Response:
-    """[sdk] Files have `fileName` and `fileVersion` in the software's place."""
+    """[sdk] Schedules a campaign; one for files has `fileName` and `fileVersion` in the software's place."""
     return _schedule_v2(account)
 
 
 @api.post("/fota/v3/campaigns/firmware/<account>")
 def schedule_v3(account: str) -> Response:
-    """[doc, sdk]"""
+    """[doc, sdk] Schedules a campaign."""
     upgrade = _schedule("v3", account, json_object(replies.EMPTY_BODY))
     options = state().report_options.get()
     return answer(v3.campaign(upgrade, state().clock(), options))
@@ -60,13 +60,13 @@ def schedule_v3(account: str) -> Response:
 
 @api.delete("/fota/v2/campaigns/<account>/<campaign_id>")
 def cancel_v2(account: str, campaign_id: str) -> Response:
-    """[doc, sdk]"""
+    """[doc, sdk] Cancels a campaign that has not started."""
     return _cancel("v2", account, campaign_id)
 
 
 @api.delete("/fota/v3/campaigns/<account>/<campaign_id>")
 def cancel_v3(account: str, campaign_id: str) -> Response:
-    """[doc, sdk]"""
+    """[doc, sdk] Cancels a campaign that has not started."""
     return _cancel("v3", account, campaign_id)
 
 

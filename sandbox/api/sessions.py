@@ -10,7 +10,7 @@ from sandbox.state import state
 
 @api.post("/ts/v1/oauth2/token")
 def issue_token() -> Response:
-    """[doc, sdk] The scope's text is [?]."""
+    """[doc, sdk] The application's token; the scope's text is [?]."""
     authorization = request.authorization
     if authorization is None or authorization.type != "basic":
         raise ApiError(replies.MISSING_BASIC)
@@ -31,6 +31,7 @@ def issue_token() -> Response:
 
 @api.post("/m2m/v1/session/login")
 def log_in() -> Response:
+    """[doc, sdk] A session; the fifth failed login in a row locks the account."""
     check_bearer()
     body = json_object(replies.BLANK_LOGIN)
     username, password = body.get("username"), body.get("password")

@@ -29,5 +29,6 @@ answered 400 `{"error": …}`.
 
 from sandbox.control import campaigns, views
 from sandbox.control.blueprint import control
+from sandbox.control.index import index
 
-__all__ = ["campaigns", "control", "views"]
+__all__ = ["campaigns", "control", "index", "views"]

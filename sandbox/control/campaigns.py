@@ -19,6 +19,7 @@ MOST_LISTED = 1000
 
 @control.post("/campaigns")
 def add_campaigns() -> tuple[Response, int]:
+    """Makes upgrades: see `sandbox.campaigns.requests.CampaignRequest`."""
     try:
         wanted = CampaignRequestSchema().load(json_object())
     except ValidationError as problem:
@@ -32,18 +33,20 @@ def add_campaigns() -> tuple[Response, int]:
 
 @control.get("/campaigns")
 def campaigns() -> Response:
+    """The requests so far, and what became of their callbacks."""
     return jsonify(campaigns=[_summary(batch) for batch in state().catalogue.batches()])
 
 
 @control.delete("/campaigns")
 def clear_campaigns() -> Response:
+    """Forgets all upgrades."""
     state().campaigns.clear()
     return jsonify(campaigns=[])
 
 
 @control.get("/campaigns/<int:wanted>/upgrades")
 def upgrades(wanted: int) -> Response:
-    """The ids of a request's upgrades and what each is now, at most a thousand."""
+    """The ids of a request's upgrades and what each is now, at most a thousand. Query: after=N."""
     after, now = number("after"), state().clock()
     batch = next((each for each in state().catalogue.batches() if each.number == wanted), None)
     if batch is None:
@@ -64,11 +67,13 @@ def upgrades(wanted: int) -> Response:
 
 @control.get("/losses")
 def losses() -> Response:
+    """Which of all messages are lost on purpose."""
     return jsonify(asdict(state().losses.loss))
 
 
 @control.put("/losses")
 def change_losses() -> tuple[Response, int]:
+    """Chooses how many of how many messages are lost on purpose."""
     try:
         loss = LossSchema().load(json_object())
     except ValidationError as problem:
@@ -79,11 +84,13 @@ def change_losses() -> tuple[Response, int]:
 
 @control.get("/options")
 def report_options() -> Response:
+    """The options of the reports, and what can be chosen."""
     return jsonify(options=options.as_json(state().report_options.get()), choices=options.CHOICES)
 
 
 @control.put("/options")
 def change_options() -> tuple[Response, int]:
+    """Changes some of the options."""
     try:
         chosen = state().report_options.change(json_object())
     except ValidationError as problem:
@@ -93,6 +100,7 @@ def change_options() -> tuple[Response, int]:
 
 @control.delete("/options")
 def reset_options() -> Response:
+    """Back to the options of the start."""
     return jsonify(options=options.as_json(state().report_options.reset()))
 
 

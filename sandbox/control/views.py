@@ -17,6 +17,7 @@ REGISTRATION = "/registrations/<any(v1, v2, v3):version>/<account>"
 
 @control.post("/messages")
 def send() -> tuple[Response, int]:
+    """Sends the body as a message. Query: version, account, as_given=1, wait=1, lose=1."""
     message = json_object()
     account = request.args.get("account") or message.get("accountName")
     if not isinstance(account, str):
@@ -36,6 +37,7 @@ def send() -> tuple[Response, int]:
 
 @control.get("/deliveries")
 def deliveries() -> Response:
+    """The messages that were sent, and what became of each. Query: id, after, result, upgrade."""
     if "id" in request.args:
         delivery = state().deliveries.get(number("id"))
         if delivery is None:
@@ -49,17 +51,19 @@ def deliveries() -> Response:
 
 @control.get("/requests")
 def requests() -> Response:
+    """The calls of the API. Query: after."""
     return jsonify(requests=state().request_log.listing(number("after")))
 
 
 @control.get("/registrations")
 def registrations() -> Response:
+    """The registered URLs, and every change."""
     return jsonify(state().registrations.listing())
 
 
 @control.put(REGISTRATION)
 def replace(version: Version, account: str) -> Response:
-    """As another owner would: without the API's checks of session and account."""
+    """Registers a URL as another owner would, without the checks of session and account."""
     body = {"name": "Fota", **json_object()}
     try:
         wanted = callback_forms.parse(version, body, allow_http=True)
@@ -71,16 +75,19 @@ def replace(version: Version, account: str) -> Response:
 
 @control.delete(REGISTRATION)
 def remove(version: Version, account: str) -> Response:
+    """Deregisters as another owner would."""
     return jsonify(removed=state().registrations.remove(version, account, "outside"))
 
 
 @control.get("/faults")
 def faults() -> Response:
+    """The faults to come, and the shapes that have names."""
     return jsonify(faults=state().faults.listing(), shapes=sorted(SHAPES))
 
 
 @control.post("/faults")
 def add_fault() -> tuple[Response, int]:
+    """Makes the next calls of a path fail: see `sandbox.faults.Fault`."""
     try:
         fault = FaultSchema().load(json_object())
     except ValidationError as problem:
@@ -91,16 +98,19 @@ def add_fault() -> tuple[Response, int]:
 
 @control.delete("/faults")
 def clear_faults() -> Response:
+    """Forgets all faults."""
     state().faults.clear()
     return jsonify(faults=[])
 
 
 @control.get("/account")
 def account() -> Response:
+    """The lock, the failed logins and the live sessions."""
     return jsonify(state().credentials.summary())
 
 
 @control.post("/unlock")
 def unlock() -> Response:
+    """Lifts the lock, as Verizon Support does."""
     state().credentials.unlock()
     return jsonify(state().credentials.summary())

@@ -1,6 +1,8 @@
 """The tests' side through Flask's test client: the records, and bad input."""
 
+import html
 import json
+import re
 from typing import Any
 
 import pytest
@@ -139,8 +141,28 @@ def test_half_a_surrogate_pair_cannot_be_sent(client: FlaskClient, state: State)
     assert state.deliveries.listing() == []
 
 
-@pytest.mark.parametrize("path", ["/sandbox/deliveries?id=7", "/sandbox/nothing", "/", "/other"])
+@pytest.mark.parametrize("path", ["/sandbox/deliveries?id=7", "/sandbox/nothing", "/other"])
 def test_what_is_not_there_is_a_404_in_json(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.get_json()["error"]
+
+
+def test_the_index_lists_every_call_with_its_mark_and_every_option(client: FlaskClient) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/html")
+    rows = re.findall(
+        r"<tr><td>(\w+)</td><td><code>(.*?)</code></td><td>(.*?)</td></tr>",
+        html.unescape(answer.get_data(as_text=True)),
+    )
+    calls = {(method, path): about for method, path, about in rows}
+    listed = ("GET", "/api/fota/v1/reports/<account>/status/<status>/index/<start>")
+    assert "oldest first" in calls[listed]
+    assert ("POST", "/sandbox/campaigns") in calls
+    assert [path for (_, path), about in calls.items() if not about] == []
+    unmarked = [
+        path for (_, path), about in calls.items() if path.startswith("/api") and "[" not in about
+    ]
+    assert unmarked == []
+    assert "v3_campaigns_path" in answer.get_data(as_text=True)
