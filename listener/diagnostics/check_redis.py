@@ -19,6 +19,8 @@ from listener.text import counted
 TOPIC = "redis"
 # A message has to be confirmed within ACK_BUDGET_MS; one round trip should take far less than half of that.
 MAX_LATENCY_SHARE = 0.5
+# In docs/scaling.md with what it saves.
+STREAM_NODE_BYTES = 16384
 ADVICE = "docs/durability.md says what each setting of Redis means for messages"
 
 
@@ -100,6 +102,12 @@ def _durability(settings: Settings, server: ServerInfo) -> Iterator[Finding]:
         f"{server.description}, {aof if server.appendonly else 'appendonly no'}, maxmemory-policy "
         f"{server.maxmemory_policy}, {counted(server.replicas, 'replica')}; QUEUE_DURABILITY={durability}",
     )
+    # 0 is unbounded.
+    if 0 < (node := server.stream_node_max_bytes or 0) < STREAM_NODE_BYTES:
+        yield ok(
+            TOPIC,
+            f"stream-node-max-bytes {node}: with {STREAM_NODE_BYTES} a message takes some 40 bytes less memory",
+        )
 
 
 def _memory(view: QueueView) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ class ServerInfo:
 
     Attributes:
         appendfsync: None where CONFIG is hidden, as on managed servers.
+        stream_node_max_bytes: None where CONFIG is hidden. The larger, the less memory an entry of a stream takes.
     """
 
     version: tuple[int, ...]
@@ -26,6 +27,7 @@ class ServerInfo:
     appendfsync: str | None
     maxmemory_policy: str
     replicas: int
+    stream_node_max_bytes: int | None = None
 
     @property
     def supports_waitaof(self) -> bool:
@@ -53,6 +55,9 @@ def inspect(client: "redis.Redis") -> ServerInfo:
             (info.maxmemory_policy for info in infos), key=lambda it: it == "noeviction"
         ),
         replicas=min(info.replicas for info in infos),
+        stream_node_max_bytes=min(
+            (it for info in infos if (it := info.stream_node_max_bytes) is not None), default=None
+        ),
     )
 
 
@@ -83,6 +88,7 @@ def _inspect(server: "redis.Redis") -> ServerInfo:
         appendfsync=_config(server, "appendfsync"),
         maxmemory_policy=str(info.get("maxmemory_policy", "noeviction")),
         replicas=int(info.get("connected_slaves", 0)),
+        stream_node_max_bytes=_number(_config(server, "stream-node-max-bytes")),
     )
 
 
@@ -92,6 +98,10 @@ def _config(server: "redis.Redis", name: str) -> str | None:
         # Managed servers hide CONFIG.
         return None
     return {_text(key): _text(value) for key, value in values.items()}.get(name)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None else None
 
 
 def _text(value: str | bytes) -> str:

@@ -288,6 +288,7 @@ def test_the_queue_of_the_compose_file_keeps_its_promise() -> None:
     command = deploy_files.compose()["services"]["queue"]["command"]
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
+    assert "--stream-node-max-bytes 16384" in command
 
 
 def test_the_proxies_let_the_largest_body_through_and_close_idle_connections_first() -> None:

@@ -402,6 +402,19 @@ def test_check_is_content_with_a_queue_that_is_well(
     assert not Path(spool).exists(), "looking makes nothing"
 
 
+@pytest.mark.parametrize(("size", "named"), [("4096", True), ("16384", False), ("0", False)])
+def test_check_names_stream_nodes_that_take_more_memory_than_needed(
+    redis_url: str, redis_client: Any, size: str, *, named: bool
+) -> None:
+    before = redis_client.config_get("stream-node-max-bytes")
+    redis_client.config_set("stream-node-max-bytes", size)
+    try:
+        result = run(redis_url, "check")
+        assert (f"stream-node-max-bytes {size}: with 16384" in result.output) == named
+    finally:
+        redis_client.config_set("stream-node-max-bytes", *before.values())
+
+
 def test_check_warns_of_all_that_waits(redis_url: str, groups: Any, tmp_path: Path) -> None:
     groups.xadd(QUARANTINE, {"reason": "not-json", "data": "{", "time": "2026-11-23T08:00:00Z"})
     spool = Spool(tmp_path, 2**20)
