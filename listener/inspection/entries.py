@@ -11,7 +11,7 @@ import redis
 from listener import entry_ids
 from listener.inspection.pages import ALL_FIELDS, Projection, pages, stream_info
 from listener.inspection.stream_entry import StreamEntry
-from listener.queue.keys import Partition
+from listener.queue.keys import Partition, fingerprint_field
 
 # A merge holds a page of each partition: the partitions share the bytes of one page, at least this many each.
 MIN_PAGE_BYTES = 2**16
@@ -146,3 +146,23 @@ def _entries(
 ) -> Iterator[StreamEntry]:
     for page in pages(client, stream, start, stop, **options):
         yield from page.entries
+
+
+def find_entry_id(client: "redis.Redis", partition: Partition, message_id: str) -> str | None:
+    """The entry id of a message that Redis remembers, perhaps for longer than the window; None if it does not.
+
+    Raises:
+        redis.RedisError: Redis did not answer.
+    """
+    value: Any = client.hget(partition.fingerprint_hash(message_id), fingerprint_field(message_id))
+    if not value:
+        value = client.get(partition.fingerprint_string(message_id))
+        return _text(value) if value else None
+    # As enqueue.lua writes it.
+    text = _text(value)
+    time, rest = text[:13], text[13:]
+    return rest[1:] if rest.startswith("-") else f"{time}-{rest}"
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()

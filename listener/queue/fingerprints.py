@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import redis
 
 from listener.messages.message import Message
-from listener.queue.keys import Partition
+from listener.queue.keys import ARRIVALS_TTL_S, Partition, fingerprint_field
 from listener.queue.redis_errors import unavailable
+from listener.queue.string_fingerprints import StringFingerprints
+from listener.redis_client.script import EvalScript, Script
 from listener.spool.journal_rows import Spooled
 
 # Fingerprints expire by the clock of Redis, and a write may be carried out late.
@@ -57,6 +59,8 @@ class FingerprintRestorer:
         self._window_ms = int(timedelta(seconds=window_s) / timedelta(milliseconds=1))
         self._journal = journal
         self._clock = clock
+        self._script = EvalScript(client, Script.load("listener.queue", "enqueue.lua").text)
+        self._strings = StringFingerprints(client, partition, window_s)
         # The greatest place in the journal when the stream was read, and which span of time was read.
         self._up_to = 0
         self._span: tuple[int, int] | None = None
@@ -90,8 +94,17 @@ class FingerprintRestorer:
         for message_id, arrived_ms in arrivals.items():
             for entry_id in self._entries.get(message_id, ()):
                 if abs(_entry_ms(entry_id) - arrived_ms) <= around_ms:
-                    key = self._partition.fingerprint(message_id)
-                    self._client.set(key, entry_id, ex=self._window_s, nx=True)
+                    self._remember(message_id, entry_id)
+
+    def _remember(self, message_id: str, entry_id: str) -> None:
+        """Has Redis remember an entry for a window from now, unless it remembers one with this fingerprint."""
+        partition, now_ms = self._partition, _ms(self._clock())
+        keys = [partition.messages, partition.arrival_counts(0)]
+        keys.append(partition.fingerprint_hash(message_id))
+        if self._strings.are_used(now_ms / 1000):
+            keys.append(partition.fingerprint_string(message_id))
+        args = (self._window_s, 0, ARRIVALS_TTL_S, now_ms, len(keys) - 2)
+        self._script(keys, [*args, "", fingerprint_field(message_id), 1, entry_id])
 
     def _extend(self, first: int, last: int) -> None:
         """Reads the part of a span of time that was not read yet, in milliseconds of Redis's clock."""

@@ -14,6 +14,10 @@ ARRIVALS_TTL_S = 24 * 3600
 MAX_KEY_PART_CHARS = 100
 # Refused messages are counted beside the kinds.
 QUARANTINED = "quarantined"
+# How many hashes hold the fingerprints of a partition (docs/adr/0022), and the hexadecimal digits of a message id that
+# choose one: the rest of the id is the field. Changing either has messages forgotten.
+FINGERPRINT_HASHES = 2048
+HASH_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class Partition:
         return self._key("ready")
 
     @property
+    def ready_hash(self) -> str:
+        """The hash that the readiness check writes and removes again."""
+        return self._key("ready:hash")
+
+    @property
     def absent(self) -> str:
         """A key that never exists, for checks that must not change anything."""
         return self._key("nothing")
@@ -64,9 +73,18 @@ class Partition:
         """How many replicas the master had when a write last asked."""
         return self._key("replicas")
 
-    def fingerprint(self, message_id: str) -> str:
-        """The entry id of the message with this fingerprint; expires after the window."""
+    def fingerprint_hash(self, message_id: str) -> str:
+        """The hash of entry ids by fingerprint that a message belongs to; expires after one to two windows."""
+        return self._key(f"seen:{int(message_id[:HASH_DIGITS], 16) % FINGERPRINT_HASHES}")
+
+    def fingerprint_string(self, message_id: str) -> str:
+        """The entry id of a message, as release 0.1 remembers it; expires after the window."""
         return self._key(f"seen:{message_id}")
+
+    @property
+    def fingerprint_strings(self) -> str:
+        """Until when string keys are used besides the hashes."""
+        return self._key("seen:strings")
 
     @property
     def evidence_position(self) -> str:
@@ -85,6 +103,11 @@ class Partition:
     def quarantine_fingerprints(self) -> str:
         """A hash of the quarantine's entry ids by reason and digest; expires after the window."""
         return self._key("seen:quarantine")
+
+
+def fingerprint_field(message_id: str) -> bytes:
+    """The field of a message in its hash. Two ids that agree in it and share the hash do not occur: that is 107 bits."""
+    return bytes.fromhex(message_id[HASH_DIGITS:])
 
 
 def every_partition(namespace: str, partitions: int) -> list[Partition]:

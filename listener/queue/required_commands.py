@@ -12,6 +12,8 @@ from listener.queue.redis_errors import remedy, split_reply
 from listener.redis_client.script import Script
 
 REFUSED = "is refused in partition"
+# A time that no clock is beyond, in ms since 1970.
+FAR_MS = 10**13
 
 Command = tuple[Any, ...]
 
@@ -53,10 +55,14 @@ def _commands(partition: Partition, script: Script) -> Iterator[Command]:
     # Adds nothing for a key that never exists, and is refused all the same if it is not allowed.
     yield ("XADD", partition.absent, "NOMKSTREAM", "*", "data", "")
     yield ("GET", partition.ready)
+    # Fingerprints are fields of hashes. This one does not outlive its field.
+    scratch = partition.ready_hash
+    yield from (("HSET", scratch, "", 1), ("HMGET", scratch, ""), ("HGETALL", scratch))
+    yield from (("PEXPIREAT", scratch, FAR_MS), ("HDEL", scratch, ""))
     # Also checks whether the key holds a stream. The drainer reads there.
     yield ("XRANGE", partition.messages, "0-1", "0-1", "COUNT", 1)
-    keys = (partition.messages, partition.arrival_counts(0), partition.fingerprint("nothing"))
-    call = (len(keys), *keys, 1, 0, ARRIVALS_TTL_S)
+    keys = (partition.messages, partition.arrival_counts(0), partition.fingerprint_hash("0" * 32))
+    call = (len(keys), *keys, 1, 0, ARRIVALS_TTL_S, 0, 1)
     # EVAL teaches the server the script.
     yield ("EVAL", script.text, *call)
     yield ("EVALSHA", script.sha, *call)

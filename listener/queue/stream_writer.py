@@ -14,8 +14,16 @@ from listener.errors import MessageRefusedError, QueueUnavailableError
 from listener.queue.batches import Batcher, BatchTooLargeError, Outcome
 from listener.queue.down_partitions import DownPartitions
 from listener.queue.durability import DurableWriter
-from listener.queue.keys import ARRIVALS_TTL_S, Partition, counter_field, hour_of, minute_of
+from listener.queue.keys import (
+    ARRIVALS_TTL_S,
+    Partition,
+    counter_field,
+    fingerprint_field,
+    hour_of,
+    minute_of,
+)
 from listener.queue.redis_errors import Blame, blame, describe_error, unavailable
+from listener.queue.string_fingerprints import StringFingerprints
 from listener.redis_client.script import Script
 from listener.runtime.group_commit import GroupCommit, Slot
 
@@ -33,7 +41,8 @@ class Entry(NamedTuple):
     """What is added to a stream.
 
     Attributes:
-        fingerprint: the key that remembers it.
+        fingerprints: the hash that remembers it.
+        message_id: what it is recognised by there; empty where the script decides by the fields.
         kind: what it is counted as.
         fields: returns names and values in turn. Called for a whole group at once, which takes a third of the
             time of as many calls in between other work.
@@ -42,7 +51,8 @@ class Entry(NamedTuple):
             the order of submission, before any later entry is submitted, and only in an outage.
     """
 
-    fingerprint: str
+    fingerprints: str
+    message_id: str
     kind: str
     fields: Callable[[], Sequence[str | bytes]]
     size: int
@@ -57,13 +67,22 @@ class Receipt(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A stream's key, the script that adds to it, its length roughly (0: unbounded), a fingerprint's lifetime."""
+    """Where to write.
+
+    Attributes:
+        stream: its key.
+        script: adds to it.
+        max_length: of the stream, roughly; 0: unbounded.
+        window_s: how long a fingerprint is remembered.
+        strings: whether fingerprints are string keys as well; None: never.
+    """
 
     partition: Partition
     stream: str
     script: Script
     max_length: int
     window_s: int
+    strings: StringFingerprints | None = None
 
 
 class StreamWriter:
@@ -222,19 +241,28 @@ class StreamWriter:
         """Calls the script once; raises redis.RedisError, UnicodeError or QueueUnavailableError."""
         if retries and self._closing.is_set():
             raise QueueUnavailableError("the service stops")
-        partition, stream, _, max_length, window_s = self._target
-        now = self._clock()
-        minute = minute_of(now)
-        keys = [stream, partition.arrival_counts(hour_of(now)), *(it.fingerprint for it in entries)]
-        args: list[Any] = [len(keys), *keys, window_s, max_length, ARRIVALS_TTL_S]
-        for entry in entries:
-            fields = entry.fields()
-            args += (counter_field(minute, entry.kind), len(fields), *fields)
-        replies = iter(self._call_script(args))
+        replies = iter(self._call_script(self._arguments(entries)))
         return [
             Receipt(entry_id.decode(), known == 1)
             for entry_id, known in zip(replies, replies, strict=True)
         ]
+
+    def _arguments(self, entries: Sequence[Entry]) -> list[Any]:
+        """The number of keys, the keys and the arguments of the script."""
+        partition, stream, _, max_length, window_s, strings = self._target
+        now = self._clock()
+        minute = minute_of(now)
+        with_strings = strings is not None and strings.are_used(now)
+        keys = [stream, partition.arrival_counts(hour_of(now))]
+        args: list[Any] = [window_s, max_length, ARRIVALS_TTL_S, int(now * 1000), 1 + with_strings]
+        for entry in entries:
+            keys.append(entry.fingerprints)
+            if with_strings:
+                keys.append(partition.fingerprint_string(entry.message_id))
+            fields = entry.fields()
+            args += (counter_field(minute, entry.kind), fingerprint_field(entry.message_id))
+            args += (len(fields), *fields)
+        return [len(keys), *keys, *args]
 
     def _call_script(self, args: Sequence[Any]) -> Any:
         partition, script = self._target.partition, self._target.script

@@ -19,6 +19,7 @@ from listener.queue.fingerprints import FingerprintRestorer, Journal
 from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_number
 from listener.queue.redis_errors import unavailable
 from listener.queue.stream_writer import Entry, Receipt, StreamWriter, Target
+from listener.queue.string_fingerprints import StringFingerprints
 from listener.redis_client.client import connect
 from listener.redis_client.script import Script
 from listener.settings.settings import Settings
@@ -131,7 +132,7 @@ class RedisWriter:
             fields += ["bytes", str(len(whole)), "sha256", sha256(whole).hexdigest()]
         size = sum(len(part) if part.isascii() else 4 * len(part) for part in fields)
         fingerprints = self._partitions[0].quarantine_fingerprints
-        entry = Entry(fingerprints, QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
+        entry = Entry(fingerprints, "", QUARANTINED, lambda: fields, size + OVERHEAD_BYTES)
         self._quarantine.put(entry, self.budget_s)
 
     def check(self, partition: int = 0) -> None:
@@ -172,7 +173,14 @@ class RedisWriter:
     ) -> StreamWriter:
         max_length, window_s = self._settings.queue_max_length, self._settings.dedupe_window_s
         return StreamWriter(
-            Target(partition, partition.messages, self._script, max_length, window_s),
+            Target(
+                partition,
+                partition.messages,
+                self._script,
+                max_length,
+                window_s,
+                StringFingerprints(self._redis, partition, window_s),
+            ),
             self._durable,
             check=partial(self.check, partition.number),
             clock=self._clock,
@@ -195,6 +203,5 @@ def _entry(
     partition: Partition, message: Message, give_up: Callable[[], None] = lambda: None
 ) -> Entry:
     size = message.size + OVERHEAD_BYTES
-    return Entry(
-        partition.fingerprint(message.id), message.kind, message.flat_fields, size, give_up
-    )
+    fingerprints = partition.fingerprint_hash(message.id)
+    return Entry(fingerprints, message.id, message.kind, message.flat_fields, size, give_up)

@@ -3,10 +3,10 @@
 import sqlite3
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from listener.cli.queue_access import TIMEOUT_S
 from listener.inspection.consumer_groups import group_infos
+from listener.inspection.entries import find_entry_id
 from listener.inspection.queue_view import QueueView, RedisFailedError, decoding_client
 from listener.settings.settings import Settings
 from listener.spool.contents import read_messages
@@ -56,10 +56,9 @@ def locate(settings: Settings, message_id: str, wait_s: float) -> Arrival:
 def _in_queue(queue: QueueView, message_id: str) -> Arrival | None:
     for partition in queue.partitions:
         # The service remembers it by its fingerprint, whatever the entry's id is.
-        entry_id: Any = queue.client.get(partition.fingerprint(message_id))
-        if entry_id:
+        if entry_id := find_entry_id(queue.client, partition, message_id):
             groups = tuple(str(info["name"]) for info in group_infos(queue.client, partition))
-            return Arrival(str(entry_id), partition.number, groups)
+            return Arrival(entry_id, partition.number, groups)
     return None
 
 

@@ -1,59 +1,118 @@
 -- Adds entries to a stream, and decides what is a duplicate: an entry whose fingerprint was added within the
 -- window. De-duplication and XADD are one atomic step, so a resent or concurrent duplicate adds nothing.
 --
+-- Fingerprints are fields of hashes (docs/adr/0022). The value says when it was added, in ms, and the entry id:
+-- `1795397513221` and `0` for 1795397513221-0, as a number, or the time, a dash and the id. The field '' is the time
+-- at which the hash expires.
+--
 -- KEYS[1]  the stream
 -- KEYS[2]  a hash that counts what is added
--- KEYS[3…] for each entry: the key of its fingerprint, which holds the entry id. More keys than entries
---          change nothing: that is how the service checks whether it may call this.
+-- KEYS[3…] for each entry: the hash of its fingerprint; with string keys, then its string key. More keys than
+--          entries change nothing: that is how the service checks whether it may call this.
 -- ARGV[1]  the window, in seconds
 -- ARGV[2]  the greatest length of the stream, kept approximately; 0: unbounded
 -- ARGV[3]  how long the counts are kept, in seconds
--- ARGV[4…] for each entry: its field in the hash of counts; how many arguments follow; then field,
---          value, field, value, …
+-- ARGV[4]  the caller's time, in ms: for a user who may not ask for Redis's
+-- ARGV[5]  keys of each entry. 2: each fingerprint is a string key as well, as release 0.1 has it
+-- ARGV[6…] for each entry: its field in the hash of counts; its fingerprint; how many arguments follow; then
+--          field, value, field, value, … One argument is the id of an entry that is in the stream already: its
+--          fingerprint is restored, as of now, unless it is known.
 --
 -- Returns for each entry, flat: its entry id, and 1 if it was there already, else 0.
 
--- All fingerprints are read before the first entry is added: if one cannot be read, none is added.
-local known = {}
-for n = 3, #KEYS do
-  known[KEYS[n]] = redis.call('GET', KEYS[n])
+local FIRST_KEY, FIRST_ENTRY = 3, 6
+local call, sub, format = redis.call, string.sub, string.format
+
+local window, keys_each = ARGV[1] * 1000, tonumber(ARGV[5])
+local time = redis.pcall('TIME')
+local now = time.err and tonumber(ARGV[4]) or time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function is_over(value)
+  return now - sub(value, 1, 13) > window
 end
 
-local replies = {}
-local counts = {}
-local at = 4
-for n = 3, #KEYS do
-  local counter = ARGV[at]
-  if not counter then
-    break
+-- Has a hash last for two windows, without the fingerprints that are over.
+local function renew(key)
+  local flat = call('HGETALL', key)
+  local expires = format('%d', now + 2 * window)
+  call('HSET', key, '', expires)
+  call('PEXPIREAT', key, expires)
+  for n = 1, #flat, 2 do
+    if flat[n] ~= '' and is_over(flat[n + 1]) then
+      call('HDEL', key, flat[n])
+    end
   end
-  local size = tonumber(ARGV[at + 1])
-  at = at + 1
-  local id = known[KEYS[n]]
-  if id then
-    -- Written again unchanged, so that the wait behind this script (for an fsync, or replicas) covers the
-    -- first write of the entry as well, whichever process did it.
-    redis.call('SET', KEYS[n], id, 'KEEPTTL')
-    replies[#replies + 1] = id
-    replies[#replies + 1] = 1
+end
+
+-- All fingerprints are read, and all hashes last long enough, before the first entry is added: if that fails, none is
+-- added. By fingerprint: the value if it is known, and the entry id if its string key alone is.
+local values, strings = {}, {}
+local key, at = FIRST_KEY, FIRST_ENTRY
+while ARGV[at] do
+  local fingerprint = ARGV[at + 1]
+  local found = call('HMGET', KEYS[key], '', fingerprint)
+  local lasts, value = found[1] and found[1] - now, found[2]
+  -- It lasts longer than three windows if the window was longer, or Redis's clock was set back.
+  if not lasts or lasts < window or lasts > 3 * window then
+    renew(KEYS[key])
+  end
+  if value and not is_over(value) then
+    values[fingerprint] = value
+  elseif keys_each == 2 then
+    strings[fingerprint] = call('GET', KEYS[key + 1])
+  end
+  key, at = key + keys_each, at + 3 + ARGV[at + 2]
+end
+
+local replies, counts = {}, {}
+key, at = FIRST_KEY, FIRST_ENTRY
+while ARGV[at] do
+  local fingerprint, size = ARGV[at + 1], tonumber(ARGV[at + 2])
+  local value, id, known = values[fingerprint], strings[fingerprint], 1
+  -- What is known is written again unchanged, so that the wait behind this script (for an fsync, or replicas)
+  -- covers the first write of the entry as well, whichever process did it.
+  if value then
+    local since, rest = sub(value, 1, 13), sub(value, 14)
+    id = sub(rest, 1, 1) == '-' and sub(rest, 2) or since .. '-' .. rest
+    call('HSET', KEYS[key], fingerprint, value)
+  elseif id then
+    call('SET', KEYS[key + 1], id, 'KEEPTTL')
   else
-    if ARGV[2] == '0' then
-      id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + size))
+    if size == 1 then
+      id = ARGV[at + 3]
+    elseif ARGV[2] == '0' then
+      id, known = call('XADD', KEYS[1], '*', unpack(ARGV, at + 3, at + size + 2)), 0
     else
-      id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, at + 1, at + size))
+      id, known = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, at + 3, at + size + 2)), 0
     end
-    local remembered = redis.pcall('SET', KEYS[n], id, 'EX', ARGV[1])
-    if remembered.err then
-      -- An entry without its fingerprint would be added again by the next try.
-      redis.call('XDEL', KEYS[1], id)
-      return remembered
+    local since = sub(id, 1, 13)
+    -- It has another time than now if it is restored, or Redis's clock was set back.
+    if known == 0 and sub(id, 14, 14) == '-' and since - now < 1000 then
+      value = since .. sub(id, 15)
+    else
+      value = format('%013d-%s', now, id)
     end
-    known[KEYS[n]] = id
-    counts[counter] = (counts[counter] or 0) + 1
-    replies[#replies + 1] = id
-    replies[#replies + 1] = 0
+    local reply = redis.pcall('HSET', KEYS[key], fingerprint, value)
+    if keys_each == 2 and type(reply) == 'number' then
+      reply = redis.pcall('SET', KEYS[key + 1], id, 'PX', window)
+    end
+    if type(reply) == 'table' and reply.err then
+      -- An entry without its fingerprint would be added again by the next try, and a fingerprint without its
+      -- entry would have the next try add nothing.
+      redis.pcall('HDEL', KEYS[key], fingerprint)
+      if known == 0 then
+        call('XDEL', KEYS[1], id)
+      end
+      return reply
+    end
+    values[fingerprint] = value
+    if known == 0 then
+      counts[ARGV[at]] = (counts[ARGV[at]] or 0) + 1
+    end
   end
-  at = at + 1 + size
+  replies[#replies + 1] = id
+  replies[#replies + 1] = known
+  key, at = key + keys_each, at + 3 + size
 end
 -- The entries are there, so a count that fails must not fail the call.
 for counter, count in pairs(counts) do

@@ -8,8 +8,9 @@
 -- ARGV[1]  how long fingerprints are remembered after the last one, in seconds
 -- ARGV[2]  the greatest length of the stream
 -- ARGV[3]  how long the counts are kept, in seconds
--- ARGV[4…] for each entry: its field in the hash of counts; how many arguments follow; then field, value, field,
---          value, …: reason, data, time, and of a body that was cut its size and its digest
+-- ARGV[4], ARGV[5] are not used
+-- ARGV[6…] for each entry: its field in the hash of counts; nothing; how many arguments follow; then field, value,
+--          field, value, …: reason, data, time, and of a body that was cut its size and its digest
 --
 -- Returns for each entry, flat: its entry id, and 1 if it was there already, else 0.
 
@@ -20,14 +21,14 @@ local max_dropped = 1000
 
 local max_length = tonumber(ARGV[2])
 local replies = {}
-local at = 4
+local at = 6
 for n = 3, #KEYS do
   local counter = ARGV[at]
   if not counter then
     break
   end
-  local size = tonumber(ARGV[at + 1])
-  at = at + 1
+  local size = tonumber(ARGV[at + 2])
+  at = at + 2
   local digest = size > 6 and ARGV[at + 10] or ''
   local fingerprint = redis.sha1hex(table.concat({ARGV[at + 2], digest, ARGV[at + 4]}, '\0'))
   -- For a user without this right a body is stored more than once.

@@ -12,6 +12,7 @@ import redis
 from structlog.testing import capture_logs
 
 from listener.cli import common
+from listener.inspection.entries import find_entry_id
 from listener.queue.keys import Partition
 from listener.times import timestamp
 from testbed.polling import wait_until
@@ -228,9 +229,7 @@ def test_what_passes_now_goes_into_the_queue_as_if_it_had_just_been_received(
     ((_, content),) = redis_client.xrange(STREAM)
     assert (content["time"], content["account"]) == (timestamp(NOW), OTHER)
     assert content["requestid"] == f"quarantine-{entry}"
-    assert redis_client.exists(Partition("fota", 0).fingerprint(content["id"])), (
-        "it is de-duplicated"
-    )
+    assert find_entry_id(redis_client, Partition("fota", 0), content["id"]), "it is de-duplicated"
     assert redis_client.xlen(QUARANTINE) == 0
 
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from listener.diagnostics import startup
 from listener.errors import MessageRefusedError, QueueUnavailableError, SettingsError
+from listener.queue.keys import Partition
 from listener.redis_client.server_info import inspect
 from listener.spool.spool import JOURNAL
 from testbed.polling import wait_until
@@ -162,7 +163,8 @@ def test_a_key_of_one_message_that_holds_something_else_concerns_that_message_al
     proxied: ProxiedQueue, *, waits: bool
 ) -> None:
     harmed = message(5)
-    proxied.redis.rpush(f"{{fota:0}}:seen:{harmed.id}", "somebody else's")
+    key = Partition("fota", 0).fingerprint_hash(harmed.id)
+    proxied.redis.rpush(key, "somebody else's")
     with capture_logs() as logs:
         if waits:
             proxied.spool(*map(message, range(10)))
