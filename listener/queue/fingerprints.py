@@ -1,4 +1,4 @@
-"""Restores fingerprints that Redis forgot while a message waited in the spool, by searching the stream for it."""
+"""Restores fingerprints that Redis forgot while a message waited in the spool, and decides on those of release 0.1."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,6 @@ import redis
 from listener.messages.message import Message
 from listener.queue.keys import ARRIVALS_TTL_S, Partition, fingerprint_field
 from listener.queue.redis_errors import unavailable
-from listener.queue.string_fingerprints import StringFingerprints
 from listener.redis_client.script import EvalScript, Script
 from listener.spool.journal_rows import Spooled
 
@@ -24,6 +23,11 @@ FIRST_PAGE = 8
 # By the clock of the server that makes the entry ids, whichever node of a Cluster that is.
 TIME = "return redis.call('TIME')"
 
+# How long replicas of release 0.1 may run beside this one, in seconds.
+DEPLOYMENT_S = 24 * 3600
+# An operator may begin the transition again.
+REFRESH_S = 60
+
 
 class Journal(Protocol):
     """What the search asks of the spool. Each method raises QueueUnavailableError."""
@@ -33,6 +37,56 @@ class Journal(Protocol):
 
     def waiting_among(self, ids: Sequence[str]) -> set[str]:
         """Those of the messages with these ids that wait."""
+
+
+class StringFingerprints:
+    """Whether a partition's fingerprints are string keys as well. Threads share it.
+
+    Release 0.1 knows only string keys. A replica that reads and writes them, too, may run beside it, whatever the
+    other replicas do. The end of that time stands in Redis, in ms since 1970, as of the first replica that asks: a
+    day and a window later, or 0 if the stream never had an entry.
+    """
+
+    def __init__(self, client: "redis.Redis", partition: Partition, window_s: int) -> None:
+        """Asks nothing yet."""
+        self._client = client
+        self._partition = partition
+        self._window_s = window_s
+        self._until_ms = 0
+        self._asked_at: float | None = None
+
+    def are_used(self, now: float) -> bool:
+        """Whether they are, at a time in seconds since 1970. Asks Redis at the first call, and once a minute.
+
+        They are used as well if Redis does not say it: that is right at any time, and the write reports the cause.
+        """
+        if self._asked_at is None or abs(now - self._asked_at) >= REFRESH_S:
+            try:
+                self._until_ms = self._ask(now)
+            except (redis.RedisError, TypeError, ValueError):
+                return True
+            self._asked_at = now
+        return now * 1000 < self._until_ms
+
+    def _ask(self, now: float) -> int:
+        key = self._partition.fingerprint_strings
+        stored: Any = self._client.get(key)
+        if stored is None:
+            until_s = now + DEPLOYMENT_S + self._window_s if self._had_entries() else 0
+            until_ms = int(until_s * 1000)
+            if self._client.set(key, until_ms, nx=True):
+                return until_ms
+            # Another process was first.
+            stored = self._client.get(key)
+        return int(stored)
+
+    def _had_entries(self) -> bool:
+        try:
+            info: Any = self._client.xinfo_stream(self._partition.messages)
+        except redis.ResponseError as error:
+            # Other errors do not say that there is no stream.
+            return "no such key" not in str(error)
+        return bool(info["last-generated-id"] != b"0-0")
 
 
 class FingerprintRestorer:

@@ -14,6 +14,7 @@ from listener.errors import MessageRefusedError, QueueUnavailableError
 from listener.queue.batches import Batcher, BatchTooLargeError, Outcome
 from listener.queue.down_partitions import DownPartitions
 from listener.queue.durability import DurableWriter
+from listener.queue.fingerprints import StringFingerprints
 from listener.queue.keys import (
     ARRIVALS_TTL_S,
     Partition,
@@ -23,7 +24,6 @@ from listener.queue.keys import (
     minute_of,
 )
 from listener.queue.redis_errors import Blame, blame, describe_error, unavailable
-from listener.queue.string_fingerprints import StringFingerprints
 from listener.redis_client.script import Script
 from listener.runtime.group_commit import GroupCommit, Slot
 

@@ -15,11 +15,10 @@ from listener.queue import required_commands
 from listener.queue.batches import Outcome
 from listener.queue.down_partitions import DownPartitions
 from listener.queue.durability import DurableWriter
-from listener.queue.fingerprints import FingerprintRestorer, Journal
+from listener.queue.fingerprints import FingerprintRestorer, Journal, StringFingerprints
 from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_number
 from listener.queue.redis_errors import unavailable
 from listener.queue.stream_writer import Entry, Receipt, StreamWriter, Target
-from listener.queue.string_fingerprints import StringFingerprints
 from listener.redis_client.client import connect
 from listener.redis_client.script import Script
 from listener.settings.settings import Settings

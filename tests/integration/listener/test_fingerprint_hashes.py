@@ -12,7 +12,7 @@ import redis
 
 from listener.errors import QueueUnavailableError
 from listener.inspection.entries import find_entry_id
-from listener.queue.string_fingerprints import DEPLOYMENT_S, REFRESH_S, StringFingerprints
+from listener.queue.fingerprints import DEPLOYMENT_S, REFRESH_S, StringFingerprints
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
 from tests.support.fingerprint_clock import WHERE, Clock, ClockedWriter, OldWriter, message_id
