@@ -17,6 +17,14 @@ None holds a credential or a token; URLs stand in values only, shown as to peopl
 | `…:pauses` | number, expires | how many such pauses there were in a row |
 | `…:queue-id` | string | a random name of this namespace in this Redis, which the probe recognises |
 | `…:breaker` | hash | digest of credentials → state of the login breaker, JSON |
+| `…:recovery` | string | what the last sweeps of the recovery found, JSON (`listener/recovered/recovery_state.py`) |
+| `…:recovery:mutex` | string, expires | `fencing-token member` of the process that sweeps |
+| `…:recovery:fence` | number | its last fencing token |
+| `…:recovery:written` | number | the fencing token of the last one that wrote what follows |
+| `…:recovery:slots` | hash | `<account>/<version>` → baseline, last sweep, and where one that goes on stands, JSON |
+| `…:recovery:upgrades:<account>/<version>` | hash | upgrade id → what is known of its messages, JSON; deleted 200 days after ThingSpace last reported it |
+| `…:recovery:alive` | number, expires | when a replica last said that it runs, in ms |
+| `…:recovery:gap` | number, expires | when messages may have been lost last, in ms |
 """
 
 from dataclasses import dataclass
@@ -88,6 +96,56 @@ class Keys:
         """The login breaker."""
         return self._key("breaker")
 
+    @property
+    def recovery(self) -> "RecoveryKeys":
+        """Those of the recovery."""
+        return RecoveryKeys(self._key("recovery"))
+
     def takeovers(self, slot: Slot, deployment: str) -> str:
         """How often a deployment replaced what strangers had registered in a slot."""
         return self._key(f"takeovers:{slot}:{deployment}")
+
+
+@dataclass(frozen=True)
+class RecoveryKeys:
+    """The keys of the recovery, which has a mutex of its own.
+
+    Attributes:
+        state: what the last sweeps found; the other keys begin with this one.
+    """
+
+    state: str
+
+    @property
+    def mutex(self) -> str:
+        """The holder of the mutex, which sweeps."""
+        return f"{self.state}:mutex"
+
+    @property
+    def fence(self) -> str:
+        """The last fencing token of that mutex."""
+        return f"{self.state}:fence"
+
+    @property
+    def written(self) -> str:
+        """The fencing token of the last one that wrote."""
+        return f"{self.state}:written"
+
+    @property
+    def slots(self) -> str:
+        """The sweeps of each slot."""
+        return f"{self.state}:slots"
+
+    @property
+    def alive(self) -> str:
+        """The last sign of life of any replica."""
+        return f"{self.state}:alive"
+
+    @property
+    def gap(self) -> str:
+        """When messages may have been lost last."""
+        return f"{self.state}:gap"
+
+    def upgrades(self, slot: Slot) -> str:
+        """The records of a slot's upgrades."""
+        return f"{self.state}:upgrades:{slot}"

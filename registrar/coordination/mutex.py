@@ -1,12 +1,12 @@
-"""The mutex around everything that writes to ThingSpace, with a fencing token (docs/adr/0017)."""
+"""A mutex with a fencing token: that around everything that writes to ThingSpace (docs/adr/0017), and that of the sweep."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import redis
 
-from registrar.coordination.keys import Keys
 from registrar.coordination.scripts import script
 from registrar.errors import NotExclusiveError
 from registrar.turn import Turn
@@ -15,12 +15,24 @@ from registrar.turn import Turn
 POLL_S = 0.1
 
 
+class MutexKeys(Protocol):
+    """Where a mutex lies; both keys share a hash tag."""
+
+    @property
+    def mutex(self) -> str:
+        """The holder."""
+
+    @property
+    def fence(self) -> str:
+        """The last fencing token."""
+
+
 class Mutex:
     """One holder at a time in a namespace; the mutex of a holder that dies expires after `ttl_s`.
 
     Args:
         client: of Redis.
-        keys: of the namespace.
+        keys: where it lies.
         name: of the process that will hold it, and of no other.
         ttl_s: how long it lasts without being renewed, in seconds.
         clock: returns monotonic seconds.
@@ -29,7 +41,7 @@ class Mutex:
     def __init__(
         self,
         client: "redis.Redis",
-        keys: Keys,
+        keys: MutexKeys,
         name: str,
         *,
         ttl_s: float,

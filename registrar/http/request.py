@@ -41,13 +41,20 @@ class HttpSession:
     name a proxy and certificates, unless `trust_env` is False; `~/.netrc` is never read.
     """
 
-    def __init__(self, timeouts: Timeouts, *, trust_env: bool = True) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        *,
+        trust_env: bool = True,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+    ) -> None:
         self._timeouts = timeouts
+        self._max_reply_bytes = max_reply_bytes
         self._session = _session(trust_env=trust_env)
         self._used_at = time.monotonic()
 
     def request(self, method: str, url: str, **options: Any) -> Reply:
-        """The reply, whatever its status. A body beyond `MAX_REPLY_BYTES` is truncated.
+        """The reply, whatever its status. A body beyond `max_reply_bytes` is truncated.
 
         Args:
             method: of HTTP.
@@ -92,7 +99,7 @@ class HttpSession:
             method, url, timeout=timeouts, allow_redirects=False, stream=True, **options
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, _body(response), headers)
+            return Reply(response.status_code, _body(response, self._max_reply_bytes), headers)
 
 
 def request(
@@ -140,11 +147,11 @@ def _keep_auth_header(request: requests.PreparedRequest) -> requests.PreparedReq
     return request
 
 
-def _body(response: requests.Response) -> bytes:
+def _body(response: requests.Response, max_bytes: int) -> bytes:
     # A buffer that grows in place: chunks may be of one byte.
     body = bytearray()
     for chunk in response.iter_content(65536):
         body += chunk
-        if len(body) > MAX_REPLY_BYTES:
+        if len(body) > max_bytes:
             break
     return bytes(body)

@@ -17,7 +17,10 @@ class EvidenceIndex(Protocol):
         """Reads on in the streams, for at most that many seconds; True: it has reached their end."""
 
     def kinds_of(self, account: str, upgrade_id: str) -> abc.Set[str]:
-        """The kinds of the messages that came of an upgrade; recovered ones do not count."""
+        """The kinds of the messages that came of an upgrade; recovered ones do not count.
+
+        `unknown` stands for messages of an unknown kind that have the upgrade's id in their text.
+        """
 
     def devices_of(self, account: str, upgrade_id: str, kind: str) -> abc.Set[str]:
         """The devices that the messages of one kind named; empty: none came, or they name no devices."""

@@ -15,14 +15,23 @@ GATEWAY_FORMS = ("%Y-%b-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%b-%d %H:%M:%
 MILLISECONDS_FROM = 1e11
 
 
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """The wait that a Retry-After header asks for: seconds, or a date. None: it says nothing usable."""
+def retry_after(
+    header: str | None, now: datetime, longest_s: float = MAX_RETRY_AFTER_S
+) -> float | None:
+    """The wait that a Retry-After header asks for: seconds, or a date. None: it says nothing usable.
+
+    Args:
+        header: the header's text; None: there is none.
+        now: the time of day.
+        longest_s: the cap.
+    """
     if header is None:
         return None
     if re.fullmatch(r"\s*\+?[0-9]+(\.[0-9]*)?\s*", header):
         # Longer than nine digits is longer than the cap; Python refuses to read very long ones.
-        return _capped(float(header.strip()[:16]) if len(header) < 64 else float("inf"))
-    return _until(header, (_http_date, datetime.fromisoformat), now)
+        asked_s = float(header.strip()[:16]) if len(header) < 64 else float("inf")
+        return min(asked_s, longest_s)
+    return _until(header, (_http_date, datetime.fromisoformat), now, longest_s)
 
 
 def next_access(value: Any, now: datetime) -> float | None:
@@ -38,12 +47,17 @@ def next_access(value: Any, now: datetime) -> float | None:
     return _until(text, (_gateway_date, datetime.fromisoformat, _http_date), now)
 
 
-def _until(text: str, forms: tuple[Callable[[str], datetime], ...], now: datetime) -> float | None:
+def _until(
+    text: str,
+    forms: tuple[Callable[[str], datetime], ...],
+    now: datetime,
+    longest_s: float = MAX_RETRY_AFTER_S,
+) -> float | None:
     for form in forms:
         try:
             until = form(text)
             until = until if until.tzinfo else until.replace(tzinfo=UTC)
-            return _capped((until - now).total_seconds())
+            return _capped((until - now).total_seconds(), longest_s)
         except (ValueError, TypeError, IndexError, OverflowError):
             # Another form, or a year that no calendar has.
             continue
@@ -63,5 +77,5 @@ def _http_date(text: str) -> datetime:
     return parsedate_to_datetime(text)
 
 
-def _capped(seconds: float) -> float:
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+def _capped(seconds: float, longest_s: float = MAX_RETRY_AFTER_S) -> float:
+    return min(max(seconds, 0.0), longest_s)

@@ -10,7 +10,7 @@ from listener.logs import Redactor
 from listener.settings.secret import Secret
 from registrar.errors import UnavailableError
 from registrar.http.reply import Reply
-from registrar.http.request import HttpSession, Timeouts
+from registrar.http.request import MAX_REPLY_BYTES, HttpSession, Timeouts
 from registrar.metrics import Metrics
 from registrar.settings import Timing
 from registrar.thingspace.requests import Call
@@ -29,6 +29,7 @@ class Transport:
         timing: its time limits for a request.
         secrets: to redact.
         metrics: counts calls.
+        max_reply_bytes: where a reply is truncated.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Transport:
         timing: Timing,
         secrets: Iterable[Secret] = (),
         metrics: Metrics | None = None,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
         self._metrics = metrics or Metrics()
         self._secrets = tuple(secrets)
@@ -45,6 +47,7 @@ class Transport:
             Timeouts(timing.connect_timeout_s, timing.read_timeout_s),
             # http is for this machine alone: a proxy would get the credentials in clear.
             trust_env=urlsplit(base_url).scheme != "http",
+            max_reply_bytes=max_reply_bytes,
         )
 
     def send(self, call: Call, headers: Mapping[str, str]) -> Reply:

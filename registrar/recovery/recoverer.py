@@ -1,0 +1,115 @@
+"""Logs what is missing, and puts it into the queue if that is wanted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import redis
+import structlog
+
+from listener.errors import ListenerError
+from listener.recovered.recovery_state import Report
+from registrar.recovery.evidence import RecoveredMessages
+from registrar.recovery.record import RECOVERED_MS, SET_ASIDE_MS, UpgradeRecord, Verdict
+from registrar.recovery.sighting import Sighting
+
+log = structlog.get_logger("registrar")
+
+# Each missing message has a log line, but for a flood: the counts tell the rest.
+MAX_LINES = 50
+
+
+class Recoverer:
+    """Recovers what one sweep of a slot finds missing.
+
+    Args:
+        messages: puts what is missing into the queue; None: it is only reported.
+
+    Attributes:
+        put: how many messages were put into the queue.
+        failed: how many could not be put there; the next sweep tries again.
+    """
+
+    def __init__(self, messages: RecoveredMessages | None) -> None:
+        self._messages = messages
+        self._lines = 0
+        self.put = 0
+        self.failed = 0
+
+    def recover(
+        self,
+        sighting: Sighting,
+        before: UpgradeRecord | None,
+        after: UpgradeRecord,
+        missing_devices: Mapping[str, Sequence[str]],
+    ) -> UpgradeRecord:
+        """The record in which what was recovered is marked so.
+
+        A kind whose messages name devices is recovered by a message for each device that is missing, any other by
+        one for the upgrade.
+
+        Args:
+            sighting: what ThingSpace says.
+            before: the record as it was.
+            after: the record as it was judged.
+            missing_devices: by kind.
+        """
+        missing = {k for k, finding in after.kinds.items() if finding.verdict is Verdict.MISSING}
+        for kind in sorted({*missing, *missing_devices}):
+            devices = missing_devices.get(kind, ())
+            self._log_once(sighting, before, kind, len(devices))
+            after = self._recover_devices(sighting, after, kind, devices)
+            if kind in missing:
+                after = self._recover_upgrade(sighting, after, kind)
+        return after
+
+    def _recover_devices(
+        self, sighting: Sighting, after: UpgradeRecord, kind: str, devices: Sequence[str]
+    ) -> UpgradeRecord:
+        reports = sighting.device_reports(devices)
+        done = [report.device_id for report in reports if self._is_put(report, kind)]
+        times = {**after.devices.get(kind, {}), **dict.fromkeys(filter(None, done), RECOVERED_MS)}
+        return replace(after, devices={**after.devices, kind: times}) if done else after
+
+    def _recover_upgrade(
+        self, sighting: Sighting, after: UpgradeRecord, kind: str
+    ) -> UpgradeRecord:
+        """By its devices, where there are some in question, else by one message."""
+        times = [ms for ms in after.devices.get(kind, {}).values() if ms != SET_ASIDE_MS]
+        is_done = all(ms == RECOVERED_MS for ms in times) if times else False
+        if is_done or (not times and self._is_put(sighting.report, kind)):
+            finding = replace(after.kinds[kind], verdict=Verdict.RECOVERED)
+            return replace(after, kinds={**after.kinds, kind: finding})
+        return after
+
+    def _is_put(self, report: Report, kind: str) -> bool:
+        """Whether the message is in the queue now; it may have been there before."""
+        if self._messages is None:
+            return False
+        try:
+            self.put += self._messages.put(report, kind)
+        except (ListenerError, redis.RedisError) as error:
+            self.failed += 1
+            if self.failed == 1:
+                log.warning("recovered message not queued", why=type(error).__name__)
+            return False
+        return True
+
+    def _log_once(
+        self, sighting: Sighting, before: UpgradeRecord | None, kind: str, devices: int
+    ) -> None:
+        """Logs what was not missing at the look before."""
+        finding = before.kinds.get(kind) if before else None
+        is_known = finding is not None and finding.verdict in {Verdict.MISSING, Verdict.RECOVERED}
+        if is_known or self._lines >= MAX_LINES:
+            return
+        self._lines += 1
+        report = sighting.report
+        log.warning(
+            "message never came",
+            account=report.account,
+            version=report.version,
+            upgrade=report.upgrade_id,
+            kind=kind,
+            devices=devices,
+            status=report.status,
+        )

@@ -1,0 +1,341 @@
+"""A sweep of one account and API version: asks state after state, looks at each upgrade, and stores how far it is.
+
+Each page is stored with its position in one step, so that a sweep that was interrupted, even by SIGKILL, goes on where
+it stopped.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import structlog
+
+from listener.recovered.recovery_state import Report
+from registrar.errors import RegistrarError, RejectedError
+from registrar.model import Slot
+from registrar.recovery.calls.api import FIRST_CURSOR, api_of, name_of
+from registrar.recovery.calls.paging import pages
+from registrar.recovery.calls.replies import (
+    NoSuchPathError,
+    Page,
+    devices_in,
+    id_of,
+    read_page,
+    read_upgrade,
+)
+from registrar.recovery.client import ReportClient
+from registrar.recovery.due import FINAL_STATUSES
+from registrar.recovery.look import Conditions, EvidenceReader, Looker
+from registrar.recovery.record import UpgradeRecord
+from registrar.recovery.sighting import Device, Sighting
+from registrar.recovery.slot_record import Progress, SlotRecord
+from registrar.recovery.store import RecoveryStore
+from registrar.recovery.tally import tally
+from registrar.turn import Turn
+
+log = structlog.get_logger("registrar")
+
+# A sweep that was interrupted longer ago begins anew: the lists have changed too much.
+STALE_MS = 6 * 3600 * 1000
+# How many upgrades are looked at before what was found is stored: each may have cost calls of its own.
+STORE_EVERY = 50
+# Upgrades that no list had any more are asked for by their id, so many in a sweep, and so often each.
+MAX_ABSENT = 200
+MAX_ABSENCES = 3
+# ThingSpace keeps v1's upgrades for six months [doc].
+FORGET_MS = 200 * 24 * 3600 * 1000
+MAX_DEVICE_PAGES = 200
+# How long the streams are read before a sweep, in parts, between which the mutex is renewed.
+REFRESH_PARTS = 24
+
+
+class CappedError(RegistrarError):
+    """This run has sent as many calls as it may: the sweep goes on in the next one."""
+
+    def __init__(self) -> None:
+        super().__init__("capped", "goes on later")
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a sweep is, for a progress bar: of a slot's `statuses` states, `done` are read."""
+
+    slot: Slot
+    status: str
+    done: int
+    statuses: int
+    upgrades: int
+    calls: int
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a sweep works with.
+
+    Attributes:
+        store: where it stores.
+        client: sends the calls.
+        turn: of the mutex that is held.
+        evidence: what came.
+        looker: judges.
+        clock_ms: the time of day, in milliseconds since 1970.
+        max_calls: after so many calls of the client the sweep stops at the next page.
+        on_position: called after each page.
+    """
+
+    store: RecoveryStore
+    client: ReportClient
+    turn: Turn
+    evidence: EvidenceReader
+    looker: Looker
+    clock_ms: Callable[[], int]
+    max_calls: int
+    on_position: Callable[[Position], None]
+
+
+class SlotSweep:
+    """One run of the sweep of a slot: from its beginning, or from where the last run stopped.
+
+    Args:
+        slot: account and version.
+        tools: see there.
+        cause: why it is swept.
+        distance_ms: how far apart two looks must be.
+        since_ms: see `Conditions`; a sweep that has one begins anew.
+    """
+
+    def __init__(
+        self, slot: Slot, tools: Tools, *, cause: str, distance_ms: int, since_ms: int | None
+    ) -> None:
+        self._slot = slot
+        self._tools = tools
+        self._api = api_of(slot)
+        self._record, self._progress = self._begin(cause, anew=since_ms is not None)
+        self._looked = 0
+        self._list_name = ""
+        self._accepted = bool(self._progress.done)
+        self._refusal: RejectedError | None = None
+        self._conditions = Conditions(
+            distance_ms=distance_ms,
+            is_baseline=not self._record.baseline_ms,
+            swept_ms=self._record.swept_ms or None,
+            since_ms=since_ms,
+            sweep_ms=self._progress.started_ms,
+            clock_ms=tools.clock_ms,
+        )
+
+    def run(self) -> SlotRecord:
+        """Sweeps; returns the record of the slot, which is stored.
+
+        Raises:
+            RegistrarError: ThingSpace refuses or does not answer, the process is to stop, the mutex was lost, or the
+                run is capped. What was found until then is stored.
+            redis.RedisError: likewise.
+        """
+        self._read_streams()
+        for status in self._api.statuses:
+            if status not in self._progress.done:
+                self._sweep_status(status)
+        if not self._accepted and self._refusal:
+            raise self._refusal
+        self._look_for_absent()
+        return self._finish()
+
+    def _begin(self, cause: str, *, anew: bool) -> tuple[SlotRecord, Progress]:
+        record, now_ms = self._tools.store.slot(self._slot), self._tools.clock_ms()
+        progress = record.progress
+        if progress is None or anew or now_ms - progress.saved_ms > STALE_MS:
+            progress = Progress(now_ms, cause if record.baseline_ms else "baseline")
+        self._tools.evidence.names_devices |= record.names_devices
+        return record, progress
+
+    def _read_streams(self) -> None:
+        for _ in range(REFRESH_PARTS):
+            self._tools.turn.check()
+            if self._tools.evidence.refresh():
+                return
+
+    def _sweep_status(self, status: str) -> None:
+        try:
+            for _, page in pages(lambda at: self._list_page(status, at), self._progress.cursor):
+                self._accepted = True
+                self._look_at_page(status, page)
+        except RejectedError as refusal:
+            if status not in self._api.doubtful_statuses:
+                self._refusal = refusal
+                log.warning("state refused", slot=str(self._slot), status=status, why=str(refusal))
+        self._store({}, done=(*self._progress.done, status), cursor=FIRST_CURSOR)
+        self._report_position(status)
+
+    def _list_page(self, status: str, cursor: str) -> Page:
+        """One page; where the documents name several paths, of the one that exists, which is remembered."""
+        self._check_cap()
+        self._tools.evidence.refresh()
+        paths = sorted(self._api.list_paths, key=lambda path: path != self._record.list_path)
+        for number, path in enumerate(paths, start=1):
+            call = self._api.list_call(self._slot.account, status, cursor, path)
+            self._list_name = name_of(call)
+            try:
+                page = self._tools.client.fetch(call, read_page, self._tools.turn)
+            except NoSuchPathError:
+                if number == len(paths):
+                    raise
+            else:
+                self._record = replace(self._record, list_path=path)
+                return page
+        raise AssertionError("a list has a path")
+
+    def _check_cap(self) -> None:
+        if self._tools.client.calls >= self._tools.max_calls:
+            raise CappedError
+
+    def _look_at_page(self, status: str, page: Page) -> None:
+        reports = [
+            self._report(upgrade_id, item, status, self._list_name)
+            for item in page.items
+            if (upgrade_id := id_of(item))
+        ]
+        for part in _batched(reports, STORE_EVERY):
+            self._store(self._look_at(part))
+            self._report_position(status)
+        self._store({}, cursor=page.next_cursor or self._progress.cursor)
+
+    def _report(self, upgrade_id: str, item: Mapping[str, Any], status: str, call: str) -> Report:
+        said = item.get("status")
+        said = said if isinstance(said, str) and said.strip() else status
+        return Report(self._slot.account, self._slot.version, upgrade_id, said.strip(), call, item)
+
+    def _look_at(self, reports: Iterable[Report]) -> dict[str, UpgradeRecord]:
+        """The records of these upgrades after a look at each."""
+        reports = list(reports)
+        before = self._tools.store.upgrades(self._slot, [each.upgrade_id for each in reports])
+        after: dict[str, UpgradeRecord] = {}
+        for report in reports:
+            record = after.get(report.upgrade_id) or before.get(report.upgrade_id)
+            sighting = self._sighting(report, record)
+            after[report.upgrade_id] = self._tools.looker.look(sighting, record, self._conditions)
+        self._looked += len(reports)
+        return after
+
+    def _sighting(self, report: Report, record: UpgradeRecord | None) -> Sighting:
+        if self._api.has_devices:
+            return Sighting(report, devices_in(report.content))
+        if not self._asks_for_devices(report, record):
+            return Sighting(report)
+        name = name_of(self._api.devices_call(report.account, report.upgrade_id, FIRST_CURSOR))
+        return Sighting(report, list(self._devices(report)), name)
+
+    def _asks_for_devices(self, report: Report, record: UpgradeRecord | None) -> bool:
+        """Whether this look needs what a call of its own would say."""
+        is_final = report.status in FINAL_STATUSES
+        if "Request" in report.status:
+            return False
+        if self._conditions.is_baseline and self._conditions.since_ms is None and is_final:
+            return False
+        has_changed = record is None or record.status != report.status
+        if not has_changed and is_final and not _open_questions(record):
+            return False
+        # In v3 the devices prove that the upgrade started.
+        return self._slot.version == "v3" or self._tools.evidence.learns_devices(
+            report.account, report.upgrade_id
+        )
+
+    def _devices(self, report: Report) -> Iterator[Device]:
+        def fetch(cursor: str) -> Page:
+            call = self._api.devices_call(report.account, report.upgrade_id, cursor)
+            return self._tools.client.fetch(call, read_page, self._tools.turn)
+
+        try:
+            for _, page in islice(pages(fetch), MAX_DEVICE_PAGES):
+                yield from page.items
+        except RejectedError as refusal:
+            log.info("devices refused", upgrade=report.upgrade_id, why=str(refusal))
+
+    def _look_for_absent(self) -> None:
+        """Asks by id for upgrades that were in a list before and are in none now: no list has every state. [doc]"""
+        absent = (
+            (upgrade_id, record)
+            for upgrade_id, record in self._tools.store.all_upgrades(self._slot)
+            if record.sweep_ms != self._progress.started_ms
+            and record.status not in FINAL_STATUSES
+            and record.absences < MAX_ABSENCES
+        )
+        for upgrade_id, record in list(islice(absent, MAX_ABSENT)):
+            self._check_cap()
+            call = self._api.upgrade_call(self._slot.account, upgrade_id)
+            try:
+                found = self._tools.client.fetch(call, read_upgrade, self._tools.turn)
+            except RejectedError:
+                found = None
+            if found:
+                report = self._report(upgrade_id, found, record.status, name_of(call))
+                self._store(self._look_at([report]))
+            else:
+                self._store({upgrade_id: replace(record, absences=record.absences + 1)})
+
+    def _finish(self) -> SlotRecord:
+        now_ms, started_ms = self._tools.clock_ms(), self._progress.started_ms
+        counts = tally(
+            self._tools.store.all_upgrades(self._slot),
+            sweep_ms=started_ms,
+            distance_ms=self._conditions.distance_ms,
+        )
+        self._record = replace(
+            self._record,
+            baseline_ms=self._record.baseline_ms or started_ms,
+            swept_ms=started_ms,
+            second_look_ms=counts.second_look_ms,
+            retry_ms=0,
+            problem="",
+            progress=None,
+            upgrades=counts.upgrades,
+            kinds=counts.kinds,
+        )
+        forgotten = (
+            upgrade_id
+            for upgrade_id, record in self._tools.store.all_upgrades(self._slot)
+            if record.sweep_ms < now_ms - FORGET_MS
+        )
+        self._save(dict.fromkeys(forgotten))
+        return self._record
+
+    def _store(self, upgrades: Mapping[str, UpgradeRecord], **progress: Any) -> None:
+        """Stores records and the position in one step."""
+        now_ms = self._tools.clock_ms()
+        self._progress = replace(self._progress, saved_ms=now_ms, **progress)
+        self._record = replace(
+            self._record,
+            progress=self._progress,
+            names_devices=self._tools.evidence.names_devices,
+        )
+        self._save(upgrades)
+
+    def _save(self, upgrades: Mapping[str, UpgradeRecord | None]) -> None:
+        token = self._tools.turn.fencing_token
+        self._tools.store.save(self._slot, self._record, upgrades, token)
+
+    def _report_position(self, status: str) -> None:
+        self._tools.on_position(
+            Position(
+                self._slot,
+                status,
+                len(self._progress.done),
+                len(self._api.statuses),
+                self._looked,
+                self._tools.client.calls,
+            )
+        )
+
+
+def _open_questions(record: UpgradeRecord | None) -> bool:
+    """Whether devices are in question, and neither set aside nor recovered."""
+    return record is not None and any(
+        ms > 0 for times in record.devices.values() for ms in times.values()
+    )
+
+
+def _batched(reports: list[Report], size: int) -> Iterator[list[Report]]:
+    """The same in parts. (`itertools.batched` is of Python 3.12.)"""
+    for begin in range(0, len(reports), size):
+        yield reports[begin : begin + size]
