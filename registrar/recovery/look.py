@@ -127,7 +127,13 @@ class Looker:
             evidence = self._evidence.of(report.account, report.upgrade_id)
         after = judge(record, look, evidence)
         devices = self._judge_devices(sighting, record, look, evidence) if sighting.devices else {}
-        after = replace(after, devices={**after.devices, **devices}, sweep_ms=conditions.sweep_ms)
+        is_judged = bool(sighting.devices) and not evidence.blindness
+        after = replace(
+            after,
+            devices={**after.devices, **devices},
+            devices_ms=look.at_ms if is_judged else after.devices_ms,
+            sweep_ms=conditions.sweep_ms,
+        )
         return self._recoverer.recover(sighting, record, after, _missing(after, look, evidence))
 
     def _judge_devices(
@@ -139,7 +145,8 @@ class Looker:
         for kind, due in sighting.due_devices().items():
             seen = self._evidence.devices_of(report.account, report.upgrade_id, kind)
             # A message that came and names no device speaks for all of them.
-            if seen or (self._evidence.names_devices and kind not in evidence.kinds):
+            names = look.is_baseline or self._evidence.names_devices
+            if seen or (names and kind not in evidence.kinds):
                 questions[kind] = judge_devices(
                     kind, record, due, seen=seen, look=look, evidence=evidence
                 )

@@ -50,11 +50,13 @@ class UpgradeRecord:
     """One upgrade.
 
     Attributes:
-        status: at the last look.
-        looked_ms: when the last look without a doubt was, in milliseconds since 1970.
+        status: at the last look that was not blind.
+        looked_ms: when that was, in milliseconds since 1970.
         kinds: what is known, by kind.
         devices: by kind, the devices for which it was due and did not come: when that was first noticed, in
             milliseconds since 1970, or `SET_ASIDE_MS` (before the baseline), or `RECOVERED_MS`.
+        born_ms: when the last complete sweep began that did not find it yet; 0: there was none.
+        devices_ms: when the devices were last judged; 0: never.
         sweep_ms: when the last sweep began that found the upgrade.
         absences: how many sweeps in a row did not find it.
     """
@@ -63,6 +65,8 @@ class UpgradeRecord:
     looked_ms: int
     kinds: Mapping[str, Finding] = field(default_factory=dict)
     devices: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    born_ms: int = 0
+    devices_ms: int = 0
     sweep_ms: int = 0
     absences: int = 0
 
@@ -77,6 +81,9 @@ class UpgradeRecord:
         }
         if devices := {kind: dict(times) for kind, times in self.devices.items() if times}:
             content["devices"] = devices
+        for name in ("born_ms", "devices_ms"):
+            if value := getattr(self, name):
+                content[name] = value
         if self.absences:
             content["absences"] = self.absences
         return json.dumps(content, separators=(",", ":"))
@@ -94,6 +101,8 @@ class UpgradeRecord:
                     kind: {device: int(ms) for device, ms in times.items()}
                     for kind, times in content.get("devices", {}).items()
                 },
+                int(content.get("born_ms", 0)),
+                int(content.get("devices_ms", 0)),
                 int(content.get("sweep", 0)),
                 int(content.get("absences", 0)),
             )

@@ -27,7 +27,7 @@ from registrar.recovery.calls.replies import (
 from registrar.recovery.client import ReportClient
 from registrar.recovery.due import FINAL_STATUSES
 from registrar.recovery.look import Conditions, EvidenceReader, Looker
-from registrar.recovery.record import UpgradeRecord
+from registrar.recovery.record import UpgradeRecord, Verdict
 from registrar.recovery.sighting import Device, Sighting
 from registrar.recovery.slot_record import Progress, SlotRecord
 from registrar.recovery.store import RecoveryStore
@@ -233,8 +233,7 @@ class SlotSweep:
             return False
         if self._conditions.is_baseline and self._conditions.since_ms is None and is_final:
             return False
-        has_changed = record is None or record.status != report.status
-        if not has_changed and is_final and not _open_questions(record):
+        if is_final and record and record.status == report.status and not _open_questions(record):
             return False
         # In v3 the devices prove that the upgrade started.
         return self._slot.version == "v3" or self._tools.evidence.learns_devices(
@@ -328,11 +327,11 @@ class SlotSweep:
         )
 
 
-def _open_questions(record: UpgradeRecord | None) -> bool:
-    """Whether devices are in question, and neither set aside nor recovered."""
-    return record is not None and any(
-        ms > 0 for times in record.devices.values() for ms in times.values()
-    )
+def _open_questions(record: UpgradeRecord) -> bool:
+    """Whether devices are in question, and neither set aside nor recovered, or none was judged yet."""
+    if not record.devices_ms:
+        return any(each.verdict is not Verdict.BASELINE for each in record.kinds.values())
+    return any(ms > 0 for times in record.devices.values() for ms in times.values())
 
 
 def _batched(reports: list[Report], size: int) -> Iterator[list[Report]]:

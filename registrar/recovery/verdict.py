@@ -13,9 +13,9 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from registrar.recovery.due import FINAL_STATUSES, SCHEDULED
+from registrar.recovery.due import FINAL_STATUSES, SCHEDULED, STARTED
 from registrar.recovery.record import RECOVERED_MS, SET_ASIDE_MS, Finding, UpgradeRecord, Verdict
 
 MINUTE_MS = 60_000
@@ -79,11 +79,13 @@ def judge(record: UpgradeRecord | None, look: Look, evidence: Evidence) -> Upgra
         kind: _judge_kind(kind, before.get(kind), record, look, evidence)
         for kind in sorted({*before, *look.due})
     }
-    looked_ms = look.at_ms
-    if evidence.blindness:
-        # What this look noticed is no bound for what the next one finds due.
-        looked_ms = record.looked_ms if record else look.swept_ms or 0
-    return UpgradeRecord(look.status, looked_ms, kinds, record.devices if record else {})
+    if record:
+        after = replace(record, kinds=kinds, absences=0)
+    else:
+        swept_ms = look.swept_ms or 0
+        after = UpgradeRecord("", swept_ms, kinds, born_ms=swept_ms)
+    # What a blind look saw is no bound for what the next one finds due.
+    return after if evidence.blindness else replace(after, status=look.status, looked_ms=look.at_ms)
 
 
 def _judge_kind(
@@ -158,13 +160,34 @@ def judge_devices(
     kept = {device: ms for device, ms in before.items() if device not in seen}
     if look.is_asked_for:
         kept = {device: ms or look.at_ms for device, ms in kept.items()}
-    if evidence.doubt or _trimmed(_not_before_ms(kind, record, look), evidence):
+    if evidence.doubt or _trimmed(_devices_not_before_ms(kind, record, look), evidence):
         return kept
     fresh = sorted(due - seen - kept.keys())
-    if look.is_baseline and not look.is_asked_for:
+    if not look.is_asked_for and (look.is_baseline or _was_set_aside(kind, record)):
         return {**kept, **dict.fromkeys(fresh, SET_ASIDE_MS)}
     room = max(MAX_DEVICES_IN_QUESTION - sum(ms > 0 for ms in kept.values()), 0)
     return {**kept, **dict.fromkeys(fresh[:room], _noticed_ms(kind, record, look))}
+
+
+def _devices_not_before_ms(kind: str, record: UpgradeRecord | None, look: Look) -> int | None:
+    """As `_not_before_ms`, since devices were judged last.
+
+    That a device started may be proved only by its end, so the look before is no bound for it.
+    """
+    if record is None:
+        return _not_before_ms(kind, None, look)
+    earlier_ms = record.born_ms if kind == STARTED else record.devices_ms
+    if not earlier_ms:
+        return _start_bound_ms(kind, look)
+    return _not_before_ms(kind, replace(record, looked_ms=earlier_ms), look)
+
+
+def _was_set_aside(kind: str, record: UpgradeRecord | None) -> bool:
+    """Whether the kind was due at the baseline, and it is not known of which devices."""
+    finding = record.kinds.get(kind) if record else None
+    if record is None or finding is None or finding.verdict is not Verdict.BASELINE:
+        return False
+    return kind == STARTED or not record.devices_ms
 
 
 def _noticed_ms(kind: str, record: UpgradeRecord | None, look: Look) -> int:

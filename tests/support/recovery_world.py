@@ -155,6 +155,7 @@ class World:
         evidence: what the index knows, by upgrade.
         complete_since: what arrived before was trimmed before it was read; 0: nothing was.
         store: what the replicas share.
+        trace: what happened, for whoever reads a failed test.
         index_is_slow: whether a sweep may not read the stream to its end.
         baseline: when the first complete sweep ended.
     """
@@ -174,6 +175,7 @@ class World:
     complete_since: int = 0
     recovered: list[tuple[str, str, str | None]] = field(default_factory=list)
     store: MemoryStore = field(default_factory=MemoryStore)
+    trace: list[str] = field(default_factory=list)
     has_unknown_kinds: bool = False
     baseline: int = 0
     index_is_slow: bool = False
@@ -218,7 +220,8 @@ class World:
     def send(self, callback: Callback) -> None:
         """It arrives, in Redis or in the spool, at once or minutes later; or it is lost."""
         self.sent.append(callback)
-        fate = self.random.choice(("redis", "redis", "redis", "late", "spool", "lost", "lost"))
+        self.trace.append(f"{self.now} {callback}")
+        fate = self.random.choice(("redis", "redis", "late", "late", "spool", "lost", "lost"))
         if fate == "lost":
             return
         self.arrived.add((callback.upgrade_id, callback.kind, callback.device))
@@ -277,6 +280,11 @@ class World:
             SlotSweep(slot, tools, cause="interval", distance_ms=distance_ms, since_ms=None).run()
         except UnavailableError:
             return False
+        finally:
+            self.trace.append(f"{self.now} swept, spool {len(self.spool)}, index {self.indexed}")
+            self.trace += [
+                f"    {name} {one.to_json()}" for name, one in self.store.all_upgrades(slot)
+            ]
         self.baseline = self.baseline or self.now
         return True
 
@@ -422,22 +430,9 @@ def play(random: Random, version: str) -> World:
     if random.random() < 0.2:
         world.trim()
     world.sweep(crash_after=random.choice((None, None, 3)))
-    has_trims = random.random() < 0.3
+    happenings = [*HAPPENINGS, *([World.trim] if random.random() < 0.3 else [])]
     for _ in range(random.randint(4, 14)):
-        happens = random.choice(
-            ("new", "new", "on", "on", "on", "on", "sweep", "drain", "trim", "wait")
-        )
-        if happens == "new":
-            world.new_upgrade()
-        elif happens == "on":
-            world.move_on()
-        elif happens == "drain":
-            world.drain()
-        elif happens == "trim" and has_trims:
-            world.trim()
-        elif happens == "sweep":
-            world.index_is_slow = random.random() < 0.3
-            world.sweep(crash_after=random.choice((None, None, random.randint(0, 9))))
+        random.choice(happenings)(world)
         world.wait(random.choice((MINUTE, 10 * MINUTE, 40 * MINUTE, DAY)))
     world.index_is_slow = False
     world.drain()
@@ -449,6 +444,26 @@ def play(random: Random, version: str) -> World:
         world.wait(DISTANCE[version] + MINUTE)
         world.sweep()
     return world
+
+
+def _sweep_in_trouble(world: World) -> None:
+    world.index_is_slow = world.random.random() < 0.3
+    world.sweep(crash_after=world.random.choice((None, None, world.random.randint(0, 9))))
+
+
+def _sweep_in_haste(world: World) -> None:
+    """Two looks, before all that is under way can have come."""
+    world.move_on()
+    world.sweep()
+    world.wait(MINUTE)
+    world.sweep()
+
+
+HAPPENINGS: Sequence[Callable[[World], object]] = (
+    *(World.new_upgrade, World.new_upgrade),
+    *(World.move_on, World.move_on, World.move_on, World.move_on),
+    *(_sweep_in_trouble, _sweep_in_haste, World.drain, lambda _: None),
+)
 
 
 def violations(world: World) -> list[str]:
@@ -465,6 +480,9 @@ def _invented(world: World) -> Iterator[str]:
         wanted = {(upgrade_id, kind, device)} if device else whole
         if not wanted & sent:
             yield f"{kind} of {upgrade_id} was never sent, and was recovered"
+        began = world.store.slot(Slot(ACCOUNT, world.version)).baseline_ms
+        if kind in _proved_at(world.upgrades[upgrade_id], began) and not device:
+            yield f"{kind} of {upgrade_id} was due at the baseline, and was recovered"
         if wanted and wanted <= world.arrived:
             yield f"{kind} of {upgrade_id} came, and was recovered"
 
