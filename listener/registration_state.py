@@ -17,6 +17,10 @@ NO_MORE_LOGINS = frozenset(("breaker-open", "account-locked"))
 # The results of the registrar for: the service stopped, and deregistered its URL or left that to other replicas.
 STOPPED = frozenset(("deregistered", "left"))
 
+# The reasons of the registrar for: others removed or replaced the registration. A roll-out, a rotated token and a new
+# password are our own doing.
+DRIFT_REASONS = frozenset({"absent", "takeover", "another-owner", "flapping"})
+
 STALE_INTERVALS = 5
 # The registrar repeats a failed observation within minutes, and keeps a pause that the provider asks for.
 MIN_STALE_S = 600.0
@@ -83,6 +87,12 @@ class Observation:
     def deregistered_on_purpose(self) -> bool:
         """Whether the URL is not registered because the service was stopped."""
         return self.ours is not True and self.result in STOPPED
+
+    @property
+    def loses_messages(self) -> bool:
+        """Whether ThingSpace did not call our URL, or did not until this observation."""
+        was_away = self.result == "registered" and self.reason in DRIFT_REASONS
+        return was_away or (self.ours is False and not self.deregistered_on_purpose)
 
     def is_stale(self, now: datetime) -> bool:
         """Whether the registrar is several observations late, so that this one says little of now."""

@@ -1,4 +1,4 @@
-"""The command line: `python -m registrar run | status | register | deregister | unlock | callbacks`."""
+"""The command line: `python -m registrar run | status | register | deregister | unlock | recover | callbacks`."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from listener.runtime import memory_protection, stderr
 COMMANDS = {
     "callbacks.callbacks": "Look at, register or deregister the callback of any account.",
     "by_hand.deregister": "Deregister what is ours, and nothing else.",
+    "recover.recover": "Find messages that ThingSpace never delivered.",
     "by_hand.register": "Register now, in place of whatever is registered.",
     "run.run": "Start COMMAND, and keep the URL registered while it runs.",
     "by_hand.status": "Show what is registered.",

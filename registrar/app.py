@@ -1,10 +1,11 @@
 """Builds the registrar once, for `run` and for the commands by hand. Nothing runs on import."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import redis
 
@@ -21,6 +22,9 @@ from registrar.status import Report, collect
 from registrar.thingspace.auth import Authenticator
 from registrar.thingspace.client import CallbackClient
 from registrar.thingspace.transport import Transport
+
+if TYPE_CHECKING:
+    from registrar.recovery.service import Recovery
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Registrar:
     coordination: Coordination
     breaker: LoginBreaker
     redis: "redis.Redis"
+    metrics: Metrics | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +69,20 @@ class Registrar:
         """What is registered: by the last tick if `stored`, else by asking ThingSpace."""
         query = None if stored else self.query
         return collect(self.settings, self.coordination, self.breaker, query)
+
+    @contextmanager
+    def recovery(self) -> "Iterator[Recovery]":
+        """What finds messages that never came; closes its connections at the end of the block."""
+        with ExitStack() as stack:
+            yield self.build_recovery(stack)
+
+    def build_recovery(self, stack: ExitStack) -> "Recovery":
+        """The same; `stack` closes its connections."""
+        # Much of the listener's queue: the other commands do not wait for it.
+        from registrar.recovery.build import build_recovery  # noqa: PLC0415
+
+        shared = (self.settings, self.redis, self.coordination, self.client.authenticator)
+        return build_recovery(*shared, metrics=self.metrics, stack=stack)
 
     def query(self) -> list[Observation]:
         """Asks ThingSpace about every slot, and changes nothing."""
@@ -107,4 +126,5 @@ def build(
         coordination=Coordination.build(settings, client, clock),
         breaker=breaker,
         redis=client,
+        metrics=metrics,
     )

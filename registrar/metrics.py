@@ -1,9 +1,9 @@
 """What the registrar counts. Where nobody serves metrics, by hand and standing alone, nothing."""
 
-from listener.registration_state import Observation
+from listener.registration_state import DRIFT_REASONS, Observation
 
-# What others did to the registration. A roll-out, a rotated token and a new password are our own doing.
-DRIFT_REASONS = frozenset({"absent", "takeover", "another-owner", "flapping"})
+# Messages that were answered 503, so that ThingSpace may drop them.
+LOSING_REASONS = frozenset({"queue-unavailable", "internal-error"})
 
 
 class Metrics:
@@ -17,6 +17,10 @@ class Metrics:
 
     def count_lost_lines(self) -> None:
         """Log lines may have been lost since the last call."""
+
+    def refused_messages(self) -> float:
+        """How many messages the web workers answered 503 until now."""
+        return 0.0
 
 
 class PrometheusMetrics(Metrics):
@@ -45,3 +49,16 @@ class PrometheusMetrics(Metrics):
     def count_lost_lines(self) -> None:
         """See above."""
         self._metrics.count_lost_lines()
+
+    def refused_messages(self) -> float:
+        """See above."""
+        from listener.consumer.monitoring import metric_sums  # noqa: PLC0415 - as above
+
+        samples = (
+            sample
+            for family in metric_sums.merge_metric_files()
+            if family.name == "fota_refusals"
+            for sample in family.samples
+        )
+        reasons = LOSING_REASONS
+        return sum(s.value for s in samples if s.labels.get("reason") in reasons)

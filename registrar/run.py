@@ -14,18 +14,22 @@ from listener.callback.ownership_probe import QUEUE_ID_VARIABLE
 from listener.runtime import multiprocess_dir
 from listener.runtime.safe_files import allow_owner_access
 from listener.server import address_report
-from registrar.app import build
+from registrar.app import Registrar, build
 from registrar.coordination.coordination import Coordination
+from registrar.coordination.keys import Keys
 from registrar.fan_out import fan_out
 from registrar.metrics import Metrics, PrometheusMetrics
 from registrar.process.addresses import ChildAddresses
 from registrar.process.child import Child, adopt_orphans, gunicorn_environment
-from registrar.process.readiness import wait_for_free_port, wait_until_ready
+from registrar.process.readiness import is_ready, wait_for_free_port, wait_until_ready
 from registrar.process.signals import Signals, received
 from registrar.process.supervisor import CAUGHT, ENDING, WRONG_SETTINGS, Supervisor
 from registrar.public_url.probe import Probe
 from registrar.reconcile.loop import ReconcileLoop
 from registrar.reconcile.thread import LoopThread
+from registrar.recovery.gaps import GapWatch, Lost, Rising
+from registrar.recovery.loop import RecoveryLoop
+from registrar.recovery.records.store import RedisRecoveryStore
 from registrar.settings import RegistrarSettings
 
 log = structlog.get_logger("registrar")
@@ -57,7 +61,7 @@ def run_registrar(settings: RegistrarSettings, argv: Sequence[str]) -> int:
         if report:
             environ[address_report.VARIABLE] = str(report)
         if settings.enabled:
-            worker, named = _worker(settings, signals, metrics, addresses if argv else None)
+            worker, named = _worker(settings, signals, metrics, addresses if argv else None, stack)
             environ |= named
         adopt_orphans()
         try:
@@ -114,6 +118,7 @@ def _worker(
     signals: Signals,
     metrics: Metrics | None,
     addresses: ChildAddresses | None,
+    stack: ExitStack,
 ) -> tuple[LoopThread, dict[str, str]]:
     """The registrar's thread, not started but a member already; and what COMMAND's environment gets of it."""
     registrar = build(settings, metrics=metrics)
@@ -133,7 +138,32 @@ def _worker(
         answerers=probe.answerers,
         metrics=metrics,
     )
-    return LoopThread(loop, signals.wake), {QUEUE_ID_VARIABLE: queue_id} if queue_id else {}
+    recovery = None
+    if settings.recovery != "off":
+        recovery = RecoveryLoop(
+            registrar.build_recovery(stack), lambda: _gaps(registrar, metrics, addresses)
+        )
+    return LoopThread(loop, signals.wake, recovery), {
+        QUEUE_ID_VARIABLE: queue_id
+    } if queue_id else {}
+
+
+def _gaps(
+    registrar: Registrar, metrics: Metrics | None, addresses: ChildAddresses | None
+) -> GapWatch:
+    """What may lose messages, as far as this process can notice it."""
+    state, slots = registrar.coordination.state, registrar.settings.slots
+    checks: dict[str, Callable[[], bool]] = {
+        "registration": lambda: any(o and o.loses_messages for o in state.observations(slots)),
+    }
+    if metrics:
+        checks["refusals"] = Rising(metrics.refused_messages)
+    if addresses:
+        checks["listener-not-ready"] = Lost(lambda: any(map(is_ready, addresses.now())))
+    return GapWatch(
+        RedisRecoveryStore(registrar.redis, Keys(registrar.settings.service.queue.namespace)),
+        checks,
+    )
 
 
 def _join(coordination: Coordination) -> str | None:

@@ -31,6 +31,10 @@ CREDENTIAL_NAMES = (
 
 Deregister = Literal["last", "never", "always"]
 Probing = Literal["require", "warn", "off"]
+RecoveryMode = Literal["off", "report", "queue"]
+
+
+DEFAULT_RECOVERY: RecoveryMode = "report"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,9 @@ class RegistrarSettings:
     deregister: Deregister
     takeover: Takeover
     probe: Probing
+    recovery: RecoveryMode
+    recovery_interval_h: float
+    recovery_second_look_s: float | None
     state_dir: Path
     timing: Timing = field(default_factory=Timing)
 
@@ -127,6 +134,18 @@ class RegistrarSettings:
                 env.parsed(
                     "REGISTRAR_PROBE", "warn", parse=parsers.one_of("require", "warn", "off")
                 ),
+            ),
+            recovery=cast(
+                RecoveryMode,
+                env.parsed(
+                    "RECOVERY", DEFAULT_RECOVERY, parse=parsers.one_of("off", "report", "queue")
+                ),
+            ),
+            recovery_interval_h=env.parsed(
+                "RECOVERY_INTERVAL_H", 24.0, parse=parsers.decimal(0.01)
+            ),
+            recovery_second_look_s=env.parsed(
+                "RECOVERY_SECOND_LOOK_S", None, parse=parsers.decimal(0.0)
             ),
             # Beside the spool, because its volume survives a restart.
             state_dir=service.spool.folder or DEFAULT_FOLDER,

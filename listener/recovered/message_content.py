@@ -33,7 +33,9 @@ def content_of(report: Report) -> dict[str, Any]:
 def message_of(
     content: Mapping[str, Any], *, kind: str, upgrade_id: str, arrived: datetime, request_id: str
 ) -> Message:
-    """The message that carries what `content_of` returned.
+    """The message that carries what `content_of` returned, and the kind.
+
+    The kind stands in the content, because one report can prove several kinds due: each has an id of its own.
 
     Args:
         content: of the message.
@@ -45,6 +47,7 @@ def message_of(
     Raises:
         KeyError: there is no such kind.
     """
+    content = {**content, "recovered": {**content["recovered"], "kind": kind}}
     return Message(
         id=fingerprint(content),
         kind=kind,

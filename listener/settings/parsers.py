@@ -67,6 +67,21 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def decimal(minimum: float) -> Callable[[str], float]:
+    """A parser of decimal numbers from `minimum` on."""
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError("Not a valid number.") from None
+        if not minimum <= number < float("inf"):
+            raise ValueError(f"Must be greater than or equal to {minimum:g}.")
+        return number
+
+    return parse
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """A parser that accepts these words alone."""
 

@@ -26,13 +26,13 @@ def show(report: Report, console: Console) -> None:
     for column in table.columns:
         column.overflow = "fold"
     for row in report.rows:
-        table.add_row(*map(_plain, row.columns()))
+        table.add_row(*map(plain, row.columns()))
     console.print(table)
     for line in report.lines():
-        console.print(_plain(line), soft_wrap=True)
+        console.print(plain(line), soft_wrap=True)
 
 
-def _plain(text: str) -> Text:
+def plain(text: str) -> Text:
     """A text that is no markup to the table and no command to the terminal.
 
     The last tick's observation comes from Redis, where others can write: a web worker that was broken into, for one.

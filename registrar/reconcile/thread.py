@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
@@ -10,26 +11,50 @@ from registrar.reconcile.loop import ReconcileLoop
 log = structlog.get_logger("registrar")
 
 
+class OtherLoop(Protocol):
+    """A loop in a thread of its own that nobody waits for."""
+
+    def start(self) -> None:
+        """Begins."""
+
+    def stop(self) -> None:
+        """Ends soon."""
+
+
 class LoopThread:
     """The loop in a daemon thread: a call that hangs must not keep the process from ending in time.
 
     Args:
         loop: runs once.
         on_finished: called at the very end, from the thread.
+        beside: another loop that runs for as long as this one; None: there is none.
     """
 
-    def __init__(self, loop: ReconcileLoop, on_finished: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: ReconcileLoop,
+        on_finished: Callable[[], None],
+        beside: OtherLoop | None = None,
+    ) -> None:
         self._loop = loop
+        self._beside = beside
         self._on_finished = on_finished
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
-        self.stop = loop.stop
         self.abort = loop.abort
         self.withdraw = loop.withdraw
 
     def start(self) -> None:
         """Begins."""
         self._thread.start()
+        if self._beside:
+            self._beside.start()
+
+    def stop(self, *, drain: bool = False) -> None:
+        """Begins the shutdown: see `ReconcileLoop.stop`. The other loop begins nothing more."""
+        if self._beside:
+            self._beside.stop()
+        self._loop.stop(drain=drain)
 
     @property
     def running(self) -> bool:

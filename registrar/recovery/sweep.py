@@ -15,6 +15,7 @@ from listener.recovered.recovery_state import Report
 from registrar.errors import RegistrarError, RejectedError
 from registrar.model import Slot
 from registrar.recovery.calls.api import FIRST_CURSOR, api_of, name_of
+from registrar.recovery.calls.client import ReportClient
 from registrar.recovery.calls.paging import pages
 from registrar.recovery.calls.replies import (
     NoSuchPathError,
@@ -24,14 +25,14 @@ from registrar.recovery.calls.replies import (
     read_page,
     read_upgrade,
 )
-from registrar.recovery.client import ReportClient
-from registrar.recovery.due import FINAL_STATUSES
-from registrar.recovery.look import Conditions, EvidenceReader, Looker
-from registrar.recovery.record import UpgradeRecord, Verdict
-from registrar.recovery.sighting import Device, Sighting
-from registrar.recovery.slot_record import Progress, SlotRecord
-from registrar.recovery.store import RecoveryStore
-from registrar.recovery.tally import tally
+from registrar.recovery.judging.due import FINAL_STATUSES
+from registrar.recovery.judging.look import Conditions, EvidenceReader, Looker
+from registrar.recovery.judging.recoverer import Recoverer
+from registrar.recovery.judging.sighting import Device, Sighting
+from registrar.recovery.records.slot_record import Progress, SlotRecord
+from registrar.recovery.records.store import RecoveryStore
+from registrar.recovery.records.tally import tally
+from registrar.recovery.records.upgrade_record import UpgradeRecord, Verdict
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
@@ -78,6 +79,7 @@ class Tools:
         client: sends the calls.
         turn: of the mutex that is held.
         evidence: what came.
+        recoverer: logs and queues what is missing.
         looker: judges.
         clock_ms: the time of day, in milliseconds since 1970.
         max_calls: after so many calls of the client the sweep stops at the next page.
@@ -88,6 +90,7 @@ class Tools:
     client: ReportClient
     turn: Turn
     evidence: EvidenceReader
+    recoverer: Recoverer
     looker: Looker
     clock_ms: Callable[[], int]
     max_calls: int

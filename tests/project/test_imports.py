@@ -39,6 +39,10 @@ SHARED = {
     "listener.runtime.stderr",
     "listener.registration_state",
     "listener.recovered.recovery_state",
+    "listener.recovered.evidence_index",
+    "listener.recovered.recovered_messages",
+    "listener.consumer.monitoring.metric_sums",
+    "listener.times",
 }
 SHELLS = {"flask", "requests", "redis", "gunicorn", "subprocess", "socket"}
 PURE = (
@@ -97,6 +101,16 @@ PURE = (
     "registrar/thingspace/retry_after.py",
     "registrar/thingspace/schemas.py",
     "registrar/login_breaker/record.py",
+    "registrar/recovery/calls/api.py",
+    "registrar/recovery/calls/paging.py",
+    "registrar/recovery/calls/replies.py",
+    "registrar/recovery/judging/due.py",
+    "registrar/recovery/judging/sighting.py",
+    "registrar/recovery/judging/verdict.py",
+    "registrar/recovery/records/slot_record.py",
+    "registrar/recovery/records/tally.py",
+    "registrar/recovery/records/upgrade_record.py",
+    "registrar/recovery/schedule.py",
     "sandbox/demo/campaign.py",
 )
 

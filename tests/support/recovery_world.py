@@ -15,10 +15,10 @@ from listener.recovered.recovery_state import Report
 from registrar.errors import UnavailableError
 from registrar.http.reply import Reply
 from registrar.model import Slot
-from registrar.recovery.look import EvidenceReader, Looker
-from registrar.recovery.record import Finding, UpgradeRecord, Verdict
-from registrar.recovery.recoverer import Recoverer
-from registrar.recovery.slot_record import SlotRecord
+from registrar.recovery.judging.look import EvidenceReader, Looker
+from registrar.recovery.judging.recoverer import Recoverer
+from registrar.recovery.records.slot_record import SlotRecord
+from registrar.recovery.records.upgrade_record import Finding, UpgradeRecord, Verdict
 from registrar.recovery.sweep import SlotSweep, Tools
 from registrar.thingspace.requests import Call
 from registrar.turn import Turn
@@ -263,13 +263,14 @@ class World:
 
     def sweep(self, *, crash_after: int | None = None) -> bool:
         """A replica sweeps, and may be killed after some calls; whether it came to its end."""
-        evidence = EvidenceReader(Index(self))
+        evidence, recoverer = EvidenceReader(Index(self)), Recoverer(Queue(self))
         tools = Tools(
             store=self.store,
             client=FakeClient(self, crash_after),  # type: ignore[arg-type]
             turn=Turn(sleep=lambda _: False),
             evidence=evidence,
-            looker=Looker(evidence, Recoverer(Queue(self))),
+            recoverer=recoverer,
+            looker=Looker(evidence, recoverer),
             clock_ms=lambda: self.now,
             max_calls=10_000,
             on_position=lambda _: None,
@@ -290,7 +291,7 @@ class World:
 
 
 class Index:
-    """The index of evidence; see `registrar.recovery.evidence`."""
+    """The index of evidence; see `registrar.recovery.judging.evidence`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -326,7 +327,7 @@ class Index:
 
 
 class Queue:
-    """Where recovered messages are put; see `registrar.recovery.evidence`."""
+    """Where recovered messages are put; see `registrar.recovery.judging.evidence`."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from listener import logs
 from registrar.__main__ import main
 
-COMMANDS = ("run", "status", "register", "deregister", "unlock")
+COMMANDS = ("run", "status", "register", "deregister", "unlock", "recover")
 CALLBACK_COMMANDS = ("list", "register", "deregister")
 
 

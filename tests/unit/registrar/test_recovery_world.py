@@ -10,9 +10,9 @@ import structlog
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from registrar.recovery import due, look, sighting, verdict
-from registrar.recovery.record import Finding, Verdict
-from registrar.recovery.verdict import Evidence, Look
+from registrar.recovery.judging import due, look, sighting, verdict
+from registrar.recovery.judging.verdict import Evidence, Look
+from registrar.recovery.records.upgrade_record import Finding, Verdict
 from tests.support import recovery_world
 from tests.support.recovery_world import play, violations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from listener.recovered.recovery_state import Report
 from registrar.recovery.calls.replies import device_id_of
-from registrar.recovery.due import KINDS_OF_DEVICES, STARTED, due_kinds, due_kinds_of_device
+from registrar.recovery.judging.due import KINDS_OF_DEVICES, STARTED, due_kinds, due_kinds_of_device
 
 Device = Mapping[str, Any]
 

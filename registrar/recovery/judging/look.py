@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from registrar.recovery.due import KINDS_OF_DEVICES
-from registrar.recovery.evidence import EvidenceIndex
-from registrar.recovery.record import UpgradeRecord
-from registrar.recovery.recoverer import Recoverer
-from registrar.recovery.sighting import Sighting
-from registrar.recovery.verdict import Evidence, Look, judge, judge_devices, missing_devices
+from registrar.recovery.judging.due import KINDS_OF_DEVICES
+from registrar.recovery.judging.evidence import EvidenceIndex
+from registrar.recovery.judging.recoverer import Recoverer
+from registrar.recovery.judging.sighting import Sighting
+from registrar.recovery.judging.verdict import Evidence, Look, judge, judge_devices, missing_devices
+from registrar.recovery.records.upgrade_record import UpgradeRecord
 
 # How long the streams are read on before each page of reports.
 REFRESH_S = 5.0

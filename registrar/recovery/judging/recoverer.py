@@ -8,9 +8,14 @@ import structlog
 
 from listener.errors import ListenerError
 from listener.recovered.recovery_state import Report
-from registrar.recovery.evidence import RecoveredMessages
-from registrar.recovery.record import RECOVERED_MS, SET_ASIDE_MS, UpgradeRecord, Verdict
-from registrar.recovery.sighting import Sighting
+from registrar.recovery.judging.evidence import RecoveredMessages
+from registrar.recovery.judging.sighting import Sighting
+from registrar.recovery.records.upgrade_record import (
+    RECOVERED_MS,
+    SET_ASIDE_MS,
+    UpgradeRecord,
+    Verdict,
+)
 
 log = structlog.get_logger("registrar")
 
@@ -23,16 +28,17 @@ class Recoverer:
 
     Args:
         messages: puts what is missing into the queue; None: it is only reported.
+        is_silent: whether nothing is logged.
 
     Attributes:
-        put: how many messages were put into the queue.
+        queued: how many messages were put into the queue.
         failed: how many could not be put there; the next sweep tries again.
     """
 
-    def __init__(self, messages: RecoveredMessages | None) -> None:
+    def __init__(self, messages: RecoveredMessages | None, *, is_silent: bool = False) -> None:
         self._messages = messages
-        self._lines = 0
-        self.put = 0
+        self._lines_left = 0 if is_silent else MAX_LINES
+        self.queued = 0
         self.failed = 0
 
     def recover(
@@ -86,7 +92,7 @@ class Recoverer:
         if self._messages is None:
             return False
         try:
-            self.put += self._messages.put(report, kind)
+            self.queued += self._messages.put(report, kind)
         except (ListenerError, redis.RedisError) as error:
             self.failed += 1
             if self.failed == 1:
@@ -100,9 +106,9 @@ class Recoverer:
         """Logs what was not missing at the look before."""
         finding = before.kinds.get(kind) if before else None
         is_known = finding is not None and finding.verdict in {Verdict.MISSING, Verdict.RECOVERED}
-        if is_known or self._lines >= MAX_LINES:
+        if is_known or not self._lines_left:
             return
-        self._lines += 1
+        self._lines_left -= 1
         report = sighting.report
         log.warning(
             "message never came",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from listener.recovered.recovery_state import RECOVERABLE_KINDS
-from registrar.recovery.record import RECOVERED_MS, UpgradeRecord, Verdict
+from registrar.recovery.records.upgrade_record import RECOVERED_MS, UpgradeRecord, Verdict
 
 _NAMES = {
     Verdict.SEEN: ("due", "announced"),
@@ -16,6 +16,8 @@ _NAMES = {
     # Nobody looked whether it came.
     Verdict.BASELINE: (),
 }
+PASSING = frozenset({"spool-waiting", "streams-not-read"})
+"""Reasons for not knowing that may be gone soon."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def tally(
             kinds[kind].update(_NAMES[finding.verdict])
             if finding.verdict is Verdict.SUSPECTED:
                 first_looks.append(finding.first_look_ms)
+            elif finding.reason in PASSING:
+                first_looks.append(sweep_ms)
         for kind, times in record.devices.items():
             late = [ms for ms in times.values() if ms > 0]
             missing = sum(ms <= sweep_ms - distance_ms for ms in late)

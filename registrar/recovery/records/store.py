@@ -13,8 +13,8 @@ from registrar.coordination.keys import Keys
 from registrar.coordination.scripts import script
 from registrar.errors import NotExclusiveError
 from registrar.model import Slot
-from registrar.recovery.record import UpgradeRecord
-from registrar.recovery.slot_record import SlotRecord
+from registrar.recovery.records.slot_record import SlotRecord
+from registrar.recovery.records.upgrade_record import UpgradeRecord
 
 # Records are read and written in parts of this size, so that no reply grows with the account.
 PART = 500

@@ -15,8 +15,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from registrar.recovery.due import FINAL_STATUSES, SCHEDULED, STARTED
-from registrar.recovery.record import RECOVERED_MS, SET_ASIDE_MS, Finding, UpgradeRecord, Verdict
+from registrar.recovery.judging.due import FINAL_STATUSES, SCHEDULED, STARTED
+from registrar.recovery.records.upgrade_record import (
+    RECOVERED_MS,
+    SET_ASIDE_MS,
+    Finding,
+    UpgradeRecord,
+    Verdict,
+)
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS

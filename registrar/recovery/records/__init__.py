@@ -1,0 +1,1 @@
+"""What recovery remembers of upgrades and slots, in Redis."""
