@@ -203,6 +203,46 @@ TOKEN_AGE = _gauge(
 BREAKER = _gauge(
     "fota_login_breaker_open", "1 if refused logins have stopped all further ones, else 0."
 )
+RECOVERY_UPGRADES = _gauge(
+    "fota_recovery_upgrades",
+    "Upgrades that ThingSpace's reports showed at the last sweep.",
+    ("account", "version"),
+)
+RECOVERY_DUE = _gauge(
+    "fota_recovery_due_messages",
+    "Messages that ThingSpace's reports prove due since the first sweep: one for each upgrade and kind.",
+    ("account", "version", "kind"),
+)
+RECOVERY_ANNOUNCED = _gauge(
+    "fota_recovery_announced_messages",
+    "Of those that were due, the ones that came; over those that came or are missing it is the delivery rate.",
+    ("account", "version", "kind"),
+)
+RECOVERY_MISSING = _gauge(
+    "fota_recovery_missing_messages",
+    "Of those that were due, the ones that two looks did not find, recovered or not.",
+    ("account", "version", "kind"),
+)
+RECOVERY_RECOVERED = _gauge(
+    "fota_recovery_recovered_messages",
+    "Of the missing, the ones of which a recovered message was queued.",
+    ("account", "version", "kind"),
+)
+RECOVERY_UNKNOWN = _gauge(
+    "fota_recovery_unknown_messages",
+    "Of those that were due, the ones of which it is not known whether they came.",
+    ("account", "version", "kind"),
+)
+RECOVERY_DEVICES = _gauge(
+    "fota_recovery_missing_devices",
+    "Where messages name devices: the devices of all upgrades of which one is missing, recovered or not.",
+    ("account", "version", "kind"),
+)
+RECOVERY_SWEPT = _gauge(
+    "fota_recovery_sweep_timestamp_seconds",
+    "When the last complete sweep of ThingSpace's reports began.",
+    ("account", "version"),
+)
 
 
 def create_label_values(kinds: Iterable[str], reasons: Iterable[str]) -> None:

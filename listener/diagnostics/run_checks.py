@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from listener.diagnostics import (
     check_clock,
     check_queue,
+    check_recovery,
     check_redis,
     check_registration,
     check_settings,
@@ -50,3 +51,4 @@ def _in_redis(settings: Settings, view: QueueView, *, search: bool) -> Iterator[
     yield from check_clock.findings(view, now)
     yield from check_queue.findings(view, now, search=search)
     yield from check_registration.findings(view, now)
+    yield from check_recovery.findings(view, now)

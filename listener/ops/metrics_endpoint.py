@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from listener import metrics
 from listener.consumer.monitoring.metric_sums import merge_metric_files
 from listener.inspection.queue_view import QueueView, RedisFailedError
-from listener.inspection.registrations import read_registrations
+from listener.inspection.registrations import read_recovery, read_registrations
 from listener.ops.queue_connection import open_queue_view
 from listener.ops.version import version_info
 from listener.registration_state import NO_MORE_LOGINS
@@ -73,6 +73,7 @@ def _set_gauges(scrape: Scrape, settings: Settings) -> None:
         with open_queue_view(settings) as view:
             _set_queue_gauges(scrape, view)
             _set_registration_gauges(scrape, view)
+            _set_recovery_gauges(scrape, view)
         scrape.set(metrics.REDIS_UP, 1)
     except RedisFailedError:
         # Not logged: the receiver, which needs Redis for messages, logs why.
@@ -126,3 +127,21 @@ def _set_registration_gauges(scrape: Scrape, view: QueueView) -> None:
     if registrations:
         is_open = any(registration.reason in NO_MORE_LOGINS for registration in registrations)
         scrape.set(metrics.BREAKER, is_open)
+
+
+def _set_recovery_gauges(scrape: Scrape, view: QueueView) -> None:
+    recovery = read_recovery(view.client, view.settings.namespace)
+    for name, slot in recovery.slots.items() if recovery else ():
+        account, _, version = name.rpartition("/")
+        scrape.set(metrics.RECOVERY_UPGRADES, slot.upgrades, account, version)
+        if slot.swept:
+            swept = datetime.fromisoformat(slot.swept).timestamp()
+            scrape.set(metrics.RECOVERY_SWEPT, swept, account, version)
+        for kind, counts in slot.kinds.items():
+            labels = (account, version, kind)
+            scrape.set(metrics.RECOVERY_DUE, counts.due, *labels)
+            scrape.set(metrics.RECOVERY_ANNOUNCED, counts.announced, *labels)
+            scrape.set(metrics.RECOVERY_MISSING, counts.missing, *labels)
+            scrape.set(metrics.RECOVERY_RECOVERED, counts.recovered, *labels)
+            scrape.set(metrics.RECOVERY_UNKNOWN, counts.unknown, *labels)
+            scrape.set(metrics.RECOVERY_DEVICES, counts.devices_missing, *labels)
