@@ -12,7 +12,6 @@ import click
 from registrar.cli.common import FAILED, as_json, build, fail, read_settings
 from registrar.errors import RegistrarError
 from registrar.model import Slot
-from registrar.settings import RegistrarSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +58,7 @@ def recover(as_json: bool, dry_run: bool, since: datetime | None, account: str |
 
     with build(settings) as registrar, registrar.recovery() as recovery:
         try:
-            outcome = _sweep(recovery, slots, settings, dry_run=dry_run, since=since, quiet=as_json)
+            outcome = _sweep(recovery, slots, dry_run=dry_run, since=since, quiet=as_json)
         except RegistrarError as error:
             fail(error)
         except redis.RedisError as error:
@@ -71,7 +70,6 @@ def recover(as_json: bool, dry_run: bool, since: datetime | None, account: str |
 def _sweep(
     recovery: "Recovery",
     slots: list[Slot],
-    settings: RegistrarSettings,
     *,
     dry_run: bool,
     since: datetime | None,
@@ -80,11 +78,11 @@ def _sweep(
     from registrar.recovery.service import Plan  # noqa: PLC0415 - as in `common.build`
     from registrar.turn import UNRESTRICTED  # noqa: PLC0415
 
-    del settings
     plan = Plan(
         dict.fromkeys(slots, "by-hand"),
         since_ms=None if since is None else int(since.timestamp() * 1000),
         is_dry_run=dry_run,
+        mutex_wait_s=recovery.mutex.ttl_s + 1,
     )
     with _progress_bar(slots, quiet=quiet) as on_position:
         return recovery.run(plan, UNRESTRICTED, on_position)

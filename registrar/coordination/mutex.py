@@ -47,6 +47,7 @@ class Mutex:
         ttl_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.ttl_s = ttl_s
         self._clock = clock
         self._keys = keys
         self._name = name

@@ -19,7 +19,7 @@ from registrar.thingspace.auth import Authenticator
 from registrar.thingspace.transport import Transport
 
 # A page may be slow where the registration's calls are not.
-READ_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 30.0
 
 
 def build_recovery(

@@ -46,12 +46,15 @@ class Plan:
         since_ms: upgrades that start at this time or later are judged also if the baseline set them aside; None: no.
         is_dry_run: whether nothing is stored and nothing is queued.
         max_calls: of this run.
+        mutex_wait_s: how long another process that sweeps is waited for. One that was killed holds the mutex until
+            it expires.
     """
 
     causes: Mapping[Slot, str]
     since_ms: int | None = None
     is_dry_run: bool = False
     max_calls: int = UNLIMITED
+    mutex_wait_s: float = 0.0
 
 
 @dataclass
@@ -109,12 +112,12 @@ class Recovery:
         """Sweeps, and publishes what was found. A slot that fails does not keep the others from being swept.
 
         Raises:
-            NotExclusiveError: another process sweeps, this one lost the mutex, or it is to stop.
+            NotExclusiveError: another process sweeps all the time, this one lost the mutex, or it is to stop.
             redis.RedisError: Redis does not answer: without it nothing is swept.
         """
         began = time.monotonic()
         outcome = Outcome(DryRunStore(self.store) if plan.is_dry_run else self.store)
-        with self.mutex.hold(turn, timeout_s=0) as held:
+        with self.mutex.hold(turn, timeout_s=plan.mutex_wait_s) as held:
             fenced = turn.under(held)
             client = self.clients()
             for slot in plan.causes:
