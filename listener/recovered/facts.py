@@ -24,6 +24,12 @@ _UUID = re.compile(
 _ID_MEMBER = re.compile(
     rf'(?i)"(?!\w*(?:device|iccid|meid|eid"))[^"\\]*id":"?([^"\\,{{}}\[\]]{{1,{MAX_ID_CHARS}}})"?(?=[,}}])'
 )
+# ThingSpace's words for states [doc], as the only member of v2's and v3's messages that is likely to be there [?].
+_WORDS_BY_KIND = {
+    "upgrade-scheduled": re.compile(r'"CampaignScheduled"'),
+    "upgrade-started": re.compile(r'"(?:Upgrade)?(?:In ?Progress|Pending|Scheduled)"'),
+    "upgrade-finished": re.compile(r'"(?:CampaignEnded|UpgradeSuccess|Upgraded? ?Fail[A-Za-z]*)"'),
+}
 _IMEI = re.compile(r'(?<=[:,\[])"?([0-9]{14,16})"?(?=[,}\]])')
 
 
@@ -60,7 +66,8 @@ def normalized_id(upgrade_id: str) -> str:
 def facts_of(entry_id: str, fields: Mapping[str, str]) -> list[Fact]:
     """Every upgrade that a message is about: by `subject`, and by each id in its text.
 
-    A campaign's id is in every message about it [doc]; where is not public for v2 and v3 [?].
+    A campaign's id is in every message about it [doc]; where is not public for v2 and v3 [?]. A message whose kind is not
+    known stands for the kinds whose states it names.
 
     Raises:
         TooManyUpgradesError: there are more than `MAX_UPGRADES`.
@@ -79,10 +86,17 @@ def facts_of(entry_id: str, fields: Mapping[str, str]) -> list[Fact]:
         raise TooManyUpgradesError(entry_id)
     about = subjects or (ids if len(ids) == 1 else set())
     devices = frozenset(_IMEI.findall(data)) if about else frozenset()
+    kinds = (_kinds_by_words(data) if kind == UNKNOWN else []) or [kind]
     return [
-        Fact(account, each, kind, entry_id, devices if each in about else frozenset())
+        Fact(account, each, one, entry_id, devices if each in about else frozenset())
         for each in sorted(ids)
+        for one in kinds
     ]
+
+
+def _kinds_by_words(data: str) -> list[str]:
+    """The kinds that a message of an unknown form stands for, by the states that it names; empty: it names none."""
+    return [kind for kind, words in _WORDS_BY_KIND.items() if words.search(data)]
 
 
 def _recovered_device(data: str) -> str:

@@ -81,8 +81,8 @@ def test_kinds_that_came_are_known_by_upgrade_and_account(
     assert index.refresh(10)
     assert index.kinds_of(ACCOUNT, UPGRADE.upper()) == {"upgrade-scheduled"}
     assert index.kinds_of("0000000001-00001", UPGRADE) == {FINISHED}
-    # It names no account.
-    assert index.kinds_of(ACCOUNT, CAMPAIGN) == {"unknown"}
+    # It names no account and no type, and the state in which it ended.
+    assert index.kinds_of(ACCOUNT, CAMPAIGN) == {FINISHED}
     assert index.kinds_of(ACCOUNT, "another") == frozenset()
 
 

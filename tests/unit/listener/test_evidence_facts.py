@@ -122,3 +122,31 @@ def test_message_with_more_ids_than_are_read_is_reported() -> None:
     assert len(facts_of("5-0", entry(ids[:-1]))) == MAX_UPGRADES
     with pytest.raises(TooManyUpgradesError):
         facts_of("5-0", entry(ids))
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds"),
+    [
+        ("CampaignScheduled", {"upgrade-scheduled"}),
+        ("UpgradeScheduled", {"upgrade-started"}),
+        ("InProgress", {"upgrade-started"}),
+        ("CampaignEnded", {"upgrade-finished"}),
+        ("UpgradeSuccess", {"upgrade-finished"}),
+        ("UpgradedFailed", {"upgrade-finished"}),
+        ("UpgradeFail", {"upgrade-finished"}),
+        ("Something else", {"unknown"}),
+    ],
+)
+def test_message_of_an_unknown_form_stands_for_the_state_that_it_names(
+    status: str, kinds: set[str]
+) -> None:
+    data = {"campaignId": UPGRADE, "deviceId": IMEI, "status": status}
+    facts = facts_of("5-0", entry(data))
+    assert {fact.kind for fact in facts} == kinds
+    assert all(fact.devices == {IMEI} for fact in facts)
+
+
+def test_states_say_nothing_where_the_kind_is_known() -> None:
+    data = {"upgradeScheduled": {"upgradeId": UPGRADE, "status": "UpgradeSuccess"}}
+    facts = facts_of("5-0", entry(data, kind="upgrade-scheduled", subject=UPGRADE))
+    assert {fact.kind for fact in facts} == {"upgrade-scheduled"}
