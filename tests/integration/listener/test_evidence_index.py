@@ -229,7 +229,12 @@ def test_recovered_message_is_marked_and_has_the_report_in_a_member_of_its_own(
     assert (fields["kind"], fields["subject"], fields["account"]) == (FINISHED, UPGRADE, ACCOUNT)
     assert json.loads(fields["data"]) == {
         "accountName": ACCOUNT,
-        "recovered": {"version": "v1", "call": fields["basis"], "status": "Finished", "kind": FINISHED},
+        "recovered": {
+            "version": "v1",
+            "call": fields["basis"],
+            "status": "Finished",
+            "kind": FINISHED,
+        },
         "report": {"id": UPGRADE, "status": "Finished", "deviceList": [{"deviceId": IMEI}]},
     }
 
