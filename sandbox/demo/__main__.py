@@ -55,7 +55,7 @@ Ctrl-C deregisters and stops everything."""
 HELP = """Runs the whole service on this machine, with a stand-in for ThingSpace that sends it a small campaign.
 
 It starts a Redis server, the stand-in, the service and a consumer as real processes, registers, sends twelve messages,
-and prints what to try by hand. Ctrl-C deregisters and stops everything. Its files go to FOLDER.
+has a lost one found, and prints what to try by hand. Ctrl-C deregisters and stops everything. Its files go to FOLDER.
 
 \b
 Environment:
@@ -79,6 +79,7 @@ def run(folder: Path) -> int:
             with suppress(StoppedError):
                 demo.start()
                 demo.play(parts)
+                demo.recover()
                 demo.explain()
                 demo.wait()
             demo.end()
@@ -135,6 +136,23 @@ class Demo:
             f"\n{len(results)} deliveries, {results.count('acknowledged')} acknowledged, "
             f"{self._received} messages in the queue: the one sent twice is there once."
         )
+
+    def recover(self) -> None:
+        """Loses a message on purpose, and has the sweeps of ThingSpace's reports find it."""
+        click.echo(
+            "\nA message is lost on purpose: an upgrade is scheduled, and nothing is sent of it."
+        )
+        before = self._received
+        # The first sweep only records what is there.
+        self._deployment.recover()
+        self._deployment.schedule_unannounced_upgrade()
+        self._deployment.recover()
+        click.echo(
+            "ThingSpace's reports show the upgrade; a second look finds that no message came:\n"
+        )
+        queued = self._deployment.recover()["queued"]
+        self._deployment.wait_for("the recovered message", lambda: self._received > before)
+        click.echo(f"\n{queued} message was recovered and is in the queue, marked as such.")
 
     def explain(self) -> None:
         """Prints what to try by hand."""

@@ -4,6 +4,7 @@ Each part is a real process: a Redis server (unless REDIS_URL names one), the sa
 gunicorn as its child, and a program that consumes the queue.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
 LOGIN = {"CALLBACK_USERNAME": "demo", "CALLBACK_PASSWORD": "demo-password"}
 BOOT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
+RECOVER_TIMEOUT_S = 60.0
 # The sandbox and the Redis server listen on the next two ports, if these are free.
 HIGHEST_PORT = 65533
 # Settings of another deployment that are still set in the shell must not reach this one.
@@ -150,6 +152,33 @@ class Deployment:
         url = f"{self.root}/sandbox/messages?wait=1"
         answer = self._http.post(url, json=message, timeout=BOOT_TIMEOUT_S)
         return str(answer.json()["result"])
+
+    def schedule_unannounced_upgrade(self) -> None:
+        """Has an upgrade in the sandbox's reports of which no message was sent."""
+        wanted = {"version": "v1", "devices": 1, "upgrades": 1, "states": {"Queued": 1}}
+        self._http.post(f"{self.root}/sandbox/campaigns", json=wanted, timeout=BOOT_TIMEOUT_S)
+
+    def recover(self) -> dict[str, Any]:
+        """Sweeps the sandbox's reports once, as an operator would; returns what was found.
+
+        Raises:
+            DeploymentError: the command failed.
+        """
+        command = (sys.executable, "-m", "registrar", "recover", "--json")
+        # The second look follows at once: a real one waits for a day.
+        environ = self._environment() | {"RECOVERY": "queue", "RECOVERY_SECOND_LOOK_S": "0"}
+        done = subprocess.run(
+            command,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=RECOVER_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode:
+            raise DeploymentError(f"the sweep failed: {done.stderr.strip() or done.stdout.strip()}")
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
 
     def registered_url(self) -> str | None:
         """The URL that the sandbox has registered, if any."""

@@ -38,6 +38,8 @@ def test_the_demonstration_shows_a_campaign_and_leaves_nothing(demo: Service) ->
     assert sum("firmware-available" in line for line in messages) == 1
     assert any("UpgradeFailed" in line for line in messages)
     assert "12 deliveries, 12 acknowledged, 11 messages in the queue" in shown
+    assert [line for line in messages if "recovered" in line] == messages[-1:]
+    assert "1 message was recovered" in shown
 
     family = demo.family()
     assert len(family) > 5, "redis, sandbox, registrar, gunicorn with workers, consumer"
