@@ -12,7 +12,7 @@ from sandbox.server import listen, serving, stop_event
 from sandbox.settings import DEAD_SESSIONS, EMPTY_FORMS, QUERY_FORMS, Settings
 from sandbox.state import State
 
-HELP = """A stand-in for Verizon ThingSpace: its callback API and its sender, faults included.
+HELP = """A stand-in for Verizon ThingSpace: its API, its upgrades and its sender, faults included.
 
 It listens on this machine, needs nothing else, and keeps everything in memory. When it is ready it
 prints the base of the API. SIGTERM or Ctrl-C ends it.
@@ -26,6 +26,10 @@ Example:
   curl http://127.0.0.1:8900/sandbox/deliveries
   curl -d '{"path": "/api/fota", "shape": "html-bad-gateway", "count": 2}' \\
       http://127.0.0.1:8900/sandbox/faults
+  # an upgrade of 20 devices, of which every tenth callback is lost
+  curl -d '{"devices": 20, "lose": 1, "lose_of": 10}' http://127.0.0.1:8900/sandbox/campaigns
+
+http://127.0.0.1:8900/ lists every call; docs/sandbox.md explains them.
 
 Faults, each for the next `count` calls whose path begins with `path`: a `status` or a `shape` (GET
 /sandbox/faults lists them), a `body` and `headers` of your own, `next_access_s` for a gateway that

@@ -90,7 +90,9 @@ class Upgrade:
         return self.created + position * self.plan.pace_s
 
     def stage(self, now: float) -> Stage:
-        position = self.position(now)
+        return self._stage_at(self.position(now))
+
+    def _stage_at(self, position: Position) -> Stage:
         if self.stopped is not None and position >= self.stopped:
             return Stage.CANCELLED
         return next(stage for at, stage in reversed(self.course) if at <= position)
@@ -117,7 +119,11 @@ class Upgrade:
         return float(len(opening(self.plan.version)) + index)
 
     def look(self, now: float) -> "Look":
-        return Look(self, self.position(now), self.stage(now), self.ends_at())
+        return self.look_at(self.position(now))
+
+    def look_at(self, position: Position) -> "Look":
+        """The upgrade at a position of its course, exactly: a time would be rounded."""
+        return Look(self, position, self._stage_at(position), self.ends_at())
 
 
 @dataclass(frozen=True, slots=True)

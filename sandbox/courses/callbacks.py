@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
-from sandbox.campaigns.stages import PACES_OF_A_DEVICE, V1_WORDS, Position, Progress, Stage
+from sandbox.campaigns.stages import PACES_OF_A_DEVICE, V1_WORDS, WORDS, Position, Progress, Stage
 from sandbox.campaigns.upgrade import Look, Upgrade
 from sandbox.reports import dates, v1, v2, v3
-from sandbox.reports.options import ReportOptions
 
 Kind: TypeAlias = Literal["available", "scheduled", "started", "finished"]
 Message: TypeAlias = dict[str, Any]
@@ -78,7 +77,7 @@ def _of_devices(upgrade: Upgrade) -> Iterator[Event]:
 
 def message(upgrade: Upgrade, event: Event) -> Message:
     """The callback's JSON. v2's and v3's forms are [?]: see the plan's `envelope`."""
-    look = upgrade.look(upgrade.time_at(event.position))
+    look = upgrade.look_at(event.position)
     if upgrade.plan.envelope == "campaign":
         return _campaign_form(look, event)
     return _v1_form(look, event)
@@ -108,7 +107,7 @@ def _content(look: Look, event: Event) -> Message:
     upgrade = look.upgrade
     time = upgrade.time_at(event.position)
     if event.kind == "scheduled":
-        devices = v1.devices(upgrade, time)
+        devices = v1.devices(look)
         return {
             "startDate": upgrade.plan.start_date or dates.day(upgrade.created),
             "deviceList": list(islice(devices, DEVICES_IN_A_MESSAGE)),
@@ -128,8 +127,7 @@ def _campaign_form(look: Look, event: Event) -> Message:
     upgrade = look.upgrade
     about = {"accountName": upgrade.plan.account, "campaignId": upgrade.id}
     if event.device is None:
-        words = {"v2": v2.word(look), "v3": v3.word(look, ReportOptions())}
-        return {**about, "status": words.get(upgrade.plan.version, look.stage.value)}
+        return {**about, "status": WORDS[upgrade.plan.version][look.stage]}
     item = v3.device_status if upgrade.plan.version == "v3" else v2.device_status
     device = item(look, event.device)
     return {

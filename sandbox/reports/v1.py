@@ -42,13 +42,13 @@ def upgrade(found: Upgrade, now: float, options: ReportOptions) -> dict[str, Any
         "startDate": plan.start_date or dates.day(found.created),
         **({"endDate": end} if options.v1_end_date else {}),
         "status": word(found.look(now)),
-        "deviceList": devices(found, now - options.v1_results_late_s),
+        "deviceList": devices(found.look(now - options.v1_results_late_s)),
     }
 
 
-def devices(found: Upgrade, now: float) -> Iterator[dict[str, str]]:
-    look = found.look(now)
-    return (_device(look, index, device) for index, device in enumerate(found.devices))
+def devices(look: Look) -> Iterator[dict[str, str]]:
+    """The devices of an upgrade, each made when it is asked for."""
+    return (_device(look, index, device) for index, device in enumerate(look.upgrade.devices))
 
 
 def device_words(progress: Progress) -> tuple[str, str]:

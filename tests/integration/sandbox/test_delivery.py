@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from testbed.polling import wait_until
 from testbed.programs import find_program
 from testbed.sandbox_client import Sandbox
 
@@ -225,3 +226,28 @@ def test_a_certificate_is_verified_and_its_authority_can_be_named(tmp_path: Path
     assert (refused["result"], refused["attempts"][0]["error"]) == ("lost", "SSLError")
     assert accepted["result"] == "acknowledged"
     assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize(("version", "total"), [("v1", 41), ("v2", 42), ("v3", 42)])
+def test_the_callbacks_of_a_campaign_arrive_less_those_that_are_lost(
+    sandbox: Sandbox, version: str, total: int
+) -> None:
+    wanted = {"version": version, "devices": 20, "pace_s": 0.02, "lose": 2, "lose_of": 10}
+
+    def callbacks() -> dict[str, int]:
+        counts: dict[str, int] = sandbox.control("GET", "/campaigns")["campaigns"][-1]["callbacks"]
+        return counts
+
+    # Six requests are refused: a message is lost if both of its tries are among them.
+    with receiving(lambda number: 503 if 10 <= number <= 15 else 200) as receiver:
+        sandbox.register_outside(receiver.url, version=version)
+        sandbox.control("POST", "/campaigns", json={**wanted, "seed": "s"})
+        wait_until(
+            lambda: sum(callbacks().values()) == total and not callbacks()["pending"], "end", 20
+        )
+        counts = callbacks()
+        refused = 6
+        assert len(receiver.received) - refused == counts["acknowledged"]
+    assert 8 <= counts["dropped"] <= 10
+    assert counts["acknowledged"] + counts["lost"] + counts["dropped"] == total
+    sandbox.deregister_outside(version=version)

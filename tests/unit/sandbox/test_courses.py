@@ -244,6 +244,20 @@ def test_the_messages_of_v1_have_its_envelope() -> None:
     assert not {"username", "password"} & set(found[0])
 
 
+@pytest.mark.parametrize("pace_s", [0.001, 0.02, 0.1, 1 / 3, 7.7])
+@pytest.mark.parametrize("version", ["v1", "v2", "v3"])
+def test_a_message_shows_its_own_moment_whatever_the_time_is_rounded_to(
+    version: Version, pace_s: float
+) -> None:
+    upgrade = an_upgrade(version, 5, pace_s=pace_s, callbacks="devices", envelope="campaign")
+    upgrade.created = 1_795_955_000.123
+    found = [callbacks.message(upgrade, each) for each in callbacks.events(upgrade)]
+    words = [each["status"] for each in found if "deviceId" not in each]
+    begin = {"v1": "Queued"}.get(version, "CampaignScheduled")
+    assert words == [begin, {"v1": "Finished"}.get(version, "CampaignEnded")]
+    assert [each["status"] for each in found].count("UpgradeSuccess") == 5
+
+
 @pytest.mark.parametrize("version", ["v2", "v3"])
 def test_the_messages_of_v2_and_v3_name_campaign_and_status(version: Version) -> None:
     upgrade = an_upgrade(version, failures=1.0)
