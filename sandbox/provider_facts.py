@@ -50,6 +50,7 @@ class Package:
     launch_date: str
 
 
+# docs/thingspace.md#reports
 # The packages of the pages' examples. [doc, sdk]
 EXAMPLE_PACKAGES: Mapping[Version, Package] = {
     "v1": Package(

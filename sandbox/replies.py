@@ -75,6 +75,7 @@ URL_SCHEME = invalid_parameter("Invalid callback URL: https is required")
 # [doc] The messages are in the provider's list; which call answers them when is [?].
 INDEX = invalid_parameter("Invalid index value")
 INDEX_BEYOND_END = invalid_parameter("Index exceeds number of devices in list")
+DEVICE_CURSOR = invalid_parameter("LastSeenDeviceId Not Valid")
 UPGRADE_ID = invalid_parameter("Invalid upgradeId")
 CAMPAIGN_ID = invalid_parameter("Invalid uuid")
 # [?] That other words are refused is a guess, and so are the words of these.

@@ -1,5 +1,6 @@
 """What the calls for reports share: their beginning, and the replies that several versions have."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -9,7 +10,7 @@ from flask import Response, request
 from sandbox import replies
 from sandbox.api import documents
 from sandbox.api.blueprint import authorize, respond
-from sandbox.campaigns.devices import merged_after, position_after
+from sandbox.campaigns.devices import DIGITS, merged_after, position_after
 from sandbox.campaigns.upgrade import Look, Upgrade
 from sandbox.provider_facts import Version
 from sandbox.replies import ApiError, Reply
@@ -78,7 +79,7 @@ def campaign_devices(
         size=options.devices_per_page,
         integer_form="number",
     )
-    page = listing.page(request.args.get("lastSeenDeviceId", "0"), options)
+    page = listing.page(_device_cursor(request.args.get("lastSeenDeviceId", "0")), options)
     items = (item(look, index) for index in page.items)
     more = {"totalDevice": len(found.devices), "maxPageSize": options.devices_per_page}
     return answer(pages.envelope(page, items, DEVICES, options, **more))
@@ -90,7 +91,7 @@ def account_devices(
     """A page of the devices of an account, each as its newest upgrade left it."""
     v1, options = archive.version == "v1", archive.options
     batches = archive.catalogue.of_account(archive.version, archive.account)
-    start = "0" if options.cursor_stands_still else cursor
+    start = "0" if options.cursor_stands_still else _device_cursor(cursor)
     groups = [batch.devices for batch in batches]
     listing: Listing[str] = Listing(
         merged_after(groups, start, options.devices_per_page + 1),
@@ -111,3 +112,10 @@ def account_devices(
     return answer(
         pages.envelope(page, items, DEVICES, options, accountName=archive.account, **more)
     )
+
+
+def _device_cursor(text: str) -> str:
+    """A device's id as a cursor, which may lack leading zeros. Raises ApiError: it is none."""
+    if text and not re.fullmatch(rf"[0-9]{{1,{DIGITS}}}", text):
+        raise ApiError(replies.DEVICE_CURSOR)
+    return text

@@ -40,7 +40,7 @@ class Batch:
 
 
 class Catalogue:
-    """Every upgrade. A method is atomic, and an upgrade takes about half a kilobyte whatever the number of its devices."""
+    """Every upgrade. A method is atomic, and an upgrade takes less than a kilobyte whatever the number of its devices."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()

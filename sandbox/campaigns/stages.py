@@ -40,6 +40,7 @@ class Progress(Enum):
     CANCELLED = "cancelled"
 
 
+# docs/thingspace.md#states
 # [doc, sdk] v1 has no word for a cancelled upgrade: whether it stays in any list is [?].
 V1_WORDS: Mapping[Stage, str] = {
     Stage.PENDING: "RequestPending",

@@ -222,6 +222,9 @@ def test_check_ins_name_no_campaign(caller: Caller) -> None:
         ("v2", "/campaigns/A/60b5d639-ccdc-4db8-8824-069bd94c95bf"),
         ("v3", "/reports/A/campaigns/60b5d639-ccdc-4db8-8824-069bd94c95bf/devices"),
         ("v3", "/reports/A/firmware/campaigns?campaignStatus=CampaignPreScheduled"),
+        ("v1", "/devices/A/index/nonsense"),
+        ("v2", "/devices/A?lastSeenDeviceId=-1"),
+        ("v3", f"/devices/A?lastSeenDeviceId={'9' * 16}"),
     ],
 )
 def test_an_unknown_state_or_id_is_a_400_in_the_provider_s_form(
