@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from werkzeug.test import TestResponse
 
+from sandbox.__main__ import main
 from tests.support.sandbox_caller import Caller
 
 V3 = {"sdk": "/reports/A/firmware/campaigns", "pages": "/reports/A/campaigns"}
@@ -228,3 +230,20 @@ def test_a_wrong_option_changes_nothing(caller: Caller, changes: dict[str, Any])
     answer = caller("PUT", "/sandbox/options", {"cursors": "text", **changes})
     assert (answer.status_code, answer.get_json()["error"]) == (400, "Not options.")
     assert caller.control("GET", "/options") == before
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (["bogus=1"], "Unknown field"),
+        (["empty"], "NAME=VALUE"),
+        (["empty=null", "empty=list"], "no name comes twice"),
+        (["empty=nothing"], "Must be one of"),
+        (["devices_per_page=0"], "devices_per_page"),
+    ],
+)
+def test_the_command_refuses_a_wrong_option(values: list[str], says: str) -> None:
+    arguments = [f"--option={value}" for value in values]
+    ended = CliRunner().invoke(main, arguments)
+    assert ended.exit_code == 2
+    assert says in ended.output
