@@ -28,7 +28,6 @@ CALLBACK_PATH = "/CallbackListener/FirmwareServiceMessages.asmx"
 LOGIN = {"CALLBACK_USERNAME": "demo", "CALLBACK_PASSWORD": "demo-password"}
 BOOT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
-RECOVER_TIMEOUT_S = 60.0
 # The sandbox and the Redis server listen on the next two ports, if these are free.
 HIGHEST_PORT = 65533
 # Settings of another deployment that are still set in the shell must not reach this one.
@@ -158,26 +157,22 @@ class Deployment:
         wanted = {"version": "v1", "devices": 1, "upgrades": 1, "states": {"Queued": 1}}
         self._http.post(f"{self.root}/sandbox/campaigns", json=wanted, timeout=BOOT_TIMEOUT_S)
 
-    def recover(self) -> dict[str, Any]:
-        """Sweeps the sandbox's reports once, as an operator would; returns what was found.
+    def sweep(self) -> dict[str, Any]:
+        """Sweeps the sandbox's reports, as an operator would by hand; returns what was found.
 
         Raises:
             DeploymentError: the command failed.
         """
-        command = (sys.executable, "-m", "registrar", "recover", "--json")
         # The second look follows at once: a real one waits for a day.
         environ = self._environment() | {"RECOVERY": "queue", "RECOVERY_SECOND_LOOK_S": "0"}
-        done = subprocess.run(
-            command,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=RECOVER_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode:
-            raise DeploymentError(f"the sweep failed: {done.stderr.strip() or done.stdout.strip()}")
-        found: dict[str, Any] = json.loads(done.stdout)
+        command = ("-m", "registrar", "recover", "--json")
+        sweep = ChildProcess(sys.executable, *command, environ=environ)
+        sweep.stdout = subprocess.PIPE
+        with sweep:
+            output = sweep.output.read()
+            if sweep.wait():
+                raise DeploymentError(f"the sweep failed: {output}{sweep.log()}")
+        found: dict[str, Any] = json.loads(output)
         return found
 
     def registered_url(self) -> str | None:

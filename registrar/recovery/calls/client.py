@@ -42,7 +42,7 @@ class Pace:
         max_attempts: of one call.
     """
 
-    pause_s: float = 0.25
+    pause_s: float = 0.1
     first_backoff_s: float = 2.0
     max_wait_s: float = 300.0
     max_attempts: int = 4

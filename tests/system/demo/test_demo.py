@@ -17,6 +17,8 @@ from testbed.process import BIN, ROOT, ChildProcess
 from testbed.programs import find_program
 from testbed.service import Service
 
+# Everything is started, a campaign is played, and three sweeps are commands of their own.
+PLAYED_WITHIN_S = 90.0
 ENVIRON = {"PATH": f"{BIN}:{os.environ['PATH']}"}
 # What a delivery that went well says of itself, and `check` when it has found nothing.
 NO_PROBLEM = r'"error":null|0 errors, 0 warnings'
@@ -30,7 +32,9 @@ def demo(redis_server: str, tmp_path: Path) -> Iterator[Service]:
 
 
 def test_the_demonstration_shows_a_campaign_and_leaves_nothing(demo: Service) -> None:
-    wait_until(lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log)
+    wait_until(
+        lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log, PLAYED_WITHIN_S
+    )
     shown = demo.log()
     assert f"Registered with the stand-in: {demo.url}/CallbackListener/" in shown
     messages = re.findall(r"^  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  \w+-\w+ .*$", shown, re.MULTILINE)
@@ -50,7 +54,9 @@ def test_the_demonstration_shows_a_campaign_and_leaves_nothing(demo: Service) ->
 
 
 def test_hints_work_as_they_are_printed(demo: Service) -> None:
-    wait_until(lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log)
+    wait_until(
+        lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log, PLAYED_WITHIN_S
+    )
     hints = demo.log().partition("Try it by hand")[2]
     commands = re.findall(r"^    (\S.*)$", hints, re.MULTILINE)
     assert len(commands) == 4
@@ -90,7 +96,9 @@ def test_a_redis_that_the_user_names_is_used(demo: Service, redis_url: str) -> N
     demo.kill()
     demo.settings["REDIS_URL"] = redis_url
     demo.start()
-    wait_until(lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log)
+    wait_until(
+        lambda: "Ctrl-C deregisters" in demo.log() or demo.ended(), demo.log, PLAYED_WITHIN_S
+    )
     assert "using the Redis server that REDIS_URL names" in demo.log()
     assert "11 messages in the queue" in demo.log()
     os.kill(demo.family()[0].pid, signal.SIGTERM)
