@@ -14,6 +14,7 @@ A message is applied in one transaction with a note of its id: a second delivery
 Messages may come in any order. A row is replaced as a whole by the message that tells more: what is
 later in the life of an upgrade, then what arrived later. So a `started` that comes behind
 `finished` changes nothing; a device that an upgrade tries again shows `finished` meanwhile.
+What ThingSpace sent counts before what was recovered for the same stage (see docs/queue.md), whichever came first.
 The history has a row for each device that a message names, and so shows what the states leave out.
 """
 
@@ -48,15 +49,17 @@ class Handled(Base):
 
 
 class Row:
-    """What the tables of states share: of two messages, the one with the greater triple is kept."""
+    """What the tables of states share: of two messages, the one with the greater order is kept."""
 
     rank: Mapped[int]
     # As in the entry: RFC 3339 in UTC, always of the same length, so that it sorts as a text.
     time: Mapped[str]
     message_id: Mapped[str]
+    # Whether ThingSpace sent it; otherwise it was recovered.
+    sent: Mapped[bool]
 
-    def triple(self) -> tuple[int, str, str]:
-        return self.rank, self.time, self.message_id
+    def order(self) -> tuple[int, bool, str, str]:
+        return self.rank, self.sent, self.time, self.message_id
 
 
 class Upgrade(Row, Base):
@@ -119,9 +122,18 @@ def consumer_for(engine: Engine, **options: Any) -> Consumer:
 
     @consumer.on("upgrade-finished")
     def finished(message: UpgradeFinished) -> None:
-        apply(engine, message, FINISHED, [(message.device_id, message.status, message.reason)])
+        device = (message.device_id, message.status, message.reason)
+        apply(engine, message, FINISHED, reported_devices(message) or [device])
 
     return consumer
+
+
+def reported_devices(message: Message) -> list[tuple[Any, Any, Any]]:
+    """The devices of an upgrade whose end was recovered as a whole, with their states."""
+    devices = message.recovered.report.get("deviceList") if message.recovered else None
+    listed = devices if isinstance(devices, list) else ()
+    finds = [each.get for each in listed if isinstance(each, dict)]
+    return [(find("deviceId"), find("status"), find("resultReason")) for find in finds]
 
 
 def apply(
@@ -154,14 +166,15 @@ def apply(
 
 def origin(message: Message, rank: int) -> dict[str, Any]:
     """The columns of `Row`."""
-    return {"rank": rank, "time": message.time_text, "message_id": message.id}
+    about = {"time": message.time_text, "message_id": message.id}
+    return {"rank": rank, "sent": message.recovered is None, **about}
 
 
 def keep(session: Session, new: Upgrade | Device) -> None:
     """Puts a row in the place of one that tells less."""
     key = tuple(new.__mapper__.primary_key_from_instance(new))
     old: Any = session.get(type(new), key, with_for_update=True)
-    if old is None or old.triple() < new.triple():
+    if old is None or old.order() < new.order():
         session.merge(new)
         session.flush()
 

@@ -14,6 +14,7 @@ from listener.queue.fingerprints import FingerprintRestorer
 from listener.queue.stream_writer import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Receipt
 from listener.queue.writer import PartialWriteError, RedisWriter
 from listener.spool.spool import Spool, Spooled
+from listener.spool.waiting_notice import WaitingNotice
 
 log = structlog.get_logger("listener.drainer")
 
@@ -60,6 +61,8 @@ class Drainer:
         # All messages that are left up to this place are those of the skipped partitions.
         self._cursor = 0
         self._skipped_partitions: frozenset[int] = frozenset()
+        # Others must know that messages wait before these move, and only partition 0's Redis can say it.
+        self._notice = WaitingNotice(lambda: not spool.is_empty(), writer.announce_spool, clock)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drainer", daemon=True)
 
@@ -87,7 +90,10 @@ class Drainer:
         """
         self._check_outages()
         if not self._stopped.is_set() and self._spool.lead():
+            self._announce()
             self._drain()
+            if self._notice.says_waiting:
+                self._announce()
 
     def _run(self) -> None:
         # The same failure each time is logged once.
@@ -103,6 +109,10 @@ class Drainer:
                 # A drainer that ended would leave messages behind until a restart.
                 if logged != (logged := repr(error)):
                     log.exception("draining failed")
+
+    def _announce(self) -> None:
+        if 0 not in self._down_partitions.numbers:
+            self._notice.update()
 
     def _check_outages(self) -> None:
         for partition in self._down_partitions.numbers:

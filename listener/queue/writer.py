@@ -1,5 +1,6 @@
 """Writes messages to the stream of their partition, durably and once; enqueue.lua decides what is a duplicate."""
 
+import platform
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,7 +17,13 @@ from listener.queue.batches import Outcome
 from listener.queue.down_partitions import DownPartitions
 from listener.queue.durability import DurableWriter
 from listener.queue.fingerprints import FingerprintRestorer, Journal, StringFingerprints
-from listener.queue.keys import QUARANTINED, Partition, every_partition, partition_number
+from listener.queue.keys import (
+    QUARANTINED,
+    Partition,
+    every_partition,
+    partition_number,
+    waiting_spools,
+)
 from listener.queue.redis_errors import unavailable
 from listener.queue.stream_writer import Entry, Receipt, StreamWriter, Target
 from listener.redis_client.client import connect
@@ -149,6 +156,22 @@ class RedisWriter:
         except redis.ResponseError as error:
             detail = required_commands.describe_refusal("SET", keys, error)
             raise QueueUnavailableError(detail) from error
+        except redis.RedisError as error:
+            raise unavailable(error) from error
+
+    def announce_spool(self, is_waiting: bool) -> None:
+        """Says to other hosts whether messages wait in this host's spool.
+
+        Raises:
+            QueueUnavailableError: Redis did not confirm it.
+        """
+        key = waiting_spools(self._settings.queue.namespace)
+        host = f"{platform.node()}:{self._settings.spool.folder}"
+        try:
+            if is_waiting:
+                self._redis.zadd(key, {host: int(self._clock())})
+            else:
+                self._redis.zrem(key, host)
         except redis.RedisError as error:
             raise unavailable(error) from error
 

@@ -32,6 +32,8 @@ def is_any_spool_waiting(
 
 def _waits(folder: Path) -> bool:
     try:
-        return read_status(folder, in_service=False).messages > 0
+        status = read_status(folder, in_service=False)
     except (OSError, sqlite3.Error):
         return True
+    # What Redis refused has come, and is not in the stream.
+    return bool(status.messages or status.set_aside)

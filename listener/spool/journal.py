@@ -42,6 +42,7 @@ DELETE = "DELETE FROM message WHERE place = :place AND id = :id"
 RETRY = """
 INSERT OR IGNORE INTO message (id, message) SELECT id, message FROM set_aside WHERE id = :id
 """
+ANY_MESSAGE = "SELECT EXISTS (SELECT 1 FROM message) OR EXISTS (SELECT 1 FROM set_aside)"
 DROP = "DELETE FROM set_aside WHERE id = :id"
 
 
@@ -116,6 +117,13 @@ class Journal:
             lambda db: db.execute("SELECT max(place) FROM message").fetchone()
         )
         return int(last[0] or 0)
+
+    def is_empty(self) -> bool:
+        """Whether no message waits, and none is set aside."""
+        if not self._database.exists:
+            return True
+        found = self._database.run(lambda db: db.execute(ANY_MESSAGE).fetchone())
+        return not found[0]
 
     def waiting_among(self, ids: Sequence[str]) -> set[str]:
         """Those of the messages with these ids, some hundreds at most, that wait."""

@@ -121,6 +121,14 @@ class Spool:
         """
         return self._run(self._journal.last_place)
 
+    def is_empty(self) -> bool:
+        """Whether no message waits, and none is set aside.
+
+        Raises:
+            QueueUnavailableError: the journal cannot be read.
+        """
+        return self._run(self._journal.is_empty)
+
     def waiting_among(self, ids: Sequence[str]) -> set[str]:
         """Those of the messages with these ids, some hundreds at the most, that wait.
 

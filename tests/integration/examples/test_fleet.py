@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from listener import consumer
 from listener.consumer import message
+from listener.consumer.testing import recovered_sample
 from listener.messages.message import Message
 from listener.queue.writer import RedisWriter
 from listener.settings.settings import Settings
@@ -63,6 +64,33 @@ SCHEDULED = message_of("upgrade-scheduled", 1)
 STARTED = message_of("upgrade-started", 2)
 FINISHED = message_of("upgrade-finished", 3)
 FAILED_LATER = message_of("upgrade-finished", 5, status="UpgradeFailed", reason="again")
+REPORT = {
+    "id": SCHEDULED.subject,
+    "firmwareName": "F-2",
+    "startDate": "2018-04-01",
+    "status": "Finished",
+    "deviceList": [
+        {"deviceId": DEVICE, "status": "UpgradeSuccess"},
+        {"deviceId": "990013907884267", "status": "UpgradeFailed", "resultReason": "no power"},
+        "no device",
+    ],
+}
+
+
+def recovered(
+    kind: str, second: int, report: dict[str, Any] = REPORT, device_id: str | None = None
+) -> consumer.Message:
+    upgrade = str(SCHEDULED.subject)
+    made = recovered_sample(kind, report, upgrade_id=upgrade, device_id=device_id)
+    return replace(made, time_text=f"2026-11-23T00:00:{second:02}.000000Z")
+
+
+RECOVERED = [
+    recovered("upgrade-scheduled", 20),
+    recovered("upgrade-started", 21),
+    recovered("upgrade-finished", 22),
+    recovered("upgrade-finished", 23, {"deviceId": DEVICE, "status": "UpgradeFailed"}, DEVICE),
+]
 CAMPAIGN = [
     SCHEDULED,
     STARTED,
@@ -128,10 +156,44 @@ def test_any_order_and_any_duplicates_lead_to_the_same_state(
     assert state_after(order) == IN_ORDER
 
 
+PARTLY_RECOVERED = [SCHEDULED, STARTED, FINISHED, *RECOVERED]
+PARTLY_IN_ORDER = state_after(PARTLY_RECOVERED)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations(PARTLY_RECOVERED), st.sampled_from(PARTLY_RECOVERED))
+def test_recovered_messages_in_any_order_lead_to_the_same_state(
+    order: list[consumer.Message], again: consumer.Message
+) -> None:
+    assert state_after([*order, again]) == PARTLY_IN_ORDER
+
+
 def test_a_late_start_does_not_overwrite_what_finished() -> None:
     late = replace(STARTED, time_text="2026-11-23T00:00:59.000000Z")
     assert device([SCHEDULED, FINISHED, late]) == (3, "UpgradeSuccess", FINISHED.time_text)
     assert device([FAILED_LATER, FINISHED]) == (3, "UpgradeFailed", FAILED_LATER.time_text)
+
+
+def test_recovered_message_tells_where_nothing_came() -> None:
+    started = recovered("upgrade-started", 8, {"deviceId": DEVICE, "status": "x"}, DEVICE)
+    assert device([SCHEDULED, started]) == (2, "x", started.time_text)
+    finished = recovered("upgrade-finished", 9)
+    assert device([SCHEDULED, STARTED, finished]) == (3, "UpgradeSuccess", finished.time_text)
+    rows = [row for row in state_after([finished]) if row[0] == "devices"]
+    assert len(rows) == 2
+    assert any("no power" in row for row in rows)
+
+
+def test_what_thingspace_sent_counts_before_what_was_recovered_whichever_came_first() -> None:
+    for order in ([FINISHED, *RECOVERED], [*RECOVERED, FINISHED]):
+        assert device(order) == (3, "UpgradeSuccess", FINISHED.time_text)
+    rows = [row for row in state_after([*RECOVERED, SCHEDULED]) if row[0] == "upgrades"]
+    assert [SCHEDULED.time_text in row for row in rows] == [True]
+
+
+def test_upgrade_that_was_recovered_as_started_says_nothing_of_its_devices() -> None:
+    rows = state_after([recovered("upgrade-started", 9)])
+    assert {row[0] for row in rows} == {"handled", "upgrades", "events"}
 
 
 def test_what_is_sent_again_after_the_window_for_duplicates_is_applied_once() -> None:

@@ -57,6 +57,25 @@ def test_while_redis_is_down_messages_are_spooled_and_then_moved_in_order(
             assert queue.put(message(7)) == (True, "redis")
 
 
+def test_other_hosts_hear_that_messages_wait_until_they_have_moved(
+    environment: QueueEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce, heard = RedisWriter.announce_spool, []
+
+    def overheard(writer: RedisWriter, is_waiting: bool) -> None:
+        announce(writer, is_waiting)
+        [stored] = [writer._redis.zrange("{fota:0}:spools", 0, -1)]
+        heard.append((is_waiting, len(stored), len(environment.stream())))
+
+    monkeypatch.setattr(RedisWriter, "announce_spool", overheard)
+    with environment.queue() as queue:
+        for number in range(3):
+            assert queue.put(message(number)).stored_in == "spool"
+        with environment.server():
+            wait_until(lambda: len(heard) == 2)
+    assert heard == [(True, 1, 0), (False, 0, 3)]
+
+
 def test_trace_context_of_what_came_first_outlives_an_outage(environment: QueueEnvironment) -> None:
     first, second = (f"00-0af7651916cd43dd8448eb211c80319c-{n:016x}-01" for n in (1, 2))
     with environment.queue() as queue:
