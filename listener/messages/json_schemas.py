@@ -40,6 +40,12 @@ class RecoveredMemberSchema(Schema):
 
         unknown = INCLUDE
 
+    kind = fields.String(
+        required=True, metadata={"description": "The kind of the entry: part of the content."}
+    )
+    upgradeId = fields.String(  # noqa: N815 (the member's name)
+        required=True, metadata={"description": "The upgrade's id, as in `subject`."}
+    )
     version = fields.String(required=True, validate=validate.OneOf(("v1", "v2", "v3")))
     call = fields.String(
         required=True, metadata={"description": "The call that showed it, as in `basis`."}

@@ -15,12 +15,20 @@ TYPE_INFIX = "recovered."
 REMOVED = "mdn"
 
 
-def content_of(report: Report) -> dict[str, Any]:
+def content_of(report: Report, kind: str) -> dict[str, Any]:
     """The `data` of a recovered message: the REST object as it came, in a member of its own, without telephone numbers.
 
-    It says nothing of when the report was read, so that the same report is the same content.
+    It says nothing of when the report was read, so that the same report is the same content. It names the kind
+    and the upgrade, since one report can prove several messages due, and a device's report names no upgrade: each
+    message has an id of its own.
     """
-    about = {"version": report.version, "call": report.call, "status": report.status}
+    about = {
+        "kind": kind,
+        "upgradeId": report.upgrade_id,
+        "version": report.version,
+        "call": report.call,
+        "status": report.status,
+    }
     if report.device_id is not None:
         about["deviceId"] = report.device_id
     return {
@@ -30,34 +38,29 @@ def content_of(report: Report) -> dict[str, Any]:
     }
 
 
-def message_of(
-    content: Mapping[str, Any], *, kind: str, upgrade_id: str, arrived: datetime, request_id: str
-) -> Message:
-    """The message that carries what `content_of` returned, and the kind.
-
-    The kind stands in the content, because one report can prove several kinds due: each has an id of its own.
+def message_of(content: Mapping[str, Any], *, arrived: datetime, request_id: str) -> Message:
+    """The message that carries what `content_of` returned.
 
     Args:
         content: of the message.
-        kind: one that is about an upgrade.
-        upgrade_id: as the callbacks name it, so that the messages of an upgrade share a partition.
         arrived: when the report was read, with a time zone.
         request_id: a name for what made the message.
 
     Raises:
         KeyError: there is no such kind.
     """
-    content = {**content, "recovered": {**content["recovered"], "kind": kind}}
+    about = content["recovered"]
     return Message(
         id=fingerprint(content),
-        kind=kind,
-        type=f"{TYPE_PREFIX}{TYPE_INFIX}{KINDS_BY_NAME[kind].type}",
+        kind=about["kind"],
+        type=f"{TYPE_PREFIX}{TYPE_INFIX}{KINDS_BY_NAME[about['kind']].type}",
         account=content["accountName"],
-        subject=upgrade_id,
+        # As the callbacks name it, so that the messages of an upgrade share a partition.
+        subject=about["upgradeId"],
         time=timestamp(arrived),
         request_id=request_id,
         data=serialize(content),
-        basis=content["recovered"]["call"],
+        basis=about["call"],
     )
 
 

@@ -79,23 +79,21 @@ class RecoveredMessages:
         Raises:
             listener.errors.QueueUnavailableError: Redis did not confirm it. A later call puts the same message.
         """
-        message = self._message(content_of(report), report, kind)
+        message = self._message(content_of(report, kind))
         partition = self._writer.partition_of(message)
         try:
             claimed = self._content(partition, report, kind, message.data)
             if claimed is None:
                 return False
-            receipt = self._writer.put(self._message(json.loads(claimed), report, kind))
+            receipt = self._writer.put(self._message(json.loads(claimed)))
             self._remember(partition, report, kind, receipt.entry_id)
         except redis.RedisError as error:
             raise unavailable(error) from error
         return not receipt.duplicate
 
-    def _message(self, content: dict[str, Any], report: Report, kind: str) -> Message:
+    def _message(self, content: dict[str, Any]) -> Message:
         return message_of(
             content,
-            kind=kind,
-            upgrade_id=report.upgrade_id,
             arrived=datetime.fromtimestamp(self._clock(), UTC),
             request_id=uuid4().hex,
         )

@@ -94,9 +94,7 @@ def recovered_sample(
     call = f"GET /fota/{version}/upgrades/{account}/upgrade/{upgrade_id}"
     made_of = Report(account, version, upgrade_id, status, call, report, device_id)
     message = message_of(
-        content_of(made_of),
-        kind=name,
-        upgrade_id=upgrade_id,
+        content_of(made_of, name),
         arrived=arrived or datetime.now(UTC),
         request_id="sample",
     )

@@ -17,7 +17,7 @@ from listener.queue.queue import DurableQueue
 from listener.recovered import recovered_messages, stored_evidence
 from listener.recovered.evidence_index import EvidenceIndex
 from listener.recovered.recovered_messages import RecoveredMessages
-from listener.recovered.recovery_state import Report
+from listener.recovered.recovery_state import RECOVERABLE_KINDS, Report
 from listener.spool.spool import Spool
 from testbed.ports import free_port
 from tests.support.queue_load import settings
@@ -230,10 +230,11 @@ def test_recovered_message_is_marked_and_has_the_report_in_a_member_of_its_own(
     assert json.loads(fields["data"]) == {
         "accountName": ACCOUNT,
         "recovered": {
+            "kind": FINISHED,
+            "upgradeId": UPGRADE,
             "version": "v1",
             "call": fields["basis"],
             "status": "Finished",
-            "kind": FINISHED,
         },
         "report": {"id": UPGRADE, "status": "Finished", "deviceList": [{"deviceId": IMEI}]},
     }
@@ -251,6 +252,15 @@ def test_message_is_recovered_once_whatever_the_report_says_later(
     assert recovered.put(report(), "upgrade-started")
     assert recovered.put(report(IMEI, deviceId=IMEI), FINISHED)
     assert redis_client.xlen(STREAM) == 3
+
+
+def test_one_report_makes_a_message_of_each_kind_that_it_proves_due(
+    redis_client: "redis.Redis", recovered: RecoveredMessages
+) -> None:
+    for kind in RECOVERABLE_KINDS:
+        assert recovered.put(report(), kind)
+    reply: Any = redis_client.xrange(STREAM)
+    assert [fields["kind"] for _, fields in reply] == list(RECOVERABLE_KINDS)
 
 
 def test_second_try_after_a_crash_has_the_content_of_the_first(

@@ -120,9 +120,7 @@ def test_the_entry_of_a_sample_and_its_data_are_what_their_schemas_say(sample: P
 def recovered(kind: str, device_id: str | None = None, **content: Any) -> Message:
     call = "GET /fota/v2/campaigns/{account}/{id}"
     report = Report("0242078689-00001", "v2", "c-1", "CampaignEnded", call, content, device_id)
-    return message_of(
-        content_of(report), kind=kind, upgrade_id="c-1", arrived=NOW, request_id="sweep"
-    )
+    return message_of(content_of(report, kind), arrived=NOW, request_id="sweep")
 
 
 @pytest.mark.parametrize("kind", RECOVERABLE_KINDS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from listener.messages.message import Message, fingerprint
 from listener.recovered.message_content import content_of, message_of
-from listener.recovered.recovery_state import Report
+from listener.recovered.recovery_state import RECOVERABLE_KINDS, Report
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 REPORT = Report(
@@ -26,11 +26,11 @@ NAMES = st.text() | st.sampled_from(["mdn", "MDN", " Mdn", "deviceId"])
 VALUES = st.recursive(LEAVES, lambda it: st.lists(it) | st.dictionaries(NAMES, it), max_leaves=20)
 
 
-def made(report: Report = REPORT, *, after: timedelta = timedelta()) -> Message:
+def made(
+    report: Report = REPORT, kind: str = "upgrade-finished", *, after: timedelta = timedelta()
+) -> Message:
     return message_of(
-        content_of(report),
-        kind="upgrade-finished",
-        upgrade_id=report.upgrade_id,
+        content_of(report, kind),
         arrived=NOW + after,
         request_id=f"sweep {after}",
     )
@@ -56,6 +56,10 @@ def test_message_of_the_provider_has_neither_origin_nor_basis() -> None:
     assert not {"origin", "basis"} & set(message.fields())
 
 
+def test_each_kind_that_one_report_proves_due_has_an_id_of_its_own() -> None:
+    assert len({made(kind=kind).id for kind in RECOVERABLE_KINDS}) == len(RECOVERABLE_KINDS)
+
+
 def test_devices_and_upgrades_have_messages_of_their_own() -> None:
     ids = {
         made(report).id
@@ -64,9 +68,11 @@ def test_devices_and_upgrades_have_messages_of_their_own() -> None:
             replace(REPORT, device_id="990013907835573"),
             replace(REPORT, account="0000000001-00001"),
             replace(REPORT, version="v2"),
+            # The report of a device names no upgrade.
+            replace(REPORT, upgrade_id="u-2"),
         )
     }
-    assert len(ids) == 4
+    assert len(ids) == 5
 
 
 def named(value: Any) -> set[str]:
@@ -79,7 +85,7 @@ def named(value: Any) -> set[str]:
 def test_report_is_kept_as_it_came_but_for_telephone_numbers_at_any_depth(
     content: dict[str, Any],
 ) -> None:
-    kept = content_of(replace(REPORT, content=content))["report"]
+    kept = content_of(replace(REPORT, content=content), "upgrade-finished")["report"]
     assert "mdn" not in {name.strip().lower() for name in named(kept)}
     if "mdn" not in {name.strip().lower() for name in named(content)}:
         assert kept == content
