@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from socket import create_server
 from tempfile import TemporaryDirectory
@@ -20,6 +20,9 @@ from listener.messages.message import Message
 from listener.queue.keys import Partition, every_partition, partition_number
 from listener.queue.retention import Retention
 from listener.queue.writer import RedisWriter
+from listener.recovered.evidence_index import EvidenceIndex
+from listener.recovered.recovered_messages import RecoveredMessages
+from listener.recovered.recovery_state import Report
 from listener.redis_client.client import connect, servers
 from listener.settings.secret import Secret
 from listener.spool.spool import Spool
@@ -97,6 +100,28 @@ def test_each_message_is_kept_once_and_every_master_has_some(
     assert duplicates == [False] * 40 + [True] * 40
     assert kept(empty.url, PARTITIONS) == {message(number).id: 1 for number in range(40)}
     assert all(master.ask("DBSIZE") for master in empty.masters())
+
+
+def test_what_came_is_indexed_in_every_partition_and_a_message_recovered_once(
+    empty: Cluster,
+) -> None:
+    about = settings(empty.url, QUEUE_PARTITIONS=str(PARTITIONS))
+    with opened(empty.url) as writer:
+        for number in range(20):
+            writer.put(message(number))
+    report = Report("a", "v1", "u-99", "InProgress", "GET /fota/v1/…", {"id": "u-99"})
+    with (
+        closing(RecoveredMessages.connect(about)) as recovered,
+        closing(EvidenceIndex.connect(about)) as index,
+    ):
+        assert [recovered.put(report, "upgrade-started") for _ in range(2)] == [True, False]
+        assert index.refresh(10)
+        kinds = {index.kinds_of("a", f"u-{number}") for number in range(20)}
+        assert kinds == {frozenset({"upgrade-started"})}
+        assert index.recovered_kinds_of("a", "u-99") == {"upgrade-started"}
+        assert index.kinds_of("a", "u-99") == frozenset()
+        assert index.complete_since("a", "u-1") is None
+        assert not index.spool_is_waiting()
 
 
 def test_connections_to_each_node_are_probed_and_not_trusted_after_a_rest(

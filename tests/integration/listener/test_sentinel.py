@@ -14,6 +14,9 @@ from listener.diagnostics import startup
 from listener.errors import QueueUnavailableError
 from listener.queue import replica_tracking
 from listener.queue.writer import RedisWriter
+from listener.recovered.evidence_index import EvidenceIndex
+from listener.recovered.recovered_messages import RecoveredMessages
+from listener.recovered.recovery_state import Report
 from listener.redis_client.client import MAX_CONNECTIONS, connect
 from listener.redis_client.connection_pool import DisconnectOnTimeout
 from listener.settings.secret import Secret
@@ -66,6 +69,21 @@ def test_messages_are_kept_by_the_master_that_sentinel_names(
     assert not writer.put(message(1)).duplicate
     assert writer.put(message(1)).duplicate
     assert empty.master().ask("XLEN", "{fota:0}:messages") == 1
+
+
+def test_what_came_is_indexed_on_the_master_and_a_message_recovered_once(
+    writer: RedisWriter, empty: Sentinels
+) -> None:
+    writer.put(message(1))
+    report = Report("a", "v1", "u-9", "InProgress", "GET /fota/v1/…", {"id": "u-9"})
+    with (
+        closing(RecoveredMessages.connect(settings(empty.url))) as recovered,
+        closing(EvidenceIndex.connect(settings(empty.url))) as index,
+    ):
+        assert [recovered.put(report, "upgrade-started") for _ in range(2)] == [True, False]
+        assert index.refresh(10)
+        assert index.kinds_of("a", "u-1") == {"upgrade-started"}
+        assert index.recovered_kinds_of("a", "u-9") == {"upgrade-started"}
 
 
 def test_an_answer_that_came_too_late_is_nobody_elses(empty: Sentinels) -> None:
