@@ -40,7 +40,7 @@ log = structlog.get_logger("registrar")
 # A sweep that was interrupted longer ago begins anew: the lists have changed too much.
 STALE_MS = 6 * 3600 * 1000
 # How many upgrades are looked at before what was found is stored: each may have cost calls of its own.
-STORE_EVERY = 50
+STORE_EVERY = 20
 # Upgrades that no list had any more are asked for by their id, so many in a sweep, and so often each.
 MAX_ABSENT = 200
 MAX_ABSENCES = 3
@@ -202,6 +202,8 @@ class SlotSweep:
             if (upgrade_id := id_of(item))
         ]
         for part in _batched(reports, STORE_EVERY):
+            # A page may take longer than the mutex lasts, on a busy machine or with calls for devices.
+            self._tools.turn.check()
             self._store(self._look_at(part))
             self._report_position(status)
         self._store({}, cursor=page.next_cursor or self._progress.cursor)
@@ -279,6 +281,7 @@ class SlotSweep:
                 self._store({upgrade_id: replace(record, absences=record.absences + 1)})
 
     def _finish(self) -> SlotRecord:
+        self._tools.turn.check()
         now_ms, started_ms = self._tools.clock_ms(), self._progress.started_ms
         counts = tally(
             self._tools.store.all_upgrades(self._slot),
