@@ -121,9 +121,10 @@ class EvidenceIndex:
         return frozenset(name for name in recovered if ":" not in name)
 
     def devices_of(self, account: str, upgrade_id: str, kind: str) -> frozenset[str]:
-        """The devices that the messages of a kind about an upgrade named, as 14 to 16 digits.
+        """The devices that the messages of a kind about an upgrade named, each as it was written, in digits.
 
-        Empty: no message came, or they named none. Raises redis.RedisError.
+        `EVERY_DEVICE` is among them if a message came that may be about all: it names none, several, or one in
+        a list. Empty: no message came. Raises redis.RedisError.
         """
         upgrade_id = normalized_id(upgrade_id)
         found = (stored.devices(account, upgrade_id, kind) for stored in self._stored)

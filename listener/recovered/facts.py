@@ -1,4 +1,4 @@
-"""What one message says: about which upgrades it is, and which devices it names. Pure.
+"""What one message says: about which upgrades it is, and about which device. Pure.
 
 The text of `data` decides, without parsing it: the listener wrote it, as JSON without spaces, and ids need no
 escapes.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from listener.messages.kinds import KIND_NAMES, RECOVERED, UNKNOWN
+from listener.recovered.devices import EVERY_DEVICE, device_named_in
 
 TEST_TYPE = "com.verizon.thingspace.fota.listenerTest"
 # A message about more upgrades is not read: no message of ThingSpace is known to be about more than one.
@@ -30,7 +31,6 @@ _WORDS_BY_KIND = {
     "upgrade-started": re.compile(r'"(?:Upgrade)?(?:In ?Progress|Pending|Scheduled)"'),
     "upgrade-finished": re.compile(r'"(?:CampaignEnded|UpgradeSuccess|Upgraded? ?Fail[A-Za-z]*)"'),
 }
-_IMEI = re.compile(r'(?<=[:,\[])"?([0-9]{14,16})"?(?=[,}\]])')
 
 
 class TooManyUpgradesError(Exception):
@@ -46,7 +46,7 @@ class Fact:
         upgrade_id: as `normalized_id`.
         kind: of the message.
         entry_id: of its entry.
-        devices: those that it names, if it is about this upgrade alone.
+        device: that it is about, as it is written there; `EVERY_DEVICE`: it may be about all of the upgrade's.
         recovered_device: only of a recovered message: the device that it is about, or empty.
     """
 
@@ -54,7 +54,7 @@ class Fact:
     upgrade_id: str
     kind: str
     entry_id: str
-    devices: frozenset[str] = frozenset()
+    device: str = EVERY_DEVICE
     recovered_device: str | None = None
 
 
@@ -67,7 +67,7 @@ def facts_of(entry_id: str, fields: Mapping[str, str]) -> list[Fact]:
     """Every upgrade that a message is about: by `subject`, and by each id in its text.
 
     A campaign's id is in every message about it [doc]; where is not public for v2 and v3 [?]. A message whose kind is not
-    known stands for the kinds whose states it names.
+    known stands also for the kinds whose states it names: that is a guess, so it stays one of an unknown kind too.
 
     Raises:
         TooManyUpgradesError: there are more than `MAX_UPGRADES`.
@@ -85,17 +85,17 @@ def facts_of(entry_id: str, fields: Mapping[str, str]) -> list[Fact]:
     if len(ids) > MAX_UPGRADES:
         raise TooManyUpgradesError(entry_id)
     about = subjects or (ids if len(ids) == 1 else set())
-    devices = frozenset(_IMEI.findall(data)) if about else frozenset()
-    kinds = (_kinds_by_words(data) if kind == UNKNOWN else []) or [kind]
+    device = device_named_in(data) if about else EVERY_DEVICE
+    kinds = [*(_kinds_by_words(data) if kind == UNKNOWN else []), kind]
     return [
-        Fact(account, each, one, entry_id, devices if each in about else frozenset())
+        Fact(account, each, one, entry_id, device if each in about else EVERY_DEVICE)
         for each in sorted(ids)
         for one in kinds
     ]
 
 
 def _kinds_by_words(data: str) -> list[str]:
-    """The kinds that a message of an unknown form stands for, by the states that it names; empty: it names none."""
+    """The kinds that a message of an unknown form may stand for, by the states that it names."""
     return [kind for kind, words in _WORDS_BY_KIND.items() if words.search(data)]
 
 

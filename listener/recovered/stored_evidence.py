@@ -7,6 +7,7 @@ import redis
 
 from listener import entry_ids
 from listener.queue.keys import Partition
+from listener.recovered.devices import EVERY_DEVICE
 from listener.recovered.facts import Fact, TooManyUpgradesError, facts_of
 from listener.recovered.stream_position import StreamPosition, StreamState
 from listener.redis_client.script import EvalScript, Script
@@ -67,12 +68,13 @@ class StoredEvidence:
         return set().union(*replies)
 
     def devices(self, account: str, upgrade_id: str, kind: str) -> set[str]:
-        """The devices that messages of a kind named."""
+        """The devices that messages of a kind named, and `EVERY_DEVICE` if one may be about all."""
         with self._client.pipeline(transaction=False) as pipeline:
             for named in {account, ""}:
                 pipeline.smembers(self._partition.evidence_devices(named, upgrade_id, kind))
             replies: Sequence[Any] = pipeline.execute()
-        return set().union(*replies)
+        is_of_all = _every_device_field(kind) in self.names(account, upgrade_id)
+        return set().union(*replies, {EVERY_DEVICE} if is_of_all else ())
 
     def _words(self, facts: Iterable[Fact]) -> tuple[list[str], list[Any]]:
         """The keys that change, and for each the command and its arguments, as `store.lua` takes them."""
@@ -83,16 +85,26 @@ class StoredEvidence:
             name = fact.kind
             if fact.recovered_device is not None:
                 name = recovered_field(fact.kind, fact.recovered_device)
-            hashes.setdefault(self._partition.evidence(*about), {})[name] = fact.entry_id
-            if fact.devices:
+            found = hashes.setdefault(self._partition.evidence(*about), {})
+            found[name] = fact.entry_id
+            if fact.recovered_device is not None:
+                continue
+            if fact.device == EVERY_DEVICE:
+                found[_every_device_field(fact.kind)] = fact.entry_id
+            else:
                 key = self._partition.evidence_devices(*about, fact.kind)
-                sets.setdefault(key, set()).update(fact.devices)
+                sets.setdefault(key, set()).add(fact.device)
         words: list[Any] = []
         for names in hashes.values():
             words += ("HSET", 2 * len(names), *(word for pair in names.items() for word in pair))
         for devices in sets.values():
             words += ("SADD", len(devices), *devices)
         return [*hashes, *sets], words
+
+
+def _every_device_field(kind: str) -> str:
+    """The field that says that a message of a kind came that may be about every device."""
+    return f"{kind}:{EVERY_DEVICE}"
 
 
 def recovered_field(kind: str, device: str) -> str:

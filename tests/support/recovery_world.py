@@ -315,7 +315,7 @@ class Index:
     def devices_of(self, account: str, upgrade_id: str, kind: str) -> frozenset[str]:
         del account
         known = self._world.evidence.get(upgrade_id, ())
-        return frozenset(device for each, device in known if each == kind and device)
+        return frozenset(device or "*" for each, device in known if each == kind)
 
     def complete_since(self, account: str, upgrade_id: str) -> datetime | None:
         del account, upgrade_id

@@ -23,7 +23,7 @@ class EvidenceIndex(Protocol):
         """
 
     def devices_of(self, account: str, upgrade_id: str, kind: str) -> abc.Set[str]:
-        """The devices that the messages of one kind named; empty: none came, or they name no devices."""
+        """The devices that the messages of one kind named; `EVERY_DEVICE`: one may be about all; empty: none came."""
 
     def complete_since(self, account: str, upgrade_id: str) -> datetime | None:
         """What came before was trimmed before it was indexed; None: nothing was."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from listener.recovered.devices import EVERY_DEVICE, those_named
 from registrar.recovery.judging.due import KINDS_OF_DEVICES
 from registrar.recovery.judging.evidence import EvidenceIndex
 from registrar.recovery.judging.recoverer import Recoverer
@@ -47,7 +48,7 @@ class EvidenceReader:
     def devices_of(self, account: str, upgrade_id: str, kind: str) -> frozenset[str]:
         """The devices that messages of a kind named. Raises redis.RedisError."""
         devices = frozenset(self._index.devices_of(account, upgrade_id, kind))
-        self.names_devices |= bool(devices)
+        self.names_devices |= bool(devices - {EVERY_DEVICE})
         return devices
 
     def learns_devices(self, account: str, upgrade_id: str) -> bool:
@@ -143,10 +144,12 @@ class Looker:
         report = sighting.report
         questions = {}
         for kind, due in sighting.due_devices().items():
-            seen = self._evidence.devices_of(report.account, report.upgrade_id, kind)
-            # A message that came and names no device speaks for all of them.
+            named = self._evidence.devices_of(report.account, report.upgrade_id, kind)
+            known = due | set(record.devices.get(kind, ()) if record else ())
+            # A message that may be about every device speaks for all of them.
+            seen = known if EVERY_DEVICE in named else those_named(known, named)
             names = look.is_baseline or self._evidence.names_devices
-            if seen or (names and kind not in evidence.kinds):
+            if named or (names and kind not in evidence.kinds):
                 questions[kind] = judge_devices(
                     kind, record, due, seen=seen, look=look, evidence=evidence
                 )

@@ -1,10 +1,11 @@
-"""What the text of a message says: about which upgrades it is, and which devices it names."""
+"""What the text of a message says: about which upgrades it is, and about which device."""
 
 import json
 from typing import Any
 
 import pytest
 
+from listener.recovered.devices import EVERY_DEVICE, those_named
 from listener.recovered.facts import MAX_UPGRADES, Fact, TooManyUpgradesError, facts_of
 
 UPGRADE = "252d7ffc-7e35-11ec-931e-76f56843c393"
@@ -22,10 +23,10 @@ def upgrades(data: Any, **fields: str) -> set[str]:
     return {fact.upgrade_id for fact in facts_of("5-0", entry(data, **fields))}
 
 
-def test_message_of_a_known_kind_is_about_its_subject_and_names_devices() -> None:
+def test_message_of_a_known_kind_is_about_its_subject_and_its_device() -> None:
     data = {"upgradeFinished": {"upgradeId": UPGRADE, "deviceId": IMEI, "status": "UpgradeSuccess"}}
     facts = facts_of("5-0", entry(data, kind="upgrade-finished", subject=UPGRADE.upper()))
-    assert facts == [Fact(ACCOUNT, UPGRADE, "upgrade-finished", "5-0", frozenset({IMEI}))]
+    assert facts == [Fact(ACCOUNT, UPGRADE, "upgrade-finished", "5-0", IMEI)]
 
 
 @pytest.mark.parametrize(
@@ -69,22 +70,48 @@ def test_subject_counts_without_a_member_and_whatever_its_form() -> None:
     assert upgrades({}, subject=" Upgrade 7 ") == {"upgrade 7"}
 
 
-def test_devices_belong_to_the_subject_and_to_no_other_id_in_the_text() -> None:
-    data = {"campaignId": OTHER, "deviceList": [{"deviceId": IMEI}, {"deviceId": 10013907835573}]}
-    facts = {
-        fact.upgrade_id: fact.devices for fact in facts_of("5-0", entry(data, subject=UPGRADE))
-    }
-    assert facts == {UPGRADE: {IMEI, "10013907835573"}, OTHER: frozenset()}
-
-
-def test_devices_of_a_message_about_several_upgrades_belong_to_none() -> None:
+def test_message_about_several_upgrades_may_be_about_every_device_of_each() -> None:
     facts = facts_of("5-0", entry({"ids": [UPGRADE, OTHER], "deviceId": IMEI}))
-    assert [fact.devices for fact in facts] == [frozenset(), frozenset()]
+    assert [fact.device for fact in facts] == [EVERY_DEVICE, EVERY_DEVICE]
 
 
-def test_digits_that_are_no_whole_value_are_no_device() -> None:
-    data = {"campaignId": UPGRADE, "note": f"IMEI {IMEI} failed", "iccid": "8914800000080013970"}
-    assert facts_of("5-0", entry(data))[0].devices == frozenset()
+@pytest.mark.parametrize(
+    ("content", "device"),
+    [
+        ({"deviceId": IMEI}, IMEI),
+        ({"IMEI": 13907835573123}, "13907835573123"),
+        ({"list": [1], "device": {"device_id": IMEI}}, IMEI),
+        ({"time": 20220125031845}, EVERY_DEVICE),
+        ({"reference": IMEI}, EVERY_DEVICE),
+        ({"note": f"IMEI {IMEI} failed", "iccid": "8914800000080013970"}, EVERY_DEVICE),
+        ({"deviceId": "A100000123456B"}, EVERY_DEVICE),
+        ({"deviceId": {"kind": "imei", "id": IMEI}}, EVERY_DEVICE),
+        ({"deviceId": IMEI, "device": {"deviceId": None}}, EVERY_DEVICE),
+        # The upgrade has a hundred, of which this one failed.
+        ({"deviceList": [{"deviceId": IMEI, "status": "UpgradeFailed"}]}, EVERY_DEVICE),
+        ({"devices": [IMEI]}, EVERY_DEVICE),
+        ({"deviceList": [{"deviceId": IMEI}, {"deviceId": "990013907835574"}]}, EVERY_DEVICE),
+    ],
+)
+def test_message_is_about_one_device_only_if_it_names_one_outside_a_list(
+    content: Any, device: str
+) -> None:
+    data = {"upgradeFinished": {"upgradeId": UPGRADE, **content}}
+    facts = facts_of("5-0", entry(data, kind="upgrade-finished", subject=UPGRADE))
+    assert [fact.device for fact in facts if fact.upgrade_id == UPGRADE] == [device]
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["013907835573123", "13907835573123", "01390783557312", "0139078355731201"],
+)
+def test_device_is_the_same_however_its_imei_is_written(named: str) -> None:
+    assert those_named({"013907835573123", "990013907835573"}, {named}) == {"013907835573123"}
+
+
+def test_devices_with_other_digits_are_others() -> None:
+    assert not those_named({IMEI, "A100000123456B"}, {IMEI[:-1] + "4", EVERY_DEVICE})
+    assert those_named({"A100000123456B"}, {"A100000123456B"})
 
 
 def test_kind_that_this_version_does_not_know_counts_as_unknown() -> None:
@@ -134,16 +161,17 @@ def test_message_with_more_ids_than_are_read_is_reported() -> None:
         ("UpgradeSuccess", {"upgrade-finished"}),
         ("UpgradedFailed", {"upgrade-finished"}),
         ("UpgradeFail", {"upgrade-finished"}),
-        ("Something else", {"unknown"}),
+        ("Something else", set()),
     ],
 )
-def test_message_of_an_unknown_form_stands_for_the_state_that_it_names(
+def test_message_of_an_unknown_form_stands_also_for_the_state_that_it_names(
     status: str, kinds: set[str]
 ) -> None:
     data = {"campaignId": UPGRADE, "deviceId": IMEI, "status": status}
     facts = facts_of("5-0", entry(data))
-    assert {fact.kind for fact in facts} == kinds
-    assert all(fact.devices == {IMEI} for fact in facts)
+    # What it really was stays unknown.
+    assert {fact.kind for fact in facts} == kinds | {"unknown"}
+    assert all(fact.device == IMEI for fact in facts)
 
 
 def test_states_say_nothing_where_the_kind_is_known() -> None:
