@@ -5,8 +5,7 @@ device: another one may be about the whole upgrade and name the devices that fai
 """
 
 import re
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
+from collections import abc
 from itertools import islice
 
 EVERY_DEVICE = "*"
@@ -32,7 +31,7 @@ def device_named_in(data: str) -> str:
     return EVERY_DEVICE if is_in_list else members[0][1]
 
 
-def those_named(devices: Iterable[str], named: AbstractSet[str]) -> frozenset[str]:
+def those_named(devices: abc.Iterable[str], named: abc.Set[str]) -> frozenset[str]:
     """Those of some reported devices that messages named, however each is written."""
     numbers = {int(each) for each in named if each.isdecimal()}
     bare = {each[:BARE_IMEI_CHARS] for each in named if len(each) != IMEI_CHARS}
