@@ -10,8 +10,13 @@ import redis
 
 from listener.queue.keys import Partition, every_partition
 from listener.recovered.facts import normalized_id
-from listener.recovered.stored_evidence import KEPT_S, RECOVERED_PREFIX, StoredEvidence
-from listener.recovered.waiting_spools import is_any_spool_waiting
+from listener.recovered.stored_evidence import (
+    GUESS_KEPT_S,
+    KEPT_S,
+    RECOVERED_PREFIX,
+    StoredEvidence,
+)
+from listener.recovered.waiting_spools import is_any_spool_waiting, lost_spool_s
 from listener.redis_client.client import connect
 from listener.settings.settings import Settings
 
@@ -133,7 +138,8 @@ class EvidenceIndex:
     def complete_since(self, account: str, upgrade_id: str) -> datetime | None:
         """Whatever arrived about an upgrade after this time, and was read, is in the index; None: whatever ever arrived.
 
-        What arrived before may have been trimmed before it was read, or its evidence may have expired.
+        What arrived before may have been trimmed before it was read, its evidence may have expired, or it may lie in
+        the spool of a host that never came back.
         Raises redis.RedisError.
         """
         del account, upgrade_id  # A message that is of an unknown kind may be in any partition.
@@ -143,6 +149,11 @@ class EvidenceIndex:
         expired_ms = now_ms - KEPT_S * 1000
         if any(0 < position.began_ms < expired_ms for position in positions):
             since_ms = max(since_ms, expired_ms)
+        lost_s = lost_spool_s(self._client, self._namespace, now_ms / 1000)
+        since_ms = max(since_ms, int(lost_s * 1000))
+        # What was found in a text is kept for less long.
+        guesses_ms = max(position.guessed_ms for position in positions)
+        since_ms = max(since_ms, min(guesses_ms, now_ms - GUESS_KEPT_S * 1000))
         if not since_ms:
             return None
         # An id, and with it the time of a gap, may lie ahead of the clock.
@@ -152,7 +163,7 @@ class EvidenceIndex:
     def spool_is_waiting(self) -> bool:
         """Whether messages wait in a spool: this host's, or one of another host that said so in Redis.
 
-        A spool counts for a day after its host said last that messages wait in it. One that cannot be read counts
+        A spool counts for a week after its host said last that messages wait in it. One that cannot be read counts
         as waiting. Raises redis.RedisError.
         """
         return is_any_spool_waiting(

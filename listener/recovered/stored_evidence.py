@@ -1,5 +1,6 @@
 """The evidence of one partition, in Redis: reads a page of its stream, stores what it says, and returns it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ PAGE_ENTRIES = 500
 PAGE_BYTES = 2**18
 # ThingSpace keeps the upgrades of v1 for six months [doc].
 KEPT_S = 200 * 24 * 3600
+# Ids that may be none of an upgrade, such as a transaction's, may be as many as messages.
+GUESS_KEPT_S = 30 * 24 * 3600
 RECOVERED_PREFIX = "recovered:"
 
 _NEXT_PAGE = Script.load("listener.recovered", "next_page.lua").text
@@ -53,10 +56,13 @@ class StoredEvidence:
         facts, unread_ms = _facts(entries)
         if unread_ms:
             after = after.incomplete_until(unread_ms)
+        guesses = [fact.entry_id for fact in facts if fact.is_guess]
+        if guesses:
+            after = after.guessed_at(entry_ids.parse(guesses[-1])[0])
         keys, words = self._words(facts)
         fields = [word for pair in after.fields().items() for word in pair]
         keys = [self._partition.evidence_position, *keys]
-        is_stored = self._store(keys, [before.cursor, KEPT_S, len(fields), *fields, *words])
+        is_stored = self._store(keys, [before.cursor, len(fields), *fields, *words])
         return bool(is_stored) and after.is_at_end_of(state)
 
     def names(self, account: str, upgrade_id: str) -> set[str]:
@@ -77,29 +83,38 @@ class StoredEvidence:
         return set().union(*replies, {EVERY_DEVICE} if is_of_all else ())
 
     def _words(self, facts: Iterable[Fact]) -> tuple[list[str], list[Any]]:
-        """The keys that change, and for each the command and its arguments, as `store.lua` takes them."""
+        """The keys that change, and for each what `store.lua` takes."""
         hashes: dict[str, dict[str, str]] = {}
         sets: dict[str, set[str]] = {}
+        kept_s: dict[str, int] = defaultdict(int)
         for fact in facts:
             about = (fact.account, fact.upgrade_id)
-            name = fact.kind
-            if fact.recovered_device is not None:
-                name = recovered_field(fact.kind, fact.recovered_device)
-            found = hashes.setdefault(self._partition.evidence(*about), {})
-            found[name] = fact.entry_id
-            if fact.recovered_device is not None:
-                continue
-            if fact.device == EVERY_DEVICE:
-                found[_every_device_field(fact.kind)] = fact.entry_id
-            else:
+            key = self._partition.evidence(*about)
+            hashes.setdefault(key, {}).update(dict.fromkeys(_fields(fact), fact.entry_id))
+            _extend(kept_s, key, fact)
+            if fact.device != EVERY_DEVICE:
                 key = self._partition.evidence_devices(*about, fact.kind)
                 sets.setdefault(key, set()).add(fact.device)
+                _extend(kept_s, key, fact)
         words: list[Any] = []
-        for names in hashes.values():
-            words += ("HSET", 2 * len(names), *(word for pair in names.items() for word in pair))
-        for devices in sets.values():
-            words += ("SADD", len(devices), *devices)
+        for key, names in hashes.items():
+            pairs = [word for pair in names.items() for word in pair]
+            words += (kept_s[key], "HSET", len(pairs), *pairs)
+        for key, devices in sets.items():
+            words += (kept_s[key], "SADD", len(devices), *devices)
         return [*hashes, *sets], words
+
+
+def _fields(fact: Fact) -> list[str]:
+    """The fields of an upgrade's evidence that a fact adds."""
+    if fact.recovered_device is not None:
+        return [recovered_field(fact.kind, fact.recovered_device)]
+    of_all = [_every_device_field(fact.kind)] if fact.device == EVERY_DEVICE else []
+    return [fact.kind, *of_all]
+
+
+def _extend(kept_s: dict[str, int], key: str, fact: Fact) -> None:
+    kept_s[key] = max(kept_s[key], GUESS_KEPT_S if fact.is_guess else KEPT_S)
 
 
 def _every_device_field(kind: str) -> str:

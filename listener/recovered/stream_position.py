@@ -52,6 +52,7 @@ class StreamPosition:
             trimmed before. Milliseconds since 1970.
         end_ms: when the end was reached last, in milliseconds since 1970; 0: never.
         began_ms: when the first page was read, in milliseconds since 1970; 0: none was.
+        guessed_ms: when the last message without a subject arrived, in milliseconds since 1970; 0: none did.
     """
 
     cursor: str = entry_ids.FIRST
@@ -59,6 +60,7 @@ class StreamPosition:
     complete_since_ms: int = 0
     end_ms: int = 0
     began_ms: int = 0
+    guessed_ms: int = 0
 
     @classmethod
     def from_fields(cls, fields: dict[str, str]) -> Self:
@@ -72,6 +74,7 @@ class StreamPosition:
             int(fields.get("complete_since_ms", 0)),
             int(fields.get("end_ms", 0)),
             int(fields.get("began_ms", 0)),
+            int(fields.get("guessed_ms", 0)),
         )
 
     def fields(self) -> dict[str, str | int]:
@@ -82,6 +85,7 @@ class StreamPosition:
             "complete_since_ms": self.complete_since_ms,
             "end_ms": self.end_ms,
             "began_ms": self.began_ms,
+            "guessed_ms": self.guessed_ms,
         }
 
     def advance(
@@ -112,6 +116,10 @@ class StreamPosition:
     def incomplete_until(self, until_ms: int) -> Self:
         """The same, but for a message of that time which could not be read."""
         return replace(self, complete_since_ms=max(self.complete_since_ms, until_ms))
+
+    def guessed_at(self, arrived_ms: int) -> Self:
+        """The same, after a message of that time without a subject."""
+        return replace(self, guessed_ms=max(self.guessed_ms, arrived_ms))
 
     def is_at_end_of(self, stream: StreamState | None) -> bool:
         """Whether nothing stood behind this position in the stream."""

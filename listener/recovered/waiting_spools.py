@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -9,7 +10,9 @@ from listener.queue.keys import waiting_spools
 from listener.spool.contents import read_status
 
 # A host that does not come back to empty its spool counts for so long.
-WAITING_S = 24 * 3600
+WAITING_S = 7 * 24 * 3600
+# A host says again within minutes that messages wait; one that stopped may have taken more in between.
+UNSAID_S = 3600
 
 
 def is_any_spool_waiting(
@@ -28,6 +31,23 @@ def is_any_spool_waiting(
     """
     said_so = client.zcount(waiting_spools(namespace), now_s - WAITING_S, "+inf")
     return bool(said_so) or (folder is not None and _waits(folder))
+
+
+def lost_spool_s(client: "redis.Redis", namespace: str, now_s: float) -> float:
+    """Until when messages arrived at hosts that never came back with them, in seconds since 1970; 0: there is no such host.
+
+    Raises:
+        redis.RedisError: Redis did not answer.
+    """
+    found: Any = client.zrevrangebyscore(
+        waiting_spools(namespace),
+        f"({now_s - WAITING_S}",
+        "-inf",
+        start=0,
+        num=1,
+        withscores=True,
+    )
+    return float(found[0][1]) + UNSAID_S if found else 0.0
 
 
 def _waits(folder: Path) -> bool:

@@ -34,7 +34,7 @@ def _parse_since(
 
 @click.command(epilog="Example: python -m registrar recover --dry-run --json")
 @as_json
-@click.option("--dry-run", is_flag=True, help="Ask and compare; store nothing, queue nothing.")
+@click.option("--dry-run", is_flag=True, help="Ask and compare; store no verdict, queue nothing.")
 @click.option(
     "--since",
     callback=_parse_since,

@@ -317,6 +317,14 @@ class Index:
         known = self._world.evidence.get(upgrade_id, ())
         return frozenset(device or "*" for each, device in known if each == kind)
 
+    def recovered_kinds_of(self, account: str, upgrade_id: str) -> frozenset[str]:
+        del account
+        return frozenset(
+            kind
+            for each, kind, device in self._world.recovered
+            if (each, device) == (upgrade_id, None)
+        )
+
     def complete_since(self, account: str, upgrade_id: str) -> datetime | None:
         del account, upgrade_id
         since = self._world.complete_since

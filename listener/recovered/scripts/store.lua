@@ -4,9 +4,9 @@
 -- KEYS[1]  a hash: how far the stream was read
 -- KEYS[2…] the evidence of upgrades: hashes, and sets of devices
 -- ARGV[1]  the cursor that the page was read behind
--- ARGV[2]  for how long evidence is kept, in seconds
--- ARGV[3]  how many arguments follow for the first hash; then its fields and values in turn
--- ARGV[…]  for each further key: HSET or SADD, how many arguments follow, and these
+-- ARGV[2]  how many arguments follow for the first hash; then its fields and values in turn
+-- ARGV[…]  for each further key: for how long it is kept at the least, in seconds; HSET or SADD; how many
+--          arguments follow, and these
 --
 -- Returns 1 if it was stored; 0 if another replica moved the cursor meanwhile.
 
@@ -20,12 +20,14 @@ local function add(command, key, first, last)
   end
 end
 
-local at = 4 + tonumber(ARGV[3])
-add('HSET', KEYS[1], 4, at - 1)
+local at = 3 + tonumber(ARGV[2])
+add('HSET', KEYS[1], 3, at - 1)
 for n = 2, #KEYS do
-  local size = tonumber(ARGV[at + 1])
-  add(ARGV[at], KEYS[n], at + 2, at + 1 + size)
-  redis.call('EXPIRE', KEYS[n], ARGV[2])
-  at = at + 2 + size
+  local kept_s, size = tonumber(ARGV[at]), tonumber(ARGV[at + 2])
+  add(ARGV[at + 1], KEYS[n], at + 3, at + 2 + size)
+  if redis.call('TTL', KEYS[n]) < kept_s then
+    redis.call('EXPIRE', KEYS[n], kept_s)
+  end
+  at = at + 3 + size
 end
 return 1

@@ -22,6 +22,9 @@ class EvidenceIndex(Protocol):
         `unknown` stands for messages of an unknown kind that have the upgrade's id in their text.
         """
 
+    def recovered_kinds_of(self, account: str, upgrade_id: str) -> abc.Set[str]:
+        """The kinds that were recovered of an upgrade as a whole."""
+
     def devices_of(self, account: str, upgrade_id: str, kind: str) -> abc.Set[str]:
         """The devices that the messages of one kind named; `EVERY_DEVICE`: one may be about all; empty: none came."""
 

@@ -9,7 +9,7 @@ from registrar.recovery.judging.evidence import EvidenceIndex
 from registrar.recovery.judging.recoverer import Recoverer
 from registrar.recovery.judging.sighting import Sighting
 from registrar.recovery.judging.verdict import Evidence, Look, judge, judge_devices, missing_devices
-from registrar.recovery.records.upgrade_record import UpgradeRecord
+from registrar.recovery.records.upgrade_record import RECOVERED_MS, SET_ASIDE_MS, UpgradeRecord
 
 # How long the streams are read on before each page of reports.
 REFRESH_S = 5.0
@@ -50,6 +50,10 @@ class EvidenceReader:
         devices = frozenset(self._index.devices_of(account, upgrade_id, kind))
         self.names_devices |= bool(devices - {EVERY_DEVICE})
         return devices
+
+    def recovered_kinds_of(self, account: str, upgrade_id: str) -> frozenset[str]:
+        """The kinds that were recovered of an upgrade as a whole. Raises redis.RedisError."""
+        return frozenset(self._index.recovered_kinds_of(account, upgrade_id))
 
     def learns_devices(self, account: str, upgrade_id: str) -> bool:
         """Whether messages name devices, after a look at those of this upgrade. Raises redis.RedisError."""
@@ -143,9 +147,13 @@ class Looker:
         """By kind, the devices in question; only of kinds whose messages name devices."""
         report = sighting.report
         questions = {}
+        about = (report.account, report.upgrade_id)
+        # Only what was judged before can have been recovered.
+        recovered = self._evidence.recovered_kinds_of(*about) if record else frozenset()
         for kind, due in sighting.due_devices().items():
-            named = self._evidence.devices_of(report.account, report.upgrade_id, kind)
-            known = due | set(record.devices.get(kind, ()) if record else ())
+            named = self._evidence.devices_of(*about, kind)
+            before = record.devices.get(kind, {}) if record else {}
+            known = due | before.keys()
             # A message that may be about every device speaks for all of them.
             seen = known if EVERY_DEVICE in named else those_named(known, named)
             names = look.is_baseline or self._evidence.names_devices
@@ -153,6 +161,13 @@ class Looker:
                 questions[kind] = judge_devices(
                     kind, record, due, seen=seen, look=look, evidence=evidence
                 )
+            if kind in recovered:
+                # One message was queued for all of them, and none is queued for each.
+                set_aside = {each for each, ms in before.items() if ms == SET_ASIDE_MS}
+                questions[kind] = {
+                    **dict.fromkeys(known - seen - set_aside, RECOVERED_MS),
+                    **dict.fromkeys(set_aside, SET_ASIDE_MS),
+                }
         return questions
 
 

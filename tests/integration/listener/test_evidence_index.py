@@ -28,6 +28,8 @@ pytestmark = pytest.mark.redis_flavour
 ACCOUNT = "0242078689-00001"
 UPGRADE = "60b5d639-ccdc-4db8-8824-069bd94c95bf"
 CAMPAIGN = "252d7ffc-7e35-11ec-931e-76f56843c393"
+OTHER = "0a0a0a0a-ccdc-4db8-8824-069bd94c95bf"
+KEY = f"{{fota:0}}:evidence:{ACCOUNT}:{UPGRADE}"
 IMEI = "990013907835573"
 STREAM = Partition("fota", 0).messages
 TYPES = ("upgradeScheduled", "upgradeProgress", "upgradeFinished")
@@ -185,6 +187,26 @@ def test_evidence_expires_and_is_not_claimed_to_be_complete_for_longer(
     assert age_s == pytest.approx(stored_evidence.KEPT_S, abs=60)
 
 
+def test_ids_that_are_perhaps_none_of_an_upgrade_are_kept_for_less_long(
+    redis_url: str, redis_client: "redis.Redis", index: EvidenceIndex
+) -> None:
+    ids = {"transactionId": OTHER, "messageId": "m-1"}
+    keep(redis_url, {**message("upgradeFinished"), **ids})
+    assert index.refresh(10)
+    assert list(redis_client.scan_iter("{fota:0}:evidence:*")) == [KEY]
+    assert redis_client.ttl(KEY) > stored_evidence.GUESS_KEPT_S
+    keep(redis_url, {"campaignId": UPGRADE, "accountName": ACCOUNT, **ids})
+    assert index.refresh(10)
+    assert len(list(redis_client.scan_iter("{fota:0}:evidence:*"))) == 3
+    # Of one upgrade something is known.
+    assert redis_client.ttl(KEY) > stored_evidence.GUESS_KEPT_S
+    other = KEY.replace(UPGRADE, OTHER)
+    assert 0 < redis_client.ttl(other) <= stored_evidence.GUESS_KEPT_S
+    assert index.complete_since(ACCOUNT, UPGRADE) is None or since(index) < datetime.now(UTC)
+    redis_client.hset("{fota:0}:evidence", "guessed_ms", 1)
+    assert since(index).timestamp() == 0.001
+
+
 def test_entry_that_is_no_text_or_too_large_for_a_page_does_not_stop_the_reading(
     redis_url: str, redis_client: "redis.Redis", index: EvidenceIndex
 ) -> None:
@@ -211,8 +233,13 @@ def test_waiting_spool_of_this_host_and_of_another_is_known(
     with closing(EvidenceIndex.connect(settings(redis_url))) as index:
         assert not index.spool_is_waiting()
         now_s = datetime.now(UTC).timestamp()
-        redis_client.zadd("{fota:0}:spools", {"long-gone": now_s - 2 * 86400})
+        redis_client.zadd("{fota:0}:spools", {"long-gone": now_s - 6 * 86400})
+        assert index.spool_is_waiting()
+        assert index.complete_since(ACCOUNT, UPGRADE) is None
+        redis_client.zadd("{fota:0}:spools", {"long-gone": now_s - 8 * 86400})
         assert not index.spool_is_waiting()
+        # What came until then may lie there for ever.
+        assert since(index).timestamp() == pytest.approx(now_s - 8 * 86400 + 3600, abs=1)
         redis_client.zadd("{fota:0}:spools", {"other-host": now_s})
         assert index.spool_is_waiting()
 

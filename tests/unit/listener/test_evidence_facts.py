@@ -50,6 +50,9 @@ def test_uuid_anywhere_in_the_text_of_an_unknown_message_is_an_upgrade(data: Any
         ({"campaignId": "c-17"}, {"c-17"}),
         ({"ID": "C-17"}, {"c-17"}),
         ({"campaign_id": 4711}, {"4711"}),
+        ({"upgradeId": "c-17"}, {"c-17"}),
+        ({"deviceUpgradeId": "c-17"}, {"c-17"}),
+        ({"eid": "c-17"}, set()),
         ({"deviceId": IMEI}, set()),
         ({"list": [{"DeviceID": IMEI}]}, set()),
         ({"iccid": "89148000000800139708"}, set()),
@@ -68,6 +71,19 @@ def test_id_of_another_form_counts_in_a_member_that_is_named_like_one(
 
 def test_subject_counts_without_a_member_and_whatever_its_form() -> None:
     assert upgrades({}, subject=" Upgrade 7 ") == {"upgrade 7"}
+
+
+def test_message_with_a_subject_is_about_that_and_what_is_named_like_it_alone() -> None:
+    data = {
+        "transactionId": OTHER,
+        "messageId": "m-1",
+        "upgradeFinished": {"upgradeId": UPGRADE, "valid": "yes", "campaignId": "c-17"},
+        "campaign": {"id": "c-18"},
+    }
+    facts = facts_of("5-0", entry(data, kind="upgrade-finished", subject=UPGRADE))
+    assert {fact.upgrade_id for fact in facts} == {UPGRADE, "c-17", "c-18"}
+    assert not any(fact.is_guess for fact in facts)
+    assert all(fact.is_guess for fact in facts_of("5-0", entry(data)))
 
 
 def test_message_about_several_upgrades_may_be_about_every_device_of_each() -> None:

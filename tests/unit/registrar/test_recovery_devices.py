@@ -24,6 +24,7 @@ class Index:
 
     def __init__(self, came: Mapping[str, set[str]]) -> None:
         self.came = dict(came)
+        self.recovered: set[str] = set()
 
     def refresh(self, budget_s: float) -> bool:
         del budget_s
@@ -36,6 +37,10 @@ class Index:
     def devices_of(self, account: str, upgrade_id: str, kind: str) -> set[str]:
         del account, upgrade_id
         return self.came.get(kind, set())
+
+    def recovered_kinds_of(self, account: str, upgrade_id: str) -> set[str]:
+        del account, upgrade_id
+        return self.recovered
 
     def complete_since(self, account: str, upgrade_id: str) -> datetime | None:
         del account, upgrade_id
@@ -62,6 +67,8 @@ class Recovery:
         self._days = 100
 
     def put(self, report: Report, kind: str) -> bool:
+        if report.device_id is None:
+            self.index.recovered.add(kind)
         self.queued.append((kind, report.device_id))
         return True
 
@@ -136,3 +143,19 @@ def test_message_of_an_unknown_form_leaves_what_it_does_not_name_unknown(known: 
     rest = dict.fromkeys({SCHEDULED, STARTED, FINISHED} - {known}, Verdict.UNKNOWN)
     assert verdicts == {known: Verdict.SEEN, **rest}
     assert recovery.queued == []
+
+
+@pytest.mark.parametrize("since_ms", [None, 0])
+def test_devices_of_what_was_recovered_as_a_whole_are_not_recovered_again(
+    since_ms: int | None,
+) -> None:
+    index = Index({SCHEDULED: {EVERY}, STARTED: {EVERY}})
+    recovery = Recovery(index)
+    for _ in range(2):
+        recovery.look()
+    assert recovery.queued == [(FINISHED, None)]
+    # Now it shows that messages are about one device each.
+    index.came = came({DEVICES[0]})
+    for _ in range(3):
+        recovery.look(since_ms=since_ms)
+    assert recovery.queued == [(FINISHED, None)]
