@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from listener.recovered.devices import EVERY_DEVICE, those_named
 from registrar.recovery.judging.due import KINDS_OF_DEVICES
 from registrar.recovery.judging.evidence import EvidenceIndex
-from registrar.recovery.judging.recoverer import Recoverer
+from registrar.recovery.judging.recoverer import Recoverer, recovered_with_the_upgrade
 from registrar.recovery.judging.sighting import Sighting
 from registrar.recovery.judging.verdict import Evidence, Look, judge, judge_devices, missing_devices
-from registrar.recovery.records.upgrade_record import RECOVERED_MS, SET_ASIDE_MS, UpgradeRecord
+from registrar.recovery.records.upgrade_record import UpgradeRecord
 
 # How long the streams are read on before each page of reports.
 REFRESH_S = 5.0
@@ -162,12 +162,7 @@ class Looker:
                     kind, record, due, seen=seen, look=look, evidence=evidence
                 )
             if kind in recovered:
-                # One message was queued for all of them, and none is queued for each.
-                set_aside = {each for each, ms in before.items() if ms == SET_ASIDE_MS}
-                questions[kind] = {
-                    **dict.fromkeys(known - seen - set_aside, RECOVERED_MS),
-                    **dict.fromkeys(set_aside, SET_ASIDE_MS),
-                }
+                questions[kind] = recovered_with_the_upgrade(before, known - seen)
         return questions
 
 

@@ -119,3 +119,18 @@ class Recoverer:
             devices=devices,
             status=report.status,
         )
+
+
+def recovered_with_the_upgrade(
+    before: Mapping[str, int], devices: frozenset[str]
+) -> dict[str, int]:
+    """The marks of devices for all of which one message was queued, so that none is queued for each.
+
+    Args:
+        before: their marks until now, as of one kind in `UpgradeRecord.devices`.
+        devices: those of which no message came.
+    """
+    return {
+        device: SET_ASIDE_MS if before.get(device) == SET_ASIDE_MS else RECOVERED_MS
+        for device in devices
+    }

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from listener.recovered.recovery_state import Report
-from registrar.recovery.judging.look import Conditions, EvidenceReader, Looker
+from registrar.recovery.judging.look import EvidenceReader, Looker
 from registrar.recovery.judging.recoverer import Recoverer
 from registrar.recovery.judging.sighting import Sighting
+from registrar.recovery.judging.verdict import Look
 from registrar.recovery.records.upgrade_record import UpgradeRecord, Verdict
 
 ACCOUNT, UPGRADE = "0242078689-00001", "60b5d639-ccdc-4db8-8824-069bd94c95bf"
@@ -50,6 +51,17 @@ class Index:
         return False
 
 
+class Sweep:
+    """What all looks of a sweep have in common, where there is one look."""
+
+    def __init__(self, look: Look) -> None:
+        self.sweep_ms = look.at_ms
+        self._look = look
+
+    def look(self, *_: object) -> Look:
+        return self._look
+
+
 class Recovery:
     """Looks at one upgrade, a day and more apart.
 
@@ -86,10 +98,17 @@ class Recovery:
         ended = [{"deviceId": each, "status": "UpgradeSuccess"} for each in done]
         content: dict[str, Any] = {"deviceList": ended or waiting}
         report = Report(ACCOUNT, "v1", UPGRADE, status, "GET /x", content)
-        swept_ms = None if is_baseline else now_ms - DAY_MS
-        conditions = Conditions(DAY_MS, is_baseline, swept_ms, since_ms, now_ms, lambda: now_ms)
         sighting = Sighting(report, content["deviceList"])
-        self.record = self._looker.look(sighting, self.record, conditions)
+        look = Look(
+            at_ms=now_ms,
+            status=status,
+            due=sighting.due_kinds(),
+            distance_ms=DAY_MS,
+            is_baseline=is_baseline,
+            swept_ms=None if is_baseline else now_ms - DAY_MS,
+            is_asked_for=since_ms is not None,
+        )
+        self.record = self._looker.look(sighting, self.record, cast("Any", Sweep(look)))
         # Through the form in which it is stored.
         self.record = UpgradeRecord.from_json(self.record.to_json())
         assert self.record is not None
