@@ -1,4 +1,4 @@
-"""The recovery's loop, in a thread of its own: watches for gaps, and sweeps when it is time."""
+"""The recovery's loop, in a thread of its own: sweeps when it is time; and beside it the watch for gaps."""
 
 import threading
 import time
@@ -17,6 +17,8 @@ from registrar.turn import Turn
 log = structlog.get_logger("registrar")
 
 POLL_S = 15.0
+# Whoever lost the mutex was too slow, or Redis was away: somebody may want to know.
+LOST = frozenset({"mutex-lost", "mutex-unknown"})
 HOUR_MS = 3_600_000
 
 
@@ -42,42 +44,50 @@ class RecoveryLoop:
         self._started_ms = clock_ms()
         self._stopping = threading.Event()
         self._turn = Turn(self._stopping.wait, (self._check_not_stopping,))
-        self._is_failing = False
-        self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
+        self._failing: set[str] = set()
+        # A sweep may last for hours. Its replica runs all the time, and gaps are noticed all the time.
+        self._threads = [
+            threading.Thread(target=self._run, args=(step, name), name=name, daemon=True)
+            for name, step in (("recovery", self.tick), ("gaps", self.watch))
+        ]
 
     def start(self) -> None:
         """Begins."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Ends, at the next call at the latest; what a sweep has found until then is stored."""
         self._stopping.set()
 
     def tick(self) -> None:
-        """Looks once whether something is to be done, and does it."""
-        try:
-            self._watch()
-            if causes := self._due():
-                log.info("sweep begun", slots=len(causes), cause=next(iter(causes.values())))
+        """Looks once whether a sweep is due, and sweeps. Raises redis.RedisError."""
+        if causes := self._due():
+            try:
                 self._recovery.run(Plan(causes, max_calls=MAX_CALLS), self._turn)
-            self._is_failing = False
-        except NotExclusiveError as error:
-            log.debug("not swept", reason=error.reason)
-        except redis.RedisError as error:
-            if not self._is_failing:
-                log.warning("no recovery", reason="redis-lost", why=type(error).__name__)
-            self._is_failing = True
-        except Exception:
-            # A mistake of ours: it must not end the thread, for the next sweep may well succeed.
-            log.exception("sweep failed")
+            except NotExclusiveError as error:
+                write = log.warning if error.reason in LOST else log.debug
+                write("not swept", reason=error.reason)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(POLL_S):
-            self.tick()
-
-    def _watch(self) -> None:
+    def watch(self) -> None:
+        """Looks once whether messages may be lost now. Raises redis.RedisError."""
         self._gaps = self._gaps or self._make_gaps()
         self._gaps.note(self._clock_ms())
+
+    def _run(self, step: Callable[[], None], name: str) -> None:
+        while not self._stopping.wait(POLL_S):
+            try:
+                step()
+                self._failing.discard(name)
+            except redis.RedisError as error:
+                if name not in self._failing:
+                    log.warning(
+                        "no recovery", thread=name, reason="redis-lost", why=type(error).__name__
+                    )
+                self._failing.add(name)
+            except Exception:
+                # A mistake of ours: it must not end the thread, for the next attempt may well succeed.
+                log.exception("sweep failed", thread=name)
 
     def _due(self) -> dict[Slot, str]:
         """The slots whose sweep is due, and why."""
@@ -87,6 +97,7 @@ class RecoveryLoop:
             slot: next_sweep(
                 slot,
                 record,
+                now_ms=now_ms,
                 started_ms=self._started_ms,
                 interval_ms=round(self._recovery.interval_h * HOUR_MS),
                 gap_ms=gap_ms,

@@ -9,6 +9,8 @@
 | `resumed` | a quarter of an hour after a sweep failed, or when ThingSpace allows; at once after a process ended in its middle |
 
 No sweep begins in the first minutes of a process: what waits in a spool is moved to Redis first.
+
+A time that was stored by a clock that was ahead is not believed: the next sweep comes at once, and stores another.
 """
 
 import zlib
@@ -22,6 +24,12 @@ FIRST_DELAY_MS = 5 * MINUTE_MS
 GAP_DELAY_MS = 5 * MINUTE_MS
 RETRY_MS = 15 * MINUTE_MS
 JITTER = 0.1
+# A second look has to wait for at least so long after the sweep before.
+LOOK_PAUSE_MS = MINUTE_MS
+# The clocks of replicas differ by less.
+CLOCK_SKEW_MS = 5 * MINUTE_MS
+# No wait is longer: ThingSpace asks for a day at most.
+MAX_RETRY_MS = 24 * 60 * MINUTE_MS
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,20 @@ class NextSweep:
 
 
 def next_sweep(
-    slot: Slot, record: SlotRecord, *, started_ms: int, interval_ms: int, gap_ms: int
+    slot: Slot,
+    record: SlotRecord,
+    *,
+    now_ms: int,
+    started_ms: int,
+    interval_ms: int,
+    gap_ms: int,
 ) -> NextSweep:
     """The next sweep of a slot; the same in all replicas but for `started_ms`.
 
     Args:
         slot: account and version.
         record: of the slot.
+        now_ms: the time of day.
         started_ms: when this process started.
         interval_ms: of RECOVERY_INTERVAL_H.
         gap_ms: when messages may have been lost last; 0: never.
@@ -47,14 +62,19 @@ def next_sweep(
     first_ms = started_ms + min(FIRST_DELAY_MS, interval_ms)
     if record.progress or record.retry_ms:
         cause = record.progress.cause if record.progress else "resumed"
-        return NextSweep(max(record.retry_ms, first_ms), cause)
+        longest_ms = max(MAX_RETRY_MS, interval_ms) + CLOCK_SKEW_MS
+        retry_ms = record.retry_ms if record.retry_ms <= now_ms + longest_ms else 0
+        return NextSweep(max(retry_ms, first_ms), cause)
     if not record.swept_ms:
         return NextSweep(first_ms, "baseline")
+    if record.swept_ms > now_ms + CLOCK_SKEW_MS:
+        return NextSweep(first_ms, "interval")
     choices = [NextSweep(record.swept_ms + _varied(slot, record, interval_ms), "interval")]
     if gap_ms > record.swept_ms:
         choices.append(NextSweep(gap_ms + GAP_DELAY_MS, "gap"))
     if record.second_look_ms:
-        choices.append(NextSweep(record.second_look_ms, "second-look"))
+        look_ms = max(record.second_look_ms, record.swept_ms + LOOK_PAUSE_MS)
+        choices.append(NextSweep(look_ms, "second-look"))
     soonest = min(choices, key=lambda choice: choice.at_ms)
     return NextSweep(max(soonest.at_ms, first_ms), soonest.cause)
 

@@ -118,6 +118,8 @@ class Recovery:
         began = time.monotonic()
         outcome = Outcome(DryRunStore(self.store) if plan.is_dry_run else self.store)
         with self.mutex.hold(turn, timeout_s=plan.mutex_wait_s) as held:
+            if causes := [*plan.causes.values()]:
+                log.info("sweep begun", slots=len(causes), cause=causes[0])
             fenced = turn.under(held)
             client = self.clients()
             for slot in plan.causes:

@@ -112,7 +112,8 @@ def _judge_kind(
         return before
     if before:
         not_before_ms = before.not_before_ms
-    first_look_ms = before.first_look_ms if before else 0
+    # A clock that was ahead at the first look must not put the second one off.
+    first_look_ms = min(before.first_look_ms, look.at_ms) if before else 0
     if doubt := evidence.doubt or _trimmed(not_before_ms, evidence):
         return Finding(Verdict.UNKNOWN, first_look_ms, not_before_ms, doubt)
     if first_look_ms and look.at_ms - first_look_ms >= look.distance_ms:
