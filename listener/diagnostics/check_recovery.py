@@ -34,6 +34,8 @@ def finding(state: RecoveryState, name: str, slot: SlotRecovery, now: datetime) 
     swept = f"{name}: swept {format_duration(age_s)} ago"
     if age_s > LATE_INTERVALS * state.interval_h * 3600:
         return warning(TOPIC, f"{swept}, a sweep is due every {state.interval_h:g} h", LATE)
+    if slot.baseline is None:
+        return ok(TOPIC, f"{swept}, no baseline yet: not every list could be read")
     missing = {kind: counts.missing - counts.recovered for kind, counts in slot.kinds.items()}
     if texts := [f"{count} {kind}" for kind, count in missing.items() if count > 0]:
         return warning(TOPIC, f"{swept}; never came: {', '.join(texts)}", COMMAND)

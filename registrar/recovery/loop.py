@@ -11,7 +11,7 @@ from registrar.errors import NotExclusiveError, StoppingError
 from registrar.model import Slot
 from registrar.recovery.gaps import GapWatch
 from registrar.recovery.schedule import next_sweep
-from registrar.recovery.service import MAX_CALLS, Plan, Recovery
+from registrar.recovery.service import HOUR_MS, MAX_CALLS, Plan, Recovery
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
@@ -19,7 +19,6 @@ log = structlog.get_logger("registrar")
 POLL_S = 15.0
 # Whoever lost the mutex was too slow, or Redis was away: somebody may want to know.
 LOST = frozenset({"mutex-lost", "mutex-unknown"})
-HOUR_MS = 3_600_000
 
 
 class RecoveryLoop:

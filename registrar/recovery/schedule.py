@@ -6,7 +6,7 @@
 | `interval` | RECOVERY_INTERVAL_H after the last sweep began, and up to a tenth more |
 | `gap` | five minutes after messages may have been lost |
 | `second-look` | as soon as what one look did not find can be looked for again |
-| `resumed` | a quarter of an hour after a sweep failed, or when ThingSpace allows; at once after a process ended in its middle |
+| `resumed` | a quarter of an hour after a sweep failed, or when ThingSpace allows; after each refusal in a row twice as late, up to the interval; at once after a process ended in its middle |
 
 No sweep begins in the first minutes of a process: what waits in a spool is moved to Redis first.
 
@@ -77,6 +77,11 @@ def next_sweep(
         choices.append(NextSweep(look_ms, "second-look"))
     soonest = min(choices, key=lambda choice: choice.at_ms)
     return NextSweep(max(soonest.at_ms, first_ms), soonest.cause)
+
+
+def refused_wait_ms(refusals: int, interval_ms: int) -> int:
+    """How long to wait after so many refusals in a row, in milliseconds; at least one."""
+    return min(RETRY_MS << min(refusals - 1, 16), max(interval_ms, RETRY_MS))
 
 
 def _varied(slot: Slot, record: SlotRecord, interval_ms: int) -> int:

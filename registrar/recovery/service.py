@@ -11,6 +11,7 @@ from listener.recovered.recovery_state import KindCounts, RecoveryState, SlotRec
 from listener.times import timestamp
 from registrar.coordination.mutex import Mutex
 from registrar.errors import (
+    AuthExpiredError,
     NotExclusiveError,
     RegistrarError,
     RejectedError,
@@ -24,8 +25,8 @@ from registrar.recovery.judging.recoverer import Recoverer
 from registrar.recovery.judging.verdict import LOOK_DISTANCE_MS
 from registrar.recovery.records.slot_record import SlotRecord
 from registrar.recovery.records.store import DryRunStore, RecoveryStore, RedisRecoveryStore
-from registrar.recovery.schedule import RETRY_MS
-from registrar.recovery.sweep import CappedError, Position, SlotSweep, Tools
+from registrar.recovery.schedule import RETRY_MS, refused_wait_ms
+from registrar.recovery.sweep import MAX_PAUSE_MS, CappedError, Position, SlotSweep, Tools
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")
@@ -35,6 +36,7 @@ CAP_PAUSE_MS = 60_000
 # A run of the loop sends so many calls at the most; the sweep goes on in the next run.
 MAX_CALLS = 2000
 UNLIMITED = 10**9
+HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Recovery:
             cause=cause,
             distance_ms=self._distance_ms(slot),
             since_ms=plan.since_ms,
+            max_pause_ms=max(MAX_PAUSE_MS, 2 * self._interval_ms),
         )
         try:
             record = outcome.records[slot] = sweep.run()
@@ -187,17 +190,26 @@ class Recovery:
         return True
 
     def _note_failure(self, slot: Slot, error: RegistrarError, tools: Tools) -> None:
-        wait_ms = RETRY_MS
+        before = tools.store.slot(slot)
+        # Each refusal has cost the calls of a sweep or a login, and the next one will most likely be the same.
+        is_refused = isinstance(error, RejectedError | AuthExpiredError)
+        refusals = before.refusals + 1 if is_refused else before.refusals
+        wait_ms = refused_wait_ms(refusals, self._interval_ms) if is_refused else RETRY_MS
         if isinstance(error, UnavailableError) and error.retry_after_s:
             wait_ms = max(wait_ms, round(error.retry_after_s * 1000))
         is_capped = isinstance(error, CappedError)
         record = replace(
-            tools.store.slot(slot),
+            before,
             retry_ms=self.clock_ms() + (CAP_PAUSE_MS if is_capped else wait_ms),
+            refusals=refusals,
             problem="" if is_capped else error.reason,
         )
         tools.store.save(slot, record, {}, tools.turn.fencing_token)
         log.warning("sweep interrupted", slot=str(slot), reason=error.reason, detail=error.detail)
+
+    @property
+    def _interval_ms(self) -> int:
+        return round(self.interval_h * HOUR_MS)
 
     def _distance_ms(self, slot: Slot) -> int:
         if self.second_look_s is None:

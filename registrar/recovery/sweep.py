@@ -17,6 +17,7 @@ from registrar.model import Slot
 from registrar.recovery.calls.api import FIRST_CURSOR, api_of, name_of
 from registrar.recovery.calls.client import ReportClient
 from registrar.recovery.calls.paging import pages
+from registrar.recovery.calls.refusals import may_mean_empty, says_empty
 from registrar.recovery.calls.replies import (
     NoSuchPathError,
     Page,
@@ -25,7 +26,7 @@ from registrar.recovery.calls.replies import (
     read_page,
     read_upgrade,
 )
-from registrar.recovery.judging.due import FINAL_STATUSES
+from registrar.recovery.judging.due import FINAL_STATUSES, due_kinds
 from registrar.recovery.judging.look import Conditions, EvidenceReader, Looker
 from registrar.recovery.judging.recoverer import Recoverer
 from registrar.recovery.judging.sighting import Device, Sighting
@@ -47,6 +48,8 @@ MAX_ABSENCES = 3
 # ThingSpace keeps v1's upgrades for six months [doc].
 FORGET_MS = 200 * 24 * 3600 * 1000
 MAX_DEVICE_PAGES = 200
+# After a longer pause nothing of the meantime is judged: the next sweep is a baseline.
+MAX_PAUSE_MS = 7 * 24 * 3600 * 1000
 # How long the streams are read before a sweep, in parts, between which the mutex is renewed.
 REFRESH_PARTS = 24
 
@@ -106,14 +109,23 @@ class SlotSweep:
         cause: why it is swept.
         distance_ms: how far apart two looks must be.
         since_ms: see `Conditions`; a sweep that has one begins anew.
+        max_pause_ms: a sweep that begins later after the last one is a baseline.
     """
 
     def __init__(
-        self, slot: Slot, tools: Tools, *, cause: str, distance_ms: int, since_ms: int | None
+        self,
+        slot: Slot,
+        tools: Tools,
+        *,
+        cause: str,
+        distance_ms: int,
+        since_ms: int | None,
+        max_pause_ms: int = MAX_PAUSE_MS,
     ) -> None:
         self._slot = slot
         self._tools = tools
         self._api = api_of(slot)
+        self._max_pause_ms = max_pause_ms
         self._record, self._progress = self._begin(cause, anew=since_ms is not None)
         self._looked = 0
         self._list_name = ""
@@ -121,7 +133,8 @@ class SlotSweep:
         self._refusal: RejectedError | None = None
         self._conditions = Conditions(
             distance_ms=distance_ms,
-            is_baseline=not self._record.baseline_ms,
+            is_baseline=self._is_baseline(self._record, self._progress.started_ms),
+            baseline_ms=self._record.baseline_ms,
             swept_ms=self._record.swept_ms or None,
             since_ms=since_ms,
             sweep_ms=self._progress.started_ms,
@@ -140,7 +153,11 @@ class SlotSweep:
         for status in self._api.statuses:
             if status not in self._progress.done:
                 self._sweep_status(status)
-        if not self._accepted and self._refusal:
+        is_unread = self._conditions.is_baseline and self._progress.is_partial
+        if self._refusal and (is_unread or not self._accepted):
+            # The next one begins anew: what was refused is not done.
+            self._record = replace(self._record, progress=None)
+            self._save({})
             raise self._refusal
         self._look_for_absent()
         return self._finish()
@@ -149,9 +166,13 @@ class SlotSweep:
         record, now_ms = self._tools.store.slot(self._slot), self._tools.clock_ms()
         progress = record.progress
         if progress is None or anew or now_ms - progress.saved_ms > STALE_MS:
-            progress = Progress(now_ms, cause if record.baseline_ms else "baseline")
+            progress = Progress(now_ms, "baseline" if self._is_baseline(record, now_ms) else cause)
         self._tools.evidence.names_devices |= record.names_devices
         return record, progress
+
+    def _is_baseline(self, record: SlotRecord, started_ms: int) -> bool:
+        """Whether the sweep that began then is one: the first, or the first after a long pause."""
+        return not record.baseline_ms or started_ms - record.swept_ms > self._max_pause_ms
 
     def _read_streams(self) -> None:
         for _ in range(REFRESH_PARTS):
@@ -165,13 +186,21 @@ class SlotSweep:
                 self._accepted = True
                 self._look_at_page(status, page)
         except RejectedError as refusal:
-            if _may_mean_nothing(refusal):
+            if says_empty(refusal):
                 self._accepted = True
-            if status not in self._api.doubtful_statuses:
-                self._refusal = refusal
-                log.info("state refused", slot=str(self._slot), status=status, why=str(refusal))
+            elif status not in self._api.doubtful_statuses:
+                self._note_refusal(status, refusal)
         self._store({}, done=(*self._progress.done, status), cursor=FIRST_CURSOR)
         self._report_position(status)
+
+    def _note_refusal(self, status: str, refusal: RejectedError) -> None:
+        log.info("state refused", slot=str(self._slot), status=status, why=str(refusal))
+        if self._progress.cursor == FIRST_CURSOR and may_mean_empty(refusal):
+            self._accepted = True
+        else:
+            self._refusal = refusal
+        if due_kinds(self._slot.version, status):
+            self._progress = replace(self._progress, is_partial=True)
 
     def _list_page(self, status: str, cursor: str) -> Page:
         """One page; where the documents name several paths, of the one that exists, which is remembered."""
@@ -238,7 +267,8 @@ class SlotSweep:
         is_final = report.status in FINAL_STATUSES
         if "Request" in report.status:
             return False
-        if self._conditions.is_baseline and self._conditions.since_ms is None and is_final:
+        is_set_aside = self._conditions.is_baseline and self._conditions.since_ms is None
+        if is_set_aside and is_final and record is None:
             return False
         if is_final and record and record.status == report.status and not _open_questions(record):
             return False
@@ -290,10 +320,11 @@ class SlotSweep:
         )
         self._record = replace(
             self._record,
-            baseline_ms=self._record.baseline_ms or started_ms,
+            baseline_ms=self._baseline_ms(),
             swept_ms=started_ms,
             second_look_ms=counts.second_look_ms,
             retry_ms=0,
+            refusals=0,
             problem="",
             progress=None,
             upgrades=counts.upgrades,
@@ -306,6 +337,11 @@ class SlotSweep:
         )
         self._save(dict.fromkeys(forgotten))
         return self._record
+
+    def _baseline_ms(self) -> int:
+        if not self._conditions.is_baseline:
+            return self._record.baseline_ms
+        return 0 if self._progress.is_partial else self._progress.started_ms
 
     def _store(self, upgrades: Mapping[str, UpgradeRecord], **progress: Any) -> None:
         """Stores records and the position in one step."""
@@ -333,11 +369,6 @@ class SlotSweep:
                 self._tools.client.calls,
             )
         )
-
-
-def _may_mean_nothing(refusal: RejectedError) -> bool:
-    """Whether a refusal may be how an empty list is answered: the form of that is not documented [?]."""
-    return refusal.reason == "rejected" and "account" not in refusal.detail.casefold()
 
 
 def _open_questions(record: UpgradeRecord) -> bool:

@@ -157,7 +157,8 @@ class World:
         store: what the replicas share.
         trace: what happened, for whoever reads a failed test.
         index_is_slow: whether a sweep may not read the stream to its end.
-        baseline: when the first complete sweep ended.
+        baseline: when the first complete sweep ended, or the first after a long pause.
+        baseline_began: when it began.
     """
 
     random: Random
@@ -178,6 +179,7 @@ class World:
     trace: list[str] = field(default_factory=list)
     has_unknown_kinds: bool = False
     baseline: int = 0
+    baseline_began: int = 0
     index_is_slow: bool = False
 
     # What happens.
@@ -286,7 +288,8 @@ class World:
             self.trace += [
                 f"    {name} {one.to_json()}" for name, one in self.store.all_upgrades(slot)
             ]
-        self.baseline = self.baseline or self.now
+        if (began := self.store.slot(slot).baseline_ms) != self.baseline_began:
+            self.baseline, self.baseline_began = self.now, began
         return True
 
 
@@ -523,7 +526,10 @@ def _problem(world: World, one: Upgrade, kind: str, finding: Finding) -> str:
         proved = {
             k for at, p in one.shown if at <= world.baseline for k in PROVES.get(one.life[p][0], ())
         }
-        return "" if kind in proved else "set aside, and was due after the baseline only"
+        was_there = one.shown[0][0] // DAY * DAY + DAY <= world.baseline_began
+        return (
+            "" if was_there or kind in proved else "set aside, and was due after the baseline only"
+        )
     if finding.verdict is Verdict.UNKNOWN:
         reasons = {"trimmed": bool(world.complete_since), "unknown-kind": world.has_unknown_kinds}
         return "" if reasons.get(finding.reason) else f"unknown for no reason: {finding.reason}"

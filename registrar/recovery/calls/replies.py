@@ -20,10 +20,16 @@ SECRET_MEMBER = "mdn"  # noqa: S105 - the name of a member
 
 
 class NoSuchPathError(RejectedError):
-    """There is nothing at the path of the call: of two that the documents name the other may exist."""
+    """There is nothing at the path of the call: of two that the documents name the other may exist.
+
+    Attributes:
+        is_of_gateway: whether the gateway says that there is no such call.
+    """
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__("no-such-path", f"HTTP {reply.status} {parse_fault(reply)}")
+        fault = parse_fault(reply)
+        self.is_of_gateway = fault.of_gateway or fault.code == NO_SUCH_PATH
+        super().__init__("no-such-path", f"HTTP {reply.status} {fault}")
 
 
 @dataclass(frozen=True)

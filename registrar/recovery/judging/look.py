@@ -8,7 +8,14 @@ from registrar.recovery.judging.due import KINDS_OF_DEVICES
 from registrar.recovery.judging.evidence import EvidenceIndex
 from registrar.recovery.judging.recoverer import Recoverer, recovered_with_the_upgrade
 from registrar.recovery.judging.sighting import Sighting
-from registrar.recovery.judging.verdict import Evidence, Look, judge, judge_devices, missing_devices
+from registrar.recovery.judging.verdict import (
+    DAY_MS,
+    Evidence,
+    Look,
+    judge,
+    judge_devices,
+    missing_devices,
+)
 from registrar.recovery.records.upgrade_record import UpgradeRecord
 
 # How long the streams are read on before each page of reports.
@@ -68,7 +75,8 @@ class Conditions:
 
     Attributes:
         distance_ms: how far apart two looks must be.
-        is_baseline: whether the slot was never swept completely.
+        is_baseline: whether this sweep records what is there, and judges nothing of it.
+        baseline_ms: when the sweep began that did; 0: none did.
         swept_ms: when the last complete sweep began; None: there was none.
         since_ms: upgrades that start at this time or later are judged also if they were there at the baseline;
             None: nobody asked for that.
@@ -78,24 +86,34 @@ class Conditions:
 
     distance_ms: int
     is_baseline: bool
+    baseline_ms: int
     swept_ms: int | None
     since_ms: int | None
     sweep_ms: int
     clock_ms: Callable[[], int]
 
-    def look(self, sighting: Sighting) -> Look:
-        """The look that is being taken."""
+    def look(self, sighting: Sighting, record: UpgradeRecord | None) -> Look:
+        """The look that is being taken.
+
+        A list may have hidden an upgrade at the baseline. One that is seen for the first time, and by its date began
+        on a day before the baseline's, was there already.
+        """
         report = sighting.report
         return Look(
             at_ms=self.clock_ms(),
             status=report.status,
             due=sighting.due_kinds(),
             distance_ms=self.distance_ms,
-            is_baseline=self.is_baseline,
+            is_baseline=self.is_baseline or (record is None and self._is_old(sighting)),
             swept_ms=self.swept_ms,
             is_asked_for=self.since_ms is not None and (sighting.start_ms or 0) >= self.since_ms,
             start_ms=sighting.start_ms,
         )
+
+    def _is_old(self, sighting: Sighting) -> bool:
+        # A clock that was ahead at the baseline sets no more aside than today's does.
+        baseline_ms = min(self.baseline_ms, self.sweep_ms)
+        return sighting.start_ms is not None and sighting.start_ms + DAY_MS <= baseline_ms
 
 
 class Looker:
@@ -123,9 +141,9 @@ class Looker:
         Raises:
             redis.RedisError: Redis did not answer.
         """
-        look = conditions.look(sighting)
+        look = conditions.look(sighting, record)
         report = sighting.report
-        if look.is_baseline and not look.is_asked_for and not sighting.devices:
+        if record is None and look.is_baseline and not look.is_asked_for and not sighting.devices:
             # Nothing is judged, so nothing need be known.
             evidence = Evidence(frozenset())
         else:

@@ -42,7 +42,7 @@ class Look:
         status: what ThingSpace said.
         due: the kinds that this proves due.
         distance_ms: how far apart two looks must be.
-        is_baseline: whether the slot was never swept completely.
+        is_baseline: whether what is found due for the first time is recorded and not judged.
         swept_ms: when the last complete sweep of the slot began; None: there was none.
         is_asked_for: whether an operator asked for what lies before the baseline, and this upgrade is part of it.
         start_ms: when the upgrade was to start, as ThingSpace says; None: it does not say.

@@ -16,6 +16,7 @@ class Progress:
         done: the states whose lists were read to their end.
         cursor: of the next page of the first state that is not done.
         saved_ms: when it was stored last.
+        is_partial: whether the list of a state that proves messages due was not read to its end: no baseline then.
     """
 
     started_ms: int
@@ -23,6 +24,7 @@ class Progress:
     done: tuple[str, ...] = ()
     cursor: str = "0"
     saved_ms: int = 0
+    is_partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,12 @@ class SlotRecord:
     """One account and API version. Times are milliseconds since 1970; 0: never.
 
     Attributes:
-        baseline_ms: when the first complete sweep began.
+        baseline_ms: when the sweep began that recorded what was there: the first complete one, or the first after a
+            long pause.
         swept_ms: when the last complete sweep began.
         second_look_ms: when the messages that one look did not find can be looked for again; 0: there are none.
         retry_ms: when a sweep that failed or was interrupted may go on; 0: nothing failed.
+        refusals: how many sweeps in a row ThingSpace refused.
         problem: why it failed, one word; empty: it did not.
         list_path: which of the paths of the list exists, where the documents disagree; empty: not known yet.
         names_devices: whether messages have named devices.
@@ -46,6 +50,7 @@ class SlotRecord:
     swept_ms: int = 0
     second_look_ms: int = 0
     retry_ms: int = 0
+    refusals: int = 0
     problem: str = ""
     list_path: str = ""
     names_devices: bool = False

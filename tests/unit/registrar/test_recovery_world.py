@@ -58,7 +58,7 @@ def _changed_evidence(**changes: Any) -> Any:
 
 
 def _changed_look(**changes: Any) -> Any:
-    return lambda self, seen: replace(look_of(self, seen), **changes)
+    return lambda self, seen, record: replace(look_of(self, seen, record), **changes)
 
 
 def _without_not_before(*arguments: Any) -> Finding:

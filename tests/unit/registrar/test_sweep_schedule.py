@@ -1,5 +1,6 @@
 """When a slot is swept next, whatever clocks, gaps and records say."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from registrar.errors import AuthExpiredError, RegistrarError, RejectedError
 from registrar.model import Slot
 from registrar.recovery import loop
 from registrar.recovery.gaps import GapWatch
@@ -16,6 +18,7 @@ from registrar.recovery.records.slot_record import SlotRecord
 from registrar.recovery.records.tally import tally
 from registrar.recovery.records.upgrade_record import Finding, UpgradeRecord, Verdict
 from registrar.recovery.schedule import next_sweep
+from registrar.recovery.service import Recovery
 
 SLOT = Slot("0242078689-00001", "v1")
 NOW = 1_800_000_000_000
@@ -149,3 +152,41 @@ def test_first_look_by_a_clock_that_was_ahead_puts_the_second_off_once() -> None
     assert once.kinds["upgrade-scheduled"].first_look_ms == NOW
     twice = judge(once, looks[1], nothing)
     assert twice.kinds["upgrade-scheduled"].verdict is Verdict.MISSING
+
+
+class Failing:
+    """The tools of a sweep that failed."""
+
+    def __init__(self) -> None:
+        self.record = SlotRecord()
+        self.turn = SimpleNamespace(fencing_token=1)
+        self.store = SimpleNamespace(slot=lambda _: self.record, save=self._save)
+
+    def _save(self, _: Slot, stored: SlotRecord, *more: object) -> None:
+        del more
+        self.record = stored
+
+
+REFUSALS = [
+    RejectedError("rejected", "HTTP 400"),
+    RejectedError("forbidden", "HTTP 403"),
+    AuthExpiredError("unauthorized", "HTTP 401", {"token", "session"}),
+]
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: error.reason)
+def test_refused_sweep_is_tried_less_and_less_often(error: RegistrarError) -> None:
+    """Each attempt costs the calls of a sweep, and after a 401 a login."""
+    now = [NOW]
+    fields: Any = dict.fromkeys(f.name for f in dataclasses.fields(Recovery))
+    recovery = Recovery(**{**fields, "interval_h": 24.0, "clock_ms": lambda: now[0]})
+    tools: Any = Failing()
+    attempts = 0
+    while now[0] < NOW + 10 * DAY:
+        attempts += 1
+        recovery._note_failure(SLOT, error, tools)
+        assert tools.record.problem == error.reason
+        now[0] = tools.record.retry_ms
+    # 960 before.
+    assert attempts <= 16
+    assert tools.record.retry_ms - NOW <= 11 * DAY
