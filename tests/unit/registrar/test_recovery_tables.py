@@ -41,7 +41,7 @@ SWEPT = SlotRecord(baseline_ms=NOW - DAY, swept_ms=NOW - DAY)
 def test_next_sweep(
     record: SlotRecord, gap_ms: int, cause: str, earliest: int, latest: int
 ) -> None:
-    found = next_sweep(SLOT, record, started_ms=NOW, interval_ms=DAY, gap_ms=gap_ms)
+    found = next_sweep(SLOT, record, now_ms=NOW, started_ms=NOW, interval_ms=DAY, gap_ms=gap_ms)
     assert found.cause == cause
     assert earliest <= found.at_ms <= latest
 
