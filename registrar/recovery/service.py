@@ -143,7 +143,8 @@ class Recovery:
     ) -> Tools:
         evidence = EvidenceReader(self.evidence)
         is_queueing = self.mode == "queue" and not plan.is_dry_run
-        recoverer = Recoverer(self.messages if is_queueing else None, is_silent=plan.is_dry_run)
+        messages = self.messages if is_queueing else None
+        recoverer = Recoverer(messages, turn=turn, is_silent=plan.is_dry_run)
         return Tools(
             store=outcome.store,
             client=client,

@@ -226,7 +226,7 @@ class SlotSweep:
 
     def _look_at_page(self, status: str, page: Page) -> None:
         reports = [
-            self._report(upgrade_id, item, status, self._list_name)
+            self._report(upgrade_id, item, self._api.status_of(item.get("status"), status))
             for item in page.items
             if (upgrade_id := id_of(item))
         ]
@@ -237,22 +237,37 @@ class SlotSweep:
             self._report_position(status)
         self._store({}, cursor=page.next_cursor or self._progress.cursor)
 
-    def _report(self, upgrade_id: str, item: Mapping[str, Any], status: str, call: str) -> Report:
-        said = item.get("status")
-        said = said if isinstance(said, str) and said.strip() else status
-        return Report(self._slot.account, self._slot.version, upgrade_id, said.strip(), call, item)
+    def _report(
+        self, upgrade_id: str, item: Mapping[str, Any], status: str, call: str = ""
+    ) -> Report:
+        call = call or self._list_name
+        return Report(self._slot.account, self._slot.version, upgrade_id, status, call, item)
 
     def _look_at(self, reports: Iterable[Report]) -> dict[str, UpgradeRecord]:
-        """The records of these upgrades after a look at each."""
+        """The records of these upgrades after a look at each.
+
+        Raises:
+            CappedError: what was looked at until then is stored.
+        """
         reports = list(reports)
         before = self._tools.store.upgrades(self._slot, [each.upgrade_id for each in reports])
         after: dict[str, UpgradeRecord] = {}
-        for report in reports:
-            record = after.get(report.upgrade_id) or before.get(report.upgrade_id)
-            sighting = self._sighting(report, record)
-            after[report.upgrade_id] = self._tools.looker.look(sighting, record, self._conditions)
+        try:
+            for report in reports:
+                record = after.get(report.upgrade_id) or before.get(report.upgrade_id)
+                if record is None or not self._was_looked_at(report, record):
+                    sighting = self._sighting(report, record)
+                    looked = self._tools.looker.look(sighting, record, self._conditions)
+                    after[report.upgrade_id] = looked
+        except CappedError:
+            self._store(after)
+            raise
         self._looked += len(reports)
         return after
+
+    def _was_looked_at(self, report: Report, record: UpgradeRecord) -> bool:
+        """Whether this sweep did so in an earlier run, which was capped within the page; a blind look does not count."""
+        return record.sweep_ms == self._progress.started_ms and record.status == report.status
 
     def _sighting(self, report: Report, record: UpgradeRecord | None) -> Sighting:
         if self._api.has_devices:
@@ -282,6 +297,7 @@ class SlotSweep:
             call = self._api.devices_call(report.account, report.upgrade_id, cursor)
             return self._tools.client.fetch(call, read_page, self._tools.turn)
 
+        self._check_cap()
         try:
             for _, page in islice(pages(fetch), MAX_DEVICE_PAGES):
                 yield from page.items
@@ -305,7 +321,10 @@ class SlotSweep:
             except RejectedError:
                 found = None
             if found:
-                report = self._report(upgrade_id, found, record.status, name_of(call))
+                said = found.get("status")
+                # No list has every state, so any word may be one.
+                status = (said.strip() if isinstance(said, str) else "") or record.status
+                report = self._report(upgrade_id, found, status, name_of(call))
                 self._store(self._look_at([report]))
             else:
                 self._store({upgrade_id: replace(record, absences=record.absences + 1)})

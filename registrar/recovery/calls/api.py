@@ -27,6 +27,7 @@ class ReportsApi:
         list_paths: of the list of upgrades; where there are several, the documents disagree, and the first that
             exists is used.
         has_devices: whether the list has the devices of each upgrade.
+        unlisted_statuses: states that exist, and that no list can be asked for.
     """
 
     version: str
@@ -34,6 +35,12 @@ class ReportsApi:
     list_paths: tuple[str, ...]
     doubtful_statuses: frozenset[str] = frozenset()
     has_devices: bool = False
+    unlisted_statuses: frozenset[str] = frozenset()
+
+    def status_of(self, said: object, listed: str) -> str:
+        """The state of an upgrade in a list: its own word if that is a state, else the one of the list."""
+        word = said.strip() if isinstance(said, str) else ""
+        return word if word in self.statuses or word in self.unlisted_statuses else listed
 
     def list_call(self, account: str, status: str, cursor: str, path: str) -> Call:
         """One page of the upgrades in a state.
@@ -106,6 +113,7 @@ V3 = ReportsApi(
     # The first is the SDK's, the second that of the page. [sdk, doc]
     ("/fota/v3/reports/{account}/firmware/campaigns", "/fota/v3/reports/{account}/campaigns"),
     doubtful_statuses=frozenset({"CampaignRequestQueued", "CampaignQueued"}),
+    unlisted_statuses=frozenset({"CampaignPreScheduled"}),
 )
 APIS: Mapping[str, ReportsApi] = {api.version: api for api in (V1, V2, V3)}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import redis
 import structlog
@@ -16,11 +17,14 @@ from registrar.recovery.records.upgrade_record import (
     UpgradeRecord,
     Verdict,
 )
+from registrar.turn import UNRESTRICTED, Turn
 
 log = structlog.get_logger("registrar")
 
 # Each missing message has a log line, but for a flood: the counts tell the rest.
 MAX_LINES = 50
+# The mutex is renewed each time so many messages were put.
+CHECK_EVERY = 50
 
 
 class Recoverer:
@@ -28,6 +32,7 @@ class Recoverer:
 
     Args:
         messages: puts what is missing into the queue; None: it is only reported.
+        turn: of the mutex that is held.
         is_silent: whether nothing is logged.
 
     Attributes:
@@ -35,8 +40,16 @@ class Recoverer:
         failed: how many could not be put there; the next sweep tries again.
     """
 
-    def __init__(self, messages: RecoveredMessages | None, *, is_silent: bool = False) -> None:
+    def __init__(
+        self,
+        messages: RecoveredMessages | None,
+        *,
+        turn: Turn = UNRESTRICTED,
+        is_silent: bool = False,
+    ) -> None:
         self._messages = messages
+        self._turn = turn
+        self._puts = 0
         self._lines_left = 0 if is_silent else MAX_LINES
         self.queued = 0
         self.failed = 0
@@ -58,6 +71,9 @@ class Recoverer:
             before: the record as it was.
             after: the record as it was judged.
             missing_devices: by kind.
+
+        Raises:
+            NotExclusiveError: the mutex was lost. What was put is known to the queue: it is not put again.
         """
         missing = {k for k, finding in after.kinds.items() if finding.verdict is Verdict.MISSING}
         for kind in sorted({*missing, *missing_devices}):
@@ -72,7 +88,9 @@ class Recoverer:
         self, sighting: Sighting, after: UpgradeRecord, kind: str, devices: Sequence[str]
     ) -> UpgradeRecord:
         reports = sighting.device_reports(devices)
-        done = [report.device_id for report in reports if self._is_put(report, kind)]
+        # A queue that did not take one takes no other now: the next sweep tries again.
+        put = takewhile(lambda report: self._is_put(report, kind), reports)
+        done = [report.device_id for report in put]
         times = {**after.devices.get(kind, {}), **dict.fromkeys(filter(None, done), RECOVERED_MS)}
         return replace(after, devices={**after.devices, kind: times}) if done else after
 
@@ -91,6 +109,9 @@ class Recoverer:
         """Whether the message is in the queue now; it may have been there before."""
         if self._messages is None:
             return False
+        self._puts += 1
+        if self._puts % CHECK_EVERY == 0:
+            self._turn.check()
         try:
             self.queued += self._messages.put(report, kind)
         except (ListenerError, redis.RedisError) as error:

@@ -39,6 +39,8 @@ class Lister:
         self._refusing = refusing
         self._start_date = start_date
         self.calls = 0
+        self.status = ""
+        self.page_size = 2
 
     def fetch(self, call: Call, read: Callable[[Reply], Any], turn: Turn) -> Any:
         del turn
@@ -54,8 +56,9 @@ class Lister:
 
     def _page(self, status: str, begin: int) -> Reply:
         found = self._lists.get(status, ())
-        end = min(begin + 2, len(found))
-        items = [{"id": each, "startDate": self._start_date} for each in found[begin:end]]
+        end = min(begin + self.page_size, len(found))
+        said = {"startDate": self._start_date, "status": self.status}
+        items = [{"id": each, **said} for each in found[begin:end]]
         more = {"hasMoreFlag": end < len(found), "lastSeenUpgradeId": end}
         return reply(200, {**more, "reportList": items})
 
@@ -77,6 +80,7 @@ class Account:
     def __init__(self, version: str = "v1") -> None:
         self.world = World(Random(1), version, names_devices=False)
         self.slot = Slot(ACCOUNT, version)
+        self.calls = 0
 
     @property
     def record(self) -> SlotRecord:
@@ -89,10 +93,13 @@ class Account:
         *,
         start_date: str = "",
         since_ms: int | None = None,
+        max_calls: int = 10_000,
+        **answers: Any,
     ) -> str:
-        """Sweeps; why it failed, empty: it did not."""
+        """Sweeps; why it failed, empty: it did not. `answers` are attributes of the `Lister`."""
         evidence, recoverer = EvidenceReader(Index(self.world)), Recoverer(Queue(self.world))
         client: Any = Lister(lists, refusing, start_date)
+        vars(client).update(answers)
         tools = Tools(
             store=self.world.store,
             client=client,
@@ -101,7 +108,7 @@ class Account:
             recoverer=recoverer,
             looker=Looker(evidence, recoverer),
             clock_ms=lambda: self.world.now,
-            max_calls=10_000,
+            max_calls=max_calls,
             on_position=lambda _: None,
         )
         distance_ms = DISTANCE[self.slot.version]
@@ -111,6 +118,8 @@ class Account:
             ).run()
         except RegistrarError as error:
             return error.reason
+        finally:
+            self.calls = client.calls
         return ""
 
     def two_looks(self, lists: Lists, **more: Any) -> int:
@@ -240,3 +249,38 @@ def test_doubt_before_a_long_pause_stays_a_doubt() -> None:
     account.world.evidence[ids(1)[0]] = {("upgrade-scheduled", None)}
     account.world.now += 60 * DAY
     assert account.two_looks({"Queued": ids(1)}) == 0
+
+
+@pytest.mark.parametrize("word", ["finished", "Upgrade Finished", "done", "", "  "])
+def test_state_of_an_upgrade_whose_word_is_no_state_is_that_of_its_list(word: str) -> None:
+    account = Account()
+    assert not account.sweep({})
+    assert account.two_looks({"Finished": ids(1)}, status=word) == 3
+
+
+@pytest.mark.parametrize(
+    ("version", "listed", "word"),
+    [
+        ("v1", "Finished", "UpgradeFailed"),
+        ("v2", "CampaignEnded", "CampaignCancelled"),
+        ("v3", "CampaignScheduled", "CampaignPreScheduled"),
+    ],
+)
+def test_upgrade_that_says_another_state_than_its_list_is_believed(
+    version: str, listed: str, word: str
+) -> None:
+    account = Account(version)
+    assert not account.sweep({})
+    assert account.two_looks({listed: ids(1)}, status=word) == 0
+
+
+def test_cap_of_calls_holds_within_a_page_of_campaigns_and_the_sweep_comes_to_its_end() -> None:
+    """Each campaign of v3 costs a call for its devices."""
+    account, lists = Account("v3"), {"CampaignScheduled": ids(90)}
+    runs = []
+    while account.sweep(lists, page_size=100, max_calls=10) == "capped":
+        runs.append(account.calls)
+        account.world.now += MINUTE
+        assert len(runs) < 30
+    assert max(runs) <= 10
+    assert account.record.upgrades == 90

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 
-from registrar.errors import AuthExpiredError, RegistrarError, RejectedError
+from registrar.errors import AuthExpiredError, NotExclusiveError, RegistrarError, RejectedError
 from registrar.model import Slot
 from registrar.recovery import loop
 from registrar.recovery.gaps import GapWatch
@@ -190,3 +191,20 @@ def test_refused_sweep_is_tried_less_and_less_often(error: RegistrarError) -> No
     # 960 before.
     assert attempts <= 16
     assert tools.record.retry_ms - NOW <= 11 * DAY
+
+
+@pytest.mark.parametrize(
+    ("reason", "level"),
+    [("mutex-lost", "warning"), ("mutex-unknown", "warning"), ("mutex-busy", "debug")],
+)
+def test_loop_warns_of_a_mutex_that_was_lost_and_not_of_one_that_another_holds(
+    reason: str, level: str
+) -> None:
+    def sweep() -> None:
+        raise NotExclusiveError(reason)
+
+    with structlog.testing.capture_logs() as lines:
+        # The first sweep is due some minutes after the start.
+        times = iter((NOW, NOW + HOUR, NOW + HOUR))
+        sweeping_loop(Notes(), sweep, lambda: next(times)).tick()
+    assert [(line["event"], line["log_level"]) for line in lines] == [("not swept", level)]
