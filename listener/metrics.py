@@ -243,6 +243,11 @@ RECOVERY_SWEPT = _gauge(
     "When the last complete sweep of ThingSpace's reports began.",
     ("account", "version"),
 )
+RECOVERY_INTERVAL = _gauge(
+    "fota_recovery_interval_seconds",
+    "How often ThingSpace's reports are to be swept (`RECOVERY_INTERVAL_H`).",
+    ("account", "version"),
+)
 
 
 def create_label_values(kinds: Iterable[str], reasons: Iterable[str]) -> None:

@@ -26,9 +26,9 @@ from registrar.process.signals import Signals, received
 from registrar.process.supervisor import CAUGHT, ENDING, WRONG_SETTINGS, Supervisor
 from registrar.public_url.probe import Probe
 from registrar.reconcile.loop import ReconcileLoop
-from registrar.reconcile.thread import LoopThread
+from registrar.reconcile.thread import LoopThread, OtherLoop
 from registrar.recovery.gaps import GapWatch, Lost, Rising
-from registrar.recovery.loop import RecoveryLoop
+from registrar.recovery.loop import NoRecovery, RecoveryLoop
 from registrar.recovery.records.store import RedisRecoveryStore
 from registrar.settings import RegistrarSettings
 
@@ -138,8 +138,10 @@ def _worker(
         answerers=probe.answerers,
         metrics=metrics,
     )
-    recovery = None
-    if settings.recovery != "off":
+    recovery: OtherLoop
+    if settings.recovery == "off":
+        recovery = NoRecovery(_recovery_store(registrar))
+    else:
         recovery = RecoveryLoop(
             registrar.build_recovery(stack), lambda: _gaps(registrar, metrics, addresses)
         )
@@ -160,10 +162,11 @@ def _gaps(
         checks["refusals"] = Rising(metrics.refused_messages)
     if addresses:
         checks["listener-not-ready"] = Lost(lambda: any(map(is_ready, addresses.now())))
-    return GapWatch(
-        RedisRecoveryStore(registrar.redis, Keys(registrar.settings.service.queue.namespace)),
-        checks,
-    )
+    return GapWatch(_recovery_store(registrar), checks)
+
+
+def _recovery_store(registrar: Registrar) -> RedisRecoveryStore:
+    return RedisRecoveryStore(registrar.redis, Keys(registrar.settings.service.queue.namespace))
 
 
 def _join(coordination: Coordination) -> str | None:

@@ -131,9 +131,12 @@ def _set_registration_gauges(scrape: Scrape, view: QueueView) -> None:
 
 def _set_recovery_gauges(scrape: Scrape, view: QueueView) -> None:
     recovery = read_recovery(view.client, view.settings.namespace)
-    for name, slot in recovery.slots.items() if recovery else ():
+    if not recovery:
+        return
+    for name, slot in recovery.slots.items():
         account, _, version = name.rpartition("/")
         scrape.set(metrics.RECOVERY_UPGRADES, slot.upgrades, account, version)
+        scrape.set(metrics.RECOVERY_INTERVAL, recovery.interval_h * 3600, account, version)
         if slot.swept:
             swept = datetime.fromisoformat(slot.swept).timestamp()
             scrape.set(metrics.RECOVERY_SWEPT, swept, account, version)

@@ -56,7 +56,7 @@ def build_recovery(
     keys = Keys(settings.service.queue.namespace)
     return Recovery(
         slots=settings.slots,
-        mode="queue" if settings.recovery == "queue" else "report",
+        mode=settings.recovery,
         interval_h=settings.recovery_interval_h,
         second_look_s=settings.recovery_second_look_s,
         mutex=Mutex(

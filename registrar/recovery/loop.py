@@ -10,6 +10,7 @@ import structlog
 from registrar.errors import NotExclusiveError, StoppingError
 from registrar.model import Slot
 from registrar.recovery.gaps import GapWatch
+from registrar.recovery.records.store import RedisRecoveryStore
 from registrar.recovery.schedule import next_sweep
 from registrar.recovery.service import HOUR_MS, MAX_CALLS, Plan, Recovery
 from registrar.turn import Turn
@@ -108,3 +109,34 @@ class RecoveryLoop:
     def _check_not_stopping(self) -> None:
         if self._stopping.is_set():
             raise StoppingError
+
+
+class NoRecovery:
+    """What runs with RECOVERY=off: deletes the result of earlier sweeps once Redis answers, and ends.
+
+    Args:
+        store: shared by all replicas.
+    """
+
+    def __init__(self, store: RedisRecoveryStore) -> None:
+        self._store = store
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends soon."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._store.unpublish()
+            except redis.RedisError:
+                # The registration says that Redis is away.
+                self._stopping.wait(POLL_S)
+            else:
+                return

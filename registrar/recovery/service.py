@@ -86,7 +86,8 @@ class Recovery:
 
     Attributes:
         slots: all of the deployment.
-        mode: `report` or `queue`.
+        mode: `off`, `report` or `queue`; with `off` somebody sweeps by hand, and the result is not published, since
+            nobody renews it.
         interval_h: of RECOVERY_INTERVAL_H.
         second_look_s: how far apart two looks must be; None: as the version asks for.
         mutex: the recovery's own.
@@ -129,7 +130,7 @@ class Recovery:
                 if not self._sweep(slot, plan, outcome, tools):
                     break
             outcome.calls, outcome.seconds = client.calls, time.monotonic() - began
-            if not plan.is_dry_run:
+            if not plan.is_dry_run and self.mode != "off":
                 self.publish()
         return outcome
 
@@ -224,7 +225,8 @@ class Recovery:
     def state(self, store: RecoveryStore) -> RecoveryState:
         """What is known of all slots. Raises redis.RedisError."""
         slots = {str(slot): _shown(store.slot(slot)) for slot in self.slots}
-        return RecoveryState(self.mode, self.interval_h, slots)
+        mode = "queue" if self.mode == "queue" else "report"
+        return RecoveryState(mode, self.interval_h, slots)
 
 
 def _shown(record: SlotRecord) -> SlotRecovery:

@@ -109,6 +109,10 @@ class RedisRecoveryStore:
         """Stores the result for the status page, `check` and the metrics."""
         self._redis.set(self._keys.state, state.to_json())
 
+    def unpublish(self) -> None:
+        """Deletes the result: what nobody renews any more must not look late."""
+        self._redis.delete(self._keys.state)
+
     def published(self) -> RecoveryState | None:
         """What was published last."""
         text = self._redis.get(self._keys.state)

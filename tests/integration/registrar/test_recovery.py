@@ -1,5 +1,6 @@
 """Sweeps against the sandbox's reports, with a real Redis: what was lost is found once, and what came is not."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from registrar.errors import NotExclusiveError, StopError
 from registrar.model import Slot
 from registrar.recovery.build import build_recovery
 from registrar.recovery.calls.client import Pace
+from registrar.recovery.loop import NoRecovery
 from registrar.recovery.service import Outcome, Plan, Recovery
 from registrar.settings import RegistrarSettings
 from registrar.turn import Turn
@@ -127,6 +129,21 @@ def test_report_only_reports(world: World, redis_client: Any, version: str) -> N
     assert state is not None
     assert state.mode == "report"
     assert {kind for kind, found in state.kinds().items() if found.missing == 3} == DUE[version]
+
+
+def test_sweep_by_hand_publishes_nothing_where_no_sweep_follows(
+    world: World, redis_client: Any
+) -> None:
+    """What nobody renews looks late after some days, and an alert would ring for ever."""
+    assert world.sweep("v2", RECOVERY="off").records
+    assert not redis_client.exists(STATE)
+    assert world.sweep("v2").records
+    with world.recovery("v2", RECOVERY="off") as recovery:
+        NoRecovery(recovery.store).start()
+        deadline = time.monotonic() + 10
+        while redis_client.exists(STATE) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert not redis_client.exists(STATE)
 
 
 @pytest.mark.parametrize("version", DUE)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 import structlog
 
 from registrar.errors import AuthExpiredError, NotExclusiveError, RegistrarError, RejectedError
@@ -208,3 +209,24 @@ def test_loop_warns_of_a_mutex_that_was_lost_and_not_of_one_that_another_holds(
         times = iter((NOW, NOW + HOUR, NOW + HOUR))
         sweeping_loop(Notes(), sweep, lambda: next(times)).tick()
     assert [(line["event"], line["log_level"]) for line in lines] == [("not swept", level)]
+
+
+def test_result_of_earlier_sweeps_is_deleted_where_none_follows_once_redis_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "POLL_S", 0.01)
+    answers: list[Exception | None] = [redis.ConnectionError(), redis.TimeoutError(), None]
+    deleted = threading.Event()
+
+    def unpublish() -> None:
+        if error := answers.pop(0):
+            raise error
+        deleted.set()
+
+    store: Any = SimpleNamespace(unpublish=unpublish)
+    nothing = loop.NoRecovery(store)
+    nothing.start()
+    try:
+        assert deleted.wait(10)
+    finally:
+        nothing.stop()
