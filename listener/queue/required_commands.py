@@ -12,8 +12,8 @@ from listener.queue.redis_errors import remedy, split_reply
 from listener.redis_client.script import Script
 
 REFUSED = "is refused in partition"
-# A time that no clock is beyond, in ms since 1970.
-FAR_MS = 10**13
+# How long a key of the check lasts, in ms.
+SCRATCH_MS = 1000
 
 Command = tuple[Any, ...]
 
@@ -58,7 +58,7 @@ def _commands(partition: Partition, script: Script) -> Iterator[Command]:
     # Fingerprints are fields of hashes. This one does not outlive its field.
     scratch = partition.ready_hash
     yield from (("HSET", scratch, "", 1), ("HMGET", scratch, ""), ("HGETALL", scratch))
-    yield from (("PEXPIREAT", scratch, FAR_MS), ("HDEL", scratch, ""))
+    yield from (("PEXPIRE", scratch, SCRATCH_MS), ("HDEL", scratch, ""))
     # Also checks whether the key holds a stream. The drainer reads there.
     yield ("XRANGE", partition.messages, "0-1", "0-1", "COUNT", 1)
     keys = (partition.messages, partition.arrival_counts(0), partition.fingerprint_hash("0" * 32))

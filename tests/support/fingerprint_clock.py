@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from listener.queue.keys import ARRIVALS_TTL_S, Partition, fingerprint_field
 
@@ -24,6 +24,15 @@ READS = (
 )
 
 
+class ScriptClock(Protocol):
+    """What the script takes for the time."""
+
+    now_ms: int
+
+    def patch(self, script: str) -> str:
+        """The script with another source of the time."""
+
+
 class ClockedWriter:
     """A process that adds messages, as of a time that the test gives.
 
@@ -39,7 +48,7 @@ class ClockedWriter:
         client: Any,
         window_s: int,
         *,
-        clock: "Clock | None" = None,
+        clock: "ScriptClock | None" = None,
         with_strings: bool = False,
     ) -> None:
         self._client = client

@@ -21,6 +21,8 @@
 -- Returns for each entry, flat: its entry id, and 1 if it was there already, else 0.
 
 local FIRST_KEY, FIRST_ENTRY = 3, 6
+-- Lua passes at most some 8,000 values to a function.
+local MAX_FIELDS = 1000
 local call, sub, format = redis.call, string.sub, string.format
 
 local window, keys_each = ARGV[1] * 1000, tonumber(ARGV[5])
@@ -31,16 +33,35 @@ local function is_over(value)
   return now - sub(value, 1, 13) > window
 end
 
--- Has a hash last for two windows, without the fingerprints that are over.
-local function renew(key)
-  local flat = call('HGETALL', key)
-  local expires = format('%d', now + 2 * window)
-  call('HSET', key, '', expires)
-  call('PEXPIREAT', key, expires)
+-- Removes the fingerprints of a hash that are over.
+local function purge(key)
+  local flat, over = call('HGETALL', key), {}
   for n = 1, #flat, 2 do
     if flat[n] ~= '' and is_over(flat[n + 1]) then
-      call('HDEL', key, flat[n])
+      over[#over + 1] = flat[n]
     end
+  end
+  for n = 1, #over, MAX_FIELDS do
+    call('HDEL', key, unpack(over, n, math.min(n + MAX_FIELDS - 1, #over)))
+  end
+end
+
+-- Has a hash last for at least a window from now. All hashes come up at about the same time, and a purge of many would
+-- hold Redis up: only one in each call is purged and lasts for two windows, and the others come up again soon. Returns
+-- the error if the hash cannot be made to last.
+local has_purged = false
+local function extend(key)
+  local lasts = window + math.ceil(window / 16)
+  if not has_purged then
+    has_purged, lasts = true, 2 * window
+    purge(key)
+  end
+  call('HSET', key, '', format('%d', now + lasts))
+  local reply = redis.pcall('PEXPIRE', key, format('%d', lasts))
+  if type(reply) == 'table' then
+    -- Otherwise the field would promise more than the key holds.
+    call('HDEL', key, '')
+    return reply
   end
 end
 
@@ -54,7 +75,10 @@ while ARGV[at] do
   local lasts, value = found[1] and found[1] - now, found[2]
   -- It lasts longer than three windows if the window was longer, or Redis's clock was set back.
   if not lasts or lasts < window or lasts > 3 * window then
-    renew(KEYS[key])
+    local problem = extend(KEYS[key])
+    if problem then
+      return problem
+    end
   end
   if value and not is_over(value) then
     values[fingerprint] = value
@@ -86,8 +110,8 @@ while ARGV[at] do
       id, known = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, at + 3, at + size + 2)), 0
     end
     local since = sub(id, 1, 13)
-    -- It has another time than now if it is restored, or Redis's clock was set back.
-    if known == 0 and sub(id, 14, 14) == '-' and since - now < 1000 then
+    -- It has another time than now if it is restored, if Redis's clock was set back, or if the caller's time counts.
+    if known == 0 and sub(id, 14, 14) == '-' and math.abs(since - now) < 1000 then
       value = since .. sub(id, 15)
     else
       value = format('%013d-%s', now, id)

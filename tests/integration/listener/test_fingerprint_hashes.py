@@ -122,6 +122,26 @@ def test_a_hash_expires_within_two_windows_and_holds_nothing_that_is_over(
     assert server.hlen(key) - 1 <= 11
 
 
+def test_a_call_purges_one_hash_and_the_others_come_up_again(
+    server: Any, writer: ClockedWriter, clock: Clock
+) -> None:
+    first, second, third = (
+        [f"{hash_number:08x}{each:024x}" for hash_number in range(20)] for each in (1, 2, 3)
+    )
+    writer.add(*first)
+    clock.advance(WINDOW_MS + 1)
+    writer.add(*second)
+    keys = [WHERE.fingerprint_hash(each) for each in first]
+    # The field that says when a hash expires, and one fingerprint or two.
+    assert sorted(map(server.hlen, keys)) == [2] + [3] * 19
+    assert all(int(server.hget(key, "")) >= clock.now_ms + WINDOW_MS for key in keys)
+    clock.advance(WINDOW_MS // 8)
+    for each in third:
+        writer.add(each)
+    assert set(map(server.hlen, keys)) == {3}
+    assert writer.add(*second) == [True] * 20
+
+
 def test_a_longer_window_holds_for_what_is_added_from_then_on(
     server: Any, writer: ClockedWriter, clock: Clock
 ) -> None:
@@ -383,6 +403,43 @@ def test_a_right_that_is_missing_for_fingerprints_leaves_no_entry_and_no_fingerp
         server.acl_deluser("app")
     assert server.xlen(WHERE.messages) == 5
     assert granted.add(*ids) == [False] * 5
+
+
+def test_a_hash_that_cannot_be_made_to_last_promises_nothing(redis_url: str, server: Any) -> None:
+    server.execute_command("ACL", "SETUSER", "app", "on", ">p", "~*", "+@all", "-pexpire")
+    try:
+        with (
+            redis.Redis.from_url(redis_url, username="app", password="p") as client,
+            pytest.raises(redis.ResponseError, match=r"permission|executing"),
+        ):
+            ClockedWriter(client, WINDOW_S).add(message_id(1))
+    finally:
+        server.acl_deluser("app")
+    assert not server.exists(WHERE.messages, WHERE.fingerprint_hash(message_id(1)))
+
+
+class CallersClock:
+    """The time of a caller whose user may not ask for Redis's."""
+
+    def __init__(self, ahead_s: int) -> None:
+        self.now_ms = int(time.time() + ahead_s) * 1000
+
+    def patch(self, script: str) -> str:
+        return script
+
+
+@pytest.mark.parametrize("ahead_s", [-2 * 3600, -WINDOW_S, 0, WINDOW_S + 200, 2 * 3600])
+def test_a_caller_who_may_not_ask_for_the_time_recognises_what_it_added(
+    redis_url: str, server: Any, ahead_s: int
+) -> None:
+    server.execute_command("ACL", "SETUSER", "app", "on", ">p", "~*", "+@all", "-time")
+    try:
+        with redis.Redis.from_url(redis_url, username="app", password="p") as client:
+            writer = ClockedWriter(client, WINDOW_S, clock=CallersClock(ahead_s))
+            assert [writer.add(message_id(1)) for _ in range(3)] == [[False], [True], [True]]
+    finally:
+        server.acl_deluser("app")
+    assert server.pttl(WHERE.fingerprint_hash(message_id(1))) > WINDOW_MS
 
 
 def test_a_hash_that_was_evicted_doubles_and_loses_nothing(redis_url: str, server: Any) -> None:
