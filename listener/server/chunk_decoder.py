@@ -3,7 +3,6 @@
 from httptools import HttpRequestParser
 
 from listener.errors import MalformedRequestError
-from listener.server.request_head import EMPTY_LINE
 
 # Makes llhttp expect chunks, whatever the request's own head was: an upgrade would end its work.
 HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -22,7 +21,9 @@ class ChunkDecoder:
         self._parser = HttpRequestParser(self._events)
         self._parser.feed_data(HEAD)
         self._events.trailers = 0
-        self._last = b""
+        # Of the current chunk's content and its line break: they are passed over unsearched.
+        self._content_left = 0
+        self._line = bytearray()
 
     @property
     def is_complete(self) -> bool:
@@ -38,21 +39,31 @@ class ChunkDecoder:
     def feed(self, data: bytes) -> bytes:
         """Decodes what was received; what follows the body's end is returned.
 
-        httptools does not say where in its input a body ends. It always ends with an empty line, so llhttp
-        gets the input up to each empty line, and is asked.
+        httptools does not say where in its input a body ends. It always ends with a line, so llhttp gets the
+        input up to each line's end, and is asked. No line is looked for in a chunk's content, so every step
+        takes at least one byte of framing, whose bytes `RequestBody` limits.
 
         Raises:
             HttpParserError: the chunks are malformed, or a trailer is refused.
         """
-        window = memoryview(text := self._last + data)
-        start = len(self._last)
-        while start < len(text) and not self.is_complete:
-            found = text.find(EMPTY_LINE, max(start - 3, 0))
-            end = len(text) if found < 0 else found + len(EMPTY_LINE)
-            self._parser.feed_data(window[start:end])
+        start = 0
+        while start < len(data) and not self.is_complete:
+            line_start = min(start + self._content_left, len(data))
+            end = data.find(b"\n", line_start) + 1 or len(data)
+            self._content_left -= line_start - start
+            self._line += data[line_start:end]
+            self._parser.feed_data(data[start:end])
+            if self._events.chunk_started:
+                self._start_chunk()
             start = end
-        self._last = text[-3:]
-        return text[start:]
+        return data[start:]
+
+    def _start_chunk(self) -> None:
+        """Called after a size line: llhttp has checked it, and does not say what number it read."""
+        self._events.chunk_started = False
+        size = int(self._line.partition(b";")[0], 16)
+        self._line.clear()
+        self._content_left = size + len(b"\r\n") if size else 0
 
 
 class _BodyEvents:
@@ -61,7 +72,11 @@ class _BodyEvents:
     def __init__(self) -> None:
         self.content: list[bytes] = []
         self.trailers = 0
+        self.chunk_started = False
         self.is_complete = False
+
+    def on_chunk_header(self) -> None:
+        self.chunk_started = True
 
     def on_body(self, part: bytes) -> None:
         self.content.append(part)
