@@ -6,8 +6,8 @@ from typing import Any, Generic, TypeVar
 
 from listener.runtime.native_thread import is_patched
 
-# How long a group waits at most for the requests that are ready to run: a write costs nearly the same whatever is in
-# its group. It is little of a message's time limit, for a worker whose loop is never idle.
+# About how long a group waits at most for the requests that are ready to run: a write costs nearly the same whatever
+# is in its group. It is little of a message's time limit, for a worker whose loop is never idle.
 GATHER_S = 0.005
 
 Item = TypeVar("Item")
@@ -217,7 +217,11 @@ def _fail(group: Sequence[Slot[Any, Any]], error: BaseException) -> None:
 def wait_until_idle(limit_s: float) -> None:
     """Under gevent, lets every greenlet that is ready run first; in a process without gevent it returns at once.
 
-    Guaranteed: it returns after `limit_s` seconds, however many greenlets are ready again and again.
+    It ends about `limit_s` seconds later even if greenlets are ready again and again.
+
+    Not guaranteed: that time to the millisecond. The limit is looked at once in a round of the event loop, so the round
+    that is under way comes on top: with 50 greenlets that were always ready, 5 ms became 8 ms as the median and 27 ms
+    for the slowest hundredth. A greenlet that never gives way is waited for without end.
     """
     if not is_patched():
         return
