@@ -13,6 +13,7 @@ from listener.errors import (
 )
 from listener.server.chunk_decoder import ChunkDecoder
 from listener.server.client_connection import Connection
+from listener.server.request_head import parser_detail
 
 # What the framing of chunks (sizes, extensions, trailers) may take besides their content. A large body has
 # chunks of a hundred bytes on average within it, a small one chunks of one byte. Parsing more of it would
@@ -69,8 +70,10 @@ class RequestBody(RawIOBase):
             data = self._read_chunks(self._chunks, size) if self._chunks else self._read_sized(size)
         except TimeoutError as error:
             raise RequestTooSlowError("the body") from error
-        except (OSError, HttpParserError) as error:
+        except OSError as error:
             raise MalformedRequestError(type(error).__name__) from error
+        except HttpParserError as error:
+            raise MalformedRequestError(parser_detail(error)) from error
         self.failed = False
         return data
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from listener.errors import MalformedRequestError, RequestTooLargeError
+from listener.errors import MalformedRequestError, RefusalError, RequestTooLargeError
 from listener.server.client_connection import Connection
 
 EMPTY_LINE = b"\r\n\r\n"
@@ -50,7 +50,10 @@ class RequestHead(NamedTuple):
     version: str
     """`1.0` or `1.1`."""
     fields: dict[str, str]
-    """By their keys in a WSGI environ, in Latin-1; repeated ones are joined by commas. Names with `_` are dropped."""
+    """By their keys in a WSGI environ, in Latin-1; repeated ones are joined by commas. Names with `_` are dropped.
+
+    Content-Length has no leading zeros, and so at most 20 digits.
+    """
     body_bytes: int | None
     """None: the body is chunked."""
     expects_continue: bool
@@ -77,10 +80,16 @@ def read_head(connection: Connection, limits: HeadLimits) -> RequestHead | None:
     except HttpParserError as error:
         if str(error) == OVERFLOW:
             raise RequestTooLargeError from error
-        raise MalformedRequestError(str(error)) from error
+        raise MalformedRequestError(parser_detail(error)) from error
     finally:
         # The parser refers to the events as well, and a cycle would await a collection.
         events.parser = None
+
+
+def parser_detail(error: HttpParserError) -> str:
+    """What is wrong, for the log: llhttp's words, or those of the callback that refused, which httptools wraps."""
+    refusal = error.__context__
+    return refusal.detail if isinstance(refusal, RefusalError) else str(error)
 
 
 class _HeadEvents:
@@ -204,11 +213,22 @@ def _split_target(target: str, method: str) -> tuple[str, str]:
 def _body_bytes(fields: dict[str, str], version: str) -> int | None:
     coding = fields.get("HTTP_TRANSFER_ENCODING")
     if coding is None:
-        return int(fields.get("CONTENT_LENGTH", 0))
+        return _content_length(fields)
     # llhttp judges only the last coding, and in HTTP/1.0 or if the request asks for an upgrade not even that.
     if version == "1.0" or not CODINGS.fullmatch(coding):
         raise MalformedRequestError("the end of the body cannot be found")
     return None
+
+
+def _content_length(fields: dict[str, str]) -> int:
+    """Also removes the number's leading zeros.
+
+    llhttp limits the number but not its zeros; Python converts no more than 4,300 digits, here or in the application.
+    """
+    if (digits := fields.get("CONTENT_LENGTH")) is None:
+        return 0
+    fields["CONTENT_LENGTH"] = digits = digits.lstrip("0") or "0"
+    return int(digits)
 
 
 def _environ_key(name: bytes) -> str | None:

@@ -719,6 +719,7 @@ ODD = rows(
     post(path=f"http://{MARK}{PATH}"),
     head(f"POST {PATH} HTTP/1.0", LISTED, f"Content-Length: {len(GOOD)}") + GOOD,
     head(f"POST {PATH} HTTP/1.1", LISTED, f"Content-Length: 0{len(GOOD)}") + GOOD,
+    head(f"POST {PATH} HTTP/1.1", LISTED, f"Content-Length: {'0' * 5000}{len(GOOD)}") + GOOD,
     post(GOOD, "Content-Type: text/html"),
     post(GOOD, "Content-Encoding: identity"),
     post(GOOD, "SCRIPT_NAME: /cb", "PATH_INFO: /x", "Content_Length: 1"),

@@ -95,6 +95,21 @@ def test_body_that_ends_early_or_is_malformed_is_an_error_each_time(sent: bytes)
     assert (stream.unread, stream.drain()) == (math.inf, False)
 
 
+@pytest.mark.parametrize(
+    ("chunks", "detail"),
+    [
+        (b"zz\r\n", "Invalid character in chunk size"),
+        (b"0\r\nHost: h\r\n\r\n", "a field that may not be a trailer"),
+        (b"0\r\n" + b"X: y\r\n" * 101 + b"\r\n", "too many or too long trailers"),
+    ],
+)
+def test_refusal_of_chunks_says_what_is_wrong_with_them(chunks: bytes, detail: str) -> None:
+    stream, _ = receive(CHUNKED + chunks)
+    with pytest.raises(MalformedRequestError) as caught:
+        stream.read()
+    assert caught.value.detail == detail
+
+
 @pytest.mark.parametrize("sent", [sized(b"{", announced=2), CHUNKED + b"2\r\na"])
 @pytest.mark.parametrize(
     ("error", "expected"),

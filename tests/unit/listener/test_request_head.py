@@ -114,6 +114,8 @@ def test_request_without_framing_has_no_body(method: str) -> None:
     [
         (b"Content-Length: 7\r\n", 7),
         (b"Content-Length: 007\r\n", 7),
+        (b"Content-Length: %b5\r\n" % (b"0" * 5000), 5),
+        (b"Content-Length: %b\r\n" % (b"0" * 5000), 0),
         (b"Content-Length: %d\r\n" % 2**63, 2**63),
         (b"Content_Length: 7\r\n", 0),
         (CHUNKED, None),
@@ -126,6 +128,15 @@ def test_framing_of_the_body_is_known_from_the_head(
     framing: bytes, body_bytes: int | None, more: bytes
 ) -> None:
     assert read(LINE + more + framing + b"\r\n").body_bytes == body_bytes
+
+
+@pytest.mark.parametrize(
+    ("length", "key"), [("0", "0"), ("007", "7"), ("0" * 5000, "0"), ("0" * 5000 + "10", "10")]
+)
+def test_length_has_no_leading_zeros_in_the_environ(length: str, key: str) -> None:
+    assert read(LINE + f"Content-Length: {length}\r\n\r\n".encode()).fields == {
+        "CONTENT_LENGTH": key
+    }
 
 
 @pytest.mark.parametrize(
@@ -192,6 +203,20 @@ def test_head_that_another_server_might_read_differently_is_refused(sent: bytes,
         read(sent, size)
 
 
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        (b"Host: h\r\nHost: h\r\nX: a\r\n", "a field with one value is repeated"),
+        (b"Host: h\r\nHost: h\r\n", "a field with one value is repeated"),
+        (b"X Y\r\n", "Invalid header token"),
+    ],
+)
+def test_refusal_has_its_own_detail_whoever_found_the_mistake(fields: bytes, detail: str) -> None:
+    with pytest.raises(MalformedRequestError) as caught:
+        read(LINE + fields + b"\r\n")
+    assert caught.value.detail == detail
+
+
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01", b"EHLO", LINE + b"X Y", LINE + b"X: \x00"])
 def test_malformed_beginning_is_refused_before_the_head_ends(sent: bytes) -> None:
     with pytest.raises(MalformedRequestError):
@@ -226,7 +251,7 @@ def test_whole_head_has_a_limit_whatever_the_others_are() -> None:
             read(fitting[:-2] + rest, limits=NO_LIMITS)
 
 
-@pytest.mark.parametrize("length", ["9" * 20, "9" * 5000])
+@pytest.mark.parametrize("length", ["9" * 20, "9" * 5000, "0" * 5000 + "9" * 20])
 def test_length_beyond_64_bits_is_too_large(length: str) -> None:
     with pytest.raises(RefusalError) as caught:
         read(LINE + f"Content-Length: {length}\r\n\r\n".encode())
