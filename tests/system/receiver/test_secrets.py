@@ -77,7 +77,9 @@ class Deployment:
         self.service = stack.enter_context(Service(*SUPERVISED, **settings))
 
     def everything_in_redis(self) -> str:
-        with redis.Redis.from_url(self.redis_url, decode_responses=True) as client:
+        # The fields of fingerprints are no text.
+        options: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace"}
+        with redis.Redis.from_url(self.redis_url, **options) as client:
             keys: Any = list(client.scan_iter())
             values = [f"{key} {self._value(client, key)}" for key in keys]
             return "\n".join([*values, str(client.client_list())])
