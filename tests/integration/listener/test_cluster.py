@@ -106,6 +106,9 @@ def test_what_came_is_indexed_in_every_partition_and_a_message_recovered_once(
     empty: Cluster,
 ) -> None:
     about = settings(empty.url, QUEUE_PARTITIONS=str(PARTITIONS))
+    with closing(EvidenceIndex.connect(about)) as index:
+        # Redis 6.2 does not count what a stream lost before it was first read.
+        index.refresh(10)
     with opened(empty.url) as writer:
         for number in range(20):
             writer.put(message(number))

@@ -176,6 +176,8 @@ def test_stream_that_was_deleted_is_complete_since_then(
 def test_evidence_expires_and_is_not_claimed_to_be_complete_for_longer(
     redis_url: str, redis_client: "redis.Redis", index: EvidenceIndex
 ) -> None:
+    # Redis 6.2 does not count what a stream lost before it was first read.
+    index.refresh(10)
     keep(redis_url, message("upgradeFinished", deviceId=IMEI))
     index.refresh(10)
     keys = list(redis_client.scan_iter("{fota:0}:evidence:*"))
@@ -191,6 +193,8 @@ def test_ids_that_are_perhaps_none_of_an_upgrade_are_kept_for_less_long(
     redis_url: str, redis_client: "redis.Redis", index: EvidenceIndex
 ) -> None:
     ids = {"transactionId": OTHER, "messageId": "m-1"}
+    # As above.
+    index.refresh(10)
     keep(redis_url, {**message("upgradeFinished"), **ids})
     assert index.refresh(10)
     assert list(redis_client.scan_iter("{fota:0}:evidence:*")) == [KEY]
