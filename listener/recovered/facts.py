@@ -35,7 +35,7 @@ _WORDS_BY_KIND = {
 
 
 class TooManyUpgradesError(Exception):
-    """A message has so many ids that it is not known about which upgrades it is."""
+    """A message has more ids than are indexed, so it may be about any upgrade."""
 
 
 @dataclass(frozen=True)

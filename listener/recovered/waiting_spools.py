@@ -9,7 +9,7 @@ import redis
 from listener.queue.keys import waiting_spools
 from listener.spool.contents import read_status
 
-# A host that does not come back to empty its spool counts for so long.
+# How long a host counts that does not come back to empty its spool.
 WAITING_S = 7 * 24 * 3600
 # A host says again within minutes that messages wait; one that stopped may have taken more in between.
 UNSAID_S = 3600

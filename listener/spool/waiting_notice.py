@@ -9,7 +9,7 @@ from listener.errors import QueueUnavailableError
 
 log = structlog.get_logger("listener.spool")
 
-# While messages wait, it is said again after so many seconds; a failure is tried again as late.
+# The seconds between two notices while messages wait, and before a failed one is tried again.
 REPEAT_S = 60.0
 
 

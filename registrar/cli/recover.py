@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from registrar.recovery.service import Outcome, Recovery
-    from registrar.recovery.sweep import Position
+    from registrar.recovery.sweep_tools import Position
 
 
 def _parse_since(

@@ -13,7 +13,7 @@ MAX_ROWS = 50
 
 
 def show(state: RecoveryState, found: Sequence[UpgradeFinding], outcome: Outcome) -> None:
-    """Prints the counts of each slot, the first upgrades of which messages did not come, and what the run did."""
+    """Prints the counts of each slot, the first upgrades with missing messages, and what the run did."""
     console = screen()
     console.print(_counts(state))
     if found:

@@ -18,7 +18,7 @@ from registrar.turn import Turn
 log = structlog.get_logger("registrar")
 
 POLL_S = 15.0
-# Whoever lost the mutex was too slow, or Redis was away: somebody may want to know.
+# A lost mutex means that the sweep was too slow or Redis away, which an operator should see.
 LOST = frozenset({"mutex-lost", "mutex-unknown"})
 
 

@@ -26,7 +26,8 @@ from registrar.recovery.judging.verdict import LOOK_DISTANCE_MS
 from registrar.recovery.records.slot_record import SlotRecord
 from registrar.recovery.records.store import DryRunStore, RecoveryStore, RedisRecoveryStore
 from registrar.recovery.schedule import RETRY_MS, refused_wait_ms
-from registrar.recovery.sweep import MAX_PAUSE_MS, CappedError, Position, SlotSweep, Tools
+from registrar.recovery.sweep import MAX_PAUSE_MS, SlotSweep
+from registrar.recovery.sweep_tools import CappedError, Position, Tools
 from registrar.turn import Turn
 
 log = structlog.get_logger("registrar")

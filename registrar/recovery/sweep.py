@@ -4,37 +4,33 @@ Each page is stored with its position in one step, so that a sweep that was inte
 it stopped.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import structlog
 
 from listener.recovered.recovery_state import Report
-from registrar.errors import RegistrarError, RejectedError
+from registrar.errors import RejectedError
 from registrar.model import Slot
 from registrar.recovery.calls.api import FIRST_CURSOR, api_of, name_of
-from registrar.recovery.calls.client import ReportClient
 from registrar.recovery.calls.paging import pages
 from registrar.recovery.calls.refusals import may_mean_empty, says_empty
 from registrar.recovery.calls.replies import (
     NoSuchPathError,
     Page,
-    devices_in,
     id_of,
     read_page,
     read_upgrade,
 )
+from registrar.recovery.device_reports import DeviceReports
 from registrar.recovery.judging.due import FINAL_STATUSES, due_kinds
-from registrar.recovery.judging.look import Conditions, EvidenceReader, Looker
-from registrar.recovery.judging.recoverer import Recoverer
-from registrar.recovery.judging.sighting import Device, Sighting
+from registrar.recovery.judging.look import Conditions
 from registrar.recovery.records.slot_record import Progress, SlotRecord
-from registrar.recovery.records.store import RecoveryStore
 from registrar.recovery.records.tally import tally
-from registrar.recovery.records.upgrade_record import UpgradeRecord, Verdict
-from registrar.turn import Turn
+from registrar.recovery.records.upgrade_record import UpgradeRecord
+from registrar.recovery.sweep_tools import CappedError, Position, Tools
 
 log = structlog.get_logger("registrar")
 
@@ -42,62 +38,15 @@ log = structlog.get_logger("registrar")
 STALE_MS = 6 * 3600 * 1000
 # How many upgrades are looked at before what was found is stored: each may have cost calls of its own.
 STORE_EVERY = 20
-# Upgrades that no list had any more are asked for by their id, so many in a sweep, and so often each.
+# Upgrades that no list has any more are asked for by id: this many in a sweep, and each this often.
 MAX_ABSENT = 200
 MAX_ABSENCES = 3
 # ThingSpace keeps v1's upgrades for six months [doc].
 FORGET_MS = 200 * 24 * 3600 * 1000
-MAX_DEVICE_PAGES = 200
 # After a longer pause nothing of the meantime is judged: the next sweep is a baseline.
 MAX_PAUSE_MS = 7 * 24 * 3600 * 1000
 # How long the streams are read before a sweep, in parts, between which the mutex is renewed.
 REFRESH_PARTS = 24
-
-
-class CappedError(RegistrarError):
-    """This run has sent as many calls as it may: the sweep goes on in the next one."""
-
-    def __init__(self) -> None:
-        super().__init__("capped", "goes on later")
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a sweep is, for a progress bar: of a slot's `statuses` states, `done` are read."""
-
-    slot: Slot
-    status: str
-    done: int
-    statuses: int
-    upgrades: int
-    calls: int
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What a sweep works with.
-
-    Attributes:
-        store: where it stores.
-        client: sends the calls.
-        turn: of the mutex that is held.
-        evidence: what came.
-        recoverer: logs and queues what is missing.
-        looker: judges.
-        clock_ms: the time of day, in milliseconds since 1970.
-        max_calls: after so many calls of the client the sweep stops at the next page.
-        on_position: called after each page.
-    """
-
-    store: RecoveryStore
-    client: ReportClient
-    turn: Turn
-    evidence: EvidenceReader
-    recoverer: Recoverer
-    looker: Looker
-    clock_ms: Callable[[], int]
-    max_calls: int
-    on_position: Callable[[Position], None]
 
 
 class SlotSweep:
@@ -140,6 +89,7 @@ class SlotSweep:
             sweep_ms=self._progress.started_ms,
             clock_ms=tools.clock_ms,
         )
+        self._devices = DeviceReports(self._api, tools, self._conditions)
 
     def run(self) -> SlotRecord:
         """Sweeps; returns the record of the slot, which is stored.
@@ -204,7 +154,7 @@ class SlotSweep:
 
     def _list_page(self, status: str, cursor: str) -> Page:
         """One page; where the documents name several paths, of the one that exists, which is remembered."""
-        self._check_cap()
+        self._tools.check_cap()
         self._tools.evidence.refresh()
         paths = sorted(self._api.list_paths, key=lambda path: path != self._record.list_path)
         for number, path in enumerate(paths, start=1):
@@ -219,10 +169,6 @@ class SlotSweep:
                 self._record = replace(self._record, list_path=path)
                 return page
         raise AssertionError("a list has a path")
-
-    def _check_cap(self) -> None:
-        if self._tools.client.calls >= self._tools.max_calls:
-            raise CappedError
 
     def _look_at_page(self, status: str, page: Page) -> None:
         reports = [
@@ -256,7 +202,7 @@ class SlotSweep:
             for report in reports:
                 record = after.get(report.upgrade_id) or before.get(report.upgrade_id)
                 if record is None or not self._was_looked_at(report, record):
-                    sighting = self._sighting(report, record)
+                    sighting = self._devices.sighting(report, record)
                     looked = self._tools.looker.look(sighting, record, self._conditions)
                     after[report.upgrade_id] = looked
         except CappedError:
@@ -269,41 +215,6 @@ class SlotSweep:
         """Whether this sweep did so in an earlier run, which was capped within the page; a blind look does not count."""
         return record.sweep_ms == self._progress.started_ms and record.status == report.status
 
-    def _sighting(self, report: Report, record: UpgradeRecord | None) -> Sighting:
-        if self._api.has_devices:
-            return Sighting(report, devices_in(report.content))
-        if not self._asks_for_devices(report, record):
-            return Sighting(report)
-        name = name_of(self._api.devices_call(report.account, report.upgrade_id, FIRST_CURSOR))
-        return Sighting(report, list(self._devices(report)), name)
-
-    def _asks_for_devices(self, report: Report, record: UpgradeRecord | None) -> bool:
-        """Whether this look needs what a call of its own would say."""
-        is_final = report.status in FINAL_STATUSES
-        if "Request" in report.status:
-            return False
-        is_set_aside = self._conditions.is_baseline and self._conditions.since_ms is None
-        if is_set_aside and is_final and record is None:
-            return False
-        if is_final and record and record.status == report.status and not _open_questions(record):
-            return False
-        # In v3 the devices prove that the upgrade started.
-        return self._slot.version == "v3" or self._tools.evidence.learns_devices(
-            report.account, report.upgrade_id
-        )
-
-    def _devices(self, report: Report) -> Iterator[Device]:
-        def fetch(cursor: str) -> Page:
-            call = self._api.devices_call(report.account, report.upgrade_id, cursor)
-            return self._tools.client.fetch(call, read_page, self._tools.turn)
-
-        self._check_cap()
-        try:
-            for _, page in islice(pages(fetch), MAX_DEVICE_PAGES):
-                yield from page.items
-        except RejectedError as refusal:
-            log.info("devices refused", upgrade=report.upgrade_id, why=str(refusal))
-
     def _look_for_absent(self) -> None:
         """Asks by id for upgrades that were in a list before and are in none now: no list has every state. [doc]"""
         absent = (
@@ -314,7 +225,7 @@ class SlotSweep:
             and record.absences < MAX_ABSENCES
         )
         for upgrade_id, record in list(islice(absent, MAX_ABSENT)):
-            self._check_cap()
+            self._tools.check_cap()
             call = self._api.upgrade_call(self._slot.account, upgrade_id)
             try:
                 found = self._tools.client.fetch(call, read_upgrade, self._tools.turn)
@@ -388,13 +299,6 @@ class SlotSweep:
                 self._tools.client.calls,
             )
         )
-
-
-def _open_questions(record: UpgradeRecord) -> bool:
-    """Whether devices are in question, and neither set aside nor recovered, or none was judged yet."""
-    if not record.devices_ms:
-        return any(each.verdict is not Verdict.BASELINE for each in record.kinds.values())
-    return any(ms > 0 for times in record.devices.values() for ms in times.values())
 
 
 def _batched(reports: list[Report], size: int) -> Iterator[list[Report]]:

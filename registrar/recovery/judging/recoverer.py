@@ -21,9 +21,9 @@ from registrar.turn import UNRESTRICTED, Turn
 
 log = structlog.get_logger("registrar")
 
-# Each missing message has a log line, but for a flood: the counts tell the rest.
+# Missing messages with a log line of their own; the counts include the others.
 MAX_LINES = 50
-# The mutex is renewed each time so many messages were put.
+# The number of queued messages after which the mutex is renewed.
 CHECK_EVERY = 50
 
 
@@ -145,7 +145,7 @@ class Recoverer:
 def recovered_with_the_upgrade(
     before: Mapping[str, int], devices: frozenset[str]
 ) -> dict[str, int]:
-    """The marks of devices for all of which one message was queued, so that none is queued for each.
+    """The marks of devices whose upgrade has one queued message for all, so that no device gets its own.
 
     Args:
         before: their marks until now, as of one kind in `UpgradeRecord.devices`.

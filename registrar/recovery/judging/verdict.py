@@ -190,7 +190,7 @@ def _devices_not_before_ms(kind: str, record: UpgradeRecord | None, look: Look) 
 
 
 def _was_set_aside(kind: str, record: UpgradeRecord | None) -> bool:
-    """Whether the kind was due at the baseline, and it is not known of which devices."""
+    """Whether the kind was due at the baseline, of unknown devices."""
     finding = record.kinds.get(kind) if record else None
     if record is None or finding is None or finding.verdict is not Verdict.BASELINE:
         return False

@@ -1,4 +1,4 @@
-"""What a sweep found that an operator wants to know: the upgrades of which a message did not come. Pure but for the store."""
+"""What a sweep found for the operator: the upgrades with missing messages. Pure but for the store."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ UNREMARKABLE = frozenset({Verdict.SEEN, Verdict.BASELINE})
 
 @dataclass(frozen=True)
 class UpgradeFinding:
-    """One upgrade of which at least one message did not come."""
+    """One upgrade with at least one missing message."""
 
     slot: Slot
     upgrade_id: str
@@ -38,7 +38,7 @@ class UpgradeFinding:
         ]
 
     def devices(self, kind: str) -> list[str]:
-        """The devices of which the message did not come."""
+        """The devices whose message is missing."""
         times = self.record.devices.get(kind, {})
         return sorted(device for device, ms in times.items() if ms != SET_ASIDE_MS)
 

@@ -15,7 +15,8 @@ from registrar.model import Slot
 from registrar.recovery.judging.look import EvidenceReader, Looker
 from registrar.recovery.judging.recoverer import Recoverer
 from registrar.recovery.records.slot_record import SlotRecord
-from registrar.recovery.sweep import SlotSweep, Tools
+from registrar.recovery.sweep import SlotSweep
+from registrar.recovery.sweep_tools import Tools
 from registrar.thingspace.requests import Call
 from registrar.turn import Turn
 from tests.support.recovery_world import ACCOUNT, DAY, DISTANCE, MINUTE, Index, Queue, World
